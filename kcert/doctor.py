@@ -82,10 +82,10 @@ def _openssl(name: str) -> ToolCheck:
     if path is None:
         return ToolCheck(OPENSSL, None, trouble="it is not installed")
     try:
-        said = version(name)
+        version_text = version(name)
     except ProgramError as error:
         return ToolCheck(OPENSSL, path, trouble=_as_clause(error))
-    return ToolCheck(OPENSSL, path, said, unusable(said))
+    return ToolCheck(OPENSSL, path, version_text, unusable(version_text))
 
 
 def _check_tool(program: Program) -> ToolCheck:
@@ -97,8 +97,8 @@ def _check_tool(program: Program) -> ToolCheck:
     except ProgramError as error:
         return ToolCheck(program, path, trouble=_as_clause(error))
     lines = (reading.stdout.decode(errors="replace") or reading.stderr).strip().splitlines()
-    said = ascii(lines[0])[1:-1] if lines else ""
-    return ToolCheck(program, path, said, None if reading.succeeded else "it does not tell its version")
+    version_text = ascii(lines[0])[1:-1] if lines else ""
+    return ToolCheck(program, path, version_text, None if reading.succeeded else "it does not tell its version")
 
 
 def _as_clause(error: ProgramError) -> str:

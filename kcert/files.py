@@ -131,14 +131,14 @@ def defer_signals() -> Iterator[None]:
         return
     came: list[int] = []
     before = {
-        held: signal.signal(held, lambda number, _frame: came.append(number))
-        for held in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        blocked: signal.signal(blocked, lambda number, _frame: came.append(number))
+        for blocked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     }
     try:
         yield
     finally:
-        for held, handler in before.items():
-            signal.signal(held, handler)
+        for blocked, handler in before.items():
+            signal.signal(blocked, handler)
         for number in came:
             signal.raise_signal(number)
 

@@ -131,16 +131,16 @@ def locate(request: LogRequest, machine: Machine | None = None) -> LogSource:
             else "it is a systemd unit here"
         )
         return _journal(request, machine, why)
-    here = machine.has_manifest(request.component)
+    on_this_host = machine.has_manifest(request.component)
     try:
         why = (
             "it is a static pod here and the API server answers"
-            if here
+            if on_this_host
             else "it is not a unit here and the API server answers"
         )
         return _kubectl(request, machine, why)
     except ProgramError as error:
-        return _runtime(request, machine, error, here=here)
+        return _runtime(request, machine, error, on_this_host=on_this_host)
 
 
 def _of_kind(request: LogRequest, machine: Machine, kind: ClusterKind) -> LogSource:
@@ -188,14 +188,14 @@ def _failed(command: Command, status: int) -> ProgramError:
     return ProgramError(f"{command.argv[0]} ended with status {status}; what it said stands above.{root}")
 
 
-def _runtime(request: LogRequest, machine: Machine, refused: ProgramError, *, here: bool) -> LogSource:
+def _runtime(request: LogRequest, machine: Machine, refused: ProgramError, *, on_this_host: bool) -> LogSource:
     """Ask the container runtime of this host, because the API server *refused* to answer."""
     why = "the API server does not answer, and the container runtime still has the log"
     if find("crictl"):
         return _crictl(request, machine, why)
-    if find("docker") and here:
+    if find("docker") and on_this_host:
         return _docker(request, machine, why)
-    if here or request.component == "kube-proxy":
+    if on_this_host or request.component == "kube-proxy":
         raise ProgramError(
             f"{request.component} is a pod here, and nothing that could print its log works: {refused} crictl and "
             "docker are "
@@ -291,8 +291,8 @@ def _answer(ask: Command) -> str:
     reading = read(ask)
     if reading.succeeded:
         return reading.stdout.decode(errors="replace")
-    said = [line for line in reading.stderr.splitlines() if line.strip()]
-    last = ascii(said[-1].strip())[1:-1][:300] if said else f"it ended with status {reading.status}."
+    lines = [line for line in reading.stderr.splitlines() if line.strip()]
+    last = ascii(lines[-1].strip())[1:-1][:300] if lines else f"it ended with status {reading.status}."
     stop = "" if last.endswith((".", "?", "!")) else "."
     raise ProgramError(f"`{format_command(ask.argv[:2])}` failed: {last}{stop}")
 

@@ -72,10 +72,10 @@ class Command:
     def seconds_allowed(self) -> float:
         """The limit in force: the command's own, or the one of the environment."""
         try:
-            asked = float(os.environ.get(LIMIT_VARIABLE, ""))
+            limit = float(os.environ.get(LIMIT_VARIABLE, ""))
         except ValueError:
             return self.limit
-        return asked if 0 < asked <= LONGEST_LIMIT else self.limit
+        return limit if 0 < limit <= LONGEST_LIMIT else self.limit
 
     @property
     def environment(self) -> dict[str, str]:

@@ -193,10 +193,10 @@ class RuleContext:
     @cached_property
     def certs_by_file(self) -> Mapping[tuple[Path, str | None], tuple[CertificateInstance, ...]]:
         """The certificates of each file, and of each field of a kubeconfig, that holds some."""
-        held: dict[tuple[Path, str | None], list[CertificateInstance]] = defaultdict(list)
+        by_holder: dict[tuple[Path, str | None], list[CertificateInstance]] = defaultdict(list)
         for cert in self.found:
-            held[cert.holder].append(cert)
-        return {holder: tuple(some) for holder, some in held.items()}
+            by_holder[cert.holder].append(cert)
+        return {holder: tuple(some) for holder, some in by_holder.items()}
 
     def number_of(self, cert: CertificateInstance) -> int:
         """Return which certificate of its file, or of its field, it is, counted from 1 as awk counts."""

@@ -81,9 +81,9 @@ def _in_order(ctx: RuleContext, cert: CertificateInstance, owner: CertificateIns
     """Return the commands that write the file again with *owner* first; empty where that is not certain."""
     if cert.embedded or cert.live or holds_a_key(cert.path):
         return ""
-    held = sorted(ctx.certs_by_file[cert.holder], key=lambda other: (other != owner, other.use.position))
+    in_file = sorted(ctx.certs_by_file[cert.holder], key=lambda other: (other != owner, other.use.position))
     file = bash.word(target_of(cert.path))
-    pems = dict.fromkeys(other.certificate.pem for other in held)
+    pems = dict.fromkeys(other.certificate.pem for other in in_file)
     return f"cat {bash.literal(*pems)} > {file}.new &&\n  chmod {mode_of(cert.path)} {file}.new && mv {file}.new {file}"
 
 

@@ -132,24 +132,24 @@ def _signing_bundles(ctx: RuleContext) -> Iterator[Violation]:
     Source: pkg/controller/certificates/signer/ca_provider.go.
     """
     for use in _authority_options(ctx):
-        held = ctx.certs_by_file.get((use.path, None), ())
-        if not (use.option or "").startswith("--cluster-signing") or len(held) < 2 or use.source is None:
+        in_file = ctx.certs_by_file.get((use.path, None), ())
+        if not (use.option or "").startswith("--cluster-signing") or len(in_file) < 2 or use.source is None:
             continue
         message = (
-            f"{use.option} of {use.component} is set to {_value(use)}, which contains {len(held)} certificates. "
+            f"{use.option} of {use.component} is set to {_value(use)}, which contains {len(in_file)} certificates. "
             f"{use.component} accepts one certificate there, and signs no request until the file has only the CA of "
             "--cluster-signing-key-file. Other options may name a file with several CAs."
         )
         resolved = use.configuration.resolved if use.configuration else {}
         path = resolved.get((use.option or "").replace("-cert-", "-key-"))
         key = next((key for key in ctx.scan.keys if key.path == path), None)
-        signer = next((ca for ca in held if key and key_belongs(key.pem, ca.certificate.public_key)), None)
+        signer = next((ca for ca in in_file if key and key_belongs(key.pem, ca.certificate.public_key)), None)
         fix = ""
         alone = use.path.with_name(f"{use.path.stem}-signing.crt")
         if signer and not lexists(alone):
             option = option_changed(use.source, use.option or "", _value(use), as_written(_value(use), use.path, alone))
             fix = option and f"cat {bash.literal(signer.certificate.pem)} > {bash.word(alone)} &&\n{option}"
-        evidence = f"{use.option}={_value(use)}: {len(held)} certificates"
+        evidence = f"{use.option}={_value(use)}: {len(in_file)} certificates"
         yield Violation(use.source, message, evidence, fix)
 
 

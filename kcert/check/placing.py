@@ -53,20 +53,20 @@ def beside(ctx: RuleContext, cert: CertificateInstance) -> tuple[list[str], list
     if cert.live or not ctx.has_siblings(cert):
         return [], []
     if cert.embedded:
-        here = {cert.use.position: cert.certificate.pem for cert in ctx.certs_by_file.get(cert.holder, ())}
-        here.pop(cert.use.position, None)
+        present = {cert.use.position: cert.certificate.pem for cert in ctx.certs_by_file.get(cert.holder, ())}
+        present.pop(cert.use.position, None)
     else:
         texts = certificate_texts(cert.path)
         if texts is None:
             return None
         own = ctx.number_of(cert) - 1
-        here = {number: text for number, text in enumerate(texts) if number != own}
-    if len(here) > MOST_BESIDE:
+        present = {number: text for number, text in enumerate(texts) if number != own}
+    if len(present) > MOST_BESIDE:
         return None
     position = cert.use.position if cert.embedded else ctx.number_of(cert) - 1
-    numbers = sorted(here)
-    before = [here[number] for number in numbers if number < position]
-    return before, [here[number] for number in numbers if number > position]
+    numbers = sorted(present)
+    before = [present[number] for number in numbers if number < position]
+    return before, [present[number] for number in numbers if number > position]
 
 
 def with_others(ctx: RuleContext, cert: CertificateInstance, new: str) -> str:
@@ -265,10 +265,10 @@ def reencoded(ctx: RuleContext, problem: Problem) -> str:
 
     A key is printed nowhere.
     """
-    held = values(problem.path, problem.option or "") if problem.path == problem.source else []
-    if len(held) != 1 or "key" in (problem.option or ""):
+    file_values = values(problem.path, problem.option or "") if problem.path == problem.source else []
+    if len(file_values) != 1 or "key" in (problem.option or ""):
         return ""
-    pems = recovered(held[0])
+    pems = recovered(file_values[0])
     return written_into_kubeconfig(ctx, problem, pems) if 0 < len(pems) <= _MOST_WRITTEN else ""
 
 

@@ -35,12 +35,12 @@ def names(ctx: RuleContext, cert: CertificateInstance) -> tuple[AltName, ...]:
     Those that nobody has to dial are no fault if they are missing, but who makes it again leaves none out.
     """
     typed = [right_type(part) for name in cert.certificate.alt_names for part in well_formed(name)]
-    here = {name.value for name in typed if name}
+    present = {name.value for name in typed if name}
     stale = stale_service_addresses(ctx, cert)
     kept = [name for name in typed if name and name.value not in stale]
-    plan = cert.wanted or (None if here else ctx.assumed.get(cert.path.absolute()))
+    plan = cert.wanted or (None if present else ctx.assumed.get(cert.path.absolute()))
     planned = plan.alt_names if plan else ()
-    return tuple(dict.fromkeys([*planned, *kept, *missing_names(ctx, cert, here)]))
+    return tuple(dict.fromkeys([*planned, *kept, *missing_names(ctx, cert, present)]))
 
 
 def well_formed(name: AltName) -> list[AltName]:
@@ -72,7 +72,7 @@ def is_address(text: str) -> bool:
     return True
 
 
-def missing_names(ctx: RuleContext, cert: CertificateInstance, here: set[str]) -> list[AltName]:
+def missing_names(ctx: RuleContext, cert: CertificateInstance, present: set[str]) -> list[AltName]:
     """The names that it must have, and *here* are not; a name of the wrong type is here."""
     asked = cert.wanted
     wanted = [name for name in asked.alt_names if name not in asked.optional_sans] if asked is not None else []
@@ -83,14 +83,14 @@ def missing_names(ctx: RuleContext, cert: CertificateInstance, here: set[str]) -
     wanted += [name for _, name in kubelet_demand(ctx, cert) if name]
     if name := allowed_hostname(ctx, cert):
         wanted.append(name)
-    if cert.is_server and not here:
+    if cert.is_server and not present:
         wanted += [name for role in cert.roles for name in usual_names(ctx, role, cert.path)]
-    if cert.is_server and not (here or wanted):
+    if cert.is_server and not (present or wanted):
         wanted += own_names(cert)
-    wanted += [name for name in advertised(cert) if here]
-    missing = [name for name in wanted if name.value not in here]
+    wanted += [name for name in advertised(cert) if present]
+    missing = [name for name in wanted if name.value not in present]
     if Role.ETCD_SERVER in cert.roles:
-        missing += _etcd_names(ctx, cert, here | {name.value for name in missing})
+        missing += _etcd_names(ctx, cert, present | {name.value for name in missing})
     return list(dict.fromkeys(missing))
 
 
@@ -245,12 +245,12 @@ def first_address(ranges: str | None) -> str | None:
 def stale_service_addresses(ctx: RuleContext, cert: CertificateInstance) -> set[str]:
     """Addresses that look like the first of another service range, where this range's own is missing."""
     needed = {name.value for name in service_addresses(ctx, cert)}
-    here = {name.value for name in cert.certificate.alt_names}
-    if not needed or needed <= here:
+    present = {name.value for name in cert.certificate.alt_names}
+    if not needed or needed <= present:
         return set()
     dialled = {host_of(kubeconfig.server or "") for kubeconfig in ctx.scan.kubeconfigs}
     dialled |= {ctx.option("kube-apiserver", "--advertise-address", cert) or ""}
-    return {value for value in here if is_address(value) and is_first(value) and value not in dialled}
+    return {value for value in present if is_address(value) and is_first(value) and value not in dialled}
 
 
 def is_first(value: str) -> bool:
@@ -259,12 +259,12 @@ def is_first(value: str) -> bool:
     return not address.is_loopback and int(address) & 0xFF == 1
 
 
-def _etcd_names(ctx: RuleContext, cert: CertificateInstance, here: set[str]) -> list[AltName]:
+def _etcd_names(ctx: RuleContext, cert: CertificateInstance, present: set[str]) -> list[AltName]:
     """Return the host at which the API server connects to this etcd, if that is not among its SANs."""
     servers = (ctx.option("kube-apiserver", "--etcd-servers", cert) or "").split(",")
     hosts = [host_of(server) for server in servers if server.startswith("https://")]
     hosts = [host for host in hosts if host]
-    if not hosts or set(hosts) & here:
+    if not hosts or set(hosts) & present:
         return []
     return [AltName("IP" if is_address(host) else "DNS", host) for host in hosts[:1]]
 

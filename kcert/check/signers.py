@@ -34,7 +34,7 @@ def _signed_otherwise(ctx: RuleContext, cert: CertificateInstance) -> Iterator[V
     ca = next((ca for ca in ctx.authorities if wanted and ca.wanted and ca.wanted.name == wanted.issuer), None)
     if wanted is None or ca is None or ctx.signatures.signed_itself(cert.certificate):
         return
-    trusted = tuple(held.certificate for held in ctx.certs_by_file[ca.holder])
+    trusted = tuple(ca_certificate.certificate for ca_certificate in ctx.certs_by_file[ca.holder])
     verdict = ctx.signatures.verdict(cert.certificate, trusted, cert.use.chain)
     if verdict is not None:
         message = (

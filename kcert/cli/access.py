@@ -164,7 +164,7 @@ def call(
     from kcert.kubernetes import call
     from kcert.ui import access
 
-    asked = call.call(read_context(options, "call"), name, path, server)
+    api_call = call.call(read_context(options, "call"), name, path, server)
     if not quiet:
-        access.show_call(asked, explain=explain)
-    access.show_answer(asked, call.run(asked), quiet=quiet)
+        access.show_call(api_call, explain=explain)
+    access.show_answer(api_call, call.run(api_call), quiet=quiet)

@@ -120,7 +120,7 @@ def manifest(
 
     cluster = load_cluster(options.config)
     certificate = csr_requests.of_name(cluster, name, signer and signers.full_name(signer))
-    asked = manifests.ObjectOptions(
+    object_options = manifests.ObjectOptions(
         signer=signer,
         usages=tuple(usages or ()),
         expires=None if expires is None else int(duration(expires, "--expires").total_seconds()),
@@ -135,7 +135,7 @@ def manifest(
             f"{options.dir / certificate.files.csr} does not exist, but a request for the signer {other} does: `kcert "
             f"csr manifest {quote(name)} --signer {other}{option}` creates the object for it."
         )
-    written = manifests.compose(options.dir, certificate, asked, openssl(options.openssl), option)
+    written = manifests.compose(options.dir, certificate, object_options, openssl(options.openssl), option)
     if output == "-":
         csr.bare(written)
         return

@@ -72,8 +72,8 @@ def client(
             return True
         return False
 
-    there = unmanaged_users(options.dir, cluster, wanted, wanted_groups, replaces)
-    known, wanted = (tuple(there.get(spec.name, spec) for spec in specs) for specs in (known, wanted))
+    existing_users = unmanaged_users(options.dir, cluster, wanted, wanted_groups, replaces)
+    known, wanted = (tuple(existing_users.get(spec.name, spec) for spec in specs) for specs in (known, wanted))
     kept = tuple(spec for spec in wanted if spec.name not in replaced)
     if kept or not replaced:
         _issue(options, "client", cluster, known, kept)

@@ -150,8 +150,8 @@ class _Describer:
         for file in self.files:
             url = urlsplit(file.server)
             if url.hostname:
-                here = _is_loopback(url.hostname)
-                (own if here else servers)[f"{url.hostname} {url.port or 443}"] += 1
+                is_local = _is_loopback(url.hostname)
+                (own if is_local else servers)[f"{url.hostname} {url.port or 443}"] += 1
         servers = servers or own
         name = next((name for name, _ in clusters.most_common() if not check_context_name(name)), "")
         if not servers:
@@ -275,8 +275,8 @@ class _Describer:
                 continue
             for folder in folders:
                 statuses = status_of(folder, detect_files(folder, specs)).values()
-                there = sum(status.state is not State.MISSING for status in statuses)
-                score = there, sum(there and not status.reasons for status in statuses)
+                existing = sum(status.state is not State.MISSING for status in statuses)
+                score = existing, sum(existing and not status.reasons for status in statuses)
                 if score > best:
                     best, chosen = score, (folder, replace(candidate, adopted=True))
         if chosen[0] != self.folder:

@@ -101,11 +101,13 @@ class FolderContent:
     def kubeconfigs_above(self) -> list[str]:
         """Return, for kubeadm's pki folder, the kubeconfigs of the folder above it."""
         above = self.root.absolute().parent
-        here = [f"{name}.conf" for name in ("admin", "super-admin", "controller-manager", "scheduler")]
-        there = [str(above / name) for name in here if (above / name).is_file()]
-        if not there:
+        kubeconfig_names = [f"{name}.conf" for name in ("admin", "super-admin", "controller-manager", "scheduler")]
+        existing = [str(above / name) for name in kubeconfig_names if (above / name).is_file()]
+        if not existing:
             return []
-        return [f"{', '.join(there)}: they are outside the PKI folder; `kcert renew --all --dir {quote(str(above))}`"]
+        return [
+            f"{', '.join(existing)}: they are outside the PKI folder; `kcert renew --all --dir {quote(str(above))}`"
+        ]
 
     def issuer_of(self, x509: X509) -> Certificate | None:
         """Return the CA of the folder that has signed *x509*, as `openssl verify` says; None if there is none."""

@@ -218,8 +218,8 @@ class Executor:
         """Raise ProgramError where the command, which makes *name*, failed or did not leave the files of *step*."""
         if not outcome.succeeded:
             how = f"status {outcome.status}" if outcome.status >= 0 else f"signal {-outcome.status}"
-            said = [line for line in outcome.output.splitlines() if line.strip()]
-            last = f": {ascii(said[-1].strip())[1:-1]}" if said else ""
+            lines = [line for line in outcome.output.splitlines() if line.strip()]
+            last = f": {ascii(lines[-1].strip())[1:-1]}" if lines else ""
             raise ProgramError(
                 f"{' '.join(step.argv[:2])} failed ({how}) while {name} was made{last}. Nothing of it was put into "
                 f"{self.ctx.root}; what was finished before is there."
@@ -243,8 +243,8 @@ class Executor:
                 if step.late and step.perform:
                     step.perform(job.staging, self.ctx.root)
             plan = job.plan
-            there = [name for name in plan.outputs if job.staging.path(name).exists()]
-            self.store.publish(job.staging, there, plan.secrets, plan.removes)
+            existing = [name for name in plan.outputs if job.staging.path(name).exists()]
+            self.store.publish(job.staging, existing, plan.secrets, plan.removes)
             issued = Issued(plan, read)
             self.issued.append(issued)
             self.ctx.reporter.on_issued(issued)

@@ -42,7 +42,7 @@ def in_ca_dir(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Specs]
         wanted = tuple(ca for ca in wanted if statuses[ca.name].state is State.MISSING)
     if ctx.renewal or not wanted:
         require_folder(folder, "--ca-dir", "the CA")
-    there = replace(
+    ca_context = replace(
         ctx,
         root=folder,
         specs=cas,
@@ -51,7 +51,7 @@ def in_ca_dir(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Specs]
         command=f"{ctx.command} --ca-dir",
         label="CA's folder",
     )
-    return there, wanted
+    return ca_context, wanted
 
 
 def without_ca_keys(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Specs]:
@@ -98,8 +98,8 @@ def root_cert_path(ctx: Context) -> PurePosixPath:
 
 def status_in_ca_dir(ctx: Context, ca: Certificate) -> CertificateStatus:
     """Return the status of a CA in the folder of its key, marked as an intermediate one where its certificate is."""
-    there = replace(ca, files=replace(ca.files, crt=source(ca)))
-    status = status_of(ctx.root, [there])[ca.name]
+    external = replace(ca, files=replace(ca.files, crt=source(ca)))
+    status = status_of(ctx.root, [external])[ca.name]
     return replace(status, certificate=mark_intermediate(ca, status))
 
 
@@ -189,11 +189,11 @@ def check(ctx: Context, folder: Path) -> None:
 def _check_related(ca: Certificate, ctx: Context, folder: Path) -> None:
     """A CA that was renewed there may be ahead of the one here; but the one here has to be known there."""
     assert ca.files.crt
-    here, there = (status_of(root, [ca])[ca.name] for root in (ctx.root, folder))
-    if here.x509 is None or there.x509 is None:
+    in_pki, in_ca_dir_status = (status_of(root, [ca])[ca.name] for root in (ctx.root, folder))
+    if in_pki.x509 is None or in_ca_dir_status.x509 is None:
         return
-    known = {x509.public_key.material for x509 in (there.x509, *there.previous_cas)}
-    if here.x509.public_key.material not in known:
+    known = {x509.public_key.material for x509 in (in_ca_dir_status.x509, *in_ca_dir_status.previous_cas)}
+    if in_pki.x509.public_key.material not in known:
         raise InputError(
             f"{ctx.root / ca.files.crt} and {folder / ca.files.crt} are two different CAs, so one of "
             "them is another cluster's, or was re-created. Put the right one into both places; nothing was changed."

@@ -131,29 +131,29 @@ class _LeafPlanner(RenewalPlanner):
 
     def plan_leaf(self, status: CertificateStatus) -> IssuancePlan:
         """Plan a new certificate in the place of the one that is there."""
-        spec, statuses = status.certificate, status.x509
+        spec, x509 = status.certificate, status.x509
         if spec.kind is Kind.KEY_PAIR:
             return self._key_pair(status)
         updates = self._updates(status)
-        if not updates and (statuses is None or names_its_files(self.ctx.root, status)):
+        if not updates and (x509 is None or names_its_files(self.ctx.root, status)):
             raise InputError(self._unreadable(status))
-        if statuses and statuses.ca:
-            checks.refuse_mixed_up(self.ctx, spec, statuses)
-        wanted = spec if updates or statuses is None else spec_from_x509(spec, statuses)
+        if x509 and x509.ca:
+            checks.refuse_mixed_up(self.ctx, spec, x509)
+        wanted = spec if updates or x509 is None else spec_from_x509(spec, x509)
         new_key = self._gets_new_key(spec)
-        if new_key and not updates and statuses:
+        if new_key and not updates and x509:
             wanted = with_key_of(wanted, spec)
         wanted = self.with_days(wanted)
-        ca_status = self._signer(spec, None if updates else statuses)
+        ca_status = self._signer(spec, None if updates else x509)
         issuer = ca_status.certificate
         days = self.days_under(wanted, checks.require_ca(self.ctx, wanted, ca_status, self.now))
         key = self._key(spec)
-        keeps = key is not None and not new_key and not (updates and statuses and wanted.key != key_of(statuses))
-        belongs = bool(keeps and key and statuses and same_key(self.ctx.openssl, key, statuses.public_key))
+        keeps = key is not None and not new_key and not (updates and x509 and wanted.key != key_of(x509))
+        belongs = bool(keeps and key and x509 and same_key(self.ctx.openssl, key, x509.public_key))
         kubeconfig = spec.files.kubeconfig
         embeds = updates and kubeconfig is not None
         old_key = None if keeps and belongs else key
-        rewrite = self.kubeconfigs.of_leaf(wanted, statuses, old_key, rewrites_own=embeds)
+        rewrite = self.kubeconfigs.of_leaf(wanted, x509, old_key, rewrites_own=embeds)
         if kubeconfig and not embeds and (rewrite is None or kubeconfig not in rewrite.makes):
             raise InputError(
                 f"{self.ctx.root / str(kubeconfig)} does not hold its certificate in a way that kcert can change by "
@@ -164,7 +164,7 @@ class _LeafPlanner(RenewalPlanner):
             checks.require_typable(wanted)
         notes = self._notes(status, key_kept=keeps, belongs=belongs, updates=updates)
         further = () if updates or kubeconfig else self._further(spec)
-        old = RenewalSource(statuses, keeps, again, embeds, rewrite, notes=notes, further=further)
+        old = RenewalSource(x509, keeps, again, embeds, rewrite, notes=notes, further=further)
         return plan_renewal(wanted, issuer, old, days, self.ctx.tools)
 
     def _signer(self, spec: Certificate, x509: X509 | None) -> CertificateStatus:

@@ -178,15 +178,15 @@ def _parts(ctx: Context, specs: tuple[Certificate, ...]) -> Iterator[tuple[Conte
     if ctx.ca_dir is None:
         yield ctx, specs
         return
-    there = external_ca.in_ca_dir(ctx, specs, ctx.ca_dir)
-    here = external_ca.without_ca_keys(ctx, specs, ctx.ca_dir)
+    with_ca_dir = external_ca.in_ca_dir(ctx, specs, ctx.ca_dir)
+    without_keys = external_ca.without_ca_keys(ctx, specs, ctx.ca_dir)
     if ctx.renewal and ctx.renewal.complete_rotation:
-        yield here
-        yield there
+        yield without_keys
+        yield with_ca_dir
         return
-    if there[1]:
-        yield there
-    yield here
+    if with_ca_dir[1]:
+        yield with_ca_dir
+    yield without_keys
 
 
 def _execute(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:

@@ -135,7 +135,7 @@ def status_of(root: Path, wanted: Iterable[Certificate], now: datetime | None = 
         for position, pem in enumerate(blocks if spec.kind is Kind.CA else blocks[:1]):
             pems[spec.name, position] = pem
     read = {key: read_certificate(pem) for key, pem in pems.items()}
-    first = {name: spec for (name, position), spec in read.items() if isinstance(spec, X509) and position == 0}
+    first = {name: record for (name, position), record in read.items() if isinstance(record, X509) and position == 0}
     previous_cas: dict[str, tuple[X509, ...]] = {}
     for (name, position), other in read.items():
         if position and isinstance(other, X509):
@@ -259,7 +259,7 @@ def drift(certificate: Certificate, x509: X509, ca: X509 | None) -> tuple[str, .
 
     Who signed an intermediate CA is not known here if that is not at hand.
     """
-    unlike = tuple(said for said, _ in _unlike(certificate, x509))
+    unlike = tuple(reason for reason, _ in _unlike(certificate, x509))
     if certificate.intermediate and ca is None:
         return unlike
     return (*unlike, *issuer_mismatch(x509, ca or x509))
@@ -324,7 +324,7 @@ def is_equivalent(certificate: Certificate, x509: X509) -> bool:
 def _unlike_usages(certificate: Certificate, x509: X509) -> list[tuple[str, bool]]:
     if given := certificate.usages:
         pairs = ((given.key, x509.key_usage), (given.extended, x509.extended_key_usage))
-        if any(sorted(asked or ()) != sorted(has or ()) for asked, has in pairs):
+        if any(sorted(wanted or ()) != sorted(has or ()) for wanted, has in pairs):
             return [("it has other usages than were asked for", True)]
         return []
     reasons = []
@@ -344,7 +344,7 @@ def _not_from(
     trouble = issuer_mismatch(x509, ca)
     if trouble and any(not issuer_mismatch(x509, other) for other in previous_cas.get(certificate.issuer, ())):
         return [("the outgoing CA signed it", False)]  # programs with both in the CA's file still trust it
-    return [(said, True) for said in trouble]
+    return [(reason, True) for reason in trouble]
 
 
 def issuer_mismatch(x509: X509, ca: X509) -> list[str]:

@@ -128,14 +128,14 @@ def _script(root: Path, client: Credentials, url: str) -> str:
     return f"{begin} \\\n    --cert {taken('client-certificate')} \\\n    --key {taken('client-key')} \\\n    {end}"
 
 
-def run(asked: Call) -> Answer:
+def run(api_call: Call) -> Answer:
     """Run the command; raises ProgramError, with the failure explained, where no answer came."""
     if shell.find("curl") is None:
         raise ProgramError("curl is not on this machine, or not on PATH. Install it, or use kubectl with a kubeconfig.")
     with contextlib.ExitStack() as pipes:
-        argv, descriptors = asked.argv, tuple[int, ...]()
-        if asked.script is not None:
-            client = asked.credentials
+        argv, descriptors = api_call.argv, tuple[int, ...]()
+        if api_call.script is not None:
+            client = api_call.credentials
             crt, key = descriptors = tuple(
                 pipes.enter_context(_pipe(client.contents[path])) for path in (client.crt, client.key)
             )
@@ -143,7 +143,7 @@ def run(asked: Call) -> Answer:
         command = shell.Command(argv, limit=SECONDS + _GRACE, asks=True, descriptors=descriptors)
         reading = shell.read(command)
     if not reading.succeeded:
-        raise ProgramError(_failure(asked, reading.status, reading.stderr))
+        raise ProgramError(_failure(api_call, reading.status, reading.stderr))
     body, _, status = reading.stdout.rpartition(b"\n")
     return Answer(int(status) if status.isdigit() else 0, body)
 
@@ -164,19 +164,19 @@ def _pipe(content: bytes) -> Iterator[int]:
         os.close(reader)
 
 
-def _failure(asked: Call, status: int, said: str) -> str:
-    lines = [ascii(line)[1:-1] for line in said.splitlines() if line.startswith("curl:")]
+def _failure(api_call: Call, status: int, message: str) -> str:
+    lines = [ascii(line)[1:-1] for line in message.splitlines() if line.startswith("curl:")]
     reported = lines[-1].rstrip(".") if lines else f"curl ended with status {status}"
-    return f"{reported}. {explained(asked, status, said)}"
+    return f"{reported}. {explained(api_call, status, message)}"
 
 
-def explained(asked: Call, status: int, said: str) -> str:
+def explained(api_call: Call, status: int, message: str) -> str:
     """Return what curl's *status* and what it *said* mean, and what to do about it."""
     for cause in _CAUSES:
-        if status in cause.statuses and re.search(cause.pattern, said, re.IGNORECASE):
-            client = asked.credentials
+        if status in cause.statuses and re.search(cause.pattern, message, re.IGNORECASE):
+            client = api_call.credentials
             return cause.words.format(
-                address=asked.address,
+                address=api_call.address,
                 seconds=SECONDS,
                 name=client.certificate.name,
                 ca=client.ca,

@@ -95,9 +95,9 @@ def from_cluster(
     deadline = time.monotonic() + wait
     shown, last_reason = False, ""
     while True:
-        said = kubectl(asks).stdout.strip()
-        if said:
-            return _decoded(said, name)
+        output = kubectl(asks).stdout.strip()
+        if output:
+            return _decoded(output, name)
         if not shown:
             shows(why)
             shown = True
@@ -113,9 +113,9 @@ def from_cluster(
             time.sleep(min(POLL_SECONDS, left))
 
 
-def _decoded(said: bytes, name: str) -> bytes:
+def _decoded(output: bytes, name: str) -> bytes:
     try:
-        return base64.b64decode(said, validate=True)
+        return base64.b64decode(output, validate=True)
     except (binascii.Error, ValueError):
         raise ProgramError(f"what the cluster has as the certificate of {name} is not base64.") from None
 
@@ -179,12 +179,12 @@ def _asked(certificate: Certificate, request: Request, usages: tuple[str, ...] |
     return as_extensions((SIGNERS[fitting(request)].usage,)).extended or ()
 
 
-def _missing_usages(x509: X509, asked: tuple[str, ...]) -> tuple[str, ...]:
+def _missing_usages(x509: X509, requested: tuple[str, ...]) -> tuple[str, ...]:
     """Return those of *asked* that *x509* does not allow; without the extension it allows all."""
     has = x509.extended_key_usage
     if has is None or "anyExtendedKeyUsage" in has:
         return ()
-    return tuple(usage for usage in asked if usage not in has)
+    return tuple(usage for usage in requested if usage not in has)
 
 
 def _check_dates(x509: X509, now: datetime) -> None:

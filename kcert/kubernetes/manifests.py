@@ -285,9 +285,9 @@ def kubectl(argv: tuple[str, ...]) -> Reading:
 def failure(argv: tuple[str, ...], reading: Reading) -> KcertError:
     """Return what a failed command of kubectl comes to."""
     lines = [line.strip() for line in reading.stderr.splitlines() if line.strip()]
-    said = next((line for line in reversed(lines) if "rror" in line or ":" in line), lines[-1] if lines else "")
+    message = next((line for line in reversed(lines) if "rror" in line or ":" in line), lines[-1] if lines else "")
     advice = next((words for sign, words in _FAILURES if sign in reading.stderr), "")
     what = f"`{format_command(argv[:3])}` failed with status {reading.status}"
-    said = ascii(said)[1:-1]
+    message = ascii(message)[1:-1]
     kind = UnansweredError if any(sign in reading.stderr for sign in _UNANSWERED) else ProgramError
-    return kind(f"{what}: {sentence(said)} {advice}".strip())
+    return kind(f"{what}: {sentence(message)} {advice}".strip())

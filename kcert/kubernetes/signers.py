@@ -82,9 +82,9 @@ def _kubelet_client(request: Request, usages: tuple[str, ...]) -> str | None:
     if request.subject.organizations != (NODES,):
         return "subject organization is not system:nodes"
     kinds = {name.type for name in request.alt_names}
-    for kind, said in (("DNS", "DNS"), ("email", "Email"), ("IP", "IP"), ("URI", "URI")):
+    for kind, label in (("DNS", "DNS"), ("email", "Email"), ("IP", "IP"), ("URI", "URI")):
         if kind in kinds:
-            return f"{said} subjectAltNames are not allowed"
+            return f"{label} subjectAltNames are not allowed"
     if not (request.subject.common_name or "").startswith(NODE_PREFIX):
         return "subject common name does not begin with system:node:"
     return _exactly(usages, "client auth")
@@ -96,9 +96,9 @@ def _kubelet_serving(request: Request, usages: tuple[str, ...]) -> str | None:
     kinds = {name.type for name in request.alt_names}
     if not kinds & {"DNS", "IP"}:
         return "DNS or IP subjectAltName is required"
-    for kind, said in (("email", "Email"), ("URI", "URI")):
+    for kind, label in (("email", "Email"), ("URI", "URI")):
         if kind in kinds:
-            return f"{said} subjectAltNames are not allowed"
+            return f"{label} subjectAltNames are not allowed"
     if unfit := _exactly(usages, "server auth"):
         return unfit
     if not (request.subject.common_name or "").startswith(NODE_PREFIX):

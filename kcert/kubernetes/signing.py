@@ -196,8 +196,8 @@ def _signer_files(csr_object: SigningRequest, csr: PurePosixPath, extraction: st
 
 def _validity(csr: SigningRequest, longest: timedelta, ca: X509, now: datetime) -> tuple[datetime, datetime]:
     """Return begin and end, in whole seconds: backdated, for the shorter of what is asked for and what is allowed."""
-    asked = longest if csr.expires is None else timedelta(seconds=csr.expires)
-    lifetime = min(max(asked, 2 * BACKDATED), longest)
+    requested = longest if csr.expires is None else timedelta(seconds=csr.expires)
+    lifetime = min(max(requested, 2 * BACKDATED), longest)
     now = now.replace(microsecond=0)
     end = now + lifetime - (BACKDATED if lifetime >= SHORT else timedelta(0))
     return now - BACKDATED, min(end, ca.not_after)
@@ -259,11 +259,11 @@ def match_request(ctx: Context, path: Path, name: str | None) -> tuple[Certifica
         leaves = list(profiles.select(leaves, (name,), ctx.cluster))
     same = [cert for cert in leaves if cert.subject and sorted(cert.subject.parts) == sorted(request.subject.parts)]
     if not same:
-        asked = f"{path} asks for the subject {str(request.subject)!a}"
+        asks_for = f"{path} asks for the subject {str(request.subject)!a}"
         if name is not None:
-            raise InputError(f"{asked}, and {name} has {', '.join(repr(str(cert.subject)) for cert in leaves)}.")
+            raise InputError(f"{asks_for}, and {name} has {', '.join(repr(str(cert.subject)) for cert in leaves)}.")
         raise InputError(
-            f"{asked}, which none of this cluster's certificates has. Add a user to `users` in kcert.yaml; for any "
+            f"{asks_for}, which none of this cluster's certificates has. Add a user to `users` in kcert.yaml; for any "
             "other client there are `kcert csr manifest` and `kcert csr approve`."
         )
     matching = [cert for cert in same if set(cert.alt_names) == set(request.alt_names)]

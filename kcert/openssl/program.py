@@ -29,9 +29,9 @@ def openssl(program: str = "openssl") -> str:
             f"{program} is not installed, or cannot be run. Install it (Debian, Ubuntu: `apt install openssl`; "
             "macOS: `brew install openssl@3`), or specify another with --openssl PATH."
         )
-    said = version(program)
-    if why := unusable(said):
-        raise ProgramError(f"{program} is {said}: {why}. Specify another with --openssl PATH.")
+    version_text = version(program)
+    if why := unusable(version_text):
+        raise ProgramError(f"{program} is {version_text}: {why}. Specify another with --openssl PATH.")
     return program
 
 
@@ -41,8 +41,8 @@ def version(program: str) -> str:
     if not reading.succeeded:
         shown = format_command((program, "version"))
         raise ProgramError(f"`{shown}` failed with status {reading.status}: this is not a working openssl.")
-    said = reading.stdout.decode(errors="replace").strip().splitlines()
-    return ascii(said[0])[1:-1] if said else "a program that says nothing of its version"
+    lines = reading.stdout.decode(errors="replace").strip().splitlines()
+    return ascii(lines[0])[1:-1] if lines else "a program that says nothing of its version"
 
 
 _SAMPLE = """\
@@ -69,8 +69,8 @@ def check_works(program: str) -> None:
     reading = read(Command((program, "x509", "-noout", "-text")), _SAMPLE.encode("ascii"))
     if reading.succeeded and b"CN" in reading.stdout:
         return
-    said = reading.stderr.strip().splitlines()
-    reason = f": {ascii(said[0])[1:-1]}" if said else ""
+    lines = reading.stderr.strip().splitlines()
+    reason = f": {ascii(lines[0])[1:-1]}" if lines else ""
     raise ProgramError(
         f"`{format_command((program, 'x509'))}` failed with status {reading.status} for a valid certificate{reason}, "
         "so kcert cannot check any other with it. Repair this openssl, or specify another with --openssl PATH."
@@ -86,19 +86,19 @@ def adds_identifiers(program: str) -> bool:
     return _release(version(program)) >= (3, 0, 0)
 
 
-def _release(said: str) -> tuple[int, ...]:
-    match = re.match(r"OpenSSL (\d+)\.(\d+)\.(\d+)", said)
+def _release(version_text: str) -> tuple[int, ...]:
+    match = re.match(r"OpenSSL (\d+)\.(\d+)\.(\d+)", version_text)
     return tuple(int(part) for part in match.groups()) if match else ()
 
 
-def unusable(said: str) -> str | None:
+def unusable(version_text: str) -> str | None:
     """Return why kcert cannot work with the openssl that describes itself like this; None if it can."""
-    if said.startswith("LibreSSL"):
+    if version_text.startswith("LibreSSL"):
         return (
             "LibreSSL has its own ideas of serial numbers and extensions, and kcert is tested with OpenSSL alone "
             '(macOS: `brew install openssl@3`, then --openssl "$(brew --prefix openssl@3)/bin/openssl")'
         )
-    release = _release(said)
+    release = _release(version_text)
     if not release:
         return "this is not OpenSSL"
     if release < OLDEST:

@@ -96,7 +96,7 @@ class Signatures:
                 self._take(named, reading)
             self._ask_one_by_one([(Path(folder, str(number)), named) for number, named in enumerate(files)])
 
-    def _ask_one_by_one(self, asked: list[tuple[Path, dict[str, Pair]]]) -> None:
+    def _ask_one_by_one(self, requested: list[tuple[Path, dict[str, Pair]]]) -> None:
         """Verify again, each by itself, those that failed without a reason.
 
         OpenSSL 1.1.1 prints the reasons on standard error and the names on standard output, which do not show which
@@ -104,7 +104,7 @@ class Signatures:
         """
         unclear = [
             (folder, name, pair)
-            for folder, named in asked
+            for folder, named in requested
             for name, pair in named.items()
             if self._verdicts[pair] == _UNCLEAR
         ]
@@ -112,8 +112,8 @@ class Signatures:
             check_works(self.openssl)
         commands = [_command_for(self.openssl, folder, [name], pair) for folder, name, pair in unclear]
         for (_, name, pair), reading in zip(unclear, read_many(commands), strict=True):
-            said = f"{reading.stderr}error {name}: verification failed\n"
-            self._take({name: pair}, Reading(reading.status, reading.stdout, said))
+            output = f"{reading.stderr}error {name}: verification failed\n"
+            self._take({name: pair}, Reading(reading.status, reading.stdout, output))
 
     def _written(self, folder: Path, batch: list[Pair]) -> dict[str, Pair]:
         """The batch as files in *folder*, a name each, and the CA that has to have signed them."""

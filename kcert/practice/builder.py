@@ -203,9 +203,9 @@ class LabBuilder:
         folder.mkdir(parents=True)
         (folder / "index.txt").touch()
         # From where the command runs: the lab's own path may contain anything, and is not written into the config.
-        there = PurePosixPath(os.path.relpath(folder, base))
+        relative = PurePosixPath(os.path.relpath(folder, base))
         settings = (base / str(files.cnf)).read_text(encoding="utf-8").partition(f"[ {EXTENSIONS} ]")[2]
-        text = _SIGNER.format(folder=there, extensions=EXTENSIONS)
+        text = _SIGNER.format(folder=relative, extensions=EXTENSIONS)
         (folder / "ca.cnf").write_text(f"{text}[ {EXTENSIONS} ]{settings}", encoding="utf-8")
         return commands.signature_between(
             self.openssl,
@@ -213,7 +213,7 @@ class LabBuilder:
             ca=(issuer.files.crt, issuer.files.key),
             out=files.crt,
             between=make.between,
-            cnf=there / "ca.cnf",
+            cnf=relative / "ca.cnf",
         )
 
     def _finish(self, make: Make, base: Path) -> None:
@@ -243,8 +243,8 @@ class LabBuilder:
             os.cpu_count() or 1,
         )
         if failed:
-            said = [line for line in failed[0].output.splitlines() if line.strip()]
-            last = f": {ascii(said[-1].strip())[1:-1]}" if said else ""
+            lines = [line for line in failed[0].output.splitlines() if line.strip()]
+            last = f": {ascii(lines[-1].strip())[1:-1]}" if lines else ""
             raise ProgramError(f"{' '.join(failed[0].command.argv[:2])} failed while the lab was built{last}.")
 
 

@@ -172,11 +172,11 @@ def _check_sound(exam: Exam) -> None:
 
 def insist_on(exam: Exam, root: Path, *, minutes: int | None, count: int | None, seed: int | None) -> None:
     """Raise InputError if the *exam* in *root* was started with other options."""
-    there = {"--minutes": exam.minutes, "--labs": len(exam.tasks), "--seed": exam.seed}
+    recorded = {"--minutes": exam.minutes, "--labs": len(exam.tasks), "--seed": exam.seed}
     for option, spec in (("--minutes", minutes), ("--labs", count), ("--seed", seed)):
-        if spec is not None and spec != there[option]:
+        if spec is not None and spec != recorded[option]:
             raise InputError(
-                f"{option} {spec}: the exam in {root} was started with {there[option]}. --replace starts a new "
+                f"{option} {spec}: the exam in {root} was started with {recorded[option]}. --replace starts a new "
                 "exam, --dir FOLDER uses another folder."
             )
 
@@ -305,7 +305,7 @@ def _result(root: Path, exam: Exam, openssl: str) -> Result:
 
 
 def _mark(root: Path, exam: Exam, task: Task, openssl: str) -> Mark:
-    task_session, said = _sitting(root, exam, task, openssl), words(task.lab)
+    task_session, lab_words = _sitting(root, exam, task, openssl), words(task.lab)
     in_time = [
         solved
         for solved in (task_session.state.solved if task_session else ())
@@ -313,12 +313,12 @@ def _mark(root: Path, exam: Exam, task: Task, openssl: str) -> Mark:
     ]
     hints = in_time[0].hints if in_time else task_session.state.hints if task_session else 0
     wrong = task_session.state.wrong if task_session and exam.sealed else 0
-    return Mark(task, said.title, said.difficulty, bool(in_time), hints, wrong)
+    return Mark(task, lab_words.title, lab_words.difficulty, bool(in_time), hints, wrong)
 
 
 def _kept(task: Task, kept: tuple[bool, int, int]) -> Mark:
-    said = words(task.lab)
-    return Mark(task, said.title, said.difficulty, *kept)
+    lab_words = words(task.lab)
+    return Mark(task, lab_words.title, lab_words.difficulty, *kept)
 
 
 def _save(root: Path, exam: Exam, openssl: str) -> None:

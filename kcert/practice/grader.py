@@ -142,9 +142,9 @@ class Grader:
 
         def refused() -> str | None:
             ca = self.trusted()
-            there = Server(self.shown(self.scenario.spec(server)), ca if client else None)
-            here = Client(ca, self.shown(self.scenario.spec(client)) if client else None)
-            return self.tls.refusal(there, here, server_name)
+            serving = Server(self.shown(self.scenario.spec(server)), ca if client else None)
+            connecting = Client(ca, self.shown(self.scenario.spec(client)) if client else None)
+            return self.tls.refusal(serving, connecting, server_name)
 
         return self.check(what, refused)
 

@@ -47,15 +47,15 @@ class TlsPair:
     def refusal(self, server: Server, client: Client, server_name: str) -> str | None:
         """Return why *client*, connecting to *server_name*, and *server* fail to connect; None if they succeed."""
         try:
-            here = self._context(ssl.PROTOCOL_TLS_CLIENT, client.credentials, client.trusted)
+            client_context = self._context(ssl.PROTOCOL_TLS_CLIENT, client.credentials, client.trusted)
         except (ssl.SSLError, ValueError) as error:
             return f"the client cannot start: {_said(error)}"
         try:
-            there = self._context(ssl.PROTOCOL_TLS_SERVER, server.credentials, server.trusted)
+            server_context = self._context(ssl.PROTOCOL_TLS_SERVER, server.credentials, server.trusted)
         except (ssl.SSLError, ValueError) as error:
             return f"the server cannot start: {_said(error)}"
         try:
-            _shake(there, here, server_name)
+            _shake(server_context, client_context, server_name)
         except _RefusedError as error:
             return str(error)
         return None
@@ -114,10 +114,10 @@ def _certificates(pem: bytes) -> str:
     return "".join(blocks)
 
 
-def _shake(there: ssl.SSLContext, here: ssl.SSLContext, server_name: str) -> None:
+def _shake(server_context: ssl.SSLContext, client_context: ssl.SSLContext, server_name: str) -> None:
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    server = there.wrap_bio(to_server, to_client, server_side=True)
-    client = here.wrap_bio(to_client, to_server, server_hostname=server_name)
+    server = server_context.wrap_bio(to_server, to_client, server_side=True)
+    client = client_context.wrap_bio(to_client, to_server, server_hostname=server_name)
     done: set[str] = set()
     for _ in range(ROUNDS):
         for name, side in (("client", client), ("server", server)):

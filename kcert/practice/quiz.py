@@ -47,10 +47,10 @@ class Desk:
 
     def run(self, *argv: str) -> tuple[tuple[str, ...], str]:
         """Run openssl in the folder; return the command as it is shown, and what it printed."""
-        said = read(Command((self.builder.openssl, *argv), self.builder.root / "pki"))
-        if not said.succeeded:
-            raise ProgramError(f"openssl {argv[0]} failed while a question was prepared (status {said.status}).")
-        return ("openssl", *argv), said.stdout.decode("utf-8", "replace").rstrip()
+        reading = read(Command((self.builder.openssl, *argv), self.builder.root / "pki"))
+        if not reading.succeeded:
+            raise ProgramError(f"openssl {argv[0]} failed while a question was prepared (status {reading.status}).")
+        return ("openssl", *argv), reading.stdout.decode("utf-8", "replace").rstrip()
 
     def question(
         self, commands: tuple[tuple[tuple[str, ...], str], ...], text: str, right: str, wrong: list[str], why: str

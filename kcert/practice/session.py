@@ -321,11 +321,11 @@ class LabListing:
     solved: Solved | None
 
 
-def listed(here: Path) -> list[LabListing]:
+def listed(folder: Path) -> list[LabListing]:
     """Return every lab, with how it was solved in the folder *here* or up to two levels below it."""
     latest: dict[str, Solved] = {}
     for pattern in ("", "*", "*/*"):
-        for own in here.glob(f"{pattern}/{OWN_FOLDER}" if pattern else OWN_FOLDER):
+        for own in folder.glob(f"{pattern}/{OWN_FOLDER}" if pattern else OWN_FOLDER):
             for solved in _solved_in(own.parent):
                 if solved.lab not in latest or latest[solved.lab].when < solved.when:
                     latest[solved.lab] = solved

@@ -293,10 +293,10 @@ def _enc(openssl: str, text: bytes, passphrase: str, rounds: int, *, decrypt: bo
 
     cipher = ("-aes-256-cbc", "-pbkdf2", "-iter", str(rounds), "-a", "-A", "-pass", f"env:{SEAL_VARIABLE}")
     argv = (openssl, "enc", *cipher)
-    said = read(Command((*argv, "-d") if decrypt else argv, passphrases={SEAL_VARIABLE: passphrase}), text)
-    if not said.succeeded:
-        raise ProgramError(f"{openssl} enc failed (status {said.status}).")
-    return said.stdout
+    reading = read(Command((*argv, "-d") if decrypt else argv, passphrases={SEAL_VARIABLE: passphrase}), text)
+    if not reading.succeeded:
+        raise ProgramError(f"{openssl} enc failed (status {reading.status}).")
+    return reading.stdout
 
 
 def find_seal(root: Path) -> Seal | None:

@@ -72,8 +72,8 @@ class Kubeadm(Profile):
 
     def etcd_servers(self, cluster: Cluster, host: str) -> tuple[str, ...]:
         """Return the member on the same host, if there is one."""
-        here = any(member.name == host for member in cluster.etcd)
-        return (url("127.0.0.1", ETCD_PORT),) if here else super().etcd_servers(cluster, host)
+        runs_etcd = any(member.name == host for member in cluster.etcd)
+        return (url("127.0.0.1", ETCD_PORT),) if runs_etcd else super().etcd_servers(cluster, host)
 
     def kubelet_hosts(self, cluster: Cluster) -> tuple[Host, ...]:
         """Return control plane, whose kubelets start the static pods, and nodes."""

@@ -227,8 +227,8 @@ def optional_sans(cluster: Cluster, names: Iterable[AltName], *connected: str) -
     later = {str(ipaddress.ip_network(cidr)[1]) for cidr in cluster.service_cidrs[1:]}
     server = cluster.api_server
     hosts = {name.value for host in cluster.control_plane for name in host_names(host)}
-    asked = {*connected, *hosts, server.host, *server.addresses, *(name.value for name in server.extra_sans)}
-    spare = {"localhost", "127.0.0.1", "::1", "kubernetes.default.svc.cluster", *later} - asked
+    requested = {*connected, *hosts, server.host, *server.addresses, *(name.value for name in server.extra_sans)}
+    spare = {"localhost", "127.0.0.1", "::1", "kubernetes.default.svc.cluster", *later} - requested
     return tuple(name for name in names if name.value in spare)
 
 

@@ -193,8 +193,8 @@ def _public_key(path: Path, block: Block, openssl: str) -> Description:
     if re.match(r"sa\b|service-account", path.name):
         fields.append(Field("used for", "verifying the tokens of service accounts (--service-account-key-file)"))
     beside = path.with_suffix(".key")
-    if key is not None and (held := look_into(beside).key):
-        own = public_part(next(block for block in pem_blocks(held) if block.is_key))
+    if key is not None and (key_content := look_into(beside).key):
+        own = public_part(next(block for block in pem_blocks(key_content) if block.is_key))
         fields.append(Field("private key", f"{beside} {'matches' if own == key else 'does not match'} this public key"))
     return Description(str(path), (Part(str(path), tuple(fields), (run,)),), block.fault and f"{path}: {block.fault}")
 

@@ -327,14 +327,14 @@ def certificates_of(openssl: str, server: Server) -> tuple[list[str], str | None
     return [], _reason(reading.stderr)
 
 
-def _reason(said: str) -> str:
+def _reason(message: str) -> str:
     """Return why no certificate came, from what openssl wrote."""
-    if "wrong version number" in said or "packet length too long" in said or "http request" in said:
+    if "wrong version number" in message or "packet length too long" in message or "http request" in message:
         return "speaks, but not TLS (plain HTTP, perhaps)"
-    if "Connection refused" in said:
+    if "Connection refused" in message:
         return "refuses the connection: nothing listens there"
-    if "Name or service not known" in said or "name resolution" in said or "nodename nor servname" in said:
+    if "Name or service not known" in message or "name resolution" in message or "nodename nor servname" in message:
         return "is a name that this machine cannot resolve"
-    if "timed out" in said or "No route" in said or "unreachable" in said:
+    if "timed out" in message or "No route" in message or "unreachable" in message:
         return "cannot be reached from this machine"
     return "ended the connection without showing a certificate"

@@ -331,8 +331,8 @@ def _is_staged(staging: Directory, name: PurePosixPath) -> bool:
 
 def _check_same(folder: Directory, path: Path) -> None:
     """Raise InputError where *path* does not lead to *folder* any more, because another user exchanged a folder."""
-    held, named = os.fstat(folder.handle), path.lstat()
-    if (held.st_dev, held.st_ino) != (named.st_dev, named.st_ino):
+    opened, named = os.fstat(folder.handle), path.lstat()
+    if (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino):
         raise InputError(
             f"{path} was exchanged for another folder while kcert worked in it. Nothing was put into place."
         )

@@ -203,8 +203,8 @@ def verify(own: Path, since: str | None = None) -> int:
     previous, count, hashes = BEGINNING, 0, [BEGINNING]
     path = own / "history.jsonl"
     lines, head = _at_one_moment(own)
-    for count, (line, said) in enumerate((read for _, read in _parsed(own, lines)), 1):
-        if said != previous:
+    for count, (line, recorded) in enumerate((read for _, read in _parsed(own, lines)), 1):
+        if recorded != previous:
             blamed = f"line {count - 1} was changed after it was written, or " if count > 1 else ""
             raise VerdictError(f"{path}: {blamed}a record before line {count} was deleted or inserted.")
         previous = _hash(line)

@@ -206,12 +206,12 @@ class KubeconfigReporter(OutputOfCommands):
             return
         context = clean_line(draft.kubeconfig.context)
         if updated:
-            said = f"The context {context} is up to date now ({' and '.join(updated)} replaced)"
+            outcome = f"The context {context} is up to date now ({' and '.join(updated)} replaced)"
         elif updated is None:
-            said = f"The context {context} was added"
+            outcome = f"The context {context} was added"
         else:
-            said = f"The context {context} is up to date"
-        self._elsewhere(said, written)
+            outcome = f"The context {context} is up to date"
+        self._elsewhere(outcome, written)
         if updated is None:
             say_apart("To make it the current context:")
             argv = ("kubectl", "config", "use-context", draft.kubeconfig.context)
@@ -319,26 +319,28 @@ class BootstrapReporter(OutputOfCommands):
         )
 
 
-def show_call(asked: Call, *, explain: bool) -> None:
+def show_call(api_call: Call, *, explain: bool) -> None:
     """Print the command, before it runs."""
     if explain:
         say_apart(lessons.why("call"))
-        say_apart(f"The API server will see {asked.user}, because that is what the certificate says.")
-    if asked.script is None:
-        command_line(asked.argv)
+        say_apart(f"The API server will see {api_call.user}, because that is what the certificate says.")
+    if api_call.script is None:
+        command_line(api_call.argv)
     else:
-        block(asked.script.splitlines(), "command")
+        block(api_call.script.splitlines(), "command")
     screen().print()
 
 
-def show_answer(asked: Call, answer: Answer, *, quiet: bool) -> None:
+def show_answer(api_call: Call, answer: Answer, *, quiet: bool) -> None:
     """Print the answer; raises VerdictError for one that is no success."""
     body = readable(answer.body)
     sys.stdout.write(body if not body or body.endswith("\n") else f"{body}\n")
     sys.stdout.flush()
     if not 200 <= answer.status < 400:
         meaning = MEANINGS.get(answer.status, "")
-        raise VerdictError(f"{asked.server}{asked.path} answered {asked.user} with {answer.status}. {meaning}".rstrip())
+        raise VerdictError(
+            f"{api_call.server}{api_call.path} answered {api_call.user} with {answer.status}. {meaning}".rstrip()
+        )
     if not quiet:
         screen().print()
         say(f"{answer.status}: it answered.", "good")

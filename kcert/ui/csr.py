@@ -255,8 +255,8 @@ _EXPECTED = {"digital signature", "key encipherment", "client auth", "server aut
 def _status(csr: SigningRequest) -> None:
     words = {APPROVED: "Approved", DENIED: "Denied", FAILED: "Rejected by the signer"}
     for condition in csr.conditions:
-        said = words.get(condition.type, clean_line(condition.type))
-        say(f"{said} ({clean_line(condition.reason)}: {clean_line(condition.message)}).")
+        state = words.get(condition.type, clean_line(condition.type))
+        say(f"{state} ({clean_line(condition.reason)}: {clean_line(condition.message)}).")
     if csr.signer and not csr.conditions:
         say("Not approved or denied yet.")
     if csr.certificate is not None:

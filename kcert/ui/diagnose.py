@@ -121,8 +121,8 @@ def reads_keyboard() -> None:
 
 def announce(request: LogRequest, source: LogSource) -> None:
     """Say which command comes and why, before it prints anything itself."""
-    for asked in source.asked:
-        say_commands("Which one is it?", asked.argv)
+    for command in source.asked:
+        say_commands("Which one is it?", command.argv)
     say_commands(
         f"The log of {request.component}, with {source.command.argv[0]}: {clean_line(source.why)}.", source.command.argv
     )

@@ -92,9 +92,9 @@ def _record(listing: LabListing) -> dict[str, object]:
 
 def show_start(session: Session, option: str) -> None:
     """Print the story, the folder, and the command that checks the lab."""
-    words, here = session.words, str(session.root) == "."
-    root = "this folder" if here else clean_line(str(session.root))
-    story = "story.txt" if here else f"{root}/story.txt"
+    words, in_folder = session.words, str(session.root) == "."
+    root = "this folder" if in_folder else clean_line(str(session.root))
+    story = "story.txt" if in_folder else f"{root}/story.txt"
     heading(session.title)
     passage(words.story)
     screen().print()
@@ -262,9 +262,9 @@ def ask_questions(questions: Iterable[Question], seed: int, count: int) -> int:
     right = 0
     for number, question in enumerate(questions, start=1):
         heading(f"Question {number} of {count}")
-        for argv, said in question.commands:
+        for argv, output in question.commands:
             command_line(argv)
-            block(said.splitlines(), "said")
+            block(output.splitlines(), "said")
             screen().print()
         say_apart(question.text)
         for letter, choice in zip("abcdefgh", question.choices, strict=False):

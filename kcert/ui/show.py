@@ -93,10 +93,10 @@ def _part(part: Part, *, text: bool, explain: bool) -> None:
             block(clean(command.output).splitlines(), "said")
     if part.commands:
         screen().print()
-    said: set[str] = set()
+    explained: set[str] = set()
     for field in part.fields:
-        _field(field, explain=explain and field.meaning not in said)
-        said |= {field.meaning} if field.meaning else set()
+        _field(field, explain=explain and field.meaning not in explained)
+        explained |= {field.meaning} if field.meaning else set()
 
 
 def _annotated(output: str) -> None:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from kcert.openssl.x509 import X509
 
 
-def to_be_signed(ctx: Context, asked: Sequence[Certificate]) -> None:
+def to_be_signed(ctx: Context, certificates: Sequence[Certificate]) -> None:
     """Say how requests become certificates: signed where the CA is, fetched here."""
     known = {cert.name: cert for cert in ctx.specs}
-    wanted = [known.get(cert.name, cert) for cert in asked if cert.kind is not Kind.KEY_PAIR]
+    wanted = [known.get(cert.name, cert) for cert in certificates if cert.kind is not Kind.KEY_PAIR]
     if not wanted:
         say("Nothing to sign: every certificate exists and is current.", "good")
         return
@@ -63,10 +63,10 @@ def _ca_comes_first(ctx: Context, authorities: Sequence[Certificate]) -> None:
     )
 
 
-def to_be_signed_again(ctx: Context, asked: Sequence[Certificate]) -> None:
+def to_be_signed_again(ctx: Context, certificates: Sequence[Certificate]) -> None:
     """Say how the requests of CAs that are in use become new certificates for them."""
     crts = {cert.name: cert.files.crt for cert in ctx.specs}
-    wanted = [replace(cert, files=replace(cert.files, crt=crts[cert.name])) for cert in asked]
+    wanted = [replace(cert, files=replace(cert.files, crt=crts[cert.name])) for cert in certificates]
     _by_hand_at_the_root(ctx, wanted)
     say("Until then, the existing CA keeps signing. What it signed stays valid, because the key is the same.")
 

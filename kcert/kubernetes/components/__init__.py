@@ -183,9 +183,9 @@ def _only(name: str, instances_found: tuple[ComponentInstance, ...]) -> Componen
     return instances_found[0]
 
 
-def unfit(root: Path, asked: ComponentInstance) -> tuple[CertificateStatus, ...]:
+def unfit(root: Path, instance: ComponentInstance) -> tuple[CertificateStatus, ...]:
     """The certificates that the component reads and that are missing from the PKI folder *root*, or will not do."""
-    wanted = {reads.certificate.name: reads.certificate for reads in asked.files()}
-    wanted |= {cert.issuer: asked.known[cert.issuer] for cert in wanted.values() if cert.issuer}
+    wanted = {reads.certificate.name: reads.certificate for reads in instance.files()}
+    wanted |= {cert.issuer: instance.known[cert.issuer] for cert in wanted.values() if cert.issuer}
     statuses = status_of(root, wanted.values())
     return tuple(status for status in statuses.values() if not status.usable)

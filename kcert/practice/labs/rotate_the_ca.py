@@ -144,8 +144,8 @@ def _refusal(connecting: Grader, serving: Grader, connection: Connection) -> str
     refused = connecting.tls.refusal(server, client, connection.server_name)
     if refused is None:
         return None
-    here, there = connecting.name(connecting.pki), serving.name(serving.pki)
-    return f"{connection.client} with {here} connects to {connection.server} with {there}: {refused}"
+    client_name, server_name = connecting.name(connecting.pki), serving.name(serving.pki)
+    return f"{connection.client} with {client_name} connects to {connection.server} with {server_name}: {refused}"
 
 
 def _authorities(grader: Grader) -> list[str]:

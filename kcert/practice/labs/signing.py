@@ -311,11 +311,11 @@ def _not_given(grader: Grader, name: str) -> str | None:
 
 
 def _unsigned(grader: Grader, certificate: X509) -> str | None:
-    said = read(
+    reading = read(
         Command((grader.openssl, "verify", "-purpose", "sslclient", "-CAfile", str(grader.pki / "ca.crt"))),
         certificate.pem.encode(),
     )
-    return None if said.succeeded else "the CA of the cluster has not signed it"
+    return None if reading.succeeded else "the CA of the cluster has not signed it"
 
 
 LABS = (

@@ -334,9 +334,9 @@ def _add(
 
 def _without_certificate(data: bytes) -> str:
     """Return why *data*, in the place of a certificate, is none: a clause that can follow the object's name."""
-    held = inside(Content(data, 0, (0, 0)))
-    if held.nothing or held.labels:
-        return held.why_no_certificate
+    parsed = inside(Content(data, 0, (0, 0)))
+    if parsed.nothing or parsed.labels:
+        return parsed.why_no_certificate
     again = any(block.is_certificate for block in pem_blocks(_decoded(data.decode("utf-8", "replace"))))
     return "is base64 of base64: encode it once" if again else "contains no certificate"
 
