@@ -320,7 +320,13 @@ def test_the_history_as_a_script_tells_no_key(
     script = kcert.done("history", "--format", "sh").stdout
 
     assert "PRIVATE KEY" not in script
-    assert "does not exist any more" in script
+    ended = output(["bash", "-s", "repeated"], folder=tmp_path, stdin=script)
+    assert (tmp_path / "secret").read_bytes() == (folder / "ca.key").read_bytes()
+    if how in ("above", "absolute"):
+        assert f"# {name} is outside the folder, so this cannot be repeated." in script
+    else:
+        assert ended.status == 0
+        assert (tmp_path / "repeated/admin.crt").exists()
 
 
 # --- names that mean something to a terminal or to a shell

@@ -19,7 +19,7 @@ from kcert.ui.handout import WIDTH, Item, Reasons, Section, command, markdown, w
 from kcert.ui.quiet import passphrase_asked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
 
     from kcert.certificates import Certificate
@@ -97,6 +97,7 @@ def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
     """Yield the commands again, for a new folder: in the old one they would replace keys."""
     yield "#!/usr/bin/env bash"
     yield f"# What kcert ran in {clean_line(str(root))}, to be repeated in another folder: bash THIS FOLDER"
+    yield "# Read it before you run it if others can write to that folder: they can change its history."
     yield "set -euo pipefail"
     yield "umask 077"
     yield from passphrase_asked(entry.argv for entry in entries if entry.status == 0)
@@ -130,7 +131,8 @@ def _repeatable(entry: Entry, made: AbstractSet[str]) -> list[Prepared]:
     repeatable: list[Prepared] = []
     there = set(made)
     for own in entry.prepared:
-        if own.script and all(name in there or PurePosixPath(name).is_absolute() for name in own.reads):
+        reads_known = all(name in there or PurePosixPath(name).is_absolute() for name in own.reads)
+        if own.script and reads_known and not _outside(own.files):
             repeatable.append(own)
             there |= set(own.files)
     return repeatable
@@ -142,8 +144,15 @@ def _not_repeatable(entry: Entry, made: AbstractSet[str]) -> str:
         return "This signed the history itself: `kcert history --sign` does it again."
     if entry.step == "issue":
         return "Request and settings were those of a manifest: `kcert csr sign` does it again."
+    if outside := _outside([*entry.files, *(name for own in entry.prepared for name in own.files)]):
+        return f"{clean_line(outside[0])} is outside the folder, so this cannot be repeated."
     missing = [name for name in _reads(entry) if name not in made and not PurePosixPath(name).is_absolute()]
     return f"{clean_line(missing[0])} was not made here, so this cannot be repeated." if missing else ""
+
+
+def _outside(names: Iterable[str]) -> list[str]:
+    """Return the *names* that lead out of the folder: kcert records none, so the history was changed."""
+    return [name for name in names if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]
 
 
 def _reads(entry: Entry) -> Iterator[str]:
