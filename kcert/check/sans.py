@@ -73,7 +73,7 @@ def is_address(text: str) -> bool:
 
 
 def missing_names(ctx: RuleContext, cert: CertificateInstance, present: set[str]) -> list[AltName]:
-    """The names that it must have, and *here* are not; a name of the wrong type is here."""
+    """Return the names that it must have and that are not *present*; one of the wrong type counts as present."""
     asked = cert.wanted
     wanted = [name for name in asked.alt_names if name not in asked.optional_sans] if asked is not None else []
     wanted += [AltName("DNS", name) for demand in cert.demands for name in demand.names]
@@ -227,7 +227,7 @@ def connected_hosts(ctx: RuleContext, cert: CertificateInstance) -> list[AltName
 
 
 def answers_to(certificate: X509, host: str) -> bool:
-    """True if *certificate* has the name or the address; one of the wrong type is ``san-type``'s business."""
+    """Return True if *certificate* has the name or the address, of any type: ``san-type`` reports a wrong type."""
     values = {name.value.lower() for name in certificate.alt_names}
     host = host.lower().removesuffix(".")  # as Go's VerifyHostname does
     return host in values or f"*.{host.partition('.')[2]}" in values

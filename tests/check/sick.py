@@ -421,7 +421,7 @@ SICK: list[Sick] = [
         (FOLDER, "kube-apiserver.crt", {"kube-apiserver": {"names": retyped(FLAT, "10.96.0.1")}}),
         (FOLDER, "node01.crt", {"node01": {"names": ("DNS:node01", "DNS:192.168.56.21")}}),
         (MANIFESTS, f"{PKI}/apiserver.crt", {"apiserver": {"names": retyped(KUBERNETES, kubeadm.ADDRESS)}}),
-        (MANIFESTS, f"{PKI}/etcd/server.crt", {"etcd-server": {"names": ("DNS:localhost", "DNS:127.0.0.1")}}),
+        (MANIFESTS, f"{PKI}/etcd/server.crt", {"etcd-server": {"names": (f"IP:{kubeadm.ADDRESS}", "DNS:127.0.0.1")}}),
         (UNITS, f"{HARD}/kube-apiserver.crt", {"kube-apiserver": {"names": retyped(FLAT, "10.96.0.1")}}),
     ),
     *cases(
