@@ -171,7 +171,7 @@ def _failure(api_call: Call, status: int, message: str) -> str:
 
 
 def explained(api_call: Call, status: int, message: str) -> str:
-    """Return what curl's *status* and what it *said* mean, and what to do about it."""
+    """Return what the *status* and the *message* of curl mean, and what to do about it."""
     for cause in _CAUSES:
         if status in cause.statuses and re.search(cause.pattern, message, re.IGNORECASE):
             client = api_call.credentials

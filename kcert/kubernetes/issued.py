@@ -180,7 +180,7 @@ def _asked(certificate: Certificate, request: Request, usages: tuple[str, ...] |
 
 
 def _missing_usages(x509: X509, requested: tuple[str, ...]) -> tuple[str, ...]:
-    """Return those of *asked* that *x509* does not allow; without the extension it allows all."""
+    """Return those of *requested* that *x509* does not allow; without the extension it allows all."""
     has = x509.extended_key_usage
     if has is None or "anyExtendedKeyUsage" in has:
         return ()

@@ -322,7 +322,7 @@ class LabListing:
 
 
 def listed(folder: Path) -> list[LabListing]:
-    """Return every lab, with how it was solved in the folder *here* or up to two levels below it."""
+    """Return every lab, with how it was solved in *folder* or up to two levels below it."""
     latest: dict[str, Solved] = {}
     for pattern in ("", "*", "*/*"):
         for own in folder.glob(f"{pattern}/{OWN_FOLDER}" if pattern else OWN_FOLDER):
