@@ -226,6 +226,11 @@ class Entry:
     role: Role | None
     issuer_sha256: str | None
 
+    @property
+    def whole_days(self) -> int:
+        """Whole days left, or days since it expired. ``days_left`` is rounded down: it is -1 an hour after the end."""
+        return self.days_left if self.days_left >= 0 else -1 - self.days_left
+
 
 def inventory(scan: ScanResult, now: datetime | None = None) -> list[Entry]:
     """An entry for each use of a certificate, in the order in which they were found."""

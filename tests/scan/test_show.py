@@ -256,6 +256,7 @@ def test_the_days_since_a_certificate_expired_are_whole_ones(pki: Path) -> None:
     assert "expired 60 days ago" in shown("late.crt", folder=pki)
     tree = kcert("inventory", "late.crt", "--format", "tree", folder=pki).stdout
     assert "expired 60 days ago" in " ".join(tree.split())
+    assert "60 days ago" in kcert("inventory", "late.crt", folder=pki, columns=100).stdout
 
 
 def test_a_key_is_checked_and_never_printed(pki: Path) -> None:

@@ -208,8 +208,7 @@ def _names(entry: Entry) -> str:
 
 
 def _expiry(entry: Entry, separator: str = "\n") -> Text:
-    days = abs(entry.days_left)
-    count = counted(days, "day")
+    count = counted(entry.whole_days, "day")
     words = f"{count} ago" if entry.validity is Validity.EXPIRED else f"{count} left"
     if entry.validity is Validity.NOT_YET:
         words = "not yet valid"

@@ -236,11 +236,9 @@ def _described(uses: list[Entry]) -> Iterator[str]:
     yield f"{label(first)} ({first.kind}), until {first.not_after:%Y-%m-%d}, {_left(first)}"
     for use in uses:
         for_whom = " ".join(part for part in (use.component, use.option) if part)
-        yield "│   " * 0 + f"    {clean_line(use.path)}" + (f"  [{clean_line(for_whom)}]" if for_whom else "")
+        yield f"    {clean_line(use.path)}" + (f"  [{clean_line(for_whom)}]" if for_whom else "")
 
 
 def _left(entry: Entry) -> str:
-    # days_left is rounded down: what expired an hour ago has -1, and expired 0 days ago.
-    days = entry.days_left if entry.days_left >= 0 else -1 - entry.days_left
-    count = counted(days, "day")
+    count = counted(entry.whole_days, "day")
     return f"expired {count} ago" if entry.days_left < 0 else f"{count} left"
