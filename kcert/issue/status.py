@@ -48,8 +48,7 @@ class CertificateStatus:
     ``reasons`` are clauses that tell why it is not current, ``cosmetic`` those among them that no user of it
     would notice: other tools give CAs other names, and leave out what is not needed; an outgoing CA is still
     trusted. ``x509`` is what is there now, if it can be read; ``has_key`` tells whether its private key is there.
-    ``previous_cas`` are the other certificates of a CA's file: those whose leaves are still accepted while the CA is
-    being replaced.
+    ``previous_cas`` are the other certificates of a CA's file, whose leaves are accepted until the rotation ends.
     """
 
     certificate: Certificate
