@@ -102,7 +102,7 @@ _NEAR = 0.8
 def mistyped(path: Path) -> Path | None:
     """The file beside a *path* that is not there whose name is nearly the same, and may be the one that was meant.
 
-    Names that differ in a number are those of different hosts. None if nobody may look into the folder.
+    Names that differ in a number are those of different hosts. None if the folder cannot be read.
     """
     try:
         if path.exists():

@@ -129,8 +129,8 @@ class RuleContext:
     """Everything that a rule can look at.
 
     ``soon`` is how near an expiry counts as near. ``wanted`` is what kcert.yaml asks for, by the file's absolute path;
-    ``assumed`` what kcert made there where it had none, which nobody wrote down: it only tells by what a server is
-    dialled of which nothing else does.
+    ``assumed`` is what kcert made there without a kcert.yaml: it says which names clients use for a server, if nothing
+    else says so.
     """
 
     scan: ScanResult
@@ -290,8 +290,8 @@ class RuleContext:
     def option(self, component: str, name: str, near: CertificateInstance | Path) -> str | None:
         """The value of an option of the component that has to do with *near*; None if it is not set or empty.
 
-        Of several clusters, that is the one whose configuration names the certificate, else the one around it; and
-        where neither tells, and they differ, nobody knows.
+        Of several clusters, that is the one whose configuration names the certificate, else the one around it;
+        None if there is neither and the values differ.
         """
         configurations = [
             configuration

@@ -66,7 +66,7 @@ class Prompt(Protocol):
 class Passphrase:
     """The passphrase of all keys of an *owner*: from a *file*, the environment, or asked for, once, when first needed.
 
-    Without *asks* nobody is asked, and what is not known stays so: a script that is printed asks for itself.
+    Without *asks* kcert does not ask, and what is not known stays unknown: a script that is printed asks by itself.
     """
 
     def __init__(self, owner: Owner = CA_KEY, file: Path | None = None, asks: Prompt | None = None) -> None:

@@ -77,8 +77,8 @@ class CertificateStatus:
         unusable = any(f" is {why}" in reason for reason in self.reasons for why in (f"{_DAMAGED} (", f"{_ENCRYPTED},"))
         if unusable and self.certificate.kind is not Kind.CA:
             return f"kcert renew {self.certificate.name} --new-key{folder_option}"
-        anew = " --new-key" if in_line and self.is_other_ca else ""
-        return f"kcert renew {self.certificate.name}{anew}{in_line}{folder_option}"
+        new_key = " --new-key" if in_line and self.is_other_ca else ""
+        return f"kcert renew {self.certificate.name}{new_key}{in_line}{folder_option}"
 
     @property
     def is_other_ca(self) -> bool:
@@ -301,7 +301,7 @@ def _unlike_names(certificate: Certificate, x509: X509) -> Iterator[tuple[str, b
 def is_equivalent(certificate: Certificate, x509: X509) -> bool:
     """Return whether another subject does the same work.
 
-    A CA may have any name, and nobody looks at a server's, or at that of a client of etcd or of a kubelet. The API
+    A CA may have any name, and the subject of a server, or of a client of etcd or of a kubelet, is ignored. The API
     server takes the CN for the user and each O for a group: of a person both count as they were asked for, of a
     component its CN and the groups that Kubernetes itself knows, and of an administrator that it is one.
     """

@@ -111,17 +111,17 @@ class Listener(Protocol):
 def drafts(
     ctx: Context, names: Iterable[str], options: KubeconfigOptions, without: tuple[Certificate, ...] = ()
 ) -> tuple[Draft, ...]:
-    """The kubeconfigs called *names*; where none is named, all that the cluster needs but those *without*.
+    """Return the kubeconfigs called *names*; if none is named, all that the cluster needs but those *without*.
 
-    Raises InputError for a name that is nobody's, a options that cannot be had, and a certificate that is
-    missing, stale or expired.
+    Raises InputError for an unknown name, for options that are not possible, and for a certificate that is missing,
+    stale or expired.
     """
     options = _checked(options)
-    everybody = credentials.clients(ctx)
+    clients = credentials.clients(ctx)
     wanted: dict[str, Certificate] = {}
     for name in names:
-        wanted |= {cert.name: cert for cert in credentials.named(ctx, name, everybody)}
-    chosen = tuple(wanted.values()) or tuple(cert for cert in everybody if cert not in without)
+        wanted |= {cert.name: cert for cert in credentials.named(ctx, name, clients)}
+    chosen = tuple(wanted.values()) or tuple(cert for cert in clients if cert not in without)
     if not options.embed and any(cert.files.kubeconfig for cert in chosen):
         raise InputError("--no-embed: in this profile a key and its certificate lie in their kubeconfig alone.")
     return tuple(draft(ctx, client, options) for client in credentials.credentials(ctx, chosen))

@@ -83,7 +83,7 @@ def select(wanted: Iterable[Certificate], names: Iterable[str], cluster: Cluster
     """Return those of *wanted* that the user named: by name, by what they are for, or as a kubeconfig's file.
 
     ``kube-scheduler`` is the scheduler's certificate in every profile, however its file is called there.
-    Raises InputError for a name that is nobody's, with the near ones.
+    Raises InputError for an unknown name, with the names that are similar.
     """
     wanted = tuple(wanted)
     chosen: dict[str, Certificate] = {}

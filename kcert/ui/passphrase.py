@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def ask(owner: Owner, key: str, *, twice: bool) -> str:
     """Return the passphrase of the file *key*, typed twice if it is new; the prompt says whose key it is.
 
-    Raises InputError if nobody is there to type, or where the two differ.
+    Raises InputError if there is no terminal, or if the two differ.
     """
     if not sys.stdin.isatty():
         what = "is to be encrypted" if twice else "is encrypted"
