@@ -18,6 +18,9 @@ INVISIBLE = re.compile(
 )
 """Characters that a terminal acts upon, does not show (Default_Ignorable_Code_Point) or shows elsewhere."""
 
+SCRIPT_HEAD = ("#!/usr/bin/env bash", "set -euo pipefail", "umask 077")
+"""The first lines of a printed bash script: it ends at the first failure, and what it makes is its owner's alone."""
+
 _SAFE = re.compile(r"[A-Za-z0-9@%+=:,./_-]+")
 _SUBJECT = re.compile(r"/[^\"$`\\!]*=[^\"$`\\!]*")
 

@@ -104,9 +104,7 @@ def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
     """The API server verifies tokens with public keys of which none belongs to the key that signs them."""
     for key in ctx.scan.keys:
         public = _public_keys_for(ctx, key)
-        own = next((public_part(block) for block in pem_blocks(key.pem) if block.is_key), None)
-        known = [public_part(block) for file in public for block in pem_blocks(file.pem)]
-        if own is None or not own.material or not known or None in known or own in known:
+        if not _lack_public_part(public, key):
             continue
         file = public[0]
         message = (
@@ -130,12 +128,10 @@ def _keys_of_other_hosts(ctx: RuleContext) -> Iterator[Violation]:
         if public := _public_keys_for(ctx, key):
             hosts.setdefault(cluster_root_of(key.source or key.path), (key, public))
     for home, (key, _) in hosts.items():
-        own = next((public_part(block) for block in pem_blocks(key.pem) if block.is_key), None)
         cluster = ctx.belonging(key.path).get(Role.CLUSTER_CA)
         for other, (other_key, public) in hosts.items():
-            known = [public_part(block) for file in public for block in pem_blocks(file.pem)]
             same = cluster is not None and ctx.belonging(other_key.path).get(Role.CLUSTER_CA) == cluster
-            if other == home or not same or not own or not own.material or None in known or own in known:
+            if other == home or not same or not _lack_public_part(public, key):
                 continue
             message = (
                 f"{public[0].path} does not contain the public key of {key.path}, although both hosts have the same "
@@ -144,6 +140,13 @@ def _keys_of_other_hosts(ctx: RuleContext) -> Iterator[Violation]:
             )
             evidence = f"{key.path} and {other_key.path} are different keys"
             yield Violation(public[0].path, message, evidence, "")
+
+
+def _lack_public_part(files: list[PublicKeyFile], key: KeyFile) -> bool:
+    """Return True if none of *files* contains the public key of *key*; False where one of them cannot be read."""
+    own = next((public_part(block) for block in pem_blocks(key.pem) if block.is_key), None)
+    known = [public_part(block) for file in files for block in pem_blocks(file.pem)]
+    return own is not None and bool(own.material and known) and None not in known and own not in known
 
 
 def _public_keys_for(ctx: RuleContext, key: KeyFile) -> list[PublicKeyFile]:

@@ -55,9 +55,7 @@ def _reachable(ctx: RuleContext, own: list[CertificateInstance], old: str) -> st
     The machine itself (localhost) only in place of an *old* host that was the same: elsewhere nothing answers there.
     """
     certificates = [cert.certificate for cert in own]
-    dialled = [sans.host_of(kubeconfig.server or "") for kubeconfig in ctx.scan.kubeconfigs]
-    dialled.append(ctx.option("kube-apiserver", "--advertise-address", own[0]) or "")
-    for host in dialled:
+    for host in sans.hosts_in_use(ctx, own[0]):
         if sans.is_loopback(host) and not sans.is_loopback(old):
             continue
         if host and any(sans.answers_to(certificate, host) for certificate in certificates):

@@ -32,7 +32,7 @@ def allowed_hostname(ctx: RuleContext, cert: CertificateInstance) -> AltName | N
 def names(ctx: RuleContext, cert: CertificateInstance) -> tuple[AltName, ...]:
     """The alternative names as they should be: all that the plan has, the others under their right types, none missing.
 
-    Those that nobody has to dial are no fault if they are missing, but who makes it again leaves none out.
+    A name that no client has to connect to may be missing, but a new certificate leaves none out.
     """
     typed = [right_type(part) for name in cert.certificate.alt_names for part in well_formed(name)]
     present = {name.value for name in typed if name}
@@ -248,9 +248,14 @@ def stale_service_addresses(ctx: RuleContext, cert: CertificateInstance) -> set[
     present = {name.value for name in cert.certificate.alt_names}
     if not needed or needed <= present:
         return set()
-    dialled = {host_of(kubeconfig.server or "") for kubeconfig in ctx.scan.kubeconfigs}
-    dialled |= {ctx.option("kube-apiserver", "--advertise-address", cert) or ""}
-    return {value for value in present if is_address(value) and is_first(value) and value not in dialled}
+    used = hosts_in_use(ctx, cert)
+    return {value for value in present if is_address(value) and is_first(value) and value not in used}
+
+
+def hosts_in_use(ctx: RuleContext, cert: CertificateInstance) -> list[str]:
+    """Return the hosts that kubeconfigs connect to, then the address that the API server of *cert* advertises."""
+    advertised = ctx.option("kube-apiserver", "--advertise-address", cert) or ""
+    return [*(host_of(kubeconfig.server or "") for kubeconfig in ctx.scan.kubeconfigs), advertised]
 
 
 def is_first(value: str) -> bool:

@@ -9,7 +9,16 @@ from typing import Annotated, Literal
 import typer
 
 from kcert.cli.context import read_context
-from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, ResultFormat, complete_clients, takes
+from kcert.cli.options import (
+    DryRun,
+    Explain,
+    Quiet,
+    ReadOptions,
+    ResultFormat,
+    complete_clients,
+    refuse_with_dry_run,
+    takes,
+)
 from kcert.errors import InputError
 
 
@@ -121,16 +130,16 @@ def bootstrap(
     """Write the bootstrap token, the RBAC objects and the kubeconfig with which nodes request their certificates."""
     from kcert.durations import duration
     from kcert.kubernetes import bootstrap
+    from kcert.ui import print_lines
     from kcert.ui.access import BootstrapReporter
 
-    if quiet and dry_run:
-        raise InputError("--dry-run cannot be combined with --quiet.")
+    refuse_with_dry_run(dry_run=dry_run, quiet=quiet)
     lifetime = duration(ttl, "--ttl")
     if lifetime.total_seconds() < bootstrap.SHORTEST:
         raise InputError(f"--ttl {ttl!a} is too short: expected {bootstrap.SHORTEST} seconds or more.")
     ctx = read_context(options, "bootstrap")
     if dry_run:
-        typer.echo("\n".join(bootstrap.script(ctx, lifetime, new_token=new_token)))
+        print_lines(bootstrap.script(ctx, lifetime, new_token=new_token))
         return
     reporter = BootstrapReporter(ctx, explain=explain, quiet=quiet, form=format)
     reporter.ends(bootstrap.make(dataclasses.replace(ctx, reporter=reporter), lifetime, new_token=new_token))

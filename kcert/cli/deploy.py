@@ -21,6 +21,7 @@ from kcert.cli.options import (
     complete_components,
     complete_hosts,
     load_cluster,
+    refuse_with_dry_run,
     takes,
 )
 from kcert.config import STABLE
@@ -76,13 +77,13 @@ def bundle(
     """Pack one archive for each host, with only the files that it needs, their paths and their modes."""
     from kcert.config import version
     from kcert.kubernetes import bundles, packing_script
-    from kcert.ui import deploy, flags
+    from kcert.ui import deploy, flags, print_lines
 
     if scp and output is not None:
         raise InputError("--scp cannot be combined with --output: it packs nothing.")
     if dry_run and scp:
         raise InputError("--dry-run cannot be combined with --scp, which changes nothing either.")
-    _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
+    refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
     ctx = context.read_context(options, "bundle")
     release = version(kubernetes_version) if kubernetes_version else ctx.cluster.version
     made = bundles.bundles(ctx, hosts or (), release)
@@ -94,7 +95,7 @@ def bundle(
     if dry_run:
         is_file = bundles.is_file(made, output)
         lines = packing_script.archives(ctx, made, output or bundles.FOLDER, is_file=is_file)
-        typer.echo("\n".join((packing_script.HEAD, *lines)))
+        print_lines((*packing_script.HEAD, *lines))
         return
     if output is not None and str(output) == "-":
         deploy.stream_archive(made)
@@ -107,12 +108,6 @@ def bundle(
     else:
         deploy.show_bundles(ctx, made, written, explain=explain)
     flags.warn_of_release(release)
-
-
-def _refuse_with_dry_run(*, dry_run: bool, quiet: bool, output: Path | None) -> None:
-    """Raise InputError for an option that cannot be combined with --dry-run."""
-    if dry_run and (quiet or str(output) == "-"):
-        raise InputError(f"--dry-run cannot be combined with {'--quiet' if quiet else '--output -'}.")
 
 
 @takes(ReadOptions)
@@ -242,15 +237,15 @@ def cert_manager(
     from kcert.kubernetes import packing_script
     from kcert.kubernetes.export import cert_manager as target
     from kcert.kubernetes.export import path_of, put_file
-    from kcert.ui import deploy
+    from kcert.ui import deploy, print_lines
 
     wanted = target.Options(namespace, name, on_disk=everything, secret=secret)
     ctx = context.read_context(options, "export cert-manager")
-    _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
+    refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
     made = target.export(ctx, wanted)
     if dry_run:
         files = [(path_of(piece, output), piece) for piece in made.pieces]
-        typer.echo("\n".join((packing_script.HEAD, *packing_script.pieces(ctx, files))))
+        print_lines((*packing_script.HEAD, *packing_script.pieces(ctx, files)))
         return
     if output is not None and str(output) == "-":
         deploy.stream_export(made)
@@ -284,23 +279,23 @@ def ansible(
     format: ResultFormat = "text",
 ) -> None:
     """Write an inventory of the hosts, a playbook that installs the bundle of each host, and the bundles."""
-    from kcert.kubernetes import bundles, packing_script
+    from kcert.kubernetes import packing_script
     from kcert.kubernetes.export import FOLDER, put_folder
     from kcert.kubernetes.export import ansible as target
-    from kcert.ui import deploy
+    from kcert.ui import deploy, print_lines
 
     if output is not None and str(output) == "-":
         raise InputError("--output - is not possible: the export consists of several files. Specify a folder.")
-    _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
+    refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
     ctx = context.read_context(options, "export ansible")
-    made = target.export(ctx)
+    packed = target.packed(ctx)
     if dry_run:
         export_folder = output or FOLDER / target.NAME
-        packed = tuple(bundle.certificates_only for bundle in bundles.bundles(ctx, ()))
-        lines = packing_script.archives(ctx, packed, export_folder / "bundles")
-        files = [(export_folder / piece.path, piece) for piece in made.pieces]
-        typer.echo("\n".join((packing_script.HEAD, *packing_script.pieces(ctx, files), *lines)))
+        files = [(export_folder / piece.path, piece) for piece in target.texts(ctx, packed)]
+        archives = packing_script.archives(ctx, packed, export_folder / "bundles")
+        print_lines((*packing_script.HEAD, *packing_script.pieces(ctx, files), *archives))
         return
+    made = target.export(ctx, packed)
     export_folder, written = put_folder(made, output)
     if quiet or format == "json":
         deploy.print_paths(written, format)
@@ -333,18 +328,18 @@ def encryption_config(
 ) -> None:
     """Write the EncryptionConfiguration with which the API server encrypts Secrets in etcd, or rotate its key."""
     from kcert.kubernetes import encryption
+    from kcert.ui import print_lines
     from kcert.ui.flags import EncryptionReporter
 
     if rotate and finish:
         raise InputError("--rotate cannot be combined with --finish: each is one step of the rotation.")
     if provider and (rotate or finish):
         raise InputError("--provider is for a new file: a rotation keeps the provider.")
-    if quiet and dry_run:
-        raise InputError("--dry-run cannot be combined with --quiet.")
+    refuse_with_dry_run(dry_run=dry_run, quiet=quiet)
     ctx = context.read_context(options, "encryption-config")
     action: encryption.Action = "rotate" if rotate else "finish" if finish else "create"
     if dry_run:
-        typer.echo("\n".join(encryption.script(ctx, action, provider or "aescbc")))
+        print_lines(encryption.script(ctx, action, provider or "aescbc"))
         return
     reporter = EncryptionReporter(ctx, explain=explain, quiet=quiet, form=format)
     reporter.ends(encryption.update(replace(ctx, reporter=reporter), action, provider or "aescbc"))

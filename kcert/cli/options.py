@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Literal, ParamSpe
 
 import typer
 
-from kcert.errors import KcertError
+from kcert.errors import InputError, KcertError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -205,6 +205,12 @@ class CaChapter(CaOptions, Chapter):
 @dataclasses.dataclass(frozen=True)
 class Renewing(CaOptions, IssueOptions):
     """Options of `kcert renew`."""
+
+
+def refuse_with_dry_run(*, dry_run: bool, quiet: bool, output: Path | None = None) -> None:
+    """Raise InputError for an option that cannot be combined with --dry-run."""
+    if dry_run and (quiet or str(output) == "-"):
+        raise InputError(f"--dry-run cannot be combined with {'--quiet' if quiet else '--output -'}.")
 
 
 def takes(options: type[Options]) -> Callable[[Callable[Concatenate[Options, Rest], None]], Callable[..., None]]:

@@ -20,7 +20,7 @@ from kcert.issue.context import Context
 from kcert.issue.execute import Executor
 from kcert.kubeconfig import scalar
 from kcert.kubernetes.encryption import random_text
-from kcert.quoting import folder_argument, format_command, quote
+from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
 from kcert.roles import NODES
 from kcert.store import Workspace
 
@@ -178,7 +178,7 @@ def script(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Ite
     ca = ctx.known["ca"].files.crt
     assert ca
     ca_certificate(ctx)
-    yield from ("#!/usr/bin/env bash", "set -euo pipefail", "umask 077")
+    yield from SCRIPT_HEAD
     yield format_command(("cd", folder_argument(ctx.root)))
     present = None if new_token else read(ctx.root)
     if present and present.expires > datetime.now(timezone.utc):

@@ -21,7 +21,7 @@ from kcert.files import LARGEST_DOCUMENT, read_optional
 from kcert.issue.context import Context
 from kcert.issue.execute import Executor
 from kcert.issue.steps import Step
-from kcert.quoting import folder_argument, format_command, quote
+from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
 from kcert.store import Staging, Workspace
 
 FILE = PurePosixPath("encryption-config.yaml")
@@ -137,7 +137,7 @@ def script(ctx: Context, action: Action, provider: str) -> Iterator[str]:
     """
     root, step = ctx.root, _next(ctx.root, action, provider, str)
     file = quote(str(FILE))
-    yield from ("#!/usr/bin/env bash", "set -euo pipefail", "umask 077")
+    yield from SCRIPT_HEAD
     if step.change is Change.KEPT:
         yield f"# {file} exists and is kept."
         return

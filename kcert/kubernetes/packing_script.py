@@ -8,9 +8,10 @@ import shlex
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
+from kcert.files import read_optional
 from kcert.kubernetes import bundles
 from kcert.openssl.pem import pem_blocks
-from kcert.quoting import folder_argument, format_command, quote
+from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
 from kcert.store import SECRET_MODE
 
 if TYPE_CHECKING:
@@ -21,13 +22,12 @@ if TYPE_CHECKING:
     from kcert.kubernetes.bundles import Bundle
     from kcert.kubernetes.export import Piece
 
-HEAD = """\
-#!/usr/bin/env bash
-set -euo pipefail
-umask 077
-# A file that is replaced is kept next to the new one.
-keep() { if [ -e "$1" ]; then mv "$1" "$1.$(date -u +%Y-%m-%dT%H-%M-%S.000000Z)"; fi; }
-"""
+HEAD = (
+    *SCRIPT_HEAD,
+    "# A file that is replaced is kept next to the new one.",
+    'keep() { if [ -e "$1" ]; then mv "$1" "$1.$(date -u +%Y-%m-%dT%H-%M-%S.000000Z)"; fi; }',
+    "",
+)
 
 
 def archives(ctx: Context, made: Sequence[Bundle], target: Path, *, is_file: bool = False) -> Iterator[str]:
@@ -72,15 +72,12 @@ def _staged_path(name: str) -> str:
 
 
 def pieces(ctx: Context, files: Iterable[tuple[Path, Piece]]) -> Iterator[str]:
-    """Yield the lines that write each piece of an export to its path; keys of CAs are read from their files.
-
-    Archives are left out: ``archives`` writes them.
-    """
+    """Yield the lines that write each piece of an export to its path; keys of CAs are read from their files."""
+    values = dict(_ca_values(ctx))
     for target, piece in files:
-        if piece.path.suffix != ".gz":
-            path = quote(folder_argument(target))
-            yield f"keep {path}"
-            yield from _written(path, piece.content, piece.mode, dict(_ca_values(ctx)))
+        path = quote(folder_argument(target))
+        yield f"keep {path}"
+        yield from _written(path, piece.content, piece.mode, values)
 
 
 def _written(target: str, content: bytes, mode: int, variables: dict[str, str] | None = None) -> Iterator[str]:
@@ -105,9 +102,8 @@ def _ca_values(ctx: Context) -> Iterator[tuple[str, str]]:
             continue
         for name, is_key in ((cert.files.crt, False), (cert.files.key, True)):
             path = ctx.root / name
-            if not path.is_file():
-                continue
-            pem = next((block.pem for block in pem_blocks(path.read_bytes()) if block.is_key is is_key), None)
+            content = read_optional(path)
+            pem = next((block.pem for block in pem_blocks(content or b"") if block.is_key is is_key), None)
             if pem:
                 file = folder_argument(path)
                 argv = (

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster
@@ -37,6 +37,11 @@ def warning(message: str) -> None:
 def print_json(content: object) -> None:
     """Print a JSON document, in ASCII: no control character of a foreign name reaches a terminal."""
     sys.stdout.write(f"{json.dumps(content, indent=2)}\n")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print *lines* as they are, without rich: a script, a document."""
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def without_end(certificate: Certificate) -> str:

@@ -12,9 +12,9 @@ from kcert.errors import VerdictError
 from kcert.kubernetes import bootstrap
 from kcert.kubernetes.call import MEANINGS
 from kcert.kubernetes.merging import PATIENCE
-from kcert.quoting import folder_argument, format_command, quote
+from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
 from kcert.store import OWN_FOLDER, SECRET_MODE
-from kcert.ui import print_json
+from kcert.ui import print_json, print_lines
 from kcert.ui.console import (
     INDENT,
     block,
@@ -28,7 +28,7 @@ from kcert.ui.console import (
     say_paragraphs,
     screen,
 )
-from kcert.ui.output_of import OutputOfCommands
+from kcert.ui.output_of import OutputOfCommands, ResultReporter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,8 +158,7 @@ class KubeconfigReporter(OutputOfCommands):
 
     def dry_run(self, drafts: Sequence[Draft]) -> None:
         """Print a bash script that makes the same kubeconfigs by hand with kubectl."""
-        lines = ["#!/usr/bin/env bash", "set -euo pipefail", "umask 077"]
-        lines.append(format_command(("cd", folder_argument(self._ctx.root))))
+        lines = [*SCRIPT_HEAD, format_command(("cd", folder_argument(self._ctx.root)))]
         for draft in drafts:
             loose = draft.credentials.certificate.files.kubeconfig is not None
             file = quote(str(draft.file))
@@ -167,7 +166,7 @@ class KubeconfigReporter(OutputOfCommands):
             lines += [format_command(argv) for argv in draft.commands()]
             if loose:
                 lines.append(format_command(("rm", str(draft.credentials.crt), str(draft.credentials.key))))
-        sys.stdout.write("\n".join([*lines, ""]))
+        print_lines(lines)
 
     def ends(self) -> None:
         """Say what to do next."""
@@ -250,16 +249,11 @@ def unpacking(draft: Draft) -> list[str]:
     return lines
 
 
-class BootstrapReporter(OutputOfCommands):
+class BootstrapReporter(ResultReporter):
     """Shows each step as it happens; when *quiet*, one line for each file at the end, or JSON (*form*)."""
 
-    def __init__(self, ctx: Context, *, explain: bool, quiet: bool, form: str) -> None:
-        super().__init__(explain=explain and not quiet and form == "text")
-        self._ctx = ctx
-        self._quiet = quiet
-        self._form = form
-        if self._explain:
-            say_paragraphs(lessons.lesson("bootstrap").opening, 2)
+    LESSON = "bootstrap"
+    PARAGRAPHS = 2
 
     def ends(self, made: Bootstrap) -> None:
         """Say which files there are, which commands apply them, and which nodes need them."""

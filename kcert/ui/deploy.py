@@ -11,7 +11,7 @@ from kcert.errors import InputError
 from kcert.kubernetes import bundles, packing_script
 from kcert.kubernetes.export import FOLDER
 from kcert.quoting import format_command, quote
-from kcert.ui import print_json
+from kcert.ui import print_json, print_lines
 from kcert.ui.console import (
     INDENT,
     block,
@@ -115,7 +115,7 @@ def show_commands(ctx: Context, made: Sequence[Bundle]) -> None:
         copied = packing_script.copying(ctx, bundle)
         lines += [line if isinstance(line, str) else format_command(line, WIDTH) for line in copied]
     _warn(made)
-    sys.stdout.write("\n".join(lines) + "\n")
+    print_lines(lines)
 
 
 def stream_archive(made: Sequence[Bundle]) -> None:

@@ -24,20 +24,19 @@ from kcert.ui.console import (
     say_paragraphs,
     screen,
 )
-from kcert.ui.output_of import OutputOfCommands
+from kcert.ui.output_of import ResultReporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kcert.config import Version
-    from kcert.issue.context import Context
     from kcert.issue.status import CertificateStatus
     from kcert.kubernetes.components import ComponentInstance, Reads, Setting
     from kcert.kubernetes.encryption import EncryptionConfig, Update
 
 
 def print_form(instance: ComponentInstance, form: str) -> None:
-    """Print what belongs into a file, and nothing else."""
+    """Print the content of a file, and nothing else."""
     sys.stdout.write(render.render(instance, form))
 
 
@@ -170,16 +169,11 @@ def _next(instance: ComponentInstance) -> str:
 _REWRITE = "kubectl get secrets --all-namespaces -o json | kubectl replace -f -"
 
 
-class EncryptionReporter(OutputOfCommands):
+class EncryptionReporter(ResultReporter):
     """Shows each step as it happens; when *quiet*, one line at the end, or JSON (*form*)."""
 
-    def __init__(self, ctx: Context, *, explain: bool, quiet: bool, form: str) -> None:
-        super().__init__(explain=explain and not quiet and form == "text")
-        self._ctx = ctx
-        self._quiet = quiet
-        self._form = form
-        if self._explain:
-            say_paragraphs(lessons.lesson("encryption-config").opening, 3)
+    LESSON = "encryption-config"
+    PARAGRAPHS = 3
 
     def ends(self, step: Update) -> None:
         """Show the file without its keys, and say what comes next."""

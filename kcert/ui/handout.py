@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from kcert import lessons
 from kcert.issue.context import Reporter
 from kcert.quoting import format_command
+from kcert.ui import print_lines
 from kcert.ui.console import clean, clean_line
 from kcert.ui.report import page
 
@@ -103,7 +104,7 @@ class Document(Reporter):
 
     def on_end(self, result: Result | None, /) -> None:
         """Print the document; after a failure, what was done before it."""
-        sys.stdout.write("\n".join(markdown(self._title, list(self._sections.values()))) + "\n")
+        print_lines(markdown(self._title, list(self._sections.values())))
         if result and self._kept:
             sys.stdout.write(f"\nKept, because they exist: {', '.join(self._kept)}.\n")
 

@@ -13,7 +13,7 @@ from kcert import lessons
 from kcert.errors import VerdictError
 from kcert.quoting import quote
 from kcert.store.history import Prepared
-from kcert.ui import print_json
+from kcert.ui import print_json, print_lines
 from kcert.ui.console import block, clean, clean_line, first_few, paged, say, screen
 from kcert.ui.handout import WIDTH, Item, Reasons, Section, command, markdown, web_page
 from kcert.ui.quiet import passphrase_asked
@@ -39,7 +39,7 @@ def show(root: Path, entries: Sequence[Entry], form: str, specs: Sequence[Certif
     elif form == "json":
         print_json([asdict(entry) for entry in entries])
     elif form == "sh":
-        sys.stdout.write("\n".join(_script(root, entries)) + "\n")
+        print_lines(_script(root, entries))
     else:
         title, sections = f"What was run in {root}", _sections(entries, specs)
         document = web_page(title, sections) if form == "html" else "\n".join([*markdown(title, sections), ""])

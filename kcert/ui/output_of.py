@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kcert import lessons
 from kcert.issue.context import Reporter
-from kcert.ui.console import command_line, say_waiting, show_output
+from kcert.ui.console import command_line, say_paragraphs, say_waiting, show_output
 
 if TYPE_CHECKING:
+    from kcert.issue.context import Context
     from kcert.issue.plan import IssuancePlan
     from kcert.issue.steps import Step
     from kcert.shell import Outcome
@@ -32,3 +34,19 @@ class OutputOfCommands(Reporter):
         """Show what it printed."""
         if outcome and (self._explain or not outcome.succeeded):
             show_output(outcome.output)
+
+
+class ResultReporter(OutputOfCommands):
+    """Shows the opening of a lesson and each step as it happens; when *quiet* or as JSON (*form*) only the result."""
+
+    LESSON: str
+    PARAGRAPHS: int
+    """How much of the lesson's opening is shown."""
+
+    def __init__(self, ctx: Context, *, explain: bool, quiet: bool, form: str) -> None:
+        super().__init__(explain=explain and not quiet and form == "text")
+        self._ctx = ctx
+        self._quiet = quiet
+        self._form = form
+        if self._explain:
+            say_paragraphs(lessons.lesson(self.LESSON).opening, self.PARAGRAPHS)

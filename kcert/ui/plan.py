@@ -14,7 +14,7 @@ from kcert.certificates import Kind
 from kcert.issue.status import State
 from kcert.quoting import format_command, quote
 from kcert.store.history import command_options
-from kcert.ui import print_json
+from kcert.ui import print_json, print_lines
 from kcert.ui.console import block, command_line, draw, in_columns, say, screen, table
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def show(  # noqa: PLR0917 - one call
     if form == "json":
         print_json([_record(status, folder_option) for status in statuses])
     elif form == "markdown":
-        sys.stdout.write("\n".join(_markdown(statuses)) + "\n")
+        print_lines(_markdown(statuses))
     elif not screen().is_terminal:
         sys.stdout.write(in_columns([_COLUMNS, *_plain_rows(statuses)] if wide else _short_rows(statuses)))
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from kcert.errors import InputError
-from kcert.ui import print_json
+from kcert.ui import print_json, print_lines
 from kcert.ui.console import (
     INDENT,
     MOST_WIDTH,
@@ -209,7 +209,7 @@ def _ask(question: tuple[int, str] | None, option: str) -> None:
 def show_solution(words: Words, seed: int, form: str) -> None:
     """Print the commands and their reasons, with openssl and with kcert; or the script."""
     if form == "sh":
-        sys.stdout.write("\n".join(script(words, seed)) + "\n")
+        print_lines(script(words, seed))
         return
     heading(words.title)
     _actions(words.solution)

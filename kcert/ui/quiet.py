@@ -12,7 +12,7 @@ from kcert.issue.context import CA_KEY, OWNERS, ROOT_KEY, Reporter
 from kcert.issue.status import State
 from kcert.issue.steps import WIDTH
 from kcert.quoting import folder_argument, quote
-from kcert.ui import in_no_group, print_json, without_end
+from kcert.ui import in_no_group, print_json, print_lines, without_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -163,7 +163,7 @@ class Script(Reporter):
         lines = list(_lines(ctx, work, explain=self._explain))
         if self._returns and work.plans:
             lines += ["", 'cd "$OLDPWD"', ""]
-        sys.stdout.write("\n".join(lines) + "\n")
+        print_lines(lines)
 
 
 def _lines(ctx: Context, work: Work, *, explain: bool) -> Iterator[str]:

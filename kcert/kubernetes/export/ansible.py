@@ -34,17 +34,24 @@ _HEAD = """\
 """
 
 
-def export(ctx: Context) -> Export:
-    """The inventory, the play and every host's bundle.
+def packed(ctx: Context) -> tuple[Bundle, ...]:
+    """Return every host's bundle, of certificates only: units and manifests stay as they are on a cluster that runs.
 
     Raises InputError for certificates and kubeconfigs that are missing, stale or expired, with the command
     that makes them.
     """
-    # Units and manifests stay as they are on a cluster that runs.
-    made = tuple(bundle.certificates_only for bundle in bundles.bundles(ctx, ()))
+    return tuple(bundle.certificates_only for bundle in bundles.bundles(ctx, ()))
+
+
+def texts(ctx: Context, made: Iterable[Bundle]) -> list[Piece]:
+    """Return the inventory of the hosts with the bundles *made*, and the play."""
+    return [Piece(PurePosixPath("inventory.yaml"), inventory(ctx.cluster, made).encode(), PUBLIC_MODE), *_play()]
+
+
+def export(ctx: Context, made: tuple[Bundle, ...]) -> Export:
+    """Return the inventory, the play and the bundles *made*."""
     pieces = [
-        Piece(PurePosixPath("inventory.yaml"), inventory(ctx.cluster, made).encode(), PUBLIC_MODE),
-        *_play(),
+        *texts(ctx, made),
         *(Piece(PurePosixPath("bundles", bundle.file), bundles.archive(bundle), SECRET_MODE) for bundle in made),
     ]
     groups = _groups(ctx.cluster)
