@@ -96,6 +96,37 @@ def test_what_a_command_found_before_makes_room_for_what_it_finds_now(
     assert not list(tmp_path.glob("*.2*")), "a copy"
 
 
+@pytest.mark.parametrize(
+    ("command", "content"),
+    [
+        ("plan --json", '[\n  {\n    "name": "my own data"\n  }\n]\n'),
+        ("flags kube-apiserver --format systemd", "[Unit]\nDescription=My own service\n"),
+        ("flags kube-apiserver --format manifest", "apiVersion: v1\nkind: Secret\n"),
+    ],
+)
+def test_a_copy_stays_of_a_file_that_only_begins_like_a_report(
+    own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, command: str, content: str
+) -> None:
+    own_pki("kubeadm")
+    (tmp_path / "mine").write_text(content, encoding="utf-8")
+
+    kcert.done(*command.split(), "-o", "mine")
+
+    (backup,) = tmp_path.glob("mine.*")
+    assert backup.read_text(encoding="utf-8") == content
+
+
+def test_a_page_that_is_not_kcerts_stays(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> None:
+    own_pki("course")
+    page = "<!doctype html>\n<p>my own page</p>\n"
+    (tmp_path / "index.html").write_text(page, encoding="utf-8")
+
+    ended = kcert("check", "pki", "--format", "html", "-o", "index.html")
+
+    assert_refused(ended, 2, "index.html exists and is not a report of kcert", "--force")
+    assert (tmp_path / "index.html").read_text(encoding="utf-8") == page
+
+
 LESSONS: tuple[tuple[str, ...], ...] = ((), ("ca",), ("--all",))
 
 

@@ -63,13 +63,15 @@ _REPORT = re.compile(
     r"[^\n]*\), \w+ \d{4}-\d\d-\d\d, |[^\n]* \(this CA was not found\)\n|flowchart LR(\n +c0\[|\n?$)"
     r"|component +type +path|component,type,path,|\| component \| type \|"
     r'|\[\]\n?$|\[\s*\{\s*"(component|lines)":|# HELP kcert_'
+    r'|\{\s*"checked": \d+,\s*"findings":|\{\s*"what": "[^\n]*",\s*"parts":|\[\s*\{\s*"time": "[^\n]*",\s*"argv":'
+    r'|\[\s*\{\s*"name": "[^\n]*",\s*"state": "(missing|current|stale|expiring|expired)",'
     r"|<svg [^\n]*>\n<!-- kcert -->"
     r"|\d+ certificates? checked"
     r"|1\. (?:[^\n]+\n)+\nLine \d+|Nothing about certificates or access in "
     r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +\d+\.\d\d s\n"
     r"|[^\n]*\n-+\n\n    openssl "
 )
-"""The beginnings of the reports that are text, whatever they found: inventory, check, diagnose, history, show."""
+"""The beginnings of the reports that are text, whatever they found: inventory, check, diagnose, history, show, plan."""
 
 
 class Target(NamedTuple):
@@ -79,18 +81,26 @@ class Target(NamedTuple):
     force: bool = False
 
 
-def write_report(target: Target, content: bytes, titles: frozenset[str] = frozenset()) -> Written:
+def write_report(
+    target: Target, content: bytes, titles: frozenset[str] = frozenset(), beginning: str | None = None
+) -> Written:
     """Write a report, in place of an older report; *titles* are first lines that only reports have.
 
-    With ``force`` it takes the place of any other file as well, of which a copy is kept beside it. Raises InputError
-    where there is one without ``force``.
+    A file with the *beginning* of this report (see ``_beginning``) may be another program's: it is replaced too, and a
+    copy is kept beside it. With ``force`` that is so for any file. Raises InputError for another file without
+    ``force``.
     """
     path = target.path
 
     def is_report(before: bytes) -> bool:
         return _is_report(path, before[:_HEAD], titles)
 
-    if not target.force and path.is_file() and not is_report(_head(path)):
+    def may_be(before: bytes) -> bool:
+        text = before.decode(errors="replace")
+        is_page = text.startswith("<!doctype html>")  # kcert marks its own
+        return b"-----BEGIN" not in before and not is_page and _beginning(text) == beginning
+
+    if not target.force and path.is_file() and not (is_report(head := _head(path)) or may_be(head)):
         raise InputError(
             f"{path} exists and is not a report of kcert. Specify another file, or use --force to replace it and keep "
             f"a copy as {quote(path.name)}.TIME."
@@ -110,10 +120,7 @@ def written_record(written: Written) -> dict[str, object]:
 
 @contextmanager
 def written_to(output: Path | None, *, force: bool) -> Iterator[None]:
-    """Write to the file *output* what is printed meanwhile on standard output; None and ``-`` leave it there.
-
-    An older report of the same kind is replaced: one that begins with the same line, or JSON with the same first key.
-    """
+    """Write to the file *output* what is printed meanwhile on standard output; None and ``-`` leave it there."""
     if output is None or str(output) == "-":
         yield
         return
@@ -121,14 +128,18 @@ def written_to(output: Path | None, *, force: bool) -> Iterator[None]:
     with redirect_stdout(text):
         yield
     content = text.getvalue()
-    first = _first_key(content) or content.partition("\n")[0].lstrip("# ")
-    written = write_report(Target(output, force), content.encode(), frozenset({first}))
+    written = write_report(Target(output, force), content.encode(), beginning=_beginning(content))
     sys.stdout.write(f"    -> {clean_line(str(written.path))}\n")
 
 
-def _first_key(text: str) -> str:
+def _beginning(text: str) -> str:
+    """Return the first key of JSON, or the first line of any other text."""
     key = re.match(r'[\[{\s]*"(\w+)":', text)
-    return f"JSON with {key[1]}" if key else ""
+    return f"JSON with {key[1]}" if key else _first_line(text)
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0].lstrip("# ")
 
 
 def _is_report(path: Path, head: bytes, titles: frozenset[str]) -> bool:
@@ -137,9 +148,7 @@ def _is_report(path: Path, head: bytes, titles: frozenset[str]) -> bool:
     if head.startswith(b"PK"):
         return _is_spreadsheet(path)
     text = head.decode(errors="replace")
-    first = text.partition("\n")[0].lstrip("# ")
-    is_known = first in titles or _first_key(text) in titles
-    return not text or GENERATOR in text or bool(_REPORT.match(text)) or is_known
+    return not text or GENERATOR in text or bool(_REPORT.match(text)) or _first_line(text) in titles
 
 
 def _is_spreadsheet(path: Path) -> bool:
