@@ -240,11 +240,11 @@ def _wrapped(window: list[bytes], find: Callable[[bytes], Found | None]) -> tupl
         full = len(previous) >= max(map(len, lines[: count - 1]))
         joined = [text + glue + line.lstrip() for text in joined for glue in _glues(previous, line, full=full)]
         joined = joined[:_MOST_JOINTS]
-        found = [(error.rank, place, error) for place, text in enumerate(joined) if (error := find(text))]
-        if found:
-            _, place, error = min(found)
+        errors = [(error.rank, number, error) for number, text in enumerate(joined) if (error := find(text))]
+        if errors:
+            _, number, error = min(errors)
             if not seam or (error.start <= seam + 1 and seam < error.end and _goes_further(own, error, seam, line)):
-                best = count, joined[place] + b"\n"
+                best = count, joined[number] + b"\n"
         if best[0] > 1 and len(line) < len(lines[0]) - 1:
             break
     return best
