@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kcert import profiles, shell
 from kcert.errors import InputError, ProgramError
-from kcert.kubeconfig import read_command
+from kcert.kubeconfig import Part, read_command
 from kcert.kubernetes import credentials
-from kcert.kubernetes.credentials import address_of, server_url
+from kcert.kubernetes.credentials import Credentials, address_of, server_url
 from kcert.quoting import format_command
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.issue.context import Context
-    from kcert.kubeconfig import Part
-    from kcert.kubernetes.credentials import Credentials
 
 SECONDS = 15
 """curl gives up after this time; a healthy API server answers at once."""

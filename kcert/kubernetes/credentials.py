@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kcert import kubeconfig, profiles
-from kcert.certificates import Role
+from kcert.certificates import Certificate, Role
 from kcert.config import check_address, check_host_name, check_user_name
 from kcert.errors import InputError, MachineError, did_you_mean
 from kcert.files import read_input, read_regular
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path, PurePosixPath
 
-    from kcert.certificates import Certificate
     from kcert.issue.context import Context
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from kcert.certificates import Kind, Role
@@ -18,7 +18,6 @@ from kcert.roles import CA_ROLES, NODE_PREFIX, ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Container
-    from pathlib import Path
 
     from kcert.openssl.x509 import X509
 

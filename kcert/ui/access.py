@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.errors import VerdictError
-from kcert.kubeconfig import read_command
+from kcert.kubeconfig import Part, read_command
 from kcert.kubernetes import bootstrap
-from kcert.kubernetes.call import MEANINGS
-from kcert.kubernetes.merging import PATIENCE
+from kcert.kubernetes.call import MEANINGS, Answer, Call
+from kcert.kubernetes.merging import PATIENCE, Lock
 from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
 from kcert.store import OWN_FOLDER, SECRET_MODE
 from kcert.ui import print_json, print_lines
@@ -39,11 +39,8 @@ if TYPE_CHECKING:
     from kcert.issue.context import Context
     from kcert.issue.plan import IssuancePlan
     from kcert.issue.steps import Step
-    from kcert.kubeconfig import Part
     from kcert.kubernetes.bootstrap import Bootstrap
-    from kcert.kubernetes.call import Answer, Call
     from kcert.kubernetes.kubeconfigs import Draft
-    from kcert.kubernetes.merging import Lock
     from kcert.store.atomic import Written
 
 

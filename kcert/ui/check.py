@@ -6,13 +6,13 @@ import json
 import re
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from kcert.check import Severity
+from kcert.check import CheckResult, Finding, Severity
 from kcert.clusters import COMPONENTS
 from kcert.errors import FOUND, INPUT
 from kcert.ui.console import (
@@ -26,12 +26,6 @@ from kcert.ui.console import (
     screen,
 )
 from kcert.ui.report import page
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from kcert.check import CheckResult, Finding
-
 
 STYLES = {Severity.ERROR: "bad", Severity.WARNING: "notice"}
 

@@ -9,7 +9,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from kcert.practice.exam import PASSED
+from kcert.practice.exam import PASSED, Mark, Result
 from kcert.quoting import quote
 from kcert.ui import print_json
 from kcert.ui.console import (
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from kcert.practice.exam import Mark, Result
     from kcert.practice.report import Line
 
 

@@ -7,10 +7,10 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from kcert import lessons, profiles
-from kcert.config import STABLE
-from kcert.issue.status import State
+from kcert.config import STABLE, Version
+from kcert.issue.status import CertificateStatus, State
 from kcert.kubernetes import encryption, render
-from kcert.kubernetes.encryption import Change
+from kcert.kubernetes.encryption import Change, EncryptionConfig, Update
 from kcert.ui import print_json
 from kcert.ui.console import (
     INDENT,
@@ -29,10 +29,7 @@ from kcert.ui.output_of import ResultReporter
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kcert.config import Version
-    from kcert.issue.status import CertificateStatus
     from kcert.kubernetes.components import ComponentInstance, Option, Reads, Setting
-    from kcert.kubernetes.encryption import EncryptionConfig, Update
 
 
 def print_form(instance: ComponentInstance, form: str) -> None:

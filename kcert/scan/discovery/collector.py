@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 from kcert.openssl.program import key_belongs
 from kcert.scan.files import Inside, look_into
 from kcert.scan.fs import Places, dangling, lexists
-from kcert.scan.result import Configuration, Expected, KeyFile, KubeconfigUse, Problem, ProblemKind, PublicKeyFile
+from kcert.scan.result import (
+    CertificateRef,
+    Configuration,
+    Expected,
+    KeyFile,
+    KubeconfigUse,
+    Problem,
+    ProblemKind,
+    PublicKeyFile,
+    ScanResult,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +28,6 @@ if TYPE_CHECKING:
     from kcert.certificates import Kind, Role
     from kcert.clusters import ClusterKind
     from kcert.scan.layouts import FileOption
-    from kcert.scan.result import CertificateRef, ScanResult
 
 
 @dataclass(slots=True)
