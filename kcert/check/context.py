@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from kcert.certificates import Certificate, Kind, Role
 from kcert.check import ownership, placing
 from kcert.openssl.verify import Signatures
+from kcert.openssl.x509 import X509, Name
 from kcert.roles import CA_ROLES, ROLES, RoleSpec
 from kcert.scan.fs import cluster_root_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from kcert.openssl.x509 import X509, Name
-    from kcert.scan.result import CertificateRef, ScanResult
+from kcert.scan.result import CertificateRef, ScanResult
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from kcert import lessons
+from kcert.certificates import Certificate
 from kcert.check.dates import ends_late
 from kcert.durations import in_words
+from kcert.issue.plan import IssuancePlan
+from kcert.issue.steps import Step
 from kcert.kubernetes import signers
 from kcert.kubernetes.csr_requests import purpose_of, summary
+from kcert.kubernetes.issued import IssuedCertificate, Kept
 from kcert.kubernetes.manifests import Cluster, kubectl
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
 from kcert.openssl.x509 import X509, Name, Request, listed
@@ -32,15 +37,6 @@ from kcert.ui.console import (
     show_output,
 )
 from kcert.ui.output_of import OutputOfCommands
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
-
-    from kcert.certificates import Certificate
-    from kcert.issue.plan import IssuancePlan
-    from kcert.issue.steps import Step
-    from kcert.kubernetes.issued import IssuedCertificate, Kept
 
 
 class Steps(OutputOfCommands):
