@@ -276,7 +276,7 @@ class BootstrapReporter(ResultReporter):
         for binding in bootstrap.BINDINGS:
             if self._explain:
                 screen().print()
-                say(binding.why)
+                say(lessons.option_reason("bootstrap", binding.name))
             command_line(binding.command)
         screen().print()
         say("The same three bindings as manifests:")
