@@ -39,10 +39,10 @@ def detect_files(root: Path, certificates: Iterable[Certificate]) -> tuple[Certi
 
 def mark_adopted(root: Path, certificates: Iterable[Certificate]) -> tuple[Certificate, ...]:
     """Return *certificates* as made by another tool where kcert.yaml does not say it, and a CA among them tells."""
-    found = tuple(certificates)
-    if any(spec.adopted is None and _is_foreign_ca(root, spec) for spec in found if spec.kind is Kind.CA):
-        return tuple(replace(spec, adopted=True) if spec.adopted is None else spec for spec in found)
-    return found
+    specs = tuple(certificates)
+    if any(spec.adopted is None and _is_foreign_ca(root, spec) for spec in specs if spec.kind is Kind.CA):
+        return tuple(replace(spec, adopted=True) if spec.adopted is None else spec for spec in specs)
+    return specs
 
 
 def _is_foreign_ca(root: Path, ca: Certificate) -> bool:
