@@ -15,7 +15,7 @@ from kcert import clusters
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kcert.diagnose.reading import Message
+    from kcert.diagnose.message import Message
 
 ADDRESS = "address"
 """Under this name ``LogMatch.known`` holds the address that the log named last."""

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kcert import profiles, shell
 from kcert.errors import InputError, ProgramError
+from kcert.kubeconfig import read_command
 from kcert.kubernetes import credentials
 from kcert.kubernetes.credentials import address_of, server_url
-from kcert.quoting import format_command, quote
+from kcert.quoting import format_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from kcert.issue.context import Context
+    from kcert.kubeconfig import Part
     from kcert.kubernetes.credentials import Credentials
 
 SECONDS = 15
@@ -121,8 +123,8 @@ def _script(root: Path, client: Credentials, url: str) -> str:
     file = client.certificate.files.kubeconfig
     assert file
 
-    def taken(field: str) -> str:
-        return f"<(sed -n 's/^ *{field}-data: //p' {quote(str(root / file))} | openssl base64 -d -A)"
+    def taken(field: Part) -> str:
+        return f"<({format_command(read_command(root / file, field))} | openssl base64 -d -A)"
 
     begin, end = format_command(_curl(root, client)), format_command(_rest(url))
     return f"{begin} \\\n    --cert {taken('client-certificate')} \\\n    --key {taken('client-key')} \\\n    {end}"

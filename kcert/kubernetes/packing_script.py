@@ -106,9 +106,8 @@ def _ca_values(ctx: Context) -> Iterator[tuple[str, str]]:
             pem = next((block.pem for block in pem_blocks(content or b"") if block.is_key is is_key), None)
             if pem:
                 file = folder_argument(path)
-                argv = (
-                    ("sed", "-n", "/BEGIN.*PRIVATE KEY/,/END/p", file) if is_key else (ctx.openssl, "x509", "-in", file)
-                )
+                alone = content == pem.encode()
+                argv = ("cat", file) if alone else (ctx.openssl, "pkey" if is_key else "x509", "-in", file)
                 yield base64.b64encode(pem.encode()).decode(), f"{format_command(argv)} | base64 | tr -d '\\n'"
 
 

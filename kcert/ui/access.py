@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.errors import VerdictError
+from kcert.kubeconfig import read_command
 from kcert.kubernetes import bootstrap
 from kcert.kubernetes.call import MEANINGS
 from kcert.kubernetes.merging import PATIENCE
@@ -32,12 +33,13 @@ from kcert.ui.output_of import OutputOfCommands, ResultReporter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+    from pathlib import Path, PurePosixPath
 
     from kcert.certificates import Certificate
     from kcert.issue.context import Context
     from kcert.issue.plan import IssuancePlan
     from kcert.issue.steps import Step
+    from kcert.kubeconfig import Part
     from kcert.kubernetes.bootstrap import Bootstrap
     from kcert.kubernetes.call import Answer, Call
     from kcert.kubernetes.kubeconfigs import Draft
@@ -241,10 +243,13 @@ class KubeconfigReporter(OutputOfCommands):
 
 def unpacking(draft: Draft) -> list[str]:
     """Return the bash lines that extract certificate and key from a kubeconfig."""
-    file = quote(str(draft.file))
     lines = ["umask 077"]
-    for field, path in (("certificate", draft.credentials.crt), ("key", draft.credentials.key)):
-        lines.append(f"sed -n 's/^ *client-{field}-data: //p' {file} |")
+    parts: tuple[tuple[Part, PurePosixPath], ...] = (
+        ("client-certificate", draft.credentials.crt),
+        ("client-key", draft.credentials.key),
+    )
+    for part, path in parts:
+        lines.append(f"{format_command(read_command(draft.file, part))} |")
         lines.append(f"{INDENT}openssl base64 -d -A > {quote(str(path))}")
     return lines
 
@@ -276,7 +281,7 @@ class BootstrapReporter(ResultReporter):
         for binding in bootstrap.BINDINGS:
             if self._explain:
                 screen().print()
-                say(binding.why)
+                say(lessons.option_reason("bootstrap", binding.name))
             command_line(binding.command)
         screen().print()
         say("The same three bindings as manifests:")

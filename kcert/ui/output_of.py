@@ -49,4 +49,5 @@ class ResultReporter(OutputOfCommands):
         self._quiet = quiet
         self._form = form
         if self._explain:
+            lessons.check_own()
             say_paragraphs(lessons.lesson(self.LESSON).opening, self.PARAGRAPHS)

@@ -79,6 +79,7 @@ def test_install_sh_installs_and_changes_nothing_the_second_time(
 ) -> None:
     for bundle in sorted(unpacked(profile).iterdir()):
         root = tmp_path / bundle.name
+        root.mkdir()
         meant = {name: file for name, file in tree(bundle).items() if name.startswith(("etc/", "var/"))}
 
         first = output(["sh", bundle / "install.sh", root])
@@ -107,6 +108,38 @@ def test_install_sh_keeps_what_it_replaces(unpacked: Callable[[str], Path], tmp_
     assert (tmp_path / "elsewhere").read_text(encoding="utf-8") == "mine", "a link is not written through"
     assert key.read_bytes() == (bundle / "etc/etcd/etcd-server.key").read_bytes()
     assert said.count("backed up  ") == 2
+
+
+@pytest.mark.parametrize("arguments", [(), ("",), ("absent",), ("first", "second")])
+def test_install_sh_installs_nowhere_unless_one_folder_is_named(
+    unpacked: Callable[[str], Path], tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    script = tmp_path / "install.sh"
+    script.write_text((unpacked("kelsey") / "node-0/install.sh").read_text(encoding="utf-8"), encoding="utf-8")
+
+    ended = output(["sh", script, *arguments], folder=tmp_path, ROOT=str(tmp_path))
+
+    assert (ended.status, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("Usage: ./install.sh ROOT\nInstalls the ")
+
+
+@pytest.mark.parametrize("link", ["var", "var/backups"])
+def test_install_sh_follows_no_link_out_of_the_root_folder(
+    unpacked: Callable[[str], Path], tmp_path: Path, link: str
+) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    old = root / "etc/systemd/system/kubelet.service"
+    old.parent.mkdir(parents=True)
+    old.write_text("old", encoding="utf-8")
+    (root / link).parent.mkdir(exist_ok=True)
+    outside.mkdir()
+    (root / link).symlink_to(outside)
+
+    ended = output(["sh", unpacked("kelsey") / "node-0/install.sh", root])
+
+    assert ended.status == 1
+    assert ended.stderr == f"install.sh: {root / link} is a link to a folder outside {root}\n"
+    assert (old.read_text(encoding="utf-8"), list(outside.iterdir())) == ("old", [])
 
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="there is no shellcheck here")
