@@ -154,7 +154,11 @@ def _credentials(ctx: Context, cert: Certificate, ca: Certificate, status: Certi
     contents[ca.files.crt] = public(ctx.root, ca.files.crt)
     if files.kubeconfig:
         inside = kubeconfig.opened(read_regular(ctx.root / files.kubeconfig))
-        assert inside  # its status says that it can be opened
+        if inside is None:
+            raise InputError(
+                f"{files.kubeconfig} names the files of its certificate, which the kubelet renews by itself, and holds "
+                "none that could be copied."
+            )
         contents |= {files.crt: inside.crt, files.key: inside.key}
     else:
         contents |= {files.crt: public(ctx.root, files.crt), files.key: read_regular(ctx.root / files.key)}
