@@ -156,8 +156,9 @@ On {host}, in a folder of your own:
     tar -xzf {host}.tar.gz
     sudo ./install.sh
 
-The script says what it does, and can be run again. `./install.sh ROOT` installs below another root folder than `/`, for
-example that of a mounted image. It keeps what it replaces in {backups}, and does not start anything. By hand, the same without backups:
+The script says what it does, and can be run again. `./install.sh ROOT` installs below another root folder, for example
+that of a mounted image. It keeps what it replaces in {backups}, and does not start anything. By hand, the same without
+backups:
 
 {commands}
 
