@@ -9,13 +9,11 @@ import re
 import signal
 import stat
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from kcert.errors import InputError, KcertError, nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 LARGEST = 64 * 1024 * 1024
 """Bytes of the largest file that is read; some 50,000 certificates fit into one."""

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert.certificates import Role
 from kcert.clusters import KINDS, KUBEADM_NAMES
+from kcert.diagnose.context import LogMatch
 from kcert.files import mistyped
 from kcert.quoting import quote
 from kcert.roles import ROLES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from kcert.diagnose.context import LogMatch
 
 _SUFFIXES = {".crt", ".key", ".pem", ".cer", ".cert", ".csr"}
 _KUBECONFIGS = {"kubelet.conf", "admin.conf", "super-admin.conf", "scheduler.conf", "controller-manager.conf"}
