@@ -26,27 +26,23 @@ GENERATOR = '<meta name="generator" content="kcert">'
 """The mark by which kcert knows a page of its own again."""
 
 
+def template(name: str) -> str:
+    """Return a file of ``kcert/ui/pages``: a page's frame, style or script."""
+    return (Path(__file__).parent / "pages" / name).read_text(encoding="utf-8")
+
+
 def page(title: str, style: str, body: str, script: str = "") -> str:
-    """Return a whole page. *title* is plain text; *body* is HTML, in which every foreign value was escaped."""
-    policy = "default-src 'none'; style-src 'unsafe-inline'" + ("; script-src 'unsafe-inline'" if script else "")
-    return "\n".join(
-        (
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            GENERATOR,
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            f"<title>{html.escape(title)}</title>",
-            f"<style>{style}</style>",
-            "</head>",
-            "<body>",
-            body,
-            *([f"<script>{script}</script>"] if script else ()),
-            "</body>",
-            "</html>\n",
-        )
+    """Return a whole page with the style sheet *style*.
+
+    *title* is plain text; *body* is HTML, in which every foreign value was escaped.
+    """
+    return template("page.html").format(
+        generator=GENERATOR,
+        policy="default-src 'none'; style-src 'unsafe-inline'" + ("; script-src 'unsafe-inline'" if script else ""),
+        title=html.escape(title),
+        style=template(f"{style}.css"),
+        body=body,
+        script=f"<script>\n{script}</script>\n" if script else "",
     )
 
 
