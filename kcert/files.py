@@ -9,7 +9,7 @@ import re
 import signal
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -170,3 +170,26 @@ def user_name(user: int) -> str:
         return pwd.getpwuid(user).pw_name
     except KeyError:
         return f"user {user}"
+
+
+_PLACEHOLDER = re.compile(r"\{\{ *(\w+) *\}\}")
+
+
+def filled(template: str, values: Mapping[str, str], source: str) -> str:
+    """Return *template*, which comes from the file *source*, with each ``{{ name }}`` replaced by its value.
+
+    Raises InputError for a name without a value.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            line = template[: match.start()].count("\n") + 1
+            raise InputError(f"{source}:{line}: {match[0]} is not known; there are {', '.join(values)}.")
+        return values[match[1]]
+
+    return _PLACEHOLDER.sub(value, template)
+
+
+def filled_file(path: Path, /, **values: str) -> str:
+    """Return the content of kcert's own template *path* with *values* in it."""
+    return filled(path.read_text(encoding="utf-8"), values, path.name)

@@ -18,17 +18,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kcert.errors import InputError
+from kcert.files import filled_file
 from kcert.quoting import quote
 from kcert.store.atomic import Written, write_file
 from kcert.ui.console import clean_line
 
+PAGES = Path(__file__).parent / "pages"
+"""The folder of frames, styles and scripts of pages."""
+
 GENERATOR = '<meta name="generator" content="kcert">'
 """The mark by which kcert knows a page of its own again."""
-
-
-def template(name: str) -> str:
-    """Return a file of ``kcert/ui/pages``: a page's frame, style or script."""
-    return (Path(__file__).parent / "pages" / name).read_text(encoding="utf-8")
 
 
 def page(title: str, style: str, body: str, script: str = "") -> str:
@@ -36,11 +35,12 @@ def page(title: str, style: str, body: str, script: str = "") -> str:
 
     *title* is plain text; *body* is HTML, in which every foreign value was escaped.
     """
-    return template("page.html").format(
+    return filled_file(
+        PAGES / "page.html",
         generator=GENERATOR,
         policy="default-src 'none'; style-src 'unsafe-inline'" + ("; script-src 'unsafe-inline'" if script else ""),
         title=html.escape(title),
-        style=template(f"{style}.css"),
+        style=filled_file(PAGES / f"{style}.css"),
         body=body,
         script=f"<script>\n{script}</script>\n" if script else "",
     )

@@ -11,11 +11,12 @@ from pathlib import PurePath
 from rich.cells import cell_len
 
 from kcert.certificates import Role
+from kcert.files import filled_file
 from kcert.roles import ROLES
 from kcert.scan.result import Entry, ScanResult
 from kcert.ui.console import clean_line
 from kcert.ui.inventory.text import label
-from kcert.ui.report import template
+from kcert.ui.report import PAGES
 
 
 @dataclass
@@ -141,7 +142,7 @@ def svg(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - 
             'role="img" aria-label="Which component presents which certificate to which">'
         ),
         "<!-- kcert -->",
-        f"<style>{template('drawing.css')}</style>",
+        f"<style>{filled_file(PAGES / 'drawing.css')}</style>",
         f'<rect class="page" width="{width}" height="{height}"/>',
     )
     return "".join(f"{line}\n" for line in (*head, *drawing.lines, "</svg>")).encode()

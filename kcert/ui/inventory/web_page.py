@@ -5,10 +5,11 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
+from kcert.files import filled_file
 from kcert.scan.result import Entry, ScanResult
 from kcert.ui.console import clean_line
 from kcert.ui.inventory.text import HEADINGS, row
-from kcert.ui.report import page, template
+from kcert.ui.report import PAGES, page
 
 MANY_NAMES = 20  # more are folded away
 
@@ -20,8 +21,8 @@ def web_page(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG0
         for heading in HEADINGS
     )
     rows = "\n".join(_row(entry) for entry in entries)
-    body = template("inventory.html").format(count=len(entries), headings=headings, rows=rows)
-    return page("Certificates of a cluster", "inventory", body, template("inventory.js")).encode()
+    body = filled_file(PAGES / "inventory.html", count=str(len(entries)), headings=headings, rows=rows)
+    return page("Certificates of a cluster", "inventory", body, filled_file(PAGES / "inventory.js")).encode()
 
 
 def _row(entry: Entry) -> str:
