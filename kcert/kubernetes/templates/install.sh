@@ -1,23 +1,26 @@
 #!/bin/sh
 # Install what {{ host }} needs for the cluster {{ cluster }}.
-# Usage: ./install.sh ROOT   (ROOT: / for this machine, or another root folder, for example a mounted image)
+# Usage: ./install.sh [ROOT]   (ROOT: another root folder, for example a mounted image; default: this machine)
 set -eu
 unset CDPATH
 
-if [ "$#" -ne 1 ] || [ ! -d "$1" ]; then
-    echo "Usage: ./install.sh ROOT" >&2
-    echo "Installs the {{ count }} files of {{ host }}. ROOT is an existing folder: / for this machine (as root)," >&2
-    echo "or the root folder of another system, for example a mounted image." >&2
+# An empty argument, or ROOT in the environment, was meant as a folder: it must not become this machine.
+if [ "$#" -gt 1 ] || [ "${1-/}" = "" ] || { [ "$#" -eq 0 ] && [ -n "${ROOT:-}" ]; }; then
+    echo "Usage: ./install.sh [ROOT]" >&2
+    echo "Installs the {{ count }} files of {{ host }}: without an argument on this machine (as root), or below the folder" >&2
+    echo "ROOT, for example a mounted image. ROOT has to be an argument, not an environment variable." >&2
     exit 2
 fi
 
 here=$(cd "$(dirname "$0")" && pwd)
-root=$(readlink -f -- "$1")
+root=${1:-/}
+mkdir -p -- "$root"
+root=$(cd -- "$root" && pwd -P)
 root=${root%/}
 backup=$root{{ backups }}/$(date -u +%Y%m%dT%H%M%SZ)-$$
 
 if [ -z "$root" ] && [ "$(id -u)" -ne 0 ]; then
-    echo "install.sh: run as root: sudo ./install.sh /" >&2
+    echo "install.sh: run as root: sudo ./install.sh" >&2
     exit 1
 fi
 echo "Installing the {{ count }} files of {{ host }} in ${root:-/ (this machine, $(uname -n))}"
