@@ -23,7 +23,8 @@ from kcert.diagnose.context import (
     options_in,
 )
 from kcert.diagnose.engine import Cause, Explanation, Pattern, knowledge
-from kcert.diagnose.reading import Entry, clean, entries, strip_prefix
+from kcert.diagnose.message import clean, strip_prefix
+from kcert.diagnose.reading import Entry, Found, entries
 
 SHOWN_LINES = 3
 """The number of lines of a finding that are kept as they are; the rest are counted."""
@@ -161,7 +162,7 @@ def diagnose(log: Iterable[bytes], cluster: str = "", machine: str = "", roles: 
 
 def follow(log: Iterable[bytes], diagnoser: Diagnoser) -> Iterator[Finding | None]:
     """Yield each new finding once its line was read, and None if the log pauses."""
-    for entry in entries(log, _matches):
+    for entry in entries(log, _find):
         finding = diagnoser.take(entry) if entry else None
         if finding or entry is None:
             yield finding
@@ -218,14 +219,14 @@ def _candidates(line: bytes) -> list[_Candidate]:
     return sorted(candidates, key=lambda candidate: candidate.position)
 
 
-def _matches(line: bytes) -> int:
-    """Return where the error of a line ends, in the text of its message; 0 where the line reports none."""
+def _find(line: bytes) -> Found | None:
+    """Return the error of a line that comes first in the order of the causes; None where the line reports none."""
     candidates = _candidates(line)
     if not candidates:
-        return 0
+        return None
     message = strip_prefix(line)
-    ends = (candidate.pattern.search(message.text) for candidate in candidates)
-    return next((match.end() for match in ends if match), 0)
+    matches = ((candidate.position, candidate.pattern.search(message.text)) for candidate in candidates)
+    return next((Found(rank, match.start(), match.end()) for rank, match in matches if match), None)
 
 
 CUT_LINE = "cut-line"

@@ -5,17 +5,13 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kcert import clusters
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from kcert.diagnose.reading import Message
+from kcert.diagnose.message import Message
 
 ADDRESS = "address"
 """Under this name ``LogMatch.known`` holds the address that the log named last."""

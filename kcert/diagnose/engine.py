@@ -283,10 +283,11 @@ class _Renderer:
 
     # --- commands
 
-    def _commands(self, text: str) -> str:
+    def _commands(self, text: str, values: Mapping[str, str] | None = None) -> str:
         """The lines of *text*; one with a value that the log does not say and that has no default is left out."""
         text = self._with_macros(text.rstrip("\n"))
-        shown = (self._command(line) for line in _LOGICAL_LINE.split(text))
+        values = self.values if values is None else values
+        shown = (self._command(line, values) for line in _LOGICAL_LINE.split(text))
         return "\n".join(line for line in shown if line)
 
     def _with_macros(self, text: str) -> str:
@@ -305,16 +306,16 @@ class _Renderer:
             return "look_path"
         return "look_client" if self.server_log else "at"
 
-    def _command(self, line: str) -> str:
+    def _command(self, line: str, values: Mapping[str, str]) -> str:
         missing = False
 
         def argument(word: re.Match[str]) -> str:
             nonlocal missing
-            if f"!{word[1]}" in self.values:
-                command = self.values[f"!{word[1]}"]
+            if f"!{word[1]}" in values:
+                command = values[f"!{word[1]}"]
                 missing = missing or not command
                 return command
-            value = self.values.get(word[1], "")
+            value = values.get(word[1], "")
             if word[1] in _PATHS and value:
                 return functions.file_argument(value)
             if value and not value.startswith("-"):
@@ -342,10 +343,16 @@ class _Renderer:
             yield self._commands(always)
         for name in self._chosen(recipes):
             roles = self.roles if name == "kcert" else frozenset()
-            if text := functions.with_names_here(self._commands(recipes[name]), roles):
+            values = {**self.values, "certificate": ""}  # of a client, or one that the recipe names
+            is_other = fix in ("client", "resign") or "# NAME: " in recipes[name]
+            text = self._commands(recipes[name], values if is_other else self.values)
+            if text := functions.with_names_here(text, roles):
                 kind = self.kind if name == _BASES.get(self.kind) else name
                 yield f"# with {KINDS[kind].title if kind in KINDS else kind}"
                 yield text
+        if "others" in recipes:
+            yield "# where kcert does not make this certificate (the profile kubeadm, another cluster)"
+            yield self._commands(recipes["others"])
 
     def _recipes(self, fix: str | Mapping[str, str]) -> Mapping[str, str]:
         if not isinstance(fix, str):
@@ -363,13 +370,19 @@ class _Renderer:
             result["any"] = f"# {self.values['client_hint']}\n{result.get('any', '')}"
         by_kind = verb in ("renew", "client", "resign") and self.kind in KINDS
         if by_kind and self.kind not in result and "any" not in result:
-            result[self.kind] = _renewal(self.kind, target.role if verb == "renew" else "")
+            result[self.kind] = functions.renewal(self.kind, target.role if verb == "renew" else "")
+        if "others" in result and self.kind not in _PRINTED_BY_HAND:
+            others = result.pop("others")
+            result |= {} if self._own(result) else {"any": result.get("any", "") + others}
         return result
+
+    def _own(self, recipes: Mapping[str, str]) -> str:
+        """The kind whose recipe is the cluster's own; empty if there is none."""
+        return next((kind for kind in (self.kind, _BASES.get(self.kind, "")) if kind in recipes), "")
 
     def _chosen(self, recipes: Mapping[str, str]) -> list[str]:
         """The kinds whose recipe is printed: the cluster's own, or, if that is unknown, the usual ones."""
-        own = self.kind if self.kind in recipes else _BASES.get(self.kind, "")
-        if own in recipes:
+        if own := self._own(recipes):
             by_hand = ["openssl"] if self.kind in _PRINTED_BY_HAND and "openssl" in recipes else []
             return [own, *by_hand]
         usual = ("kcert", "openssl") if self.kind in _PRINTED_BY_HAND else _UNKNOWN
@@ -382,14 +395,3 @@ class _Renderer:
 def _capital(noun: str) -> str:
     """*noun* as it begins a sentence; the name of a program stays as it is."""
     return noun[0].upper() + noun[1:] if noun.startswith(("the ", "a ")) else noun
-
-
-def _renewal(kind: str, role: str) -> str:
-    """The commands of a kind of cluster that renew the certificate of *role*, or, if it has no name, all of them."""
-    cluster = KINDS[kind]
-    files = (pattern for pattern, known in cluster.files.items() if known and known.value == role)
-    names = (cluster.renewal_names[pattern] for pattern in files if pattern in cluster.renewal_names)
-    name = next(names, "")
-    command = cluster.renew.replace("NAME", name) if cluster.renew and name else cluster.renew_all or ""
-    restart = f"# then: {cluster.restart}" if cluster.restart and "start" not in command else ""
-    return "\n".join(line for line in (f"# {cluster.renewal}" if cluster.renewal else "", command, restart) if line)

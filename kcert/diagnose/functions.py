@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert.certificates import Role
-from kcert.clusters import KUBEADM_NAMES
+from kcert.clusters import KINDS, KUBEADM_NAMES
+from kcert.diagnose.context import LogMatch
 from kcert.files import mistyped
 from kcert.quoting import quote
 from kcert.roles import ROLES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from kcert.diagnose.context import LogMatch
 
 _SUFFIXES = {".crt", ".key", ".pem", ".cer", ".cert", ".csr"}
 _KUBECONFIGS = {"kubelet.conf", "admin.conf", "super-admin.conf", "scheduler.conf", "controller-manager.conf"}
@@ -217,6 +213,17 @@ def _kubeadm(match: LogMatch, _kind: str) -> dict[str, str]:
         "kcert_name": kcert_name(path) if named else "",
         "ca_name": named if is_ca else "",
     }
+
+
+def renewal(kind: str, role: str) -> str:
+    """Return the commands of a cluster that renew the certificate of *role*, or, if it has no name, all."""
+    cluster = KINDS[kind]
+    files = (pattern for pattern, known in cluster.files.items() if known and known.value == role)
+    names = (cluster.renewal_names[pattern] for pattern in files if pattern in cluster.renewal_names)
+    name = next(names, "")
+    command = cluster.renew.replace("NAME", name) if cluster.renew and name else cluster.renew_all or ""
+    restart = f"# then: {cluster.restart}" if cluster.restart and "start" not in command else ""
+    return "\n".join(line for line in (f"# {cluster.renewal}" if cluster.renewal else "", command, restart) if line)
 
 
 FUNCTIONS: Mapping[str, Callable[[LogMatch, str], dict[str, str] | None]] = {

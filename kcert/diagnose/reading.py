@@ -1,10 +1,4 @@
-"""Reading a log: line by line however long it is, in any encoding, and of each line the message of the program.
-
-What a terminal has wrapped is put together, and what journald, runtimes, JSON and copying add is cut off. Known are
-journald (short, precise and ISO times, months in any language; ``-o json``), syslog, CRI (``TIME stderr F text``),
-``kubectl logs --timestamps`` and ``--prefix``, docker's json-file, docker compose, klog and zap in JSON, one field of
-an indented JSON object. A line that is none of these stays as it is.
-"""
+"""Reading a log: line by line, in any encoding. What a terminal or a container runtime divided is put together."""
 
 from __future__ import annotations
 
@@ -18,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from kcert.diagnose.message import strip_prefix
 from kcert.errors import InputError
 from kcert.files import open_at_once
 from kcert.quoting import quote
@@ -37,14 +32,25 @@ IDLE = b""
 _GZIP = b"\x1f\x8b"
 _UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _NARROWEST = 60
-_MOST_WRAPPED = 6
+_MOST_WRAPPED = 12
+_MOST_JOINTS = 8
 _MOST_OF_OBJECT = 60
+_MOST_PARTS = 8
 _BEGINS_ENTRY = re.compile(
-    rb"\s*(?:[IWEFD]\d{4} \d\d:|\d{4}[-/]\d\d[-/]\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:|\S+ +\d{1,2} \d\d:\d\d:\d\d |time=|"
-    rb"ts=|\{|\[|level=|Error\b|error:|Warning|Get \"|\* |[<>] |curl: |[0-9A-F]{8,16}:error:|[0-9]{6,}:error:|openssl|"
-    rb"Caused by|at |\$ |# |subject=|issuer=|verify |depth=|-----BEGIN|[a-z][\w-]*(?:\[\d+\])?: |\"?[\w-]+\"?: )"
+    rb"\s*(?:[IWEFD]\d{4} \d\d:|\d{4}[-/]\d\d[-/]\d\d(?!T[\d:]+Z(?: is|\W*$| node=))|[A-Z][a-z]{2} [ \d]\d \d\d:|"
+    rb"\S+ +\d{1,2} \d\d:\d\d:\d\d |time=|ts=|\{|\[|level=|\* |[<>] |curl: |[0-9A-F]{8,16}:error:|[0-9]{6,}:error:|"
+    rb"\$ |# |\[?[\w.-]+@[\w.-]+[: ].*[#$]|subject=|issuer=|depth=|-----BEGIN)"
 )
-_MAY_GO_ON = re.compile(rb"x509|tls|TLS|https?://|[Cc]ertificat|SSL|token|forbidden|authenticat|Error|error|rror:")
+_MAY_BEGIN_ENTRY = re.compile(
+    rb"\s*(?:Error\b|error:|Warning|Get \"|openssl|Caused by|at |verify |(?!x?509|tls|\d+: )\"?[\w-]+\"?(?:\[\d+\])?: )"
+)
+"""The rest of a wrapped line can look like this as well."""
+
+_CRI = re.compile(rb"\d{4}-\d\d-\d\dT\S+ (stdout|stderr) [FP](?::\S+)? ")
+_CRI_PART = re.compile(rb"\d{4}-\d\d-\d\dT\S+ (stdout|stderr) P(?::\S+)? ")
+_DOCKER_END = re.compile(rb'\\n"\s*,\s*"')
+_REST_OF_WORD = re.compile(rb"[\w.:/*-]{1,80}(?:$|[\"')\]},;])")
+_MAY_GO_ON = re.compile(rb"x509|tls|TLS|https?:|[Cc]ertificat|SSL|token|forbidden|authenticat|[Ee]rror|err=|[Ff]ailed")
 
 
 @dataclass(frozen=True)
@@ -158,11 +164,19 @@ def _decoded(start: bytes, stream: IO[bytes], encoding: str) -> Iterator[bytes]:
         text += decoder.decode(chunk)
 
 
-def entries(log: Iterable[bytes], matches: Callable[[bytes], int]) -> Iterator[Entry | None]:
-    """Yield the messages of a log: a line each, but for what a terminal wrapped and for indented JSON objects.
+class Found(NamedTuple):
+    """An error in a message: its rank among all errors (the lowest counts), and where it begins and ends."""
 
-    *matches* tells where in a line an error ends, 0 if there is none: lines are put together only where that makes
-    an error of them, or adds the address before it. None stands for a pause of the log.
+    rank: int
+    start: int
+    end: int
+
+
+def entries(log: Iterable[bytes], find: Callable[[bytes], Found | None]) -> Iterator[Entry | None]:
+    """Yield the messages of a log: a line each, except what a terminal, a runtime or indented JSON divided.
+
+    *find* returns the error in a line: what a terminal wrapped is put together only where that makes an error of it,
+    or a longer one. None stands for a pause of the log.
     """
     window: list[bytes] = []
     before, number, ended = b"", 0, False
@@ -181,7 +195,7 @@ def entries(log: Iterable[bytes], matches: Callable[[bytes], int]) -> Iterator[E
                 return
             yield None
             continue
-        count, text = _whole(window, matches)
+        count, text = _whole(window, find)
         after = window[count] if len(window) > count else b""
         number += count
         yield Entry(number - count + 1, number, text, before, after)
@@ -196,23 +210,99 @@ def _wanted(window: list[bytes]) -> int:
     if window[0].strip() == b"{":
         closed = any(line.rstrip() == b"}" for line in window)
         return len(window) if closed else _MOST_OF_OBJECT
+    if _is_part(window[0]):
+        return min(len(window) + _is_part(window[-1]), _MOST_PARTS)
     return _MOST_WRAPPED if len(window) > 1 and _goes_on(*window[:2]) and _is_full(window[0]) else 1
 
 
-def _whole(window: list[bytes], matches: Callable[[bytes], int]) -> tuple[int, bytes]:
+def _whole(window: list[bytes], find: Callable[[bytes], Found | None]) -> tuple[int, bytes]:
     """The number of lines that the first message takes, and its text."""
     if window[0].strip() == b"{":
         return _object(window)
-    if len(window) > 1 and _goes_on(*window[:2]) and _is_full(window[0]) and not matches(window[0]):
-        for count in range(2, min(len(window), _MOST_WRAPPED) + 1):
-            if not _goes_on(window[count - 2], window[count - 1]):
-                break
-            for glue in (b"", b" "):
-                pieces = [window[0].rstrip(b"\r\n"), *(line.strip() for line in window[1:count])]
-                text = glue.join(pieces) + b"\n"
-                if matches(text):
-                    return count, text
+    if _is_part(window[0]):
+        return _parts(window)
+    if len(window) > 1 and _goes_on(*window[:2]) and _is_full(window[0]):
+        return _wrapped(window, find)
     return 1, window[0]
+
+
+def _wrapped(window: list[bytes], find: Callable[[bytes], Found | None]) -> tuple[int, bytes]:
+    """A line with the rest of it that a terminal or a mail wrapped, as far as an error goes on; or the line alone."""
+    own, best = find(window[0]), (1, window[0])
+    lines = [line.rstrip(b"\r\n") for line in window]
+    joined, seam = [lines[0]], 0
+    for count in range(2, min(len(lines), _MOST_WRAPPED) + 1):
+        previous, line = lines[count - 2 : count]
+        if not _goes_on(window[count - 2], window[count - 1]):
+            break
+        if not seam and (own or _MAY_BEGIN_ENTRY.match(line)):
+            seam = len(strip_prefix(joined[0]).text)
+        full = len(previous) >= max(map(len, lines[: count - 1]))
+        joined = [text + glue + line.lstrip() for text in joined for glue in _glues(previous, line, full=full)]
+        joined = joined[:_MOST_JOINTS]
+        errors = [(error.rank, number, error) for number, text in enumerate(joined) if (error := find(text))]
+        if errors:
+            _, number, error = min(errors)
+            if not seam or (error.start <= seam + 1 and seam < error.end and _goes_further(own, error, seam, line)):
+                best = count, joined[number] + b"\n"
+        if best[0] > 1 and len(line) < len(lines[0]) - 1:
+            break
+    return best
+
+
+def _glues(previous: bytes, line: bytes, *, full: bool) -> tuple[bytes, ...]:
+    """What was between two pieces of a line: nothing in the middle of a word, or a space that may be lost."""
+    if previous.endswith(b" "):
+        return (b"",)
+    if line.startswith(b" ") or previous.endswith((b",", b";")) or not full:
+        return (b" ",)
+    return b"", b" "
+
+
+def _goes_further(own: Found | None, joined: Found, seam: int, following: bytes) -> bool:
+    """True if the error of the first line, if it has one, is another one or a longer one with the *following* line."""
+    if own is None or joined.rank < own.rank:
+        return True
+    words = following.split()
+    is_one_word = bool(_REST_OF_WORD.match(following.strip()))
+    return own.end == seam and (is_one_word or joined.end > seam + len(words[0]) + 1)
+
+
+def _is_part(line: bytes) -> bool:
+    """True for a part of a line that the runtime divided: P in the format of CRI, no line end in docker's JSON."""
+    return bool(_CRI_PART.match(line)) or (line.startswith(b'{"log":"') and not _DOCKER_END.search(line))
+
+
+def _parts(window: list[bytes]) -> tuple[int, bytes]:
+    """The parts of a line of one stream, put together: up to the last one, or as many as are looked at."""
+    if not (first := _CRI_PART.match(window[0])):
+        return _docker_parts(window)
+    pieces = [window[0].rstrip(b"\r\n")]
+    for line in window[1:]:
+        match = _CRI.match(line)
+        if match is None or match[1] != first[1]:
+            break
+        pieces.append(line[match.end() :].rstrip(b"\r\n"))
+        if not _CRI_PART.match(line):
+            break
+    return len(pieces), b"".join(pieces) + b"\n"
+
+
+def _docker_parts(window: list[bytes]) -> tuple[int, bytes]:
+    texts: list[str] = []
+    record: dict[str, Any] = {}
+    for line in window:
+        try:
+            fields = json.loads(line)
+        except (ValueError, RecursionError):
+            break
+        if not isinstance(fields.get("log"), str) or fields.get("stream") != record.get("stream", fields.get("stream")):
+            break
+        record = record or fields
+        texts.append(fields["log"])
+        if texts[-1].endswith("\n"):
+            break
+    return (len(texts), json.dumps({**record, "log": "".join(texts)}).encode() + b"\n") if texts else (1, window[0])
 
 
 def _object(window: list[bytes]) -> tuple[int, bytes]:
@@ -239,130 +329,7 @@ def _goes_on(line: bytes, following: bytes) -> bool:
     return (
         len(line) > _NARROWEST
         and bool(following.strip())
+        and not (line.startswith(b'{"') and line.rstrip().endswith(b"}"))
         and len(following.rstrip()) <= len(line.rstrip()) + 15
         and not _BEGINS_ENTRY.match(following)
     )
-
-
-_TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
-_PREFIXES = (
-    re.compile(r"\[pod/(?P<program>[^\]\s/]+)/[^\]\s]*\] "),
-    re.compile(r"(?P<program>[a-z][\w.-]{1,60}?)(?:[_-]\d+)? +\| "),  # docker compose
-    re.compile(rf"{_TIME} (?:stdout|stderr) [FP](?::\S+)? "),
-    re.compile(
-        rf"(?:\w{{1,6}}\.? {{1,2}}\d{{1,2}} \d\d:\d\d:\d\d(?:\.\d+)?|{_TIME}) \S+ "
-        r"(?P<program>[^\s:\[\]\"{}]+)(?:\[\d+\])?: "
-    ),
-    re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z "),
-)
-_FIELD = re.compile(r"\s*\"(?P<name>[\w.-]+)\":\s*(?P<value>\"(?:[^\"\\]|\\.)*\")\s*,?\s*")
-_MESSAGES = ("MESSAGE", "msg", "message", "log")
-_LEFT_OUT = {"ts", "level", "caller", "v", "stacktrace", "stream", "time", "logger", *_MESSAGES}
-_LONGEST = 6000
-"""Characters of a message that are searched: of a longer one, its beginning, its end and some between."""
-
-_HINT = re.compile(r"x509|tls: |[Cc]ertificate |SSL|[Uu]nauthorized|forbidden")
-
-_DEEPEST = 4
-"""Logs within logs: docker's JSON around zap's JSON around a quoted error; no real one goes deeper."""
-
-_COLORS = re.compile(r"(?:\x1b|\^\[|\\u001b|\\x1b|\\033|#033|\u2190)\[[0-9;]{0,16}[A-Za-z]")
-_FRAME = re.compile(r"^[\s>]*[\u2500-\u257f]+ ?|\s*[\u2502\u2503]\s*$")
-_AS_ASCII = str.maketrans(
-    {
-        **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb", '"'),
-        **dict.fromkeys("\u2018\u2019\u201a\u201b", "'"),
-        **dict.fromkeys("\u00a0\u2007\u202f", " "),
-        "\ufeff": None,
-    }
-)
-_ENTITIES = (("&quot;", '"'), ("&#34;", '"'), ("&#39;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
-_NEEDS_CLEANING = re.compile(rb"[\x80-\xff\x1b\0]|\^\[\[|&(?:quot|amp|lt|gt|#3[49]);|\\u001b|\\x1b\[|\\033\[|#033\[")
-
-
-class Message(NamedTuple):
-    """The text of a message on one line, and the program that wrote it, as far as the wrapping names it."""
-
-    text: str
-    program: str = ""
-
-
-def clean(line: bytes) -> str:
-    """Return the line as text, without colors and frames, with plain quotation marks in place of typographic ones."""
-    text = line.decode(errors="replace").rstrip("\r\n")
-    if not _NEEDS_CLEANING.search(line):
-        return text
-    text = _FRAME.sub("", _COLORS.sub("", text.replace("\0", ""))).translate(_AS_ASCII)
-    for entity, character in _ENTITIES:
-        text = text.replace(entity, character)
-    return text
-
-
-def strip_prefix(line: bytes) -> Message:
-    """Return the message of the program, with its quotation marks as they were before anything escaped them."""
-    text, program = clean(line), ""
-    for _ in range(_DEEPEST):
-        bare, name = _without_prefix(text)
-        program = program or name
-        if bare.startswith("{") and bare.endswith("}"):
-            bare, name = _from_json(bare)
-            program = program or name
-        elif field := _FIELD.fullmatch(bare):
-            bare = _from_field(field, bare)
-        if bare == text:
-            break
-        text = bare
-    text = _unescape(text)
-    return Message(text if len(text) <= _LONGEST else _shortened(text), program)
-
-
-def _shortened(text: str) -> str:
-    """The beginning and the end of a long message, and between them what stands around the first word about TLS."""
-    quarter = _LONGEST // 4
-    hint = _HINT.search(text, quarter)
-    middle = text[max(quarter, hint.start() - quarter // 2) : hint.start() + quarter] if hint else ""
-    return f"{text[:quarter]} {middle} {text[-2 * quarter :]}"
-
-
-def _without_prefix(text: str) -> tuple[str, str]:
-    for prefix in _PREFIXES:
-        if match := prefix.match(text):
-            return text[match.end() :], match.groupdict().get("program") or ""
-    return text, ""
-
-
-def _from_field(field: re.Match[str], text: str) -> str:
-    """A line of an indented object: the message alone, or NAME=VALUE as klog writes it."""
-    try:
-        value = str(json.loads(field["value"]))
-    except ValueError:
-        return text
-    value = value.replace("\n", " ").replace("\t", " ")
-    return value if field["name"] in _MESSAGES else f"{field['name']}={value}"
-
-
-def _from_json(text: str) -> tuple[str, str]:
-    try:
-        fields = json.loads(text)
-    except (ValueError, RecursionError):
-        return text, ""
-    if not isinstance(fields, dict):
-        return text, ""
-    message = next((fields[name] for name in _MESSAGES if isinstance(fields.get(name), str)), "")
-    if "MESSAGE" in fields or "log" in fields:
-        unit = fields.get("_SYSTEMD_UNIT")
-        return message.rstrip("\n") or text, unit.removesuffix(".service") if isinstance(unit, str) else ""
-    rest = (f"{name}={_plain(value)}" for name, value in fields.items() if name not in _LEFT_OUT)
-    return " ".join((message, *rest)).strip() or text, ""
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _unescape(text: str) -> str:
-    for _ in range(_DEEPEST):
-        if '\\"' not in text:
-            return text
-        text = text.replace("\\\\", "\\").replace('\\"', '"')
-    return text

@@ -47,12 +47,11 @@ SHORTEST = 600
 
 @dataclass(frozen=True)
 class Binding:
-    """A ClusterRoleBinding of a group, and why it is needed."""
+    """A ClusterRoleBinding of a group; the lesson `component-options` says why it is needed."""
 
     name: str
     role: str
     group: str
-    why: str
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -72,19 +71,16 @@ BINDINGS = (
         "create-csrs-for-bootstrapping",
         "system:node-bootstrapper",
         BOOTSTRAPPERS,
-        "The token may create certificate signing requests, and nothing else.",
     ),
     Binding(
         "auto-approve-csrs-for-group",
         f"{_SIGNER}:nodeclient",
         BOOTSTRAPPERS,
-        "The controller-manager approves the first client certificate of a node by itself.",
     ),
     Binding(
         "auto-approve-renewals-for-nodes",
         f"{_SIGNER}:selfnodeclient",
         NODES,
-        "It approves the renewals too: a node may ask for its own name only. Serving certificates stay manual.",
     ),
 )
 

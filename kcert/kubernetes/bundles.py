@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from kcert import kubeconfig, plain_yaml, profiles
+from kcert import kubeconfig, lessons, plain_yaml, profiles
 from kcert.certificates import Certificate, Kind
 from kcert.config import Cluster, Host, Version
 from kcert.errors import InputError, MachineError
@@ -147,7 +147,8 @@ def _wanted(ctx: Context, host: Host, state: FolderState, version: Version) -> I
         for option in instance.given():
             if reads := option.reads:
                 path = PurePosixPath(reads.path)
-                yield _Wanted(reads.certificate, reads.part, path, instance.component, option.why)
+                why = lessons.option_reason(instance.component, option.name)
+                yield _Wanted(reads.certificate, reads.part, path, instance.component, why)
     profile, known = profiles.PROFILES[ctx.cluster.profile], ctx.known
     for extra in profile.extras(ctx.cluster, host.name):
         cert = known[extra.certificate]

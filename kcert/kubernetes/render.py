@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kcert import plain_yaml
 from kcert.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from kcert.kubernetes.components import ComponentInstance, Option
-    from kcert.kubernetes.components.component import Pod, Probe
+from kcert.kubernetes.components import ComponentInstance, Option
+from kcert.kubernetes.components.component import Pod, Probe
 
 PROGRAMS = "/usr/local/bin"
 """Where the hard way puts what it downloads."""

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 FOLDER = Path(__file__).parent
 """The folder of kcert's own lessons: beside this module in a checkout and in an installed kcert alike."""
@@ -50,8 +47,11 @@ _SECTIONS = {
 }
 """The section of a certificate's lesson with the reason for a step, by the step's action."""
 
-_PARTS = ("openssl-text", "reading-a-certificate")
-"""Lessons whose sections `kcert show` prints one by one."""
+_OPTIONS = "component-options"
+"""The lesson whose sections say what each option of a component, and each permission of a new node, is for."""
+
+_PARTS = (_OPTIONS, "openssl-text", "reading-a-certificate")
+"""Lessons whose sections kcert prints one by one, each where it belongs."""
 
 _CLOSING = ("Command", "How it fails", "What's next")
 """The sections that end a lesson; kcert does not look them up, so they may have other headings."""
@@ -203,6 +203,19 @@ def reason(role: str, action: str) -> str:
     """
     own = lesson(role).sections.get(_SECTIONS.get(action, "")) if role else None
     return " ".join(own.split()) if own else _paragraphs(lesson(f"step-{action}").opening)[0]
+
+
+def option_reason(component: str, option: str = "") -> str:
+    """Return the reason for an *option* of *component*, or for a field of its configuration file; "" if it has none.
+
+    Without *option*, return what the component does, on one line as well.
+    """
+    return section(_OPTIONS, f"{component} {option}".strip()) or section(_OPTIONS, option)
+
+
+def section(topic: str, heading: str) -> str:
+    """Return the section *heading* of the lesson on *topic* on one line; "" if it has none."""
+    return " ".join(lesson(topic).sections.get(heading, "").split())
 
 
 def _paragraphs(text: str) -> list[str]:

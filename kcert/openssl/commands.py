@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Kind
+from kcert.certificates import AltName, Certificate, Key, Kind, Subject, Usages
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_optional
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
-    from pathlib import PurePosixPath
 
-    from kcert.certificates import AltName, Certificate, Key, Subject, Usages
     from kcert.openssl.x509 import X509
 
 EXTENSIONS = "v3_req"

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from kcert.errors import InputError
 from kcert.practice import DEFAULT_FOLDER, OWN_FOLDER, exam, state
-from kcert.practice.state import find_seal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from kcert.practice.state import Solved, State
-
+from kcert.practice.state import Solved, State, find_seal
 
 _DEPTHS = ("", "*/", "*/*/", "*/*/*/")
 """The paths of labs below a folder: down to a task of an exam in a learner's folder of a class."""

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from kcert.clusters import KUBEADM, cluster_kind_of
 from kcert.errors import InputError, VerdictError
+from kcert.kubeconfig import read_command
 from kcert.openssl.pem import Block, armoured, pem_blocks
 from kcert.openssl.program import public_part
 from kcert.openssl.reader import certificate_pems, read_certificate, read_request
@@ -268,9 +269,10 @@ def _user_text(kubeconfig: KubeconfigUse, openssl: str) -> CommandResult:
     if kubeconfig.user_path != kubeconfig.path:
         return _run((openssl, "x509", "-in", str(kubeconfig.user_path), "-text", "-noout"))
     argv = (openssl, "x509", "-text", "-noout")
-    by_hand = (
-        f"awk '/client-certificate-data:/ {{print $2}}' {quote(str(kubeconfig.path))} | base64 -d | {' '.join(argv)}"
-    )
+    # In the way of a name that means something in kubectl's JSONPath there is only the first user.
+    user = kubeconfig.user_name if re.fullmatch(r"[A-Za-z0-9@:._/-]+", kubeconfig.user_name) else ""
+    prints = format_command(read_command(kubeconfig.path, "client-certificate", user))
+    by_hand = f"{prints} | base64 -d | {format_command(argv)}"
     reading = read(Command(argv), kubeconfig.user.pem.encode())
     return CommandResult(argv, reading.stdout.decode("utf-8", "replace"), reading.succeeded, by_hand)
 

@@ -6,10 +6,12 @@ import csv
 import html
 import io
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from kcert.practice.exam import PASSED
+from kcert.practice.exam import PASSED, Mark, Result
+from kcert.practice.report import Line
 from kcert.quoting import quote
 from kcert.ui import print_json
 from kcert.ui.console import (
@@ -26,13 +28,6 @@ from kcert.ui.console import (
 )
 from kcert.ui.inventory.text import harmless
 from kcert.ui.report import page
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from kcert.practice.exam import Mark, Result
-    from kcert.practice.report import Line
 
 
 def begins() -> None:

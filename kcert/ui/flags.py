@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from kcert import lessons, profiles
-from kcert.config import STABLE
-from kcert.issue.status import State
+from kcert.config import STABLE, Version
+from kcert.issue.status import CertificateStatus, State
 from kcert.kubernetes import encryption, render
-from kcert.kubernetes.encryption import Change
+from kcert.kubernetes.components import ComponentInstance, Option, Reads, Setting
+from kcert.kubernetes.encryption import Change, EncryptionConfig, Update
 from kcert.ui import print_json
 from kcert.ui.console import (
     INDENT,
@@ -26,14 +27,6 @@ from kcert.ui.console import (
 )
 from kcert.ui.output_of import ResultReporter
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from kcert.config import Version
-    from kcert.issue.status import CertificateStatus
-    from kcert.kubernetes.components import ComponentInstance, Reads, Setting
-    from kcert.kubernetes.encryption import EncryptionConfig, Update
-
 
 def print_form(instance: ComponentInstance, form: str) -> None:
     """Print the content of a file, and nothing else."""
@@ -46,16 +39,17 @@ def show(instance: ComponentInstance, *, explain: bool) -> None:
     cluster = instance.cluster
     heading(f"{instance.component} on {instance.host.name}: profile {cluster.profile}, Kubernetes {instance.version}")
     if explain:
-        say(component.SUMMARY)
+        lessons.check_own()
+        say(lessons.option_reason(component.NAME))
     screen().print()
     for option in component.options(instance):
-        _option(option.argument, option.why, option.reads, explain=explain)
+        _option(option.argument, _why(instance, option), option.reads, explain=explain)
     settings = tuple(component.settings(instance))
     if settings:
         screen().print()
         say_apart(f"In {instance.profile.configurations[instance.component]}:")
     for setting in settings:
-        _option(f"{'.'.join(setting.path)}: {_value(setting)}", setting.why, setting.reads, explain=explain)
+        _option(f"{setting.name}: {_value(setting)}", _why(instance, setting), setting.reads, explain=explain)
     screen().print()
     if explain and instance.component == "kube-controller-manager":
         _signers()
@@ -68,13 +62,13 @@ def as_json(instance: ComponentInstance) -> None:
     options = [
         {
             "argument": option.argument,
-            "reason": option.why or None,
+            "reason": _why(instance, option) or None,
             "file": str(option.reads.file) if option.reads else None,
         }
         for option in component.options(instance)
     ]
     settings = [
-        {"path": ".".join(setting.path), "value": _value(setting), "reason": setting.why or None}
+        {"path": setting.name, "value": _value(setting), "reason": _why(instance, setting) or None}
         for setting in component.settings(instance)
     ]
     content = {
@@ -130,6 +124,10 @@ def unsigning(why: str) -> str:
 
 def _warning(text: str) -> None:
     say(f"kcert: {text}", "notice", to=error_screen())
+
+
+def _why(instance: ComponentInstance, given: Option | Setting) -> str:
+    return lessons.option_reason(instance.component, given.name)
 
 
 def _option(text: str, why: str, reads: Reads | None, *, explain: bool) -> None:

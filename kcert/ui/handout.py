@@ -5,23 +5,18 @@ from __future__ import annotations
 import html
 import re
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from kcert import lessons
-from kcert.issue.context import Reporter
+from kcert.certificates import Certificate
+from kcert.issue.context import Context, Reporter, Result, Work
+from kcert.issue.plan import IssuancePlan
+from kcert.issue.steps import Step
 from kcert.quoting import format_command
 from kcert.ui import print_lines
 from kcert.ui.console import clean, clean_line
 from kcert.ui.report import page
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from kcert.certificates import Certificate
-    from kcert.issue.context import Context, Result, Work
-    from kcert.issue.plan import IssuancePlan
-    from kcert.issue.steps import Step
 
 WIDTH = 100
 

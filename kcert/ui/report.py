@@ -11,19 +11,16 @@ import re
 import stat
 import sys
 import zipfile
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 from kcert.errors import InputError
 from kcert.quoting import quote
 from kcert.store.atomic import Written, write_file
 from kcert.ui.console import clean_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
 
 GENERATOR = '<meta name="generator" content="kcert">'
 """The mark by which kcert knows a page of its own again."""

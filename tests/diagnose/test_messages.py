@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kcert.diagnose import diagnose, judge
-from kcert.diagnose.reading import strip_prefix
+from kcert.diagnose.message import strip_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

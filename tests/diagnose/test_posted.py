@@ -115,6 +115,31 @@ def test_a_line_that_names_its_cluster_needs_no_option() -> None:
     assert "kubeadm" not in finding.explanation.repair
 
 
+@pytest.mark.parametrize("cluster", ["kcert", "hardway"])
+def test_kcerts_own_commands_come_first(cluster: str) -> None:
+    [finding] = diagnose(
+        [b"Error from server: error dialing backend: x509: certificate is valid for a, not b"], cluster
+    ).findings
+    own, _, others = finding.explanation.repair.partition("# where kcert does not make this certificate")
+
+    assert "serverTLSBootstrap" in others
+    assert "serverTLSBootstrap" not in own
+    assert [line for line in own.splitlines() if line.startswith("# with")] == ["# with kcert", "# with openssl"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'connect to {https://etcd1:2379}. Err: "authentication handshake failed: remote error: tls: bad certificate"',
+        'rejected connection from "10.0.0.7:4" (error "x509: certificate signed by unknown authority", ServerName "")',
+    ],
+)
+def test_the_certificate_of_a_client_has_no_name_of_a_server(line: str) -> None:
+    [finding] = diagnose([line.encode()], "openssl").findings
+
+    assert "-in NAME.csr" in finding.explanation.repair
+
+
 def test_every_fix_of_every_kind_is_bash(tmp_path: Path) -> None:
     scripts = {
         text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -51,15 +52,46 @@ def test_what_copying_does_to_a_line(line: str) -> None:
     assert "192.0.2.7:10250" in finding(line).explanation.cause
 
 
-@pytest.mark.parametrize("width", [64, 70, 80, 100])
-def test_a_line_that_a_terminal_wrapped(width: int) -> None:
-    line = f"E1124 04:19:45.123456    1234 reflector.go:158] failed to list Nodes and some more: {ADDRESS}{UNKNOWN}"
+SAME_NAME = 'while trying to verify candidate authority certificate "kubernetes"'
+WRAPPED = (
+    f"E1124 04:19:45.123456    1234 reflector.go:158] failed to list Nodes and some more: {ADDRESS}{UNKNOWN}",
+    f'Unable to connect to the server: {UNKNOWN} (possibly because of "crypto/rsa: verification error" {SAME_NAME})',
+    "Unable to connect to the server: x509: certificate is valid for kubernetes, 192.0.2.1, not api.example.org",
+)
+
+
+@pytest.mark.parametrize("width", range(63, 140, 7))
+@pytest.mark.parametrize("line", WRAPPED, ids=["address", "another-cause", "name"])
+def test_a_line_that_a_terminal_wrapped(line: str, width: int) -> None:
+    """It means what the whole line means, even if its first piece is an error by itself."""
     pieces = [line[start : start + width] for start in range(0, len(line), width)]
 
-    result = finding("E1124 04:19:44.1 1 x.go:1] ordinary", *pieces, "E1124 04:19:46.1 1 x.go:1] ordinary")
+    result = finding("E1124 04:19:44.1 1 x.go:1] ordinary", *pieces, "root@node1:~# kubectl get nodes")
 
-    assert result.lines[0].number in (2, 3)
-    assert "192.0.2.7:10250" in result.explanation.cause
+    assert result.explanation == finding(line).explanation
+
+
+@pytest.mark.parametrize("after", ["Please check the address", "Error: context deadline exceeded", "exit status 1"])
+def test_what_follows_a_whole_line_is_not_the_rest_of_it(after: str) -> None:
+    assert finding(WRAPPED[-1], after).explanation == finding(WRAPPED[-1]).explanation
+
+
+CRI = "2026-11-24T04:19:45.1Z stderr "
+DOCKER = '{{"log":{},"stream":"stderr","time":"2026-11-24T04:19:45.1Z"}}'
+
+
+@pytest.mark.parametrize("size", [40, 90, 120])
+@pytest.mark.parametrize("runtime", ["cri", "docker"])
+def test_a_line_that_the_runtime_divided(size: int, runtime: str) -> None:
+    pieces = [LINE[start : start + size] for start in range(0, len(LINE), size)]
+    if runtime == "cri":
+        parts = [f"{CRI}P {piece}" for piece in pieces[:-1]] + [f"{CRI}F {pieces[-1]}", f"{CRI}F ordinary"]
+    else:
+        pieces[-1] += "\n"
+        parts = [DOCKER.format(json.dumps(piece)) for piece in (*pieces, "ordinary\n")]
+
+    assert finding(*parts).explanation == finding(LINE).explanation
+    assert diagnose([f"{part}\n".encode() for part in parts]).read == len(parts)
 
 
 def test_two_messages_are_not_taken_for_one() -> None:

@@ -2,8 +2,8 @@
 
 With HOW ``opens`` nothing is harmed, and the names of the files that kcert opens go to standard error.
 A step is told by Python's audit events. With HOW ``kill`` it is whatever changes the disk or starts a program, and
-SIGKILL comes in place of step STEP; with ``interrupt`` it is each file that takes its place, and Ctrl-C comes there,
-with ``unseen`` in a callback of the interpreter that can raise nothing;
+SIGKILL comes in place of step STEP; with ``interrupt`` it is each file that takes its place, and Ctrl-C comes there;
+with ``unseen`` it is each folder that is made, and Ctrl-C comes in a callback that can raise nothing;
 with ``full`` it is whatever takes room on the disk, and from step STEP on there is none (ENOSPC). At step 0 no harm is
 done; the number of steps is then the last thing on standard error.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TAKING_ROOM = {"os.mkdir", "os.link", "os.symlink", "os.rename"}
 CHANGING = TAKING_ROOM | {"os.remove", "os.rmdir", "os.chmod", "os.truncate", "subprocess.Popen", "os.fork"}
-STEPS = {"kill": CHANGING, "full": TAKING_ROOM, "interrupt": {"os.rename"}, "unseen": {"os.rename"}}
+STEPS = {"kill": CHANGING, "full": TAKING_ROOM, "interrupt": {"os.rename"}, "unseen": {"os.mkdir"}}
 """Python's names for them; opening a file counts by how it is opened."""
 
 

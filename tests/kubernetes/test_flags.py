@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kcert import profiles
+from kcert import lessons, profiles
 from kcert.config import Version
 from kcert.kubernetes import components, render
+from kcert.kubernetes.components import FolderState
 from tests.clusters import PROFILES, SIZES
 from tests.kubernetes import accepted
 from tests.running import Ended, Kcert, free_port, kill_group, output, program, wait_until
@@ -560,9 +561,43 @@ def test_each_option_is_shown_with_its_file_and_its_reason(pki: Callable[[str, s
 
     lines = [line.strip() for line in shown.splitlines()]
     option = lines.index("--cluster-signing-key-file=/etc/kubernetes/pki/ca.key")
-    assert lines[option + 1] == "its key: no other component gets it (ca.key)"
+    assert lines[option + 1] == "the key of that CA: no other component gets it (ca.key)"
     assert "csrapproving" in shown
     assert "csrsigning" in shown
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_each_option_and_field_has_a_reason_in_the_lessons(profile: str, tmp_path: Path) -> None:
+    """Of the oldest and of the newest release, with tokens and encryption, so that each option is there."""
+    text = f"profile: {profile}\nnodes: [{{name: n1, ip: 10.0.0.2}}, {{name: n2, ip: 10.0.0.3, bootstrap: true}}]\n"
+    (tmp_path / "kcert.yaml").write_text(text, encoding="utf-8")
+    cluster, state = profiles.load(tmp_path / "kcert.yaml"), FolderState(encrypts=True)
+    for name in COMPONENTS:
+        assert lessons.option_reason(name), name
+        for minor in (19, 22, 37):
+            for instance in components.instances(cluster, name, Version(minor), state=state):
+                given = [*instance.given(), *instance.program.pod_options(instance)]
+                names = {option.name for option in given} - {"apiVersion", "kind"}
+                assert not [option for option in names if not lessons.option_reason(name, option)], name
+
+
+def test_the_reasons_are_those_of_the_teachers_lessons(pki: Callable[[str, str], Pki], tmp_path: Path) -> None:
+    kcert, own = Kcert(pki("course", "small").home), tmp_path / "own"
+    kcert.done("explain", "--export", str(own))
+    path = own / "component-options.md"
+    heading = "## --cluster-signing-key-file\n\n"
+    path.write_text(path.read_text("utf-8").replace(heading, f"{heading}der Schluessel, und\n"), "utf-8")
+
+    teachers = {"KCERT_LESSONS": str(own)}
+    shown = kcert("flags", "kube-controller-manager", variables=teachers).stdout
+    record = kcert("flags", "kube-controller-manager", "--json", variables=teachers).stdout
+
+    assert "der Schluessel, und the key of that CA" in shown
+    assert "der Schluessel, und the key of that CA" in record
+    path.write_text(path.read_text("utf-8").replace(heading, "## --signing-key\n\n"), "utf-8")
+    said = kcert("flags", "kube-controller-manager", variables=teachers)
+    assert said.status == 2
+    assert 'the section "## --cluster-signing-key-file" is missing' in " ".join(said.stderr.split())
 
 
 def test_a_missing_certificate_is_said_beside_the_flags(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

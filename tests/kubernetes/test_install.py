@@ -109,6 +109,38 @@ def test_install_sh_keeps_what_it_replaces(unpacked: Callable[[str], Path], tmp_
     assert said.count("backed up  ") == 2
 
 
+@pytest.mark.parametrize("arguments", [(), ("",), ("first", "second")])
+def test_install_sh_does_not_take_a_lost_folder_for_this_machine(
+    unpacked: Callable[[str], Path], tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    script = tmp_path / "install.sh"
+    script.write_text((unpacked("kelsey") / "node-0/install.sh").read_text(encoding="utf-8"), encoding="utf-8")
+
+    ended = output(["sh", script, *arguments], folder=tmp_path, ROOT=str(tmp_path))
+
+    assert (ended.status, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("Usage: ./install.sh [ROOT]\nInstalls the ")
+
+
+@pytest.mark.parametrize("link", ["var", "var/backups"])
+def test_install_sh_follows_no_link_out_of_the_root_folder(
+    unpacked: Callable[[str], Path], tmp_path: Path, link: str
+) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    old = root / "etc/systemd/system/kubelet.service"
+    old.parent.mkdir(parents=True)
+    old.write_text("old", encoding="utf-8")
+    (root / link).parent.mkdir(exist_ok=True)
+    outside.mkdir()
+    (root / link).symlink_to(outside)
+
+    ended = output(["sh", unpacked("kelsey") / "node-0/install.sh", root])
+
+    assert ended.status == 1
+    assert ended.stderr == f"install.sh: {root / link} is a link to a folder outside {root}\n"
+    assert (old.read_text(encoding="utf-8"), list(outside.iterdir())) == ("old", [])
+
+
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="there is no shellcheck here")
 def test_shellcheck_finds_nothing_in_install_sh(unpacked: Callable[[str], Path]) -> None:
     scripts = [script for profile in BUNDLED for script in unpacked(profile).glob("*/install.sh")]

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 from kcert import lessons
 from kcert.scan import describe, fields, files
+from tests.running import program
 from tests.scan.conftest import Kubeadm, kcert, put
 from tests.scan.made import CLIENT, NOW, SERVER, Pair, authority, certificate, name, new_key
 from tests.zoo import kinds
@@ -160,6 +161,10 @@ def test_other_formats_are_named_with_the_command_that_opens_them(pki: Path) -> 
             cwd=pki, capture_output=True, check=False,
         )  # fmt: skip
         assert ran.returncode == 0, (name_of, ran.stderr)
+        checked = " ".join(kcert("check", name_of, folder=pki).stdout.split())
+        converts = "openssl x509 -inform DER -in a.der" in checked
+        assert converts if name_of == "a.der" else f"its format is {said}" in checked, name_of
+        assert converts or f"`{command}`" in checked, name_of
     assert "groups (O): developers" in shown("a.der", folder=pki)
 
 
@@ -368,8 +373,9 @@ def test_the_file_that_a_kubeconfig_names_in_vain_is_named(tmp_path: Path) -> No
 
 
 def test_the_command_that_is_shown_for_a_kubeconfig_runs(kubeadm: Kubeadm) -> None:
+    program("kubectl")
     done = kcert("show", "admin.conf", folder=kubeadm.kubernetes)
-    line = next(line.strip() for line in done.stdout.splitlines() if line.strip().startswith("awk"))
+    line = next(line.strip() for line in done.stdout.splitlines() if line.strip().startswith("kubectl"))
     ran = subprocess.run(["bash", "-c", line], cwd=kubeadm.kubernetes, capture_output=True, text=True, check=True)
     assert re.search("CN ?= ?kubernetes-admin", ran.stdout)
 

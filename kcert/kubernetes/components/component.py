@@ -31,14 +31,13 @@ class Reads:
 
 @dataclass(frozen=True)
 class Option:
-    """One option as it is given to a component, why it is, and the file that it names (None: it names none).
+    """One option as it is given to a component, and the file that it names (None: it names none).
 
     ``mounts`` is a file on the host that its value names and a static pod has to see, where ``reads`` is none.
     """
 
     name: str
     value: str
-    why: str
     reads: Reads | None = None
     mounts: str = ""
 
@@ -50,12 +49,16 @@ class Option:
 
 @dataclass(frozen=True)
 class Setting:
-    """One key of a configuration file, by its path (authentication, x509, clientCAFile), and why it is there."""
+    """One key of a configuration file, by its path (authentication, x509, clientCAFile)."""
 
     path: tuple[str, ...]
     value: str | bool | tuple[str, ...]
-    why: str
     reads: Reads | None = None
+
+    @property
+    def name(self) -> str:
+        """Its path in one word: authentication.x509.clientCAFile."""
+        return ".".join(self.path)
 
 
 @dataclass(frozen=True)
@@ -124,15 +127,15 @@ class ComponentInstance:
             path = f"{self.prefix.rstrip('/')}/{file_of(cert, part)}"
         return Reads(cert, part, path)
 
-    def file(self, name: str, certificate: str, part: Part, why: str) -> Option:
+    def file(self, name: str, certificate: str, part: Part) -> Option:
         """The option that names a file."""
         reads = self.reads(certificate, part)
-        return Option(name, reads.path, why, reads)
+        return Option(name, reads.path, reads)
 
-    def pair(self, names: tuple[str, str], certificate: str, why: str) -> Iterator[Option]:
+    def pair(self, names: tuple[str, str], certificate: str) -> Iterator[Option]:
         """The two options that name a certificate and its key."""
-        yield self.file(names[0], certificate, "crt", why)
-        yield self.file(names[1], certificate, "key", "the private key of that certificate")
+        yield self.file(names[0], certificate, "crt")
+        yield self.file(names[1], certificate, "key")
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,6 @@ class Component:
     """One program of Kubernetes: where it runs, and its options."""
 
     NAME: str
-    SUMMARY: str
     UNIT: Unit
 
     def hosts(self, _profile: Profile, cluster: Cluster, /) -> tuple[Host, ...]:
@@ -208,9 +210,6 @@ class Component:
 def registry(name: str, version: Version) -> str:
     """The image of a component that is released with Kubernetes."""
     return f"registry.k8s.io/{name}:v1.{version.minor}.{version.patch}"
-
-
-CLIENT_CA = "the CA of its clients: the CN is the user, each O a group"
 
 
 def loopback(address: str) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from kcert.config import Version
 from kcert.kubernetes.components.component import (
-    CLIENT_CA,
     Component,
     ComponentInstance,
     Option,
@@ -22,52 +21,42 @@ from kcert.profiles.profile import Part
 def _encryption(instance: ComponentInstance) -> Iterator[Option]:
     path = instance.profile.encryption_config
     if instance.state.encrypts:
-        why = "the key that Secrets are encrypted with in etcd; the file is as secret as a private key"
-        yield Option("--encryption-provider-config", path, why, mounts=path)
+        yield Option("--encryption-provider-config", path, mounts=path)
 
 
 def _serving(instance: ComponentInstance) -> Iterator[Option]:
     bindings = instance.bindings
-    yield Option("--advertise-address", instance.host.addresses[0], "the address that it announces to the cluster")
-    yield Option(
-        "--secure-port", str(instance.profile.secure_port(instance.cluster)), "the port it serves on, with TLS only"
-    )
+    yield Option("--advertise-address", instance.host.addresses[0])
+    yield Option("--secure-port", str(instance.profile.secure_port(instance.cluster)))
     if instance.version.minor < 20:  # a no-op since (https://github.com/kubernetes/kubernetes/pull/95856)
-        yield Option("--insecure-port", "0", "closes the port without TLS, which releases before 1.20 still open")
+        yield Option("--insecure-port", "0")
     yield from instance.pair(
         ("--tls-cert-file", "--tls-private-key-file"),
         bindings.api_server,
-        "what it presents to clients",
     )
-    yield instance.file("--client-ca-file", bindings.cluster_ca, "crt", CLIENT_CA)
+    yield instance.file("--client-ca-file", bindings.cluster_ca, "crt")
 
 
 def _etcd(instance: ComponentInstance) -> Iterator[Option]:
     bindings = instance.bindings
     servers = ",".join(instance.profile.etcd_servers(instance.cluster, instance.host.name))
-    yield Option("--etcd-servers", servers, "the addresses of etcd")
+    yield Option("--etcd-servers", servers)
     if bindings.etcd_client:
-        yield instance.file("--etcd-cafile", bindings.etcd_ca, "crt", "the CA that etcd is verified with")
-        yield from instance.pair(
-            ("--etcd-certfile", "--etcd-keyfile"), bindings.etcd_client, "what it presents to etcd"
-        )
+        yield instance.file("--etcd-cafile", bindings.etcd_ca, "crt")
+        yield from instance.pair(("--etcd-certfile", "--etcd-keyfile"), bindings.etcd_client)
 
 
 def _kubelets(instance: ComponentInstance) -> Iterator[Option]:
     bindings = instance.bindings
     if bindings.kubelets_ca:
-        yield instance.file(
-            "--kubelet-certificate-authority", bindings.kubelets_ca, "crt", "the CA that kubelets are verified with"
-        )
+        yield instance.file("--kubelet-certificate-authority", bindings.kubelets_ca, "crt")
     yield from instance.pair(
         ("--kubelet-client-certificate", "--kubelet-client-key"),
         bindings.kubelet_client,
-        "what it presents to kubelets, for logs and exec",
     )
     yield Option(
         "--kubelet-preferred-address-types",
         instance.profile.preferred_addresses,
-        "the order in which the addresses of a node are tried; the address must be a SAN of the kubelet",
     )
 
 
@@ -78,19 +67,16 @@ def _tokens(instance: ComponentInstance) -> Iterator[Option]:
         "--service-account-key-file",
         account,
         "public_key" if public else "crt",
-        "the public key that verifies service account tokens",
     )
     if instance.version.minor >= 20:
         yield instance.file(
             "--service-account-signing-key-file",
             account,
             "key",
-            "the private key that signs service account tokens (since 1.20)",
         )
         yield Option(
             "--service-account-issuer",
             instance.profile.token_issuer(instance.cluster),
-            "the issuer in the tokens, the same on every API server",
         )
 
 
@@ -104,25 +90,22 @@ def _front_proxy(instance: ComponentInstance) -> Iterator[Option]:
     yield from instance.pair(
         ("--proxy-client-cert-file", "--proxy-client-key-file"),
         bindings.front_proxy_client,
-        "what it presents to extension API servers",
     )
     yield instance.file(
         "--requestheader-client-ca-file",
         bindings.front_proxy_ca,
         "crt",
-        "the CA of the clients that may act for other users",
     )
-    yield Option("--requestheader-allowed-names", client.common_name, "only the client with this CN")
-    yield Option("--requestheader-username-headers", "X-Remote-User", "the header with the user's name")
-    yield Option("--requestheader-group-headers", "X-Remote-Group", "the header with the groups")
-    yield Option("--requestheader-extra-headers-prefix", "X-Remote-Extra-", "the headers with everything else")
+    yield Option("--requestheader-allowed-names", client.common_name)
+    yield Option("--requestheader-username-headers", "X-Remote-User")
+    yield Option("--requestheader-group-headers", "X-Remote-Group")
+    yield Option("--requestheader-extra-headers-prefix", "X-Remote-Extra-")
 
 
 class KubeApiserver(Component):
     """kube-apiserver: every component connects to it, and it connects to etcd and the kubelets."""
 
     NAME = "kube-apiserver"
-    SUMMARY = "The API server presents a different certificate to its clients, to etcd and to the kubelets."
     UNIT = Unit(
         "kube-apiserver, the API of Kubernetes",
         "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/",
@@ -140,19 +123,15 @@ class KubeApiserver(Component):
         yield Option(
             "--authorization-mode",
             "Node,RBAC",
-            "Node: a kubelet can read only what its own pods need; RBAC: roles give all other permissions",
         )
-        yield Option(
-            "--enable-admission-plugins", "NodeRestriction", "a kubelet can change only its own Node and the pods on it"
-        )
+        yield Option("--enable-admission-plugins", "NodeRestriction")
         if instance.profile.bootstrap_tokens or instance.cluster.bootstrap_nodes:
-            yield Option("--enable-bootstrap-token-auth", "true", "a new node may ask for its certificate with a token")
-        yield Option("--allow-privileged", "true", "kube-proxy and network plugins run as privileged pods")
+            yield Option("--enable-bootstrap-token-auth", "true")
+        yield Option("--allow-privileged", "true")
         if instance.profile.sets_service_range(instance.cluster):
             yield Option(
                 "--service-cluster-ip-range",
                 instance.service_cidrs,
-                "services' addresses; the first is the API server's own, and a SAN of its certificate",
             )
 
     def pod(self, instance: ComponentInstance) -> Pod:
@@ -173,16 +152,15 @@ class KubeApiserver(Component):
 
 def _delegated(instance: ComponentInstance, own: str) -> Iterator[Option]:
     """Yield the options with which the API server says who may read metrics; *own* is the component's certificate."""
-    yield instance.file("--authentication-kubeconfig", own, "kubeconfig", "the API server authenticates its clients")
-    yield instance.file("--authorization-kubeconfig", own, "kubeconfig", "the API server authorizes its clients")
-    yield Option("--bind-address", "127.0.0.1", "reachable from its own host only")
+    yield instance.file("--authentication-kubeconfig", own, "kubeconfig")
+    yield instance.file("--authorization-kubeconfig", own, "kubeconfig")
+    yield Option("--bind-address", "127.0.0.1")
 
 
 class KubeControllerManager(Component):
     """kube-controller-manager: the only component that gets the CA's key, because it signs for the cluster."""
 
     NAME = "kube-controller-manager"
-    SUMMARY = "It signs approved requests, so it is the only component with the CA's key."
     UNIT = Unit(
         "kube-controller-manager, the control loops of Kubernetes",
         "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-controller-manager/",
@@ -193,45 +171,38 @@ class KubeControllerManager(Component):
         """Yield its kubeconfig, the CA it signs with, the keys of tokens, and how its metrics are protected."""
         bindings = instance.bindings
         own = bindings.controller_manager
-        yield instance.file("--kubeconfig", own, "kubeconfig", "the API server, and its own certificate")
+        yield instance.file("--kubeconfig", own, "kubeconfig")
         if instance.state.ca_unusable is None:
             # It takes a single certificate, and does not start with the two of a CA that is being replaced.
             alone: Part = "new" if instance.state.ca_rotating else "crt"
-            yield instance.file(
-                "--cluster-signing-cert-file", bindings.cluster_ca, alone, "the CA that csrsigning signs with"
-            )
-            yield instance.file(
-                "--cluster-signing-key-file", bindings.cluster_ca, "key", "its key: no other component gets it"
-            )
+            yield instance.file("--cluster-signing-cert-file", bindings.cluster_ca, alone)
+            yield instance.file("--cluster-signing-key-file", bindings.cluster_ca, "key")
         yield Option(
             "--controllers",
             "*,bootstrapsigner,tokencleaner",
-            "* holds csrapproving, csrsigning and csrcleaner; the other two are for nodes that join with a token",
         )
         # Programs in pods that use OpenSSL trust roots alone; who can be a client, --client-ca-file says, and not this.
         part: Part = "chain" if instance.state.ca_chained else "crt"
-        yield instance.file("--root-ca-file", bindings.cluster_ca, part, "the CA that pods verify the API server with")
+        yield instance.file("--root-ca-file", bindings.cluster_ca, part)
         yield instance.file(
             "--service-account-private-key-file",
             bindings.service_account,
             "key",
-            "signs long-lived tokens",
         )
-        yield Option("--use-service-account-credentials", "true", "each controller has only the rights that it needs")
-        yield instance.file("--client-ca-file", bindings.cluster_ca, "crt", "the CA of clients that read its metrics")
+        yield Option("--use-service-account-credentials", "true")
+        yield instance.file("--client-ca-file", bindings.cluster_ca, "crt")
         if bindings.front_proxy_ca:
             yield instance.file(
                 "--requestheader-client-ca-file",
                 bindings.front_proxy_ca,
                 "crt",
-                "the same, behind the front proxy",
             )
         yield from _delegated(instance, own)
         if instance.version.minor < 22:  # a no-op since (https://github.com/kubernetes/kubernetes/pull/96216)
-            yield Option("--port", "0", "closes the port without TLS, which releases before 1.22 still open")
-        yield Option("--leader-elect", "true", "of several instances, one works at a time")
-        yield Option("--cluster-name", instance.cluster.name, "the cluster's name")
-        yield Option("--service-cluster-ip-range", instance.service_cidrs, "as the API server's option of that name")
+            yield Option("--port", "0")
+        yield Option("--leader-elect", "true")
+        yield Option("--cluster-name", instance.cluster.name)
+        yield Option("--service-cluster-ip-range", instance.service_cidrs)
 
     def pod(self, instance: ComponentInstance) -> Pod:
         """Return the static pod that kubeadm starts."""
@@ -270,7 +241,6 @@ class KubeScheduler(Component):
     """kube-scheduler: a client of the API server, and nothing else."""
 
     NAME = "kube-scheduler"
-    SUMMARY = "It only connects to the API server, so it needs nothing but a kubeconfig."
     UNIT = Unit(
         "kube-scheduler, which gives pods their nodes",
         "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-scheduler/",
@@ -282,24 +252,24 @@ class KubeScheduler(Component):
         own = instance.bindings.scheduler
         configuration = _configuration(instance)
         if configuration:
-            yield Option("--config", configuration, "its KubeSchedulerConfiguration (--format config)")
+            yield Option("--config", configuration)
         else:
-            yield instance.file("--kubeconfig", own, "kubeconfig", "the API server, and its own certificate")
+            yield instance.file("--kubeconfig", own, "kubeconfig")
         yield from _delegated(instance, own)
         if instance.version.minor < _NO_INSECURE_PORT:
-            yield Option("--port", "0", "closes the port without TLS, which releases before 1.23 still open")
+            yield Option("--port", "0")
         if not configuration:
-            yield Option("--leader-elect", "true", "of several instances, one works at a time")
+            yield Option("--leader-elect", "true")
 
     def settings(self, instance: ComponentInstance) -> Iterator[Setting]:
         """Yield its kubeconfig, in the profiles that give it a configuration file."""
         if not _configuration(instance):
             return
-        yield Setting(("apiVersion",), f"kubescheduler.config.k8s.io/{_api_version(instance.version)}", "")
-        yield Setting(("kind",), "KubeSchedulerConfiguration", "")
+        yield Setting(("apiVersion",), f"kubescheduler.config.k8s.io/{_api_version(instance.version)}")
+        yield Setting(("kind",), "KubeSchedulerConfiguration")
         reads = instance.reads(instance.bindings.scheduler, "kubeconfig")
-        yield Setting(("clientConnection", "kubeconfig"), reads.path, "the API server, and its own certificate", reads)
-        yield Setting(("leaderElection", "leaderElect"), True, "of several instances, one works at a time")
+        yield Setting(("clientConnection", "kubeconfig"), reads.path, reads)
+        yield Setting(("leaderElection", "leaderElect"), True)
 
     def pod(self, instance: ComponentInstance) -> Pod:
         """Return the static pod that kubeadm starts."""

@@ -52,16 +52,13 @@ def _addresses(instance: ComponentInstance) -> Iterator[Option]:
         addresses[instance.host.name] = first
     peers = (at(address, PEER_PORT) for address in own)
     members = (f"{name}={at(address, PEER_PORT)}" for name, address in addresses.items())
-    secure = "https, so with TLS only" if instance.bindings.etcd_server else "plain HTTP, so on this host alone"
-    yield Option("--listen-client-urls", ",".join(clients), f"where clients connect: {secure}")
-    yield Option("--advertise-client-urls", at(first, ETCD_PORT), "the address it announces to clients")
-    yield Option("--listen-peer-urls", ",".join(peers), "where the other members connect")
-    yield Option(
-        "--initial-advertise-peer-urls", at(first, PEER_PORT), "the address it announces to the others; its entry below"
-    )
-    yield Option("--initial-cluster", ",".join(members), "every member, by name; the same on each of them")
-    yield Option(_CLUSTER_ID, f"etcd-{instance.cluster.name}", "keeps the members of two clusters apart")
-    yield Option("--initial-cluster-state", "new", "they start together; a member that joins later has existing")
+    yield Option("--listen-client-urls", ",".join(clients))
+    yield Option("--advertise-client-urls", at(first, ETCD_PORT))
+    yield Option("--listen-peer-urls", ",".join(peers))
+    yield Option("--initial-advertise-peer-urls", at(first, PEER_PORT))
+    yield Option("--initial-cluster", ",".join(members))
+    yield Option(_CLUSTER_ID, f"etcd-{instance.cluster.name}")
+    yield Option("--initial-cluster-state", "new")
 
 
 def _plain(address: str, port: int) -> str:
@@ -76,7 +73,6 @@ class Etcd(Component):
     """etcd: the cluster's memory. Each member serves clients on one port and its peers on another."""
 
     NAME = "etcd"
-    SUMMARY = "It stores all of the cluster, Secrets too. With TLS it serves only clients with a certificate of its CA."
     UNIT = Unit("etcd, the memory of Kubernetes", "https://etcd.io/docs/", type="notify")
 
     def hosts(self, _profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
@@ -86,21 +82,18 @@ class Etcd(Component):
     def options(self, instance: ComponentInstance) -> Iterator[Option]:
         """Three options towards clients, three towards peers, and who the members are."""
         bindings = instance.bindings
-        yield Option("--name", instance.host.name, "the member's name, as --initial-cluster has it")
-        yield Option("--data-dir", DATA, "where etcd stores its data")
+        yield Option("--name", instance.host.name)
+        yield Option("--data-dir", DATA)
         if bindings.etcd_server and bindings.etcd_peer:
-            yield from instance.pair(("--cert-file", "--key-file"), bindings.etcd_server, "what it presents to clients")
-            yield instance.file("--trusted-ca-file", bindings.etcd_ca, "crt", "the CA that clients are verified with")
-            yield Option("--client-cert-auth", "true", "a client that presents no certificate is rejected")
+            yield from instance.pair(("--cert-file", "--key-file"), bindings.etcd_server)
+            yield instance.file("--trusted-ca-file", bindings.etcd_ca, "crt")
+            yield Option("--client-cert-auth", "true")
             yield from instance.pair(
                 ("--peer-cert-file", "--peer-key-file"),
                 bindings.etcd_peer,
-                "what it presents to other members",
             )
-            yield instance.file(
-                "--peer-trusted-ca-file", bindings.etcd_ca, "crt", "the CA that members are verified with"
-            )
-            yield Option("--peer-client-cert-auth", "true", "a peer that presents no certificate is rejected")
+            yield instance.file("--peer-trusted-ca-file", bindings.etcd_ca, "crt")
+            yield Option("--peer-client-cert-auth", "true")
         yield from _addresses(instance)
 
     def pod_options(self, instance: ComponentInstance) -> Iterator[Option]:
@@ -110,7 +103,6 @@ class Etcd(Component):
         yield Option(
             "--listen-metrics-urls",
             f"http://127.0.0.1:{METRICS_PORT}",
-            "where the kubelet's probes ask, on this host alone",
         )
 
     def pod(self, instance: ComponentInstance) -> Pod:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
 from kcert.certificates import Role
 from kcert.roles import ROLES
+from kcert.scan.result import Entry, ScanResult
 from kcert.ui.console import clean_line
 from kcert.ui.inventory.text import label
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from kcert.scan.result import Entry, ScanResult
 
 
 @dataclass

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from kcert.scan.result import Entry, ScanResult
 from kcert.ui.console import clean_line
 from kcert.ui.inventory.text import HEADINGS, row
 from kcert.ui.report import page
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from kcert.scan.result import Entry, ScanResult
 
 MANY_NAMES = 20  # more are folded away
 
