@@ -191,6 +191,8 @@ def _table(lines: Sequence[Line]) -> None:
         say('"seen": the solution was shown before the lab was solved.', "quiet")
     if any(line.seal == "not checked" for line in lines):
         say("`--seal` asks for the passphrase of sealed exams, and verifies their seals.", "quiet")
+    if any(line.seal == "broken" for line in lines):
+        say('"broken": the results were changed, or the passphrase is not the one of this exam.', "quiet")
 
 
 def _cells(line: Line) -> tuple[str, ...]:
