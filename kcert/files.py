@@ -1,15 +1,12 @@
-"""Reading files that may be anything (a FIFO, a device, a folder), their owners, and delaying signals."""
+"""Reading files that may be anything (a FIFO, a device, a folder), and their owners."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
-import signal
 import stat
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -115,30 +112,6 @@ def mistyped(path: Path) -> Path | None:
 
 def _letters(name: str) -> str:
     return re.sub(r"\d+", "", name)
-
-
-@contextlib.contextmanager
-def defer_signals() -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and SIGHUP take effect behind the block.
-
-    Between a program's start and its entry in a list it would be left behind, and between two files that belong
-    together there would be half of a pair.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals come to the main thread alone, and only there their handlers can be set
-        return
-    came: list[int] = []
-    before = {
-        blocked: signal.signal(blocked, lambda number, _frame: came.append(number))
-        for blocked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        yield
-    finally:
-        for blocked, handler in before.items():
-            signal.signal(blocked, handler)
-        for number in came:
-            signal.raise_signal(number)
 
 
 ROOT = 0
