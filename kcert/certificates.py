@@ -9,10 +9,8 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from pathlib import PurePosixPath
+from pathlib import PurePosixPath
+from typing import Literal
 
 
 class Kind(enum.Enum):

@@ -9,14 +9,12 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Literal, cast, get_args
 
 from kcert.files import LARGEST_DOCUMENT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path, PurePath, PurePosixPath
 
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9._@:/\[\]-]*[A-Za-z0-9]")
 _READ_AS_SOMETHING_ELSE = {"true", "false", "yes", "no", "on", "off", "null"}

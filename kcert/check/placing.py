@@ -14,9 +14,9 @@ import stat
 from typing import TYPE_CHECKING
 
 from kcert.check import bash
-from kcert.openssl.pem import announced_length, armoured, is_der, pem_blocks
+from kcert.openssl.pem import Block, announced_length, armoured, is_der, pem_blocks
 from kcert.openssl.reader import read_certificate
-from kcert.openssl.x509 import X509
+from kcert.openssl.x509 import X509, PublicKey
 from kcert.scan.documents import NotADocumentError, as_utf8, documents, list_at, text_at
 from kcert.scan.files import recognize
 from kcert.scan.fs import Content, read_file
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.check.context import CertificateInstance, RuleContext
-    from kcert.openssl.pem import Block
-    from kcert.openssl.x509 import PublicKey
     from kcert.scan.files import Format
     from kcert.scan.result import Problem
 

@@ -38,8 +38,7 @@ def names(ctx: RuleContext, cert: CertificateInstance) -> tuple[AltName, ...]:
     present = {name.value for name in typed if name}
     stale = stale_service_addresses(ctx, cert)
     kept = [name for name in typed if name and name.value not in stale]
-    plan = cert.wanted or (None if present else ctx.assumed.get(cert.path.absolute()))
-    planned = plan.alt_names if plan else ()
+    planned = cert.wanted.alt_names if cert.wanted else ()
     return tuple(dict.fromkeys([*planned, *kept, *missing_names(ctx, cert, present)]))
 
 

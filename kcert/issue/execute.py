@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert import shell
-from kcert.certificates import Kind
+from kcert.certificates import Certificate, Kind
 from kcert.errors import InputError, KcertError, ProgramError
 from kcert.files import read_regular
 from kcert.issue.checks import open_key
-from kcert.issue.context import Issued, SkippedError
+from kcert.issue.context import Context, Issued, SkippedError
 from kcert.issue.status import drift, status_of
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
@@ -28,10 +28,7 @@ from kcert.store.history import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
-    from pathlib import Path
 
-    from kcert.certificates import Certificate
-    from kcert.issue.context import Context
     from kcert.issue.plan import IssuancePlan
     from kcert.issue.steps import Step
     from kcert.shell import Outcome

@@ -9,12 +9,14 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.kubeconfig import (
+    Kubeconfig,
+    Part,
     Swap,
     embedded_data,
     kubeconfigs_in,
@@ -30,10 +32,8 @@ from kcert.shell import DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
     from kcert.certificates import Certificate, Key
-    from kcert.kubeconfig import Kubeconfig, Part
     from kcert.openssl.x509 import X509
     from kcert.store import Staging
 

@@ -5,23 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 from kcert import profiles, shell
 from kcert.errors import InputError, ProgramError
-from kcert.kubeconfig import read_command
+from kcert.issue.context import Context
+from kcert.kubeconfig import Part, read_command
 from kcert.kubernetes import credentials
-from kcert.kubernetes.credentials import address_of, server_url
+from kcert.kubernetes.credentials import Credentials, address_of, server_url
 from kcert.quoting import format_command
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from kcert.issue.context import Context
-    from kcert.kubeconfig import Part
-    from kcert.kubernetes.credentials import Credentials
 
 SECONDS = 15
 """curl gives up after this time; a healthy API server answers at once."""

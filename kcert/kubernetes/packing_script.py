@@ -5,22 +5,18 @@ from __future__ import annotations
 import base64
 import re
 import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from kcert.certificates import Kind
 from kcert.files import read_optional
+from kcert.issue.context import Context
 from kcert.kubernetes import bundles
+from kcert.kubernetes.bundles import Bundle
+from kcert.kubernetes.export import Piece
 from kcert.openssl.pem import pem_blocks
 from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
 from kcert.store import SECRET_MODE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
-
-    from kcert.issue.context import Context
-    from kcert.kubernetes.bundles import Bundle
-    from kcert.kubernetes.export import Piece
 
 HEAD = (
     *SCRIPT_HEAD,

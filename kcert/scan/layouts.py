@@ -7,21 +7,17 @@ https://etcd.io/docs/latest/op-guide/configuration/.
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from kcert.certificates import Kind, Role
 from kcert.clusters import K3S, RKE1, TYPHOON, ClusterKind, cluster_kind_of
+from kcert.openssl.x509 import X509
 from kcert.roles import CA_ROLES, NODE_PREFIX, ROLES
-
-if TYPE_CHECKING:
-    from collections.abc import Container
-    from pathlib import Path
-
-    from kcert.openssl.x509 import X509
 
 _KUBEADM_PATHS = {PurePosixPath(spec.kubeadm): role for role, spec in ROLES.items() if spec.kubeadm}
 KUBEADM = {

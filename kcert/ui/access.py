@@ -5,16 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 from kcert import lessons
+from kcert.certificates import Certificate
 from kcert.errors import VerdictError
-from kcert.kubeconfig import read_command
+from kcert.issue.context import Context
+from kcert.issue.plan import IssuancePlan
+from kcert.issue.steps import Step
+from kcert.kubeconfig import Part, read_command
 from kcert.kubernetes import bootstrap
-from kcert.kubernetes.call import MEANINGS
-from kcert.kubernetes.merging import PATIENCE
+from kcert.kubernetes.bootstrap import Bootstrap
+from kcert.kubernetes.call import MEANINGS, Answer, Call
+from kcert.kubernetes.kubeconfigs import Draft
+from kcert.kubernetes.merging import PATIENCE, Lock
 from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
 from kcert.store import OWN_FOLDER, SECRET_MODE
+from kcert.store.atomic import Written
 from kcert.ui import print_json, print_lines
 from kcert.ui.console import (
     INDENT,
@@ -30,21 +38,6 @@ from kcert.ui.console import (
     screen,
 )
 from kcert.ui.output_of import OutputOfCommands, ResultReporter
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path, PurePosixPath
-
-    from kcert.certificates import Certificate
-    from kcert.issue.context import Context
-    from kcert.issue.plan import IssuancePlan
-    from kcert.issue.steps import Step
-    from kcert.kubeconfig import Part
-    from kcert.kubernetes.bootstrap import Bootstrap
-    from kcert.kubernetes.call import Answer, Call
-    from kcert.kubernetes.kubeconfigs import Draft
-    from kcert.kubernetes.merging import Lock
-    from kcert.store.atomic import Written
 
 
 class KubeconfigReporter(OutputOfCommands):

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert import lessons
+from kcert.certificates import Certificate
 from kcert.errors import VerdictError
 from kcert.quoting import quote
-from kcert.store.history import Prepared
+from kcert.store.history import Entry, Prepared
 from kcert.ui import print_json, print_lines
 from kcert.ui.console import block, clean, clean_line, first_few, paged, say, screen
 from kcert.ui.handout import WIDTH, Item, Reasons, Section, command, markdown, web_page
 from kcert.ui.quiet import passphrase_asked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from collections.abc import Set as AbstractSet
-
-    from kcert.certificates import Certificate
-    from kcert.store.history import Entry
 
 MOST_NAMED = 10
 """Certificates that are named one by one."""
