@@ -70,10 +70,10 @@ def grade_make_the_ca(scenario: Scenario, grader: Grader) -> Iterator[Check]:
 
 
 def _not_a_ca(grader: Grader) -> str | None:
-    """Return why it is not a CA. OpenSSL before 3.5 accepts a version 1 certificate as a CA; Kubernetes does not."""
+    """Return why it does not say that it is a CA; openssl and Go accept a root of version 1, which cannot say it."""
     ca = grader.certificate("ca")
     if ca.version != 3:
-        return f"it is version {ca.version}, which has no extensions"
+        return f"it is version {ca.version}, which has no extensions, so it cannot contain CA:TRUE"
     return None if ca.ca else "basicConstraints does not say CA:TRUE"
 
 
