@@ -268,9 +268,9 @@ def _user_text(kubeconfig: KubeconfigUse, openssl: str) -> CommandResult:
     if kubeconfig.user_path != kubeconfig.path:
         return _run((openssl, "x509", "-in", str(kubeconfig.user_path), "-text", "-noout"))
     argv = (openssl, "x509", "-text", "-noout")
-    by_hand = (
-        f"awk '/client-certificate-data:/ {{print $2}}' {quote(str(kubeconfig.path))} | base64 -d | {' '.join(argv)}"
-    )
+    view = ("kubectl", "config", "view", "--kubeconfig", str(kubeconfig.path), "--context", kubeconfig.name)
+    field = "jsonpath={.users[0].user.client-certificate-data}"
+    by_hand = f"{format_command((*view, '--raw', '--minify', '-o', field))} | base64 -d | {format_command(argv)}"
     reading = read(Command(argv), kubeconfig.user.pem.encode())
     return CommandResult(argv, reading.stdout.decode("utf-8", "replace"), reading.succeeded, by_hand)
 
