@@ -9,10 +9,8 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from pathlib import PurePosixPath
+from pathlib import PurePosixPath
+from typing import Literal
 
 
 class Kind(enum.Enum):
@@ -191,7 +189,7 @@ class Certificate:
     is how openssl gets the one that opens its key (``env:NAME``, ``file:PATH``), where that is a CA's and encrypted.
     ``intermediate`` is a CA that another one, outside the cluster, has signed. ``optional_sans`` are those of its
     SANs that other tools leave out, because nothing in a cluster has to connect to them. ``adopted``: another tool
-    made it, and what no client notices does not make it stale.
+    made it, and what no client notices does not make it stale; None: nothing has said so yet.
     """
 
     name: str
@@ -210,7 +208,7 @@ class Certificate:
     passphrase: str = ""
     intermediate: bool = False
     optional_sans: tuple[AltName, ...] = ()
-    adopted: bool = False
+    adopted: bool | None = None
 
     @property
     def is_external_ca(self) -> bool:

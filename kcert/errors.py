@@ -6,10 +6,7 @@ in ``kcert.__main__``. The classes differ in the exit status that they stand for
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable
 
 FOUND = 1
 INPUT = 2

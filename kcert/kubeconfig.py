@@ -9,14 +9,12 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, cast
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Literal, cast, get_args
 
 from kcert.files import LARGEST_DOCUMENT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path, PurePosixPath
 
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9._@:/\[\]-]*[A-Za-z0-9]")
 _READ_AS_SOMETHING_ELSE = {"true", "false", "yes", "no", "on", "off", "null"}
@@ -140,6 +138,32 @@ def swapped(content: bytes, swaps: Iterable[Swap], base64_of: Callable[[PurePosi
         return match[0][: -len(match[2])] + base64_of(path).encode("ascii")
 
     return _DATA.sub(replaced, content)
+
+
+def read_command(path: PurePath, part: Part) -> tuple[str, ...]:
+    """Return the command of kubectl that prints *part* of the kubeconfig *path*, of its first user or cluster."""
+    entry = "clusters[0].cluster" if part == "certificate-authority" else "users[0].user"
+    return ("kubectl", "config", "view", "--raw", "--kubeconfig", str(path), "-o", f"jsonpath={{.{entry}.{part}-data}}")
+
+
+def write_commands(path: PurePath, content: bytes, swaps: Iterable[Swap]) -> list[tuple[str, ...]]:
+    """Return the commands of kubectl that do to the kubeconfig *path*, which holds *content*, what ``swapped`` does."""
+    from kcert import plain_yaml
+
+    new = {(swap.part, old): swap.new for swap in swaps for old in swap.old}
+    commands: list[tuple[str, ...]] = []
+    try:
+        document = plain_yaml.load(content)
+        for section, key, verb in (("users", "user", "set-credentials"), ("clusters", "cluster", "set-cluster")):
+            for entry in document.get(section) or ():
+                changes = ((part, new.get((part, entry[key].get(f"{part}-data", "")))) for part in get_args(Part))
+                options = [word for part, file in changes if file for word in (f"--{part}", str(file))]
+                if options:
+                    named = ("kubectl", "config", verb, str(entry["name"]), "--kubeconfig", str(path))
+                    commands.append((*named, *options, "--embed-certs=true"))
+    except (plain_yaml.NotPlainError, KeyError, TypeError, AttributeError):
+        return []  # kubectl cannot read it either
+    return commands
 
 
 def kubeconfigs_in(root: Path) -> list[Path]:

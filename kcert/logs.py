@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import re
 import socket
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from kcert.clusters import COMPONENTS, ClusterKind, kind_of_machine
 from kcert.diagnose.reading import log_lines
@@ -19,9 +20,6 @@ from kcert.durations import duration
 from kcert.errors import InputError, ProgramError, did_you_mean
 from kcert.quoting import format_command
 from kcert.shell import Command, exec_interactive, find, read, stream
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 Via = Literal["journalctl", "kubectl", "crictl", "docker"]
 """The programs that print logs."""

@@ -9,15 +9,13 @@ import os
 import re
 import sys
 import textwrap
+from collections.abc import Iterator
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer.main
 
 from kcert import __version__, cli, environment
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 EXIT_STATUSES = {
     "0": "Done.",

@@ -70,8 +70,20 @@ def test_a_ca_without_its_key_will_do(tmp_path: Path, kcert: Kcert) -> None:
     assert "-> jane.kubeconfig  (mode 0600)" in kcert.done("kubeconfig", "jane", "--no-explain").stdout
 
 
+def test_a_ca_of_another_name_tells_that_others_made_the_folder(tmp_path: Path, kcert: Kcert) -> None:
+    lay_out(tmp_path)
+
+    assert {one["state"] for one in json.loads(kcert.done("plan", "--format", "json").stdout)} == {"current"}
+
+    kcert.done("renew", "ca", "--quiet")
+    kcert.done("renew", "kube-apiserver", "--quiet")  # kcert signs them again as they are
+    assert {one["state"] for one in json.loads(kcert.done("plan", "--format", "json").stdout)} == {"current"}
+
+
 def test_plan_says_what_differs_and_that_it_works(tmp_path: Path, kcert: Kcert) -> None:
     lay_out(tmp_path)
+    with (tmp_path / "kcert.yaml").open("a") as config:
+        config.write("adopted: false\n")
 
     found = {one["name"]: one for one in json.loads(kcert.done("plan", "--format", "json").stdout)}
     said = " ".join(kcert.done("all").stdout.split())
@@ -129,8 +141,9 @@ def test_in_kubeadms_own_folder_its_kubeconfigs_are_left_alone_unless_named(tmp_
     assert "because kcert did not make them: admin.conf" in said
     assert clean.lines[-1].endswith("no problems found.")
     assert kcert.done("flags", "kube-apiserver", "--dir", folder).stderr == ""
-    assert "names the files of its certificate" in " ".join(
-        kcert("kubeconfig", "kubelet", "--dir", folder).stderr.split()
+    assert kcert.done("flags", "kubelet", "--dir", folder).stderr == ""
+    assert_refused(
+        kcert("kubeconfig", "kubelet", "--dir", folder), 2, "kubelet.conf names the files of its certificate"
     )
     shown = kcert.done("kubeconfig", "admin", "--output", "-", "--dir", folder).stdout
     assert yaml.safe_load(shown)["users"][0]["user"].keys() == {"client-certificate-data", "client-key-data"}

@@ -65,6 +65,17 @@ def test_a_record_tells_what_ran_where_and_what_it_made(own_pki: Callable[..., P
         assert 0 < float(str(record["seconds"])) < 60
 
 
+def test_what_kcert_does_itself_after_the_last_command_has_a_line(pki: Callable[[str, str], Pki], kcert: Kcert) -> None:
+    folder = pki("kubeadm", "small").folder
+    own = {path: record for record in history(folder) if not record["argv"] for path in record["files"]}
+
+    assert own["admin.conf"]["files"] == {"admin.conf": None}
+    assert own["admin.conf"]["prepared"][0]["reads"] == ["pki/ca.crt", "admin.crt", "admin.key"]
+    shown = kcert.done("history", "--dir", folder).stdout
+    assert re.search(r"kcert itself: The kubeconfig\n +-> admin\.conf\n", shown)
+    assert "cat > admin.conf <<EOF" in kcert.done("history", "--format", "sh", "--dir", folder).stdout
+
+
 def test_each_line_carries_the_hash_of_the_line_before(pki: Callable[[str, str], Pki]) -> None:
     lines = lines_of(pki("course", "small").folder)
     hashes = [hashlib.sha256(line).hexdigest() for line in (b"", *lines)]
@@ -409,7 +420,7 @@ def test_while_another_kcert_writes_nothing_seems_to_be_missing(tmp_path: Path) 
 
     def write() -> None:
         for _ in range(500):
-            written.append(outcome, tmp_path, tmp_path, ())
+            written.append(outcome, tmp_path, {})
 
     writer = threading.Thread(target=write)
     writer.start()

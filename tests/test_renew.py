@@ -302,6 +302,7 @@ def test_somebody_who_is_not_in_kcert_yaml_is_renewed_by_his_name(own_pki: Calla
 def test_the_script_of_a_dry_run_does_the_same_by_hand(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, profile: str, arguments: tuple[str, ...]
 ) -> None:
+    running.program("kubectl")
     folder = own_pki(profile).folder
     if profile == "course":
         (folder / "admin.kubeconfig").write_text(kubeconfig_of(folder, "admin"), encoding="utf-8")

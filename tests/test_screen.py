@@ -110,7 +110,7 @@ def test_each_command_on_the_screen_is_the_command_that_ran(
 
     shown = commands_shown(kcert.done("all", "--no-explain", "--jobs", jobs).stdout)
 
-    ran = [record["argv"] for record in history(tmp_path / "pki")]
+    ran = [record["argv"] for record in history(tmp_path / "pki") if record["argv"]]
     assert len(ran) > 30
     if jobs == "1":
         assert shown == ran

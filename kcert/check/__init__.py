@@ -15,6 +15,7 @@ from pathlib import Path
 from kcert.certificates import Certificate, Role
 from kcert.check import (
     bash,
+    corrections,
     dates,
     files,
     forms,
@@ -22,6 +23,7 @@ from kcert.check import (
     keys,
     kubeconfigs,
     names,
+    sans,
     signers,
 )
 from kcert.check.context import CertificateInstance, RuleContext
@@ -138,17 +140,17 @@ def run_checks(
     rules: Iterable[str] = RULES,
     soon: timedelta = timedelta(days=30),
     wanted: Mapping[Path, Certificate] | None = None,
-    assumed: Mapping[Path, Certificate] | None = None,
+    described: bool = False,
     openssl: str = "openssl",
     otherwise: Path | None = None,
 ) -> CheckResult:
     """Check all that is found at *where*, or *otherwise* (see ``survey``); an expiry within *soon* days counts as near.
 
-    *wanted* says what kcert.yaml asks for, by absolute path, and *assumed* what kcert makes without one. Raises
-    InputError where nothing could be checked.
+    *wanted* says what kcert planned, by absolute path; *described* tells that a kcert.yaml does. Raises InputError
+    where nothing could be checked.
     """
     scan = survey(where, root, openssl, otherwise=otherwise, with_cas=True)
-    ctx = RuleContext(scan, datetime.now(timezone.utc), soon, wanted or {}, openssl, assumed or {})
+    ctx = RuleContext(scan, datetime.now(timezone.utc), soon, wanted or {}, openssl, described)
     result = CheckResult(scan, len(ctx.found), check(ctx, rules))
     if not result.checked and not result.findings:
         _complain_of_nothing(result, looked_around=not where)
@@ -184,7 +186,7 @@ def chosen(only: Iterable[str], skip: Iterable[str]) -> tuple[str, ...]:
 
 
 def wanted_at(folder: Path, certificates: Iterable[Certificate]) -> dict[Path, Certificate]:
-    """Return what kcert.yaml asks for, by the absolute path of the file that holds it in the PKI *folder*."""
+    """Return what kcert planned, by the absolute path of the file that holds it in the PKI *folder*."""
     whole = folder.absolute()
     return {
         whole / path: certificate
@@ -195,6 +197,26 @@ def wanted_at(folder: Path, certificates: Iterable[Certificate]) -> dict[Path, C
 
 DATES = frozenset({"expired", "expiring-soon", "not-yet-valid", "weak-signature", "duplicate-serial"})
 """Rules whose findings end with a new certificate that says the same as the old one."""
+
+NEW_KEYS = frozenset({"key-mismatch", "weak-key"})
+"""Rules whose findings end with a new key."""
+
+UPDATED = NEW_KEYS | {
+    "wrong-issuer",
+    "self-signed-leaf",
+    "version-1",
+    "missing-san",
+    "san-type",
+    "malformed-san",
+    "service-cidr-mismatch",
+    "missing-server-auth",
+    "missing-client-auth",
+    "wrong-cn",
+    "wrong-organization",
+    "group-in-ou",
+    "powerful-user",
+}
+"""Rules whose findings end with the certificate that kcert planned, where it was kcert that planned it."""
 
 RENEWED = DATES | {"wrong-issuer", "key-mismatch"}
 """Rules whose findings end when the cluster's own tool renews the certificate, with a new key and its own CA."""
@@ -243,15 +265,46 @@ class Renewals:
         """Return the command of kcert that ends *fault*; empty if it is not certain that it does."""
         at_fault = (leaf for leaf in self.ctx.leaves if leaf.path == fault.path and not leaf.use.position)
         cert = next(at_fault, None)
-        if rule not in DATES or fault.authority or cert is None or cert.live or cert.made_by_kubelet:
+        if fault.authority or cert is None or cert.live or cert.made_by_kubelet:
             return ""
         if "kubelet-client-current.pem" in fault.fix:
             return ""  # the kubelet renews that file by itself
-        target = self._described(cert) if self.ctx.wanted else self._discovered(cert)
+        if rule in UPDATED:
+            return self._updating(cert, rule) if fault.fix else ""
+        if rule not in DATES:
+            return ""
+        planned = self.ctx.described or cert.wanted
+        target = self._described(cert) if planned else self._discovered(cert)
         return format_command(("kcert", "renew", target[0], "--dir", str(target[1]))) if target else ""
 
+    def _updating(self, cert: CertificateInstance, rule: str) -> str:
+        """Return the command that makes *cert* what kcert planned, if that is all that it should be.
+
+        The plan knows nothing of names and groups that others gave it, and a command that takes them away is no fix.
+        """
+        spec = cert.wanted
+        if spec is None or spec.subject is None or spec.issuer is None or not self._can_sign(cert, spec):
+            return ""
+        names, parts = sans.names(self.ctx, cert), corrections.subject(self.ctx, cert)
+        if not set(names) <= set(spec.alt_names) or not set(parts) <= set(spec.subject.parts):
+            return ""
+        options = ("--new-key", "--stale") if rule in NEW_KEYS else ("--stale",)
+        folder = cert.path.parents[len(spec.files.primary.parts) - 1]
+        return format_command(("kcert", "renew", spec.name, *options, "--dir", str(folder)))
+
+    def _can_sign(self, cert: CertificateInstance, spec: Certificate) -> bool:
+        """Return True if the CA of *spec* is in the folder of *cert*, with its key, and does not expire soon."""
+        folder = cert.path.parents[len(spec.files.primary.parts) - 1]
+        cas = [folder / ca.files.primary for ca in self.ctx.wanted.values() if ca.name == spec.issuer]
+        return any(
+            ca.path in cas
+            and any(use.key_path and use.key_fits for use in ca.uses)
+            and ca.certificate.not_after > self.ctx.now + self.ctx.soon
+            for ca in self.ctx.authorities
+        )
+
     def _described(self, cert: CertificateInstance) -> tuple[str, Path] | None:
-        """Return the name that kcert.yaml has for it, and the PKI folder."""
+        """Return the name that kcert has for it, and the PKI folder."""
         if cert.wanted is None or not self._is_renewable(cert):
             return None
         return cert.wanted.name, cert.path.parents[len(cert.wanted.files.primary.parts) - 1]

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from kcert.certificates import Certificate, Kind, Role
 from kcert.check import ownership, placing
 from kcert.openssl.verify import Signatures
+from kcert.openssl.x509 import X509, Name
 from kcert.roles import CA_ROLES, ROLES, RoleSpec
 from kcert.scan.fs import cluster_root_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from kcert.openssl.x509 import X509, Name
-    from kcert.scan.result import CertificateRef, ScanResult
+from kcert.scan.result import CertificateRef, ScanResult
 
 
 @dataclass(frozen=True)
 class CertificateInstance:
     """One certificate in one place, with all that uses it there.
 
-    ``wanted`` is what kcert.yaml says about it, if that is known.
+    ``wanted`` is what kcert planned for it, if that is known.
     """
 
     uses: tuple[CertificateRef, ...]
@@ -69,7 +65,9 @@ class CertificateInstance:
 
     @property
     def is_authority(self) -> bool:
-        """True if it is used as a CA, or says that it is one."""
+        """True if it is used as a CA, or says that it is one in a place that kcert did not plan for another."""
+        if self.wanted is not None and self.wanted.kind is not Kind.CA:
+            return any(use.option for use in self.uses if use.kind is Kind.CA)
         return any(use.kind is Kind.CA for use in self.uses) or bool(self.roles & CA_ROLES)
 
     @property
@@ -128,9 +126,8 @@ class CertificateInstance:
 class RuleContext:
     """Everything that a rule can look at.
 
-    ``soon`` is how near an expiry counts as near. ``wanted`` is what kcert.yaml asks for, by the file's absolute path;
-    ``assumed`` is what kcert made there without a kcert.yaml: it says which names clients use for a server, if nothing
-    else says so.
+    ``soon`` is how near an expiry counts as near. ``wanted`` is what kcert planned, by the file's absolute path;
+    ``described`` is True if a kcert.yaml says so, and False if kcert made the certificates without one.
     """
 
     scan: ScanResult
@@ -138,7 +135,7 @@ class RuleContext:
     soon: timedelta = timedelta(days=30)
     wanted: Mapping[Path, Certificate] = field(default_factory=dict)
     openssl: str = "openssl"
-    assumed: Mapping[Path, Certificate] = field(default_factory=dict)
+    described: bool = False
 
     @cached_property
     def found(self) -> tuple[CertificateInstance, ...]:
@@ -151,8 +148,13 @@ class RuleContext:
             for (path, position, _), uses in places.items()
         )
 
+    @property
+    def plan(self) -> str:
+        """The name of what kcert planned the certificates from."""
+        return "kcert.yaml" if self.described else "the built-in example"
+
     def wanted_at(self, path: Path) -> Certificate | None:
-        """Return what kcert.yaml says about the certificate at *path*."""
+        """Return what kcert planned for the certificate at *path*."""
         return self.wanted.get(path.absolute()) if self.wanted else None
 
     @cached_property

@@ -60,7 +60,7 @@ def subject(ctx: RuleContext, cert: CertificateInstance) -> Parts:
 
 
 def other_subject(cert: CertificateInstance) -> Subject | None:
-    """The subject that kcert.yaml asks for, where the one that it has does not do the same work."""
+    """The subject that kcert planned, where the one that it has does not do the same work."""
     wanted = cert.wanted
     if wanted is None or wanted.subject is None or wanted.role == "service-account":
         return None

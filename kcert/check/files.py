@@ -22,6 +22,7 @@ from kcert.check.rule import Violation, error
 from kcert.files import mistyped
 from kcert.openssl.program import key_belongs
 from kcert.openssl.x509 import X509
+from kcert.quoting import format_command
 from kcert.roles import CA_ROLES, ROLES
 from kcert.scan.files import look_into
 from kcert.scan.fs import lexists
@@ -86,6 +87,9 @@ def unreadable(ctx: RuleContext) -> Iterator[Violation]:
         where = f"{problem.path}: {reason}" if reason.startswith("the block") else f"{problem.path} {reason}"
         message = f"{where}. No component can read the {what} in it."
         fix = converted(ctx, problem) or reencoded(ctx, problem) or _made(ctx, problem) or set_aside(ctx, problem)
+        if not fix and (known := placing.format_of(ctx, problem)):
+            opens = " && ".join(format_command(argv) for argv in known.commands if "-nocerts" not in argv)
+            message = f"{problem.path} is not PEM: its format is {known.name}. `{opens}` opens it."
         yield Violation(problem.path, message, f"{problem.path}: {reason}", fix, _is_authority(ctx, problem))
     yield from forms.refused_certificates(ctx)
     yield from forms.encrypted_keys(ctx)

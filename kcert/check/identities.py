@@ -28,7 +28,7 @@ def wrong_cn(ctx: RuleContext) -> Iterator[Violation]:
         elif Role.FRONT_PROXY_CLIENT in cert.roles:
             why = "--requestheader-allowed-names of the API server allows no other"
         elif cert.wanted is not None:
-            why = "kcert.yaml says so"
+            why = f"{ctx.plan} says so"
         else:
             why = "the roles that Kubernetes brings are bound to that name"
         message = f"{cert.description} {is_now}, but needs {right}: {why}."

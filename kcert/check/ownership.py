@@ -88,8 +88,8 @@ def _clusters(ctx: RuleContext) -> dict[Path, Path]:
             home = next_of[home]
         return home
 
-    named = [(ref.path, ref.source) for ref in ctx.scan.uses]
-    named += [(problem.path, problem.source) for problem in ctx.scan.problems]
+    named = dict.fromkeys((ref.path, ref.source) for ref in ctx.scan.uses)
+    named |= dict.fromkeys((problem.path, problem.source) for problem in ctx.scan.problems)
     for path, source in named:
         next_of[last(cluster_root_of(path))] = last(cluster_root_of(source or path))
     return {home: last(home) for home in tuple(next_of)}

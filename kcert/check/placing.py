@@ -14,9 +14,9 @@ import stat
 from typing import TYPE_CHECKING
 
 from kcert.check import bash
-from kcert.openssl.pem import announced_length, armoured, is_der, pem_blocks
+from kcert.openssl.pem import Block, announced_length, armoured, is_der, pem_blocks
 from kcert.openssl.reader import read_certificate
-from kcert.openssl.x509 import X509
+from kcert.openssl.x509 import X509, PublicKey
 from kcert.scan.documents import NotADocumentError, as_utf8, documents, list_at, text_at
 from kcert.scan.files import recognize
 from kcert.scan.fs import Content, read_file
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.check.context import CertificateInstance, RuleContext
-    from kcert.openssl.pem import Block
-    from kcert.openssl.x509 import PublicKey
+    from kcert.scan.files import Format
     from kcert.scan.result import Problem
 
 
@@ -308,6 +307,12 @@ def field_replaced(problem: Problem, new: str) -> str:
     return bash.patched(problem.path, text, "\n".join(changed), context=0)
 
 
+def format_of(ctx: RuleContext, problem: Problem) -> Format | None:
+    """Return what the file of *problem* is, if it is sound and only in another format."""
+    read = read_file(problem.path) if problem.path != problem.source else None
+    return recognize(problem.path, read.data, ctx.openssl) if isinstance(read, Content) else None
+
+
 def set_aside(ctx: RuleContext, problem: Problem) -> str:
     """Return the command that moves away a file whose former content is unknown."""
     if (
@@ -316,8 +321,7 @@ def set_aside(ctx: RuleContext, problem: Problem) -> str:
         or not (problem.path.is_symlink() or problem.path.exists())
     ):
         return ""
-    read = read_file(problem.path)
-    if isinstance(read, Content) and recognize(problem.path, read.data, ctx.openssl):
+    if format_of(ctx, problem):
         return ""  # a keystore or another format is not damaged
     path = bash.word(problem.path)
     return f"# kcert cannot tell what this file contained. Restore it from a backup.\nmv {path} {path}.damaged"

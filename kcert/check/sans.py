@@ -38,8 +38,7 @@ def names(ctx: RuleContext, cert: CertificateInstance) -> tuple[AltName, ...]:
     present = {name.value for name in typed if name}
     stale = stale_service_addresses(ctx, cert)
     kept = [name for name in typed if name and name.value not in stale]
-    plan = cert.wanted or (None if present else ctx.assumed.get(cert.path.absolute()))
-    planned = plan.alt_names if plan else ()
+    planned = cert.wanted.alt_names if cert.wanted else ()
     return tuple(dict.fromkeys([*planned, *kept, *missing_names(ctx, cert, present)]))
 
 
@@ -154,7 +153,17 @@ def _address_of_static_pods(ctx: RuleContext, cert: CertificateInstance) -> str:
         for configuration in servers
         if configuration.source.parent.name == "manifests" and cluster_root_of(configuration.source) == home
     )
-    return next((configuration.options.get("--advertise-address", "") for configuration in own), "")
+    return next((usable_address(configuration.options.get("--advertise-address")) for configuration in own), "")
+
+
+def advertised_address(ctx: RuleContext, where: CertificateInstance | Path) -> str:
+    """Return the --advertise-address of the API server; empty where a variable stands for it, or none is given."""
+    return usable_address(ctx.option("kube-apiserver", "--advertise-address", where))
+
+
+def usable_address(value: str | None) -> str:
+    """Return *value* if it is the address of a machine: no variable like $(POD_IP), and not 0.0.0.0."""
+    return value if value and is_address(value) and not ipaddress.ip_address(value).is_unspecified else ""
 
 
 def is_loopback(value: str) -> bool:
@@ -168,7 +177,7 @@ def usual_names(ctx: RuleContext, role: Role, path: Path) -> tuple[AltName, ...]
     if role is Role.APISERVER:
         hosts.append(_SERVICE_NAMES[-1])
         hosts += [host_of(kubeconfig.server or "") for kubeconfig in ctx.scan.kubeconfigs]
-        hosts.append(ctx.option("kube-apiserver", "--advertise-address", path) or "")
+        hosts.append(advertised_address(ctx, path))
     elif role in (Role.ETCD_SERVER, Role.ETCD_PEER):
         options = ("--advertise-client-urls", "--initial-advertise-peer-urls", "--listen-client-urls")
         urls = ",".join(ctx.option("etcd", option, path) or "" for option in options)
@@ -214,7 +223,7 @@ def connected_hosts(ctx: RuleContext, cert: CertificateInstance) -> list[AltName
         trusted = kubeconfig.authorities if kubeconfig.verifies else ()
         if trusted and ctx.signatures.verdict(cert.certificate, trusted, cert.use.chain) is None:
             users[kubeconfig.server_name or host_of(kubeconfig.server or "")].add(kubeconfig.path)
-    advertised = ctx.option("kube-apiserver", "--advertise-address", cert) or ""
+    advertised = advertised_address(ctx, cert)
     hosts = [host for host, paths in users.items() if len(paths) > 1 or host == advertised]
     ca = kubeadm_ca(cert.path, Role.APISERVER)
     if advertised and any(other.path == ca for other in ctx.authorities):
@@ -254,7 +263,7 @@ def stale_service_addresses(ctx: RuleContext, cert: CertificateInstance) -> set[
 
 def hosts_in_use(ctx: RuleContext, cert: CertificateInstance) -> list[str]:
     """Return the hosts that kubeconfigs connect to, then the address that the API server of *cert* advertises."""
-    advertised = ctx.option("kube-apiserver", "--advertise-address", cert) or ""
+    advertised = advertised_address(ctx, cert)
     return [*(host_of(kubeconfig.server or "") for kubeconfig in ctx.scan.kubeconfigs), advertised]
 
 

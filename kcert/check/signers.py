@@ -29,7 +29,7 @@ def wrong_issuer(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _signed_otherwise(ctx: RuleContext, cert: CertificateInstance) -> Iterator[Violation]:
-    """Yield a certificate that another CA signed than the one that kcert.yaml names, where nothing else tells."""
+    """Yield a certificate that another CA signed than the one that kcert planned, where nothing else tells."""
     wanted = cert.wanted
     ca = next((ca for ca in ctx.authorities if wanted and ca.wanted and ca.wanted.name == wanted.issuer), None)
     if wanted is None or ca is None or ctx.signatures.signed_itself(cert.certificate):
@@ -38,8 +38,8 @@ def _signed_otherwise(ctx: RuleContext, cert: CertificateInstance) -> Iterator[V
     verdict = ctx.signatures.verdict(cert.certificate, trusted, cert.use.chain)
     if verdict is not None:
         message = (
-            f"kcert.yaml has {cert.description} signed by {ca.path}, but {cert.certificate.issuer} signed it. "
-            f"`kcert renew {wanted.name} --stale` has it signed as kcert.yaml says."
+            f"{cert.description} should be signed by {ca.path}, as {ctx.plan} says, but {cert.certificate.issuer} "
+            f"signed it. `kcert renew {wanted.name} --stale` makes it match."
         )
         yield Violation(cert.path, message, verdict, "")
 

@@ -11,7 +11,8 @@ import os
 import shutil
 import sys
 import textwrap
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
 
 import typer
 import typer.core
@@ -20,9 +21,6 @@ import typer.main
 from kcert import __version__
 from kcert.errors import InputError, sentence, warning_listeners
 from kcert.ui import warning
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class Entry(NamedTuple):

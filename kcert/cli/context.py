@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kcert import profiles
-from kcert.certificates import Kind
+from kcert.certificates import Certificate, Kind
 from kcert.cli.options import (
     DEFAULT_FILE,
     DEFAULT_FOLDER,
@@ -18,23 +18,16 @@ from kcert.cli.options import (
     Signing,
     load_cluster,
 )
+from kcert.config import Cluster
 from kcert.errors import InputError
 from kcert.files import ROOT, foreign_owner, is_writable_by_others
 from kcert.issue.adopt import detect_files, require_described
-from kcert.issue.context import ROOT_KEY, Context, Owner, Passphrase, Passphrases, Reporter, roots
+from kcert.issue.context import ROOT_KEY, Context, Owner, Passphrase, Passphrases, Reporter, Result, roots
 from kcert.issue.service import issue
 from kcert.openssl.program import openssl
 from kcert.quoting import quote
 from kcert.shell import find
 from kcert.ui import warning
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from kcert.certificates import Certificate
-    from kcert.config import Cluster
-    from kcert.issue.context import Result
 
 
 def read_context(options: ReadOptions, command: str) -> Context:

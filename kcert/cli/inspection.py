@@ -80,26 +80,30 @@ def check(
     from kcert.durations import duration
     from kcert.openssl import program
     from kcert.store import OWN_FOLDER
+    from kcert.store.history import recall
     from kcert.ui import check
     from kcert.ui.report import written_to
 
     described = config is not None or (DEFAULT_FILE.exists() and dir.is_dir())
-    planned = {}
-    if described or (dir / OWN_FOLDER).is_dir():
+    named = [dir] if described else [dir, *map(Path, where or ())]
+    folders = [folder for folder in named if described or recall(folder / OWN_FOLDER).example]
+    planned: dict[Path, Certificate] = {}
+    if folders:
         from kcert import profiles
-        from kcert.issue.adopt import unmanaged
+        from kcert.issue.adopt import detect_files, unmanaged
 
         cluster = profiles.load((config or DEFAULT_FILE) if described else None)
-        certificates = profiles.certificates(cluster)
-        # Users that kcert made and kcert.yaml does not name are renewed by kcert too.
-        planned = wanted_at(dir, (*certificates, *unmanaged(dir, cluster, certificates, ())))
+        for folder in folders:
+            certificates = detect_files(folder, profiles.certificates(cluster))
+            # Users that kcert made and kcert.yaml does not name are renewed by kcert too.
+            planned |= wanted_at(folder, (*certificates, *unmanaged(folder, cluster, certificates, ())))
     judgement = run_checks(
         where or (),
         root,
         rules=chosen(only or (), skip or ()),
         soon=duration(expiring_in, "--expiring-in", bare="d"),
-        wanted=planned if described else {},
-        assumed=planned,
+        wanted=planned,
+        described=described,
         openssl=program.openssl(openssl),
         otherwise=dir,
     )

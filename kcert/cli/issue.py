@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from kcert import profiles
-from kcert.certificates import Kind, Role
+from kcert.certificates import Certificate, Kind, Role
 from kcert.cli import context
 from kcert.cli.options import CaChapter, Chapter, complete_clients, complete_nodes, load_cluster, takes
+from kcert.config import Cluster
 from kcert.errors import InputError
 from kcert.issue.adopt import describes, key_of_text, undescribed, with_request
 from kcert.issue.context import Renewal
 from kcert.roles import MASTERS
 from kcert.ui import warning
-
-if TYPE_CHECKING:
-    from kcert.certificates import Certificate
-    from kcert.config import Cluster
 
 
 @takes(CaChapter)

@@ -10,7 +10,7 @@ import dataclasses
 import inspect
 import os
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 
@@ -19,8 +19,6 @@ import typer
 from kcert.errors import InputError, KcertError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from kcert.config import Cluster
     from kcert.issue.context import Context
 

@@ -217,7 +217,10 @@ def report(
     *,
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="FOLDER", help="Read the labs in these folders, one folder for each learner."),
+        typer.Argument(
+            metavar="FOLDER",
+            help="Read the labs in these folders, one for each learner, or in the one folder of a class.",
+        ),
     ],
     seal: Annotated[
         bool, typer.Option("--seal", help="Ask for the passphrase of the sealed exams, and verify their seals.")

@@ -9,23 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kcert import profiles
-from kcert.certificates import Kind
+from kcert.certificates import Certificate, Kind
 from kcert.cli import context
 from kcert.cli.options import Renewing, complete_certificates, load_cluster, takes
 from kcert.durations import duration
 from kcert.errors import InputError
 from kcert.issue.adopt import describes, undescribed
-from kcert.issue.status import status_of
+from kcert.issue.status import CertificateStatus, status_of
 from kcert.openssl.program import openssl
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kcert.certificates import Certificate
     from kcert.config import Cluster
     from kcert.issue.context import Context, Renewal
     from kcert.issue.discovery import FolderContent
-    from kcert.issue.status import CertificateStatus
 
 
 @takes(Renewing)

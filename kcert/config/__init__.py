@@ -114,8 +114,8 @@ class Cluster:
     ``etcd`` holds the members; where kcert.yaml names none they are the control-plane hosts. ``kubernetes_version`` is
     None if kcert.yaml does not set it. ``fix_known_issues`` makes a profile that follows a book correct the book's
     mistakes. ``adopted``: the certificates were made by another tool, and what no client notices about them does not
-    make them stale. ``defaults`` tells, a phrase each, what kcert.yaml left out and kcert filled in; ``source`` is
-    that file, if any.
+    make them stale; None leaves that to the CA that is there. ``defaults`` tells, a phrase each, what kcert.yaml left
+    out and kcert filled in; ``source`` is that file, if any.
     """
 
     name: str
@@ -131,7 +131,7 @@ class Cluster:
     days: Lifetimes
     kubernetes_version: Version | None = None
     fix_known_issues: bool = False
-    adopted: bool = False
+    adopted: bool | None = None
     defaults: tuple[str, ...] = ()
     source: Path | None = None
 

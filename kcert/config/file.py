@@ -273,7 +273,7 @@ def _cluster(fields: dict[str, Value], source: Path | None, defaults: Mapping[st
         days=asked.get("days", lambda value: _days(value, own.lifetimes), own.lifetimes, ""),
         kubernetes_version=asked.get("kubernetes_version", _release, None, ""),
         fix_known_issues=asked.get("fix_known_issues", lambda value: value.yes_or_no(), False, ""),
-        adopted=asked.get("adopted", lambda value: value.yes_or_no(), False, ""),
+        adopted=asked.get("adopted", lambda value: value.yes_or_no(), None, ""),
         source=source,
     )
     check_machines(cluster)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -11,8 +12,8 @@ from typing import Any
 from kcert import profiles
 from kcert.certificates import AltName, Certificate, Files, Key, Kind, Subject, Usages
 from kcert.config import Cluster, check_user_name
-from kcert.errors import InputError, MachineError
-from kcert.files import read_input, read_regular
+from kcert.errors import InputError, KcertError, MachineError
+from kcert.files import read_input, read_optional, read_regular
 from kcert.issue.status import status_of
 from kcert.kubeconfig import opened
 from kcert.openssl.reader import certificate_pems, read_certificate
@@ -26,13 +27,38 @@ def detect_files(root: Path, certificates: Iterable[Certificate]) -> tuple[Certi
     """Return *certificates* with the files that are theirs in the PKI folder *root*, whatever tool named them.
 
     What was asked for on the command line, and is remembered in the folder, takes the place of what kcert.yaml says.
+    Where kcert.yaml does not say whether another tool made them, the CA does.
     """
     requests = recall(root / OWN_FOLDER).requests
     named = (
         replace(spec, files=_files_at(root, spec)) if spec.files.crt and not spec.files.kubeconfig else spec
         for spec in certificates
     )
-    return tuple(with_request(spec, requests[spec.name]) if spec.name in requests else spec for spec in named)
+    return mark_adopted(root, [with_request(spec, requests.get(spec.name, {})) for spec in named])
+
+
+def mark_adopted(root: Path, certificates: Iterable[Certificate]) -> tuple[Certificate, ...]:
+    """Return *certificates* as made by another tool where kcert.yaml does not say it, and a CA among them tells."""
+    specs = tuple(certificates)
+    if any(spec.adopted is None and _is_foreign_ca(root, spec) for spec in specs if spec.kind is Kind.CA):
+        return tuple(replace(spec, adopted=True) if spec.adopted is None else spec for spec in specs)
+    return specs
+
+
+def _is_foreign_ca(root: Path, ca: Certificate) -> bool:
+    """Return True if the certificate of *ca* has another subject than kcert gives it, and kcert did not make its key.
+
+    A subject that differs alone could also mean that kcert.yaml has changed since.
+    """
+    pems: list[str] = []
+    with contextlib.suppress(KcertError):  # its status says what is wrong with it
+        pems = certificate_pems(read_optional(root / ca.files.primary, error=MachineError) or b"")
+    x509 = read_certificate(pems[0]) if pems else None
+    if not isinstance(x509, X509) or not x509.ca or ca.subject is None:
+        return False
+    if sorted(ca.subject.parts) == sorted(x509.subject.parts):
+        return False
+    return not any(str(ca.files.key) in entry.files for entry in entries(root / OWN_FOLDER))
 
 
 def with_request(spec: Certificate, request: Mapping[str, Any]) -> Certificate:

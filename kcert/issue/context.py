@@ -8,25 +8,22 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kcert.certificates import ROOT
+from kcert.certificates import ROOT, Certificate
 from kcert.errors import InputError
 from kcert.files import foreign_owner, is_writable_by_others, read_regular
-from kcert.issue.plan import ToolConfig
+from kcert.issue.plan import IssuancePlan, ToolConfig
 from kcert.issue.status import CertificateStatus, State
 from kcert.quoting import quote
-from kcert.shell import PASSPHRASE_VARIABLE, ROOT_PASSPHRASE_VARIABLE
+from kcert.shell import PASSPHRASE_VARIABLE, ROOT_PASSPHRASE_VARIABLE, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import timedelta
     from pathlib import Path
 
-    from kcert.certificates import Certificate
     from kcert.config import Cluster
-    from kcert.issue.plan import IssuancePlan
     from kcert.issue.steps import Step
     from kcert.openssl.x509 import X509
-    from kcert.shell import Outcome
 
 
 @dataclass(frozen=True)

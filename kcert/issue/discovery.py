@@ -20,7 +20,7 @@ from kcert.openssl.commands import writable
 from kcert.openssl.program import key_belongs
 from kcert.openssl.reader import certificate_pems, read_certificate
 from kcert.openssl.verify import Signatures
-from kcert.openssl.x509 import X509
+from kcert.openssl.x509 import X509, PublicKey
 from kcert.quoting import quote
 from kcert.roles import ROLES
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from kcert.config import Cluster
-    from kcert.openssl.x509 import PublicKey
 
 
 _ENDINGS = (".crt", ".pem", ".cert", ".cer")

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert import shell
-from kcert.certificates import Kind
+from kcert.certificates import Certificate, Kind
 from kcert.errors import InputError, KcertError, ProgramError
 from kcert.files import read_regular
 from kcert.issue.checks import open_key
-from kcert.issue.context import Issued, SkippedError
+from kcert.issue.context import Context, Issued, SkippedError
 from kcert.issue.status import drift, status_of
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
@@ -26,11 +27,8 @@ from kcert.quoting import quote
 from kcert.store.history import Prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path, PurePosixPath
+    from collections.abc import Container, Iterable, Sequence
 
-    from kcert.certificates import Certificate
-    from kcert.issue.context import Context
     from kcert.issue.plan import IssuancePlan
     from kcert.issue.steps import Step
     from kcert.shell import Outcome
@@ -119,20 +117,27 @@ class Executor:
     def _done(self, staging: Staging, step: Step, outcome: Outcome | None) -> None:
         """Do what kcert does itself, or record the command that ended as *outcome*, and report the step."""
         if outcome:
-            prepared = self._prepared.pop(staging.folder, ())
-            self.store.history.append(
-                outcome,
-                self.store.root,
-                staging.folder,
-                step.makes,
-                secret=step.secret,
-                step=step.action,
-                prepared=prepared,
-            )
-        elif step.perform and not step.late:  # one that is late waits for ``publish``
+            self._record(staging, step.action, step.makes, step.makes if step.secret else (), outcome)
+        elif not step.late:  # one that is late waits for ``publish``
+            self._perform(staging, step)
+        self.ctx.reporter.on_step_done(step, outcome)
+
+    def _perform(self, staging: Staging, step: Step) -> None:
+        if step.perform:
             step.perform(staging, self.ctx.root)
             self._prepare(staging, step.action, step.makes, step.reads, step.script)
-        self.ctx.reporter.on_step_done(step, outcome)
+
+    def _record(
+        self,
+        staging: Staging,
+        action: str,
+        makes: Iterable[PurePosixPath],
+        secrets: Container[PurePosixPath],
+        outcome: Outcome | None,
+    ) -> None:
+        """Record a command, or (without an *outcome*) only what kcert did itself after the last one in *staging*."""
+        hashes = {str(path): None if path in secrets else staging.sha256(path) for path in makes}
+        self.store.history.append(outcome, self.store.root, hashes, action, self._prepared.pop(staging.folder, ()))
 
     def _is_in_place(self, ca: Certificate | None) -> bool:
         return bool(ca and ca.files.crt and (self.ctx.root / ca.files.crt).exists())
@@ -239,10 +244,13 @@ class Executor:
             x509 = certificates.get(job.certificate.name)
             read = x509 if isinstance(x509, X509) else None
             self._check(job, read)
-            for step in job.plan.steps:
-                if step.late and step.perform:
-                    step.perform(job.staging, self.ctx.root)
             plan = job.plan
+            for step in plan.steps:
+                if step.late:
+                    self._perform(job.staging, step)
+            if own := self._prepared.get(job.staging.folder):
+                makes = dict.fromkeys(PurePosixPath(name) for prepared in own for name in prepared.files)
+                self._record(job.staging, own[-1].step, makes, plan.secrets, None)
             existing = [name for name in plan.outputs if job.staging.path(name).exists()]
             self.store.publish(job.staging, existing, plan.secrets, plan.removes)
             issued = Issued(plan, read)

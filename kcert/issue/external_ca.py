@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kcert.certificates import ROOT, Certificate, Files, Kind, Role, Subject, chain_of, root_beside
 from kcert.errors import InputError
 from kcert.files import read_regular
-from kcert.issue.status import State, mark_intermediate, status_of
+from kcert.issue.status import CertificateStatus, State, mark_intermediate, status_of
 from kcert.openssl.pem import pem_blocks
 from kcert.quoting import quote
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kcert.issue.context import Context
-    from kcert.issue.status import CertificateStatus
 
 Specs = tuple[Certificate, ...]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Kind, chain_of, new_ca_only_path
+from kcert.certificates import Certificate, Kind, chain_of, new_ca_only_path
 from kcert.issue import steps
 from kcert.kubeconfig import Kubeconfig, context_of
 from kcert.openssl.commands import render, render_request
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path, PurePosixPath
 
-    from kcert.certificates import Certificate
     from kcert.issue.steps import Step
     from kcert.openssl.x509 import X509
 

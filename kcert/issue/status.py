@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert import kubeconfig
-from kcert.certificates import Kind
+from kcert.certificates import Certificate, Kind
 from kcert.errors import MachineError
 from kcert.files import read_optional
 from kcert.roles import CLUSTER_ADMINS, MASTERS, NODES, ROLES
@@ -21,7 +21,6 @@ from kcert.roles import CLUSTER_ADMINS, MASTERS, NODES, ROLES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from kcert.certificates import Certificate
     from kcert.openssl.x509 import X509, PublicKey
 
 EXPIRING_DAYS = 30

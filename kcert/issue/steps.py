@@ -9,23 +9,31 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_regular
-from kcert.kubeconfig import Swap, embedded_data, kubeconfigs_in, opened, swapped
+from kcert.kubeconfig import (
+    Kubeconfig,
+    Part,
+    Swap,
+    embedded_data,
+    kubeconfigs_in,
+    opened,
+    read_command,
+    swapped,
+    write_commands,
+)
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
 from kcert.quoting import format_command, quote
 from kcert.shell import DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Mapping
 
     from kcert.certificates import Certificate, Key
-    from kcert.kubeconfig import Kubeconfig, Part
     from kcert.openssl.x509 import X509
     from kcert.store import Staging
 
@@ -213,6 +221,7 @@ def write_kubeconfig(path: PurePosixPath, kubeconfig: Kubeconfig) -> Step:
         script=(f"cat > {quote(str(path))} <<EOF", inside, "EOF"),
         perform=perform,
         secret=True,
+        reads=(kubeconfig.ca, kubeconfig.crt, kubeconfig.key),
     )
 
 
@@ -225,7 +234,7 @@ def extract(target: PurePosixPath, source: PurePosixPath, part: Part) -> Step:
             raise InputError(f"{root / source} was changed while it was being renewed.")
         staging.put(target, inside.key if part == "client-key" else inside.crt, secret=True)
 
-    data = f"sed -n 's/^ *{part}-data: *//p' {quote(str(source))} | head -n 1"
+    data = format_command(read_command(source, part))
     return Step(
         "take-out",
         (target,),
@@ -238,39 +247,27 @@ def extract(target: PurePosixPath, source: PurePosixPath, part: Part) -> Step:
     )
 
 
-def update_kubeconfigs(paths: Sequence[PurePosixPath], swaps: tuple[Swap, ...], *, own_key: bool = False) -> Step:
-    """Put new files in the place of old ones inside the kubeconfigs *paths*; nothing else in them changes.
-
-    With *own_key* a kubeconfig is that of the certificate itself and holds no other key.
-    """
+def update_kubeconfigs(contents: Mapping[PurePosixPath, bytes], swaps: tuple[Swap, ...]) -> Step:
+    """Put new files in the place of old ones inside kubeconfigs, given with their *contents*; nothing else changes."""
+    paths = tuple(contents)
 
     def perform(staging: Staging, root: Path) -> None:
         for path in paths:
             staging.put(path, swapped(read_regular(root / path), swaps, staging.base64_of), secret=True)
 
-    edits = " ".join(f'-e "{_edit(swap, own_key=own_key)}"' for swap in swaps)
+    commands = (argv for path, content in contents.items() for argv in write_commands(path, content, swaps))
     has = "has" if len(paths) == 1 else "have"
     return Step(
         "rewrite",
-        tuple(paths),
+        paths,
         summary=f"{', '.join(map(str, paths))} {has} the old file inside, and get{'s' * (len(paths) == 1)} the new one",
         preview=tuple(f"{swap.part}-data: <{swap.new} in base64>" for swap in swaps),
-        script=tuple(f'sed {edits} "$backup"/{quote(str(path))} > {quote(str(path))}' for path in paths),
+        script=tuple(format_command(argv, WIDTH) for argv in commands),
         perform=perform,
         secret=True,
         late=True,
+        reads=(*paths, *(swap.new for swap in swaps)),
     )
-
-
-def _edit(swap: Swap, *, own_key: bool) -> str:
-    """Return what sed has to do. An old certificate is public and may be in the script; an old key may not."""
-    if swap.part != "client-key":
-        old = "\\|".join(swap.old)
-    elif own_key:
-        old = ".*"
-    else:
-        old = f"$(base64 < \"$backup\"/{quote(str(swap.new))} | tr -d '\\n')"
-    return f"s|\\({swap.part}-data: *\\)\\({old}\\)|\\1$({_base64(swap.new)})|"
 
 
 def _base64(path: PurePosixPath) -> str:
@@ -289,6 +286,7 @@ def here_document(path: str, text: str) -> tuple[str, ...]:
 class Kubeconfigs:
     """Every embedded certificate and key, by its hash: the file that it is in, and the base64 that it is there."""
 
+    _contents: dict[PurePosixPath, bytes] = field(default_factory=dict)
     _places: dict[tuple[Part, str], list[tuple[PurePosixPath, str]]] = field(default_factory=dict)
 
     @classmethod
@@ -301,6 +299,7 @@ class Kubeconfigs:
             except OSError:
                 continue
             name = PurePosixPath(path.relative_to(root))
+            kubeconfigs._contents[name] = content
             for part, token in embedded_data(content):
                 for digest in _digests(part, token):
                     kubeconfigs._places.setdefault((part, digest), []).append((name, token))
@@ -324,7 +323,7 @@ class Kubeconfigs:
         ]
         if not places:
             return None
-        paths = dict.fromkeys(path for path, _ in places)
+        paths = {path: self._contents[path] for path, _ in places}
         swaps = [Swap("client-certificate", _tokens(places), files.crt)]
         keys = [
             (path, token)
@@ -334,7 +333,7 @@ class Kubeconfigs:
         ]
         if keys:
             swaps.append(Swap("client-key", _tokens(keys), files.key))
-        return update_kubeconfigs(tuple(paths), tuple(swaps), own_key=files.kubeconfig is not None)
+        return update_kubeconfigs(paths, tuple(swaps))
 
     def of_ca(self, certificate: Certificate, old: Iterable[X509]) -> Step | None:
         """Return the step that updates the kubeconfigs when the file of a CA changes, in which *old* were."""
@@ -342,7 +341,7 @@ class Kubeconfigs:
         files = [file for x509 in old for file in self._places.get(("certificate-authority", x509.sha256), ())]
         if not files:
             return None
-        paths = tuple(sorted({path for path, _ in files}))
+        paths = {path: self._contents[path] for path in sorted({path for path, _ in files})}
         return update_kubeconfigs(paths, (Swap("certificate-authority", _tokens(files), certificate.files.crt),))
 
 

@@ -5,21 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 from kcert import profiles, shell
 from kcert.errors import InputError, ProgramError
+from kcert.issue.context import Context
+from kcert.kubeconfig import Part, read_command
 from kcert.kubernetes import credentials
-from kcert.kubernetes.credentials import address_of, server_url
-from kcert.quoting import format_command, quote
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from kcert.issue.context import Context
-    from kcert.kubernetes.credentials import Credentials
+from kcert.kubernetes.credentials import Credentials, address_of, server_url
+from kcert.quoting import format_command
 
 SECONDS = 15
 """curl gives up after this time; a healthy API server answers at once."""
@@ -121,8 +118,8 @@ def _script(root: Path, client: Credentials, url: str) -> str:
     file = client.certificate.files.kubeconfig
     assert file
 
-    def taken(field: str) -> str:
-        return f"<(sed -n 's/^ *{field}-data: //p' {quote(str(root / file))} | openssl base64 -d -A)"
+    def taken(field: Part) -> str:
+        return f"<({format_command(read_command(root / file, field))} | openssl base64 -d -A)"
 
     begin, end = format_command(_curl(root, client)), format_command(_rest(url))
     return f"{begin} \\\n    --cert {taken('client-certificate')} \\\n    --key {taken('client-key')} \\\n    {end}"

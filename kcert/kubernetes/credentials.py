@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
 
 from kcert import kubeconfig, profiles
-from kcert.certificates import Role
+from kcert.certificates import Certificate, Role
 from kcert.config import check_address, check_host_name, check_user_name
 from kcert.errors import InputError, MachineError, did_you_mean
 from kcert.files import read_input, read_regular
 from kcert.issue.adopt import unmanaged
+from kcert.issue.context import Context
 from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.openssl.pem import pem_blocks
 from kcert.quoting import quote
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path, PurePosixPath
-
-    from kcert.certificates import Certificate
-    from kcert.issue.context import Context
 
 
 @dataclass(frozen=True)
@@ -159,7 +154,11 @@ def _credentials(ctx: Context, cert: Certificate, ca: Certificate, status: Certi
     contents[ca.files.crt] = public(ctx.root, ca.files.crt)
     if files.kubeconfig:
         inside = kubeconfig.opened(read_regular(ctx.root / files.kubeconfig))
-        assert inside  # its status says that it can be opened
+        if inside is None:
+            raise InputError(
+                f"{files.kubeconfig} names the files of its certificate, which the kubelet renews by itself, and holds "
+                "none that could be copied."
+            )
         contents |= {files.crt: inside.crt, files.key: inside.key}
     else:
         contents |= {files.crt: public(ctx.root, files.crt), files.key: read_regular(ctx.root / files.key)}

@@ -5,22 +5,18 @@ from __future__ import annotations
 import base64
 import re
 import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from kcert.certificates import Kind
 from kcert.files import read_optional
+from kcert.issue.context import Context
 from kcert.kubernetes import bundles
+from kcert.kubernetes.bundles import Bundle
+from kcert.kubernetes.export import Piece
 from kcert.openssl.pem import pem_blocks
 from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
 from kcert.store import SECRET_MODE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
-
-    from kcert.issue.context import Context
-    from kcert.kubernetes.bundles import Bundle
-    from kcert.kubernetes.export import Piece
 
 HEAD = (
     *SCRIPT_HEAD,
@@ -106,9 +102,8 @@ def _ca_values(ctx: Context) -> Iterator[tuple[str, str]]:
             pem = next((block.pem for block in pem_blocks(content or b"") if block.is_key is is_key), None)
             if pem:
                 file = folder_argument(path)
-                argv = (
-                    ("sed", "-n", "/BEGIN.*PRIVATE KEY/,/END/p", file) if is_key else (ctx.openssl, "x509", "-in", file)
-                )
+                alone = content == pem.encode()
+                argv = ("cat", file) if alone else (ctx.openssl, "pkey" if is_key else "x509", "-in", file)
                 yield base64.b64encode(pem.encode()).decode(), f"{format_command(argv)} | base64 | tr -d '\\n'"
 
 

@@ -6,16 +6,12 @@ controllers answer; where they refuse, kcert gives their own words.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from kcert.certificates import Usages
+from kcert.openssl.x509 import Request
 from kcert.roles import MASTERS, NODE_PREFIX, NODES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from kcert.openssl.x509 import Request
 
 DOMAIN = "kubernetes.io/"
 CLIENT = "kubernetes.io/kube-apiserver-client"

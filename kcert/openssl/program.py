@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from kcert.errors import ProgramError, TooSlowError
@@ -175,8 +175,7 @@ def key_belongs(key_pem: bytes, public_key: PublicKey) -> bool | None:
     None if that cannot be told: an encrypted key, one without its public part, no key at all. Then
     ``public_material`` asks openssl.
     """
-    keys = [block for block in pem_blocks(key_pem) if block.is_key or block.label.endswith("PUBLIC KEY")]
-    own = public_part(keys[0]) if keys else None
+    own = _own_part(key_pem)
     if own is None or not public_key.material:
         return None
     if own.algorithm != public_key.algorithm:
@@ -184,6 +183,12 @@ def key_belongs(key_pem: bytes, public_key: PublicKey) -> bool | None:
     if not own.material or (own.algorithm == "ec" and not own.material.startswith("04")):  # left out, or compressed
         return None
     return own.material == public_key.material
+
+
+@lru_cache(maxsize=8)  # of a bundle's CAs each is compared with the one key beside it
+def _own_part(key_pem: bytes) -> PublicKey | None:
+    keys = [block for block in pem_blocks(key_pem) if block.is_key or block.label.endswith("PUBLIC KEY")]
+    return public_part(keys[0]) if keys else None
 
 
 def public_material(openssl: str, key_pem: bytes, passphrase: tuple[str, str] | None = None) -> str | None:

@@ -7,11 +7,12 @@ records that.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kcert.errors import InputError, ProgramError
 from kcert.files import read_regular
@@ -20,10 +21,6 @@ from kcert.practice.lab import words
 from kcert.practice.rng import ScenarioRng
 from kcert.practice.state import Seal, mark_over, mark_running, write_seal
 from kcert.store import FOLDER_MODE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 MINUTES, LABS = 30, 6
 LONGEST = 24 * 60

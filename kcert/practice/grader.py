@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert import kubeconfig
-from kcert.certificates import Kind
+from kcert.certificates import Certificate, Kind
 from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.openssl.pem import pem_blocks
@@ -22,13 +22,11 @@ from kcert.openssl.program import same_key
 from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509
 from kcert.practice.handshakes import Client, Credentials, Server, TlsPair
-from kcert.practice.lab import Check
+from kcert.practice.lab import Check, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from kcert.certificates import Certificate
-    from kcert.practice.lab import Scenario
     from kcert.scan.result import ScanResult
 
 MIN_REMAINING = timedelta(days=90)

@@ -7,21 +7,16 @@ that answers the question, and returns what it printed with the choices.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
-from kcert.certificates import Subject
+from kcert.certificates import Certificate, Subject
 from kcert.errors import ProgramError
 from kcert.practice.builder import LabBuilder, Make
 from kcert.practice.rng import ScenarioRng, select_specs, service_address
 from kcert.shell import Command, read
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from kcert.certificates import Certificate
 
 MOST = 50
 """Questions in one go."""

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from kcert.errors import InputError
-from kcert.practice import DEFAULT_FOLDER, OWN_FOLDER, exam, state
-from kcert.practice.state import find_seal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from kcert.practice.state import Solved, State
-
+from kcert.practice import OWN_FOLDER, exam, state
+from kcert.practice.state import Solved, State, find_seal
 
 _DEPTHS = ("", "*/", "*/*/", "*/*/*/")
 """The paths of labs below a folder: down to a task of an exam in a learner's folder of a class."""
@@ -49,14 +44,16 @@ class Line:
 def lines(folders: Sequence[Path], openssl: str, passphrase: str | None = None) -> Iterator[Line]:
     """Yield a line for each lab in *folders* and the folders below; *passphrase* opens their seals.
 
-    Several folders are of one learner each; a single one can be of a whole class, with a folder for each learner.
+    Several folders are of one learner each. A single one is of a whole class if it has labs in folders of its
+    folders (class/anna/lab); labs directly below it are those of one learner.
     Raises InputError for a folder that does not exist, or contains no lab.
     """
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder. Specify the folders in which the labs were started.")
-        roots = [path.parent for pattern in _DEPTHS for path in sorted(folder.glob(pattern + OWN_FOLDER))]
-        labs = [line for root in roots for line in _of(root, folder, openssl, passphrase, is_class=len(folders) == 1)]
+        roots = sorted(path.parent for pattern in _DEPTHS for path in folder.glob(pattern + OWN_FOLDER))
+        is_class = len(folders) == 1 and any(len(_below(root, folder)) > 1 for root in roots)
+        labs = [line for root in roots for line in _of(root, folder, openssl, passphrase, is_class=is_class)]
         if not labs:
             raise InputError(f"{folder} and the folders below contain no lab that can be read.")
         yield from labs
@@ -90,9 +87,14 @@ def _of(root: Path, folder: Path, openssl: str, passphrase: str | None, *, is_cl
 
 def _folder_of_learner(root: Path, folder: Path, *, is_class: bool) -> str:
     """Return the name of *folder*, or, if it is a whole class's, of the folder in it with the lab *root*."""
+    below = _below(root, folder) if is_class else ()
+    return below[0] if below else folder.resolve().name
+
+
+def _below(root: Path, folder: Path) -> tuple[str, ...]:
+    """Return the folders from *folder* to the lab *root*, or to the exam that the lab is a task of."""
     exam_or_lab = root.parent if (root.parent / OWN_FOLDER / state.EXAM_FILE).exists() else root
-    below = exam_or_lab.relative_to(folder).parts if is_class and exam_or_lab.is_relative_to(folder) else ()
-    return below[0] if below and below != (DEFAULT_FOLDER,) else folder.resolve().name
+    return exam_or_lab.relative_to(folder).parts if exam_or_lab.is_relative_to(folder) else ()
 
 
 def _line(entry: Solved | State, when: str | None, started: str, common: dict[str, Any]) -> Line:

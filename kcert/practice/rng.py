@@ -5,17 +5,13 @@ from __future__ import annotations
 import ipaddress
 import json
 import random
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TypeVar
 
 from kcert import profiles
-from kcert.certificates import Key
+from kcert.certificates import Certificate, Key
 from kcert.config import ApiServer, Cluster, Host, User
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from kcert.certificates import Certificate
 
 LARGEST_SEED = 2**31 - 1
 

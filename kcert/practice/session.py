@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import secrets
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
 from kcert.practice import OWN_FOLDER, labs, state
 from kcert.practice.builder import LabBuilder
 from kcert.practice.grader import Grader, digest, mark
-from kcert.practice.lab import Check, Words, words, wrapped
+from kcert.practice.lab import Check, ExpectedAnswer, Lab, Scenario, Words, words, wrapped
 from kcert.practice.rng import LARGEST_SEED, ScenarioRng
 from kcert.practice.state import Seal, Solved, State, find_seal, write_seal
 from kcert.store import FOLDER_MODE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-    from pathlib import Path
-
-    from kcert.practice.lab import ExpectedAnswer, Lab, Scenario
 
 STORY = "story.txt"
 """The file with the story, in the lab's folder."""

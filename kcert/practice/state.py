@@ -23,7 +23,8 @@ import stat
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
 
 from kcert.errors import InputError, KcertError, ProgramError
 from kcert.files import read_optional
@@ -32,10 +33,6 @@ from kcert.practice.rng import LARGEST_SEED
 from kcert.quoting import quote
 from kcert.store import FOLDER_MODE, SECRET_MODE
 from kcert.store.atomic import atomic_replace
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 FILE, EXAM_FILE = "state.json", "exam.json"
 FORM = 1

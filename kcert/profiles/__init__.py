@@ -70,7 +70,7 @@ def certificates(cluster: Cluster) -> tuple[Certificate, ...]:
     for certificate in wanted:
         _check_lengths(cluster, certificate)
     _check_files(cluster, wanted)
-    return tuple(replace(spec, adopted=True) for spec in wanted) if cluster.adopted else wanted
+    return wanted if cluster.adopted is None else tuple(replace(spec, adopted=cluster.adopted) for spec in wanted)
 
 
 def user(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certificate:

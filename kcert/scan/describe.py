@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from kcert.clusters import KUBEADM, cluster_kind_of
 from kcert.errors import InputError, VerdictError
+from kcert.kubeconfig import read_command
 from kcert.openssl.pem import Block, armoured, pem_blocks
 from kcert.openssl.program import public_part
 from kcert.openssl.reader import certificate_pems, read_certificate, read_request
@@ -268,9 +269,9 @@ def _user_text(kubeconfig: KubeconfigUse, openssl: str) -> CommandResult:
     if kubeconfig.user_path != kubeconfig.path:
         return _run((openssl, "x509", "-in", str(kubeconfig.user_path), "-text", "-noout"))
     argv = (openssl, "x509", "-text", "-noout")
-    view = ("kubectl", "config", "view", "--kubeconfig", str(kubeconfig.path), "--context", kubeconfig.name)
-    field = "jsonpath={.users[0].user.client-certificate-data}"
-    by_hand = f"{format_command((*view, '--raw', '--minify', '-o', field))} | base64 -d | {format_command(argv)}"
+    # With --minify, the first user is the one of the context.
+    view = (*read_command(kubeconfig.path, "client-certificate"), "--minify", "--context", kubeconfig.name)
+    by_hand = f"{format_command(view)} | base64 -d | {format_command(argv)}"
     reading = read(Command(argv), kubeconfig.user.pem.encode())
     return CommandResult(argv, reading.stdout.decode("utf-8", "replace"), reading.succeeded, by_hand)
 

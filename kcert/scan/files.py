@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -96,9 +97,19 @@ def inside(content: Content) -> Inside:
         encrypted=bool(keys and keys[0].encrypted),
         public_key="".join(public).encode() or None,
         labels=tuple(block.label for block in blocks),
+        nothing=_other_form(data, blocks),
         mode=mode,
         identity=identity,
     )
+
+
+def _other_form(data: bytes, blocks: list[Block]) -> str | None:
+    """Return, as a clause, in which form certificates may be that are no PEM of their own; None for anything else."""
+    if not blocks and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "is in UTF-16, and Kubernetes reads UTF-8 alone"
+    if blocks and all(block.label == "PKCS7" for block in blocks):
+        return "holds its certificates in PKCS#7, which Kubernetes does not read"
+    return None
 
 
 def _key_pem(data: bytes, key: Block) -> bytes:

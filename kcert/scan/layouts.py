@@ -7,20 +7,17 @@ https://etcd.io/docs/latest/op-guide/configuration/.
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from kcert.certificates import Kind, Role
 from kcert.clusters import K3S, RKE1, TYPHOON, ClusterKind, cluster_kind_of
+from kcert.openssl.x509 import X509
 from kcert.roles import CA_ROLES, NODE_PREFIX, ROLES
-
-if TYPE_CHECKING:
-    from collections.abc import Container
-    from pathlib import Path
-
-    from kcert.openssl.x509 import X509
 
 _KUBEADM_PATHS = {PurePosixPath(spec.kubeadm): role for role, spec in ROLES.items() if spec.kubeadm}
 KUBEADM = {
@@ -230,7 +227,8 @@ def certificate_kind(certificate: X509, role: Role | None) -> Kind:
     return Kind.SERVER if certificate.alt_names else Kind.CLIENT
 
 
-def key_names(path: Path) -> list[Path]:
+@cache
+def key_names(path: Path) -> tuple[Path, ...]:
     """Return where the key of the certificate at *path* may lie, likeliest first: openssl, cfssl, easy-rsa, itself."""
     stem = path.stem
     beside = [path.with_name(f"{stem}.key"), path.with_name(f"{stem}-key.pem"), path.with_name(f"{stem}_key.pem")]
@@ -239,7 +237,7 @@ def key_names(path: Path) -> list[Path]:
     if stem.endswith("-cert"):
         beside += [path.with_name(f"{stem.removesuffix('-cert')}-key.pem")]
     private = [folder / "private" / f"{stem}.key" for folder in (path.parent, path.parent.parent)]
-    return [*beside, *private, path]
+    return (*beside, *private, path)
 
 
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "etcd")

@@ -123,8 +123,9 @@ class _Linker:
         self.key_ids: dict[tuple[Path, Name], set[str | None]] = defaultdict(set)
         self.fields: dict[tuple[Path, str | None, str | None], list[tuple[int, X509]]] = defaultdict(list)
         self.by_name: dict[Name, list[_Authority]] = defaultdict(list)
-        self.by_role: dict[tuple[int, Role], list[Path]] = defaultdict(list)
-        self.named: dict[tuple[str, str], list[tuple[int, Path]]] = defaultdict(list)
+        # A bundle of 150 CAs is one file: dictionaries, which keep the order, and each path once.
+        self.by_role: dict[tuple[int, Role], dict[Path, None]] = defaultdict(dict)
+        self.named: dict[tuple[str, str], dict[tuple[int, Path], None]] = defaultdict(dict)
         # Homes that have a CA of their own, be it one that cannot be read: a CA elsewhere is another cluster's.
         named = [configuration.source for configuration in findings.configurations]
         named += [problem.path for problem in findings.problems if problem.expects == "certificate"]
@@ -138,9 +139,9 @@ class _Linker:
                 ca = _Authority(draft.path, certificate, draft.group, role)
                 self.by_name[certificate.subject].append(ca)
                 if role in _CAS and not draft.embedded:
-                    self.by_role[draft.group, role].append(draft.path)
+                    self.by_role[draft.group, role][draft.path] = None
             if draft.option and draft.component and not draft.embedded:
-                self.named[draft.component, draft.option].append((draft.group, draft.path))
+                self.named[draft.component, draft.option][draft.group, draft.path] = None
 
     def uses(self) -> list[CertificateRef]:
         return [self._use(draft, certificate, role) for draft, certificate, role in self.known]
@@ -296,9 +297,9 @@ class _Linker:
         paths = self._named(draft, role)
         kind = cluster_kind_of(draft.path)
         if (ca := ROLES[role].ca) and (kind is None or kind.client_ca == kind.server_ca):
-            own = self.by_role.get((draft.group, ca), [])
+            own = list(self.by_role.get((draft.group, ca), ()))
             # Where there is only one CA, it signs everything.
-            paths += own or ([] if paths else self.by_role.get((draft.group, Role.CLUSTER_CA), []))
+            paths += own or ([] if paths else list(self.by_role.get((draft.group, Role.CLUSTER_CA), ())))
         return self._near(draft, paths)
 
     def _fixed(self, draft: Draft, certificate: X509, role: Role) -> list[Path]:
@@ -316,7 +317,7 @@ class _Linker:
         )
         if ca is None or draft.live or not signed_here:
             return []
-        own = self._near(draft, self.by_role[draft.group, ca])
+        own = self._near(draft, list(self.by_role[draft.group, ca]))
         if kind and kind.client_ca and kind.server_ca and kind.client_ca != kind.server_ca:
             # K3s and RKE2 have one CA for clients, and another for servers.
             name = PurePath(kind.server_ca if ROLES[role].kind is Kind.SERVER else kind.client_ca).name
@@ -325,7 +326,7 @@ class _Linker:
         return [path for path in own if path == usual]
 
     def _named_by(self, draft: Draft, options: Iterable[tuple[str, str]]) -> list[Path]:
-        named = (self.named.get(option, []) for option in options)
+        named = (self.named.get(option, ()) for option in options)
         return [path for some in named for group, path in some if group == draft.group]
 
     def _is_open(self, draft: Draft, role: Role) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -19,7 +20,8 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
 from kcert.errors import InputError, MachineError, warn
-from kcert.files import ROOT, defer_signals
+from kcert.files import ROOT, read_regular
+from kcert.signals import defer_signals
 from kcert.store.directory import Directory, locked
 from kcert.store.history import History, Memory, recall, remember
 
@@ -54,6 +56,11 @@ class Staging:
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink():
             link.symlink_to(target.absolute())
+
+    def sha256(self, name: PurePosixPath) -> str | None:
+        """Return the hash of a file, in hexadecimal digits; None if there is none."""
+        path = self.path(name)
+        return hashlib.sha256(read_regular(path)).hexdigest() if path.is_file() else None
 
     def base64_of(self, name: PurePosixPath) -> str:
         """The content of a file, as a kubeconfig holds it."""

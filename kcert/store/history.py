@@ -4,9 +4,10 @@
 
 A line holds time (ISO 8601, UTC), argv, folder, status, seconds, files (name to SHA-256, or to null for a
 file with a key), and ``previous``: the SHA-256 of the line before, its newline included. ``step`` is what the command
-is for; ``prepared`` is what kcert itself did before it, with the files and the bash lines that do the same. The number
-of lines and the hash of the last are in ``history.head``, so that lines missing or added at the end show as well. While
-a line is being written, the head has its hash too, so that after a kill either state is right, and no third.
+is for; ``prepared`` is what kcert itself did before it, with the files and the bash lines that do the same. What kcert
+did itself after the last command of a certificate has a line of its own, without argv. The number of lines and the hash
+of the last are in ``history.head``, so that lines missing or added at the end show as well. While a line is being
+written, the head has its hash too, so that after a kill either state is right, and no third.
 
 Nothing of it is secret: who can write to both files can write another history. Against that there is a hash that is
 kept elsewhere (``--since``), or signed (``kcert.issue.history_signature``).
@@ -21,6 +22,7 @@ import json
 import os
 import re
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from kcert.errors import InputError, KcertError, VerdictError
@@ -31,7 +33,7 @@ from kcert.store.directory import Directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
 
     from kcert.shell import Outcome
 
@@ -61,7 +63,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Entry:
-    """One command of the history; ``files`` are relative to ``folder``, a None hash means that it holds a key."""
+    """One line of the history; ``files`` are relative to ``folder``, a None hash means that it holds a key."""
 
     time: str
     argv: tuple[str, ...]
@@ -116,23 +118,21 @@ class History:
 
     def append(
         self,
-        outcome: Outcome,
+        outcome: Outcome | None,
         folder: Path,
-        staging: Path,
-        makes: Iterable[PurePosixPath],
-        *,
-        secret: bool = False,
+        files: Mapping[str, str | None],
         step: str = "",
         prepared: Iterable[Prepared] = (),
     ) -> None:
-        """Add the command that ended as *outcome*, with hashes of what it made in *staging* and is not *secret*."""
+        """Add the command that ended as *outcome* (None: there is none), with the SHA-256 of the *files* it made."""
+        started = outcome.started if outcome else datetime.now(timezone.utc)
         entry = {
-            "time": outcome.started.isoformat("T", "milliseconds").replace("+00:00", "Z"),
-            "argv": list(outcome.command.argv),
+            "time": started.isoformat("T", "milliseconds").replace("+00:00", "Z"),
+            "argv": list(outcome.command.argv) if outcome else [],
             "folder": str(folder.absolute()),
-            "status": outcome.status,
-            "seconds": round(outcome.seconds, 4),
-            "files": {str(name): None if secret else _file_hash(staging / name) for name in makes},
+            "status": outcome.status if outcome else 0,
+            "seconds": round(outcome.seconds, 4) if outcome else 0.0,
+            "files": files,
             "step": step,
             "prepared": [asdict(own) for own in prepared],
             "previous": self._last,
@@ -186,7 +186,7 @@ class _Head:
 
 
 def entries(own: Path) -> tuple[Entry, ...]:
-    """The commands of the history in the folder *own*, oldest first; none if nothing was run yet.
+    """The lines of the history in the folder *own*, oldest first; none if nothing was run yet.
 
     Raises VerdictError for a line that is no record of a command.
     """
@@ -194,7 +194,7 @@ def entries(own: Path) -> tuple[Entry, ...]:
 
 
 def verify(own: Path, since: str | None = None) -> int:
-    """Follow the chain from its first line to its head; the number of commands in it.
+    """Follow the chain from its first line to its head; the number of lines in it.
 
     With *since* the line of that hash (or the beginning) has to be in it, which proves that all up to it is as it was
     when the hash was printed. Raises VerdictError, which names the first line that was changed, or tells that lines
@@ -326,10 +326,6 @@ def _is_half_a_record(tail: bytes) -> bool:
 
 def _hash(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest()
-
-
-def _file_hash(path: Path) -> str | None:
-    return hashlib.sha256(read_regular(path)).hexdigest() if path.is_file() else None
 
 
 MEMORY = "remembered.json"

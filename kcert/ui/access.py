@@ -5,15 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 from kcert import lessons
+from kcert.certificates import Certificate
 from kcert.errors import VerdictError
+from kcert.issue.context import Context
+from kcert.issue.plan import IssuancePlan
+from kcert.issue.steps import Step
+from kcert.kubeconfig import Part, read_command
 from kcert.kubernetes import bootstrap
-from kcert.kubernetes.call import MEANINGS
-from kcert.kubernetes.merging import PATIENCE
+from kcert.kubernetes.bootstrap import Bootstrap
+from kcert.kubernetes.call import MEANINGS, Answer, Call
+from kcert.kubernetes.kubeconfigs import Draft
+from kcert.kubernetes.merging import PATIENCE, Lock
 from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
 from kcert.store import OWN_FOLDER, SECRET_MODE
+from kcert.store.atomic import Written
 from kcert.ui import print_json, print_lines
 from kcert.ui.console import (
     INDENT,
@@ -29,20 +38,6 @@ from kcert.ui.console import (
     screen,
 )
 from kcert.ui.output_of import OutputOfCommands, ResultReporter
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from kcert.certificates import Certificate
-    from kcert.issue.context import Context
-    from kcert.issue.plan import IssuancePlan
-    from kcert.issue.steps import Step
-    from kcert.kubernetes.bootstrap import Bootstrap
-    from kcert.kubernetes.call import Answer, Call
-    from kcert.kubernetes.kubeconfigs import Draft
-    from kcert.kubernetes.merging import Lock
-    from kcert.store.atomic import Written
 
 
 class KubeconfigReporter(OutputOfCommands):
@@ -241,10 +236,13 @@ class KubeconfigReporter(OutputOfCommands):
 
 def unpacking(draft: Draft) -> list[str]:
     """Return the bash lines that extract certificate and key from a kubeconfig."""
-    file = quote(str(draft.file))
     lines = ["umask 077"]
-    for field, path in (("certificate", draft.credentials.crt), ("key", draft.credentials.key)):
-        lines.append(f"sed -n 's/^ *client-{field}-data: //p' {file} |")
+    parts: tuple[tuple[Part, PurePosixPath], ...] = (
+        ("client-certificate", draft.credentials.crt),
+        ("client-key", draft.credentials.key),
+    )
+    for part, path in parts:
+        lines.append(f"{format_command(read_command(draft.file, part))} |")
         lines.append(f"{INDENT}openssl base64 -d -A > {quote(str(path))}")
     return lines
 

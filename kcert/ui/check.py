@@ -6,13 +6,13 @@ import json
 import re
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from kcert.check import Severity
+from kcert.check import CheckResult, Finding, Severity
 from kcert.clusters import COMPONENTS
 from kcert.errors import FOUND, INPUT
 from kcert.ui.console import (
@@ -26,12 +26,6 @@ from kcert.ui.console import (
     screen,
 )
 from kcert.ui.report import page
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from kcert.check import CheckResult, Finding
-
 
 STYLES = {Severity.ERROR: "bad", Severity.WARNING: "notice"}
 
@@ -106,8 +100,12 @@ def _groups(findings: Sequence[Finding]) -> list[_Group]:
 def _write_text(judgement: CheckResult) -> None:
     groups = _groups(judgement.findings)
     _summary(judgement, groups)
+    fixed_by: dict[tuple[str, ...], str] = {}
     for group in groups:
-        _finding(group)
+        fixes = tuple(group.fixes)
+        _finding(group, fixed_by.get(fixes, ""))
+        if fixes:
+            fixed_by.setdefault(fixes, group.first.rule)
     _restarts(judgement)
     if groups:
         say("Explanations:")
@@ -151,7 +149,8 @@ def _counts(judgement: CheckResult) -> str:
     return f"{counted(judgement.checked, 'certificate')} checked: {' and '.join(parts) or 'no problems found'}."
 
 
-def _finding(group: _Group) -> None:
+def _finding(group: _Group, earlier: str) -> None:
+    """Print one finding; *earlier* is the rule of a finding whose commands, which are the same, were printed before."""
     console, first = screen(), group.first
     title = Text(first.severity.value, style=STYLES[first.severity])
     title.append(f" {first.rule}", style="heading")
@@ -162,6 +161,10 @@ def _finding(group: _Group) -> None:
     say(group.message)
     say(f"Evidence: {clean_line(first.evidence)}", "quiet")
     console.print()
+    if earlier:
+        say(f"The commands for {earlier}, above, fix this too.")
+        console.print()
+        return
     own, short, fixes = (
         list(dict.fromkeys(text for finding in group.findings if (text := getattr(finding, field))))
         for field in ("cluster_fix", "kcert_fix", "fix")
@@ -231,14 +234,6 @@ def _escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", text)
 
 
-_STYLE = """
-body { font-family: sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }
-pre { overflow-x: auto; background: #f4f4f4; padding: 1em; }
-.error { color: #b00020; }
-.warning { color: #8a5a00; }
-"""
-
-
 def _html(judgement: CheckResult) -> str:
     body = [f"<h1>Certificate check</h1>\n<p>{escape(_counts(judgement))}</p>"]
     for group in _groups(judgement.findings):
@@ -249,7 +244,7 @@ def _html(judgement: CheckResult) -> str:
         body.append("<ul>" + "".join(f"<li><code>{escape(path)}</code></li>" for path in group.paths) + "</ul>")
         body.append(f"<p>{escape(group.message)}</p>\n<p>Evidence: {escape(clean_line(first.evidence))}</p>")
         body += [f"<pre>{escape(fix)}</pre>" for fix in group.fixes]
-    return page("Certificate check", _STYLE, "\n".join(body))
+    return page("Certificate check", "document", "\n".join(body))
 
 
 _REPORTS = {"json": _json, "short": _short, "markdown": _markdown, "html": _html}

@@ -7,9 +7,10 @@ import re
 import shlex
 import sys
 import textwrap
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -21,10 +22,6 @@ from kcert import shell
 from kcert.errors import ProgramError
 from kcert.quoting import INVISIBLE, format_command
 from kcert.shell import Command
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
 
 PIPE_WIDTH = 80
 """Columns of prose in a pipe or a file, whatever terminal it is started from: output stays the same."""

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from kcert import lessons
+from kcert.certificates import Certificate
 from kcert.check.dates import ends_late
 from kcert.durations import in_words
+from kcert.issue.plan import IssuancePlan
+from kcert.issue.steps import Step
 from kcert.kubernetes import signers
 from kcert.kubernetes.csr_requests import purpose_of, summary
-from kcert.kubernetes.manifests import kubectl
+from kcert.kubernetes.issued import IssuedCertificate, Kept
+from kcert.kubernetes.manifests import Cluster, kubectl
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
-from kcert.openssl.x509 import listed
+from kcert.openssl.x509 import X509, Name, Request, listed
 from kcert.quoting import format_command, quote
 from kcert.roles import MASTERS, NODE_PREFIX
-from kcert.shell import Command, read
+from kcert.shell import Command, Outcome, read
 from kcert.ui import print_json
 from kcert.ui.console import (
     block,
@@ -32,18 +37,6 @@ from kcert.ui.console import (
     show_output,
 )
 from kcert.ui.output_of import OutputOfCommands
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
-
-    from kcert.certificates import Certificate
-    from kcert.issue.plan import IssuancePlan
-    from kcert.issue.steps import Step
-    from kcert.kubernetes.issued import IssuedCertificate, Kept
-    from kcert.kubernetes.manifests import Cluster
-    from kcert.openssl.x509 import X509, Name, Request
-    from kcert.shell import Outcome
 
 
 class Steps(OutputOfCommands):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
 
 from kcert import lessons
 from kcert.errors import InputError
+from kcert.issue.context import Context
 from kcert.kubernetes import bundles, packing_script
-from kcert.kubernetes.export import FOLDER
+from kcert.kubernetes.bundles import Bundle
+from kcert.kubernetes.export import FOLDER, Export
+from kcert.kubernetes.install import Row
 from kcert.quoting import format_command, quote
+from kcert.store.atomic import Written
 from kcert.ui import print_json, print_lines
 from kcert.ui.console import (
     INDENT,
@@ -29,17 +34,6 @@ from kcert.ui.console import (
 )
 from kcert.ui.flags import unsigning
 from kcert.ui.report import written_record
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path, PurePosixPath
-
-    from kcert.issue.context import Context
-    from kcert.kubernetes.bundles import Bundle
-    from kcert.kubernetes.export import Export
-    from kcert.kubernetes.install import Row
-    from kcert.store.atomic import Written
-
 
 WIDTH = 100
 

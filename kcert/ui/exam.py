@@ -6,10 +6,12 @@ import csv
 import html
 import io
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from kcert.practice.exam import PASSED
+from kcert.practice.exam import PASSED, Mark, Result
+from kcert.practice.report import Line
 from kcert.quoting import quote
 from kcert.ui import print_json
 from kcert.ui.console import (
@@ -26,13 +28,6 @@ from kcert.ui.console import (
 )
 from kcert.ui.inventory.text import harmless
 from kcert.ui.report import page
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from kcert.practice.exam import Mark, Result
-    from kcert.practice.report import Line
 
 
 def begins() -> None:
@@ -147,11 +142,6 @@ def _record(result: Result) -> dict[str, object]:
 
 _TITLE = "Results of the class"
 
-_STYLE = """
-body { font-family: system-ui, sans-serif; margin: 2rem; }
-table { border-collapse: collapse; }
-th, td { padding: 0.3rem 0.8rem; text-align: left; white-space: nowrap; border-bottom: 1px solid #ccc; }
-"""
 
 _HEADINGS = ("learner", "lab", "seed", "solved", "minutes", "hints", "tries", "solution", "exam", "seal")
 
@@ -177,7 +167,7 @@ def _page(lines: Sequence[Line]) -> str:
     heads = "".join(f"<th>{heading}</th>" for heading in headings)
     cells = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     body = f"<h1>{_TITLE}</h1>\n<table>\n<tr>{heads}</tr>\n{cells}\n</table>"
-    return page(_TITLE, _STYLE, body)
+    return page(_TITLE, "document", body)
 
 
 def _rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
@@ -196,6 +186,8 @@ def _table(lines: Sequence[Line]) -> None:
         say('"seen": the solution was shown before the lab was solved.', "quiet")
     if any(line.seal == "not checked" for line in lines):
         say("`--seal` asks for the passphrase of sealed exams, and verifies their seals.", "quiet")
+    if any(line.seal == "broken" for line in lines):
+        say('"broken": the results were changed, or the passphrase is not the one of this exam.', "quiet")
 
 
 def _cells(line: Line) -> tuple[str, ...]:

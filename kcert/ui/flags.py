@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from kcert import lessons, profiles
-from kcert.config import STABLE
-from kcert.issue.status import State
+from kcert.config import STABLE, Version
+from kcert.issue.status import CertificateStatus, State
 from kcert.kubernetes import encryption, render
-from kcert.kubernetes.encryption import Change
+from kcert.kubernetes.components import ComponentInstance, Option, Reads, Setting
+from kcert.kubernetes.encryption import Change, EncryptionConfig, Update
 from kcert.ui import print_json
 from kcert.ui.console import (
     INDENT,
@@ -25,14 +26,6 @@ from kcert.ui.console import (
     screen,
 )
 from kcert.ui.output_of import ResultReporter
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from kcert.config import Version
-    from kcert.issue.status import CertificateStatus
-    from kcert.kubernetes.components import ComponentInstance, Option, Reads, Setting
-    from kcert.kubernetes.encryption import EncryptionConfig, Update
 
 
 def print_form(instance: ComponentInstance, form: str) -> None:

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert import lessons
+from kcert.certificates import Certificate
 from kcert.errors import VerdictError
 from kcert.quoting import quote
-from kcert.store.history import Prepared
+from kcert.store.history import Entry, Prepared
 from kcert.ui import print_json, print_lines
 from kcert.ui.console import block, clean, clean_line, first_few, paged, say, screen
 from kcert.ui.handout import WIDTH, Item, Reasons, Section, command, markdown, web_page
 from kcert.ui.quiet import passphrase_asked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from collections.abc import Set as AbstractSet
-
-    from kcert.certificates import Certificate
-    from kcert.store.history import Entry
 
 MOST_NAMED = 10
 """Certificates that are named one by one."""
@@ -58,7 +53,7 @@ def verified(root: Path, count: int, unexplained: Sequence[Path], *, signed: boo
             "or another program made them."
         )
     by = ", and signed by the CA's key" if signed else ""
-    say(f"The record of {count} commands is unchanged{by}: every line matches the line before it.", "good")
+    say(f"The record of {count} lines is unchanged{by}: every line matches the line before it.", "good")
     if unexplained:
         names = first_few(unexplained, MOST_NAMED)
         say(f"Not in the history: {names}. Another program made them, or they were signed elsewhere.")
@@ -80,17 +75,20 @@ def _table(root: Path, entries: Sequence[Entry]) -> None:
         return
     for entry in entries:
         status = "" if entry.status == 0 else f"   failed with status {entry.status}"
-        say(f"{_local(entry.time)}   {entry.seconds:.2f} s{status}", "quiet" if entry.status == 0 else "bad")
+        how = f"{entry.seconds:.2f} s{status}" if entry.argv else f"kcert itself: {_title(entry) or 'a file'}"
+        say(f"{_local(entry.time)}   {how}", "quiet" if entry.status == 0 else "bad")
         width = min(screen().width, WIDTH) - 4
-        block(command(entry.argv, width).splitlines(), "command")
+        block(command(entry.argv, width).splitlines() if entry.argv else (), "command")
         block([f"-> {', '.join(map(clean_line, entry.files))}"] if entry.files else [], "file")
     screen().print()
-    failed = sum(entry.status != 0 for entry in entries)
-    say(
-        f"{len(entries)} commands in {root}, {failed} of them failed."
-        if failed
-        else f"{len(entries)} commands in {root}."
-    )
+    failed, commands = sum(entry.status != 0 for entry in entries), sum(bool(entry.argv) for entry in entries)
+    say(f"{commands} commands in {root}{f', {failed} of them failed' if failed else ''}.")
+
+
+def _title(entry: Entry) -> str:
+    """Return the title of the lesson on the step of *entry*; empty if there is none."""
+    topic = f"step-{entry.step}"
+    return lessons.lesson(topic).title if topic in lessons.topics() else ""
 
 
 def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
@@ -114,14 +112,15 @@ def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
         if entry.status or (why := _not_repeatable(entry, made | comes)):
             if not entry.status:
                 yield f"# {why}"
-            yield "\n".join(f"# {part}" for part in command(entry.argv).splitlines())
+            yield from (f"# {part}" for part in command(entry.argv).splitlines())
             continue
         made |= {*comes, *entry.files}
         folders = sorted({str(Path(name).parent) for name in (*comes, *entry.files)} - {"."})
         if folders:
             yield f"mkdir -p {' '.join(quote(folder) for folder in folders)}"
         yield from (clean(line) for own in prepared for line in own.script)
-        yield command(entry.argv)
+        if entry.argv:
+            yield command(entry.argv)
         if serial := _serial(entry):
             yield f"rm -f {quote(serial)}"
 
@@ -146,6 +145,8 @@ def _not_repeatable(entry: Entry, made: AbstractSet[str]) -> str:
         return "Request and settings were those of a manifest: `kcert csr sign` does it again."
     if outside := _outside([*entry.files, *(name for own in entry.prepared for name in own.files)]):
         return f"{clean_line(outside[0])} is outside the folder, so this cannot be repeated."
+    if not entry.argv and not {name for own in entry.prepared for name in own.files} <= made:
+        return "This needs files that were not made here, so it cannot be repeated."
     missing = [name for name in _reads(entry) if name not in made and not PurePosixPath(name).is_absolute()]
     return f"{clean_line(missing[0])} was not made here, so this cannot be repeated." if missing else ""
 
@@ -180,7 +181,7 @@ def _sections(entries: Sequence[Entry], specs: Sequence[Certificate]) -> list[Se
         if spec is not None and spec is not current:
             current = spec
             sections.append(reasons.section(spec))
-        is_explained = f"step-{entry.step}" in lessons.topics()
+        title = _title(entry)
         for own in entry.prepared:
             if own.step == "settings" and own not in shown:
                 shown.add(own)
@@ -188,7 +189,8 @@ def _sections(entries: Sequence[Entry], specs: Sequence[Certificate]) -> list[Se
         sections[-1].items.append(
             Item(
                 argv=entry.argv,
-                reason=reasons.step(spec.role if spec else "", entry.step) if current and is_explained else "",
+                title="" if entry.argv else title,
+                reason=reasons.step(spec.role if spec else "", entry.step) if current and title else "",
                 files=entry.files,
                 note=f"{_local(entry.time)}, {entry.seconds:.2f} s",
                 failed=bool(entry.status),

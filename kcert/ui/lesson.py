@@ -9,12 +9,17 @@ import signal
 import sys
 import termios
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from types import FrameType
 
 from kcert import lessons
-from kcert.issue.context import OWNERS, Reporter, SkippedError, StoppedError
-from kcert.issue.status import State
+from kcert.certificates import Certificate
+from kcert.issue.context import OWNERS, Context, Issued, Reporter, Result, SkippedError, StoppedError, Work
+from kcert.issue.plan import IssuancePlan
+from kcert.issue.status import CertificateStatus, State
+from kcert.issue.steps import Step
 from kcert.quoting import folder_argument
+from kcert.shell import Outcome
 from kcert.store import SECRET_MODE
 from kcert.ui import in_no_group, without_end
 from kcert.ui.console import (
@@ -31,18 +36,6 @@ from kcert.ui.console import (
     show_output,
     table,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import FrameType
-
-    from kcert.certificates import Certificate
-    from kcert.issue.context import Context, Issued, Result, Work
-    from kcert.issue.plan import IssuancePlan
-    from kcert.issue.status import CertificateStatus
-    from kcert.issue.steps import Step
-    from kcert.shell import Outcome
-
 
 _KEYS = (
     "Enter  continue: run this command, or write this file",

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kcert import lessons
-from kcert.issue.context import Reporter
+from kcert.issue.context import Context, Reporter
+from kcert.issue.plan import IssuancePlan
+from kcert.issue.steps import Step
+from kcert.shell import Outcome
 from kcert.ui.console import command_line, say_paragraphs, say_waiting, show_output
-
-if TYPE_CHECKING:
-    from kcert.issue.context import Context
-    from kcert.issue.plan import IssuancePlan
-    from kcert.issue.steps import Step
-    from kcert.shell import Outcome
 
 
 class OutputOfCommands(Reporter):

@@ -5,12 +5,9 @@ from __future__ import annotations
 import getpass
 import sys
 import warnings
-from typing import TYPE_CHECKING
 
 from kcert.errors import InputError
-
-if TYPE_CHECKING:
-    from kcert.issue.context import Owner
+from kcert.issue.context import Owner
 
 
 def ask(owner: Owner, key: str, *, twice: bool) -> str:

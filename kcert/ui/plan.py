@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from kcert.certificates import Kind
-from kcert.issue.status import State
+from kcert.certificates import Certificate, Kind
+from kcert.issue.status import CertificateStatus, State
 from kcert.quoting import format_command, quote
-from kcert.store.history import command_options
+from kcert.store.history import Memory, command_options
 from kcert.ui import print_json, print_lines
 from kcert.ui.console import block, command_line, draw, in_columns, say, screen, table
 
@@ -21,12 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from kcert.certificates import Certificate
     from kcert.config import Cluster
     from kcert.issue.describe import Description
-    from kcert.issue.status import CertificateStatus
     from kcert.profiles.profile import KnownIssue
-    from kcert.store.history import Memory
 
 WIDE = 150
 """Columns from which on all of it fits into a table; on a smaller terminal each certificate is a paragraph."""

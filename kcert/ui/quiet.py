@@ -8,8 +8,8 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from kcert import lessons
-from kcert.issue.context import CA_KEY, OWNERS, ROOT_KEY, Reporter
-from kcert.issue.status import State
+from kcert.issue.context import CA_KEY, OWNERS, ROOT_KEY, Context, Issued, Owner, Reporter, Result, Work
+from kcert.issue.status import CertificateStatus, State
 from kcert.issue.steps import WIDTH
 from kcert.quoting import folder_argument, quote
 from kcert.ui import in_no_group, print_json, print_lines, without_end
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
     from kcert.config import Cluster
-    from kcert.issue.context import Context, Issued, Owner, Result, Work
     from kcert.issue.plan import IssuancePlan
-    from kcert.issue.status import CertificateStatus
 
 
 class Quiet(Reporter):

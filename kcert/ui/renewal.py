@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from kcert import profiles
-from kcert.certificates import ROOT, Kind
+from kcert.certificates import ROOT, Certificate, Kind
 from kcert.clusters import cluster_kind_of
 from kcert.durations import in_words
-from kcert.kubernetes.components import restarts, unusable_key, user_certificates
+from kcert.issue.context import Context, Issued, Renewal, Result
+from kcert.issue.status import CertificateStatus
+from kcert.kubernetes.components import Restart, restarts, unusable_key, user_certificates
 from kcert.profiles.profile import kubeconfig_of
 from kcert.quoting import quote
 from kcert.roles import ROLES
 from kcert.ui.console import block, say
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from kcert.certificates import Certificate
-    from kcert.issue.context import Context, Issued, Renewal, Result
-    from kcert.issue.status import CertificateStatus
-    from kcert.kubernetes.components import Restart
 
 
 def follows(ctx: Context, result: Result, first: CertificateStatus | None) -> None:

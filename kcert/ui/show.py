@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from kcert import lessons
 from kcert.quoting import format_command
+from kcert.scan.fields import Description, Field, Part
 from kcert.ui import print_json
 from kcert.ui.console import (
     INDENT,
@@ -21,10 +21,6 @@ from kcert.ui.console import (
     say,
     screen,
 )
-
-if TYPE_CHECKING:
-    from kcert.scan.fields import Description, Field, Part
-
 
 MEANINGS = "reading-a-certificate"
 """The lesson whose sections say what each field means."""

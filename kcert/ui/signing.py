@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from kcert.certificates import Kind
+from kcert.certificates import Certificate, Kind
+from kcert.issue.context import Context
 from kcert.kubernetes import csr_requests
+from kcert.openssl.x509 import X509
 from kcert.ui import print_json
 from kcert.ui.console import clean_line, say, say_apart, say_commands
 from kcert.ui.csr import next_command
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-    from kcert.certificates import Certificate
-    from kcert.issue.context import Context
-    from kcert.openssl.x509 import X509
 
 
 def to_be_signed(ctx: Context, certificates: Sequence[Certificate]) -> None:

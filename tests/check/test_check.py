@@ -459,10 +459,11 @@ def test_json_to_a_reader_that_goes_away_is_no_traceback(kcert: Kcert, sick: Pat
 def test_what_a_repair_makes_is_what_the_plan_wants(
     tmp_path: Path, kcert: Kcert, name: str, *, described: bool
 ) -> None:
-    described_in, folder = tmp_path / ("kcert.yaml" if described else "once.yaml"), tmp_path / "pki"
-    described_in.write_text("key: {algorithm: ecdsa}\n", encoding="utf-8")
+    folder = tmp_path / "pki"
+    if described:
+        (tmp_path / "kcert.yaml").write_text("key: {algorithm: ecdsa}\n", encoding="utf-8")
     for chapter in ("ca", "etcd" if name == "etcd-server" else "apiserver"):
-        kcert.done(chapter, "--config", described_in)
+        kcert.done(chapter)
     names = x509.load_pem_x509_certificate((folder / f"{name}.crt").read_bytes()).extensions
     wanted = names.get_extension_for_class(x509.SubjectAlternativeName).value
     # As many guides sign: without -extfile.
@@ -511,7 +512,9 @@ def test_a_certificate_from_another_ca_than_kcert_yaml_names(kcert: Kcert, own_p
     (folder / "jane.crt").write_bytes(other.crt)
     (folder / "jane.key").write_bytes(other.traditional)
     (finding,) = found(kcert("check", "pki", "--format", "json", "--only", "wrong-issuer"))
-    assert "kcert.yaml has pki/jane.crt signed by pki/ca.crt, but CN=other signed it." in finding["message"]
+    assert (
+        "pki/jane.crt should be signed by pki/ca.crt, as kcert.yaml says, but CN=other signed it." in finding["message"]
+    )
     assert finding["restart"] == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,9 +19,9 @@ from tests.zoo.issuing import changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from kcert.check import Finding
+    from tests.clusters import Pki
 
 
 def renew(findings: tuple[Finding, ...]) -> None:
@@ -82,3 +83,63 @@ def test_the_report_for_programs_names_the_short_commands_as_comments(tmp_path: 
     assert lines[0] == "# With kubeadm: kubeadm certs renew apiserver"
     assert lines[1].startswith("# With kcert: kcert renew apiserver --dir ")
     assert lines[2].startswith("printf ")
+
+
+def signed(folder: Path, name: str, subject: str, extensions: str, *, ca: str = "ca", key: str = "") -> None:
+    """Sign NAME.crt as many guides do, with the given extensions alone."""
+    request = ["openssl", "req", "-new", "-key", f"{key or name}.key", "-subj", subject, "-out", "new.csr"]
+    (folder / "new.cnf").write_text(f"basicConstraints = CA:FALSE\n{extensions}\n", encoding="utf-8")
+    signing = f"openssl x509 -req -in new.csr -CA {ca}.crt -CAkey {ca}.key -days 90 -extfile new.cnf -out {name}.crt"
+    for argv in (request, signing.split()):
+        subprocess.run(argv, cwd=folder, check=True, capture_output=True)
+    for made in ("new.csr", "new.cnf"):
+        (folder / made).unlink()
+
+
+@pytest.mark.parametrize("described", [True, False], ids=["kcert.yaml", "example"])
+def test_in_its_own_folder_kcert_fixes_what_it_planned_otherwise(
+    kcert: Kcert, own_pki: Callable[..., Pki], tmp_path: Path, *, described: bool
+) -> None:
+    if described:
+        folder = own_pki("course", "small").folder
+    else:
+        folder = tmp_path / "made for the example"
+        kcert.done("all", "--quiet", "--dir", folder)
+    with_clients = "extendedKeyUsage = clientAuth"
+    other = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout o.key -out o.crt -subj /CN=o"
+    subprocess.run(other.split(), cwd=folder, check=True, capture_output=True)
+    signed(folder, "kube-apiserver", "/CN=kube-apiserver", "subjectAltName = DNS:kubernetes, IP:127.0.0.1")
+    signed(folder, "admin", "/CN=kube-admin", with_clients, ca="o")
+    signed(folder, "kube-proxy", "/CN=kube-proxy", "extendedKeyUsage = serverAuth")
+    unit = "system:kube-controller-manager"
+    signed(folder, "kube-controller-manager", f"/CN={unit}/OU={unit}", with_clients)
+    signed(folder, "etcd-server", "/CN=etcd-server", "subjectAltName = DNS:127.0.0.1")
+    signed(folder, "kube-scheduler", "/CN=system:kube-scheduler/O=system:kube-scheduler", with_clients, key="admin")
+    for name in ("o.key", "o.crt"):
+        (folder / name).unlink()
+
+    arguments = ("check", folder, "--dir", folder, "--format", "json")
+    findings = json.loads(kcert(*arguments).stdout)["findings"]
+    short = dict.fromkeys(
+        line.removeprefix("# With kcert: ")
+        for finding in findings
+        for line in finding["fix"].splitlines()
+        if line.startswith("# With kcert: ")
+    )
+    assert {Path(finding["path"]).stem for finding in findings} == {command.split()[2] for command in short}
+    renewals = "\n".join(f"{command} --quiet" for command in short)
+    script = f'kcert() {{ {starting.program()} "$@"; }}\n{renewals}'
+    subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, check=True, capture_output=True)
+
+    assert json.loads(kcert.done(*arguments).stdout)["findings"] == []
+    planned = {cert["name"]: cert["state"] for cert in json.loads(kcert.done("plan", "--dir", folder, "--json").stdout)}
+    assert {planned[command.split()[2]] for command in short} == {"current"}
+
+
+def test_a_plan_that_lacks_a_san_is_not_offered(kcert: Kcert, own_pki: Callable[..., Pki]) -> None:
+    folder = own_pki("course", "small").folder
+    signed(folder, "kube-apiserver", "/CN=kube-apiserver", "subjectAltName = DNS:kubernetes, DNS:vip.example")
+    findings = json.loads(kcert("check", "pki", "--format", "json").stdout)["findings"]
+    assert [finding["rule"] for finding in findings] == ["missing-san"]
+    assert "kcert renew" not in findings[0]["fix"]
+    assert "DNS:vip.example" in findings[0]["fix"]

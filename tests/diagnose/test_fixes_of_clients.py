@@ -11,11 +11,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from kcert.clusters import KINDS, KUBEADM_NAMES
+from kcert.clusters import KUBEADM_NAMES
 from kcert.diagnose import Finding, diagnose
 from tests.clusters import PROFILES
 from tests.diagnose.test_fixes import bash
-from tests.diagnose.test_posted import POSTED, findings
+from tests.diagnose.test_posted import EACH_ANSWER, findings
 from tests.recorded.pki import CLIENT, ELSEWHERE, HERE, NOW, SERVER, YEAR, Authority, authority, leaf
 from tests.recorded.programs import api_server
 from tests.running import representatives
@@ -278,8 +278,8 @@ def test_every_command_of_kubeadm_is_one_that_kubeadm_has() -> None:
     renewable = {*KUBEADM_NAMES.values(), "all", "NAME"}
     commands = {
         command.strip()
-        for cluster in ("", "kubeadm", "minikube", *KINDS)
-        for number in range(len(POSTED))
+        for cluster in ("", "kubeadm", "minikube", "kubespray")
+        for number in EACH_ANSWER
         for finding in findings(number, cluster)
         for line in finding.explanation.repair.splitlines()
         for command in line.partition(" #")[0].split("&&")

@@ -214,6 +214,9 @@ def test_a_learner_without_a_name_is_the_folder_in_that_of_the_class(kcert: Kcer
 
     assert learners("class") == ["anna", "ben", "carl"]
     assert learners("class/anna", "class/ben", "class/carl") == ["anna", "ben", "carl"]
+    session.begin(QUICK, tmp_path / "class/ben/second", seed=3)
+    assert learners("class/ben") == ["ben", "ben"]
+    assert Kcert(tmp_path / "class/ben").done("practice", "report", ".").stdout.endswith("by 1 learner.\n")
 
 
 def test_a_name_that_is_a_formula_stays_text(kcert: Kcert, tmp_path: Path) -> None:

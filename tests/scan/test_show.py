@@ -162,6 +162,10 @@ def test_other_formats_are_named_with_the_command_that_opens_them(pki: Path) -> 
             cwd=pki, capture_output=True, check=False,
         )  # fmt: skip
         assert ran.returncode == 0, (name_of, ran.stderr)
+        checked = " ".join(kcert("check", name_of, folder=pki).stdout.split())
+        converts = "openssl x509 -inform DER -in a.der" in checked
+        assert converts if name_of == "a.der" else f"its format is {said}" in checked, name_of
+        assert converts or f"`{command}`" in checked, name_of
     assert "groups (O): developers" in shown("a.der", folder=pki)
 
 

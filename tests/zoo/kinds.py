@@ -316,6 +316,18 @@ TYPHOON = Layout(
     etcd-client | etcd-client-ca | O=etcd/CN=etcd-client | c | DNS:node0.etcd,{LOCAL}
     aggregation-client | aggregation-ca | CN=front-proxy-client | c
     """,
+    pods={
+        "etc/kubernetes/manifests/kube-apiserver.yaml": (
+            "kube-apiserver",
+            {
+                "--advertise-address": "$(POD_IP)",
+                "--client-ca-file": "/etc/kubernetes/pki/ca.crt",
+                "--service-cluster-ip-range": "10.3.0.0/16",
+                "--tls-cert-file": "/etc/kubernetes/pki/apiserver.crt",
+                "--tls-private-key-file": "/etc/kubernetes/pki/apiserver.key",
+            },
+        )
+    },
     texts={"opt/bootstrap/assets/.keep": ""},
 )
 AGGREGATOR = f"{CERTS}/configmaps/aggregator-client-ca/ca-bundle"

@@ -11,6 +11,7 @@ from kcert import profiles
 from kcert.certificates import Certificate, chain_of, new_ca_only_path
 from kcert.config import Cluster, Host, Version, version
 from kcert.errors import InputError, did_you_mean
+from kcert.issue.adopt import mark_adopted
 from kcert.issue.status import CertificateStatus, status_of
 from kcert.kubernetes.components.component import Component, ComponentInstance, FolderState, Option, Reads, Setting
 from kcert.kubernetes.components.control_plane import KubeApiserver, KubeControllerManager, KubeScheduler
@@ -187,5 +188,5 @@ def unfit(root: Path, instance: ComponentInstance) -> tuple[CertificateStatus, .
     """The certificates that the component reads and that are missing from the PKI folder *root*, or will not do."""
     wanted = {reads.certificate.name: reads.certificate for reads in instance.files()}
     wanted |= {cert.issuer: instance.known[cert.issuer] for cert in wanted.values() if cert.issuer}
-    statuses = status_of(root, wanted.values())
+    statuses = status_of(root, mark_adopted(root, wanted.values()))
     return tuple(status for status in statuses.values() if not status.usable)

@@ -9,16 +9,19 @@ from __future__ import annotations
 import base64
 import re
 import textwrap
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kcert import plain_yaml
-from kcert.certificates import Kind, Role
+from kcert.certificates import Certificate, Kind, Role
+from kcert.config import Cluster
 from kcert.errors import InputError
 from kcert.issue.adopt import unmanaged
-from kcert.issue.status import status_of
+from kcert.issue.context import Context
+from kcert.issue.status import CertificateStatus, status_of
 from kcert.kubernetes.credentials import read_file, require_usable
 from kcert.kubernetes.export import Aside, Export, Piece
 from kcert.kubernetes.signers import EXTENDED_USAGES, KEY_USAGES
@@ -26,14 +29,6 @@ from kcert.kubernetes.signing_request import object_name
 from kcert.openssl.pem import pem_blocks
 from kcert.roles import ROLES
 from kcert.store import PUBLIC_MODE, SECRET_MODE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from kcert.certificates import Certificate
-    from kcert.config import Cluster
-    from kcert.issue.context import Context
-    from kcert.issue.status import CertificateStatus
 
 NAME = "cert-manager"
 NAMESPACE = "cluster-pki"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Subject
 from kcert.openssl.program import same_key
-from kcert.practice.builder import Make
-from kcert.practice.grader import AbsentError
+from kcert.practice.builder import LabBuilder, Make
+from kcert.practice.grader import AbsentError, Grader
 from kcert.practice.handshakes import Client, Credentials, Server
 from kcert.practice.lab import Check, Lab, Scenario, lay_out
 from kcert.practice.rng import ScenarioRng, select_specs, values_of
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kcert.practice.builder import LabBuilder
-    from kcert.practice.grader import Grader
     from kcert.scan.result import KubeconfigUse
 
 

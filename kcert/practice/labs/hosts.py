@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Kind, Subject
+from kcert.certificates import Certificate, Kind, Subject
 from kcert.practice.lab import Check, ExpectedAnswer, Lab, Scenario
 from kcert.practice.labs import kubeadm_host
 from kcert.practice.rng import ScenarioRng, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
-    from kcert.certificates import Certificate
     from kcert.practice.builder import LabBuilder
     from kcert.practice.grader import Grader
 

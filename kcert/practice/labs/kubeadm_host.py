@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kcert.kubernetes.components import COMPONENTS, instances
 from kcert.kubernetes.render import manifest
-from kcert.practice.grader import AbsentError
+from kcert.practice.grader import AbsentError, Grader
 from kcert.practice.handshakes import Client, Credentials, Server
 from kcert.practice.rng import select_specs
 from kcert.store import SECRET_MODE
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from kcert.certificates import Certificate
     from kcert.config import Cluster
     from kcert.practice.builder import LabBuilder
-    from kcert.practice.grader import Grader
     from kcert.practice.lab import Check, Scenario
     from kcert.scan.result import Configuration
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from kcert.certificates import AltName, Kind
@@ -12,7 +12,6 @@ from kcert.practice.rng import ScenarioRng, select_specs, service_address, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from kcert.practice.builder import LabBuilder
     from kcert.practice.grader import Grader

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
-from kcert.certificates import Kind, Subject
+from kcert.certificates import Certificate, Kind, Subject
 from kcert.errors import InputError
 from kcert.kubernetes import signers
 from kcert.kubernetes.signing_request import APPROVED, DENIED, SigningRequest, parse, text
@@ -17,20 +17,12 @@ from kcert.openssl.commands import render
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.reader import read_certificate, read_request
 from kcert.openssl.x509 import X509, Request
-from kcert.practice.builder import Make
-from kcert.practice.grader import AbsentError, NotYetError, short_lived, user
+from kcert.practice.builder import LabBuilder, Make
+from kcert.practice.grader import AbsentError, Grader, NotYetError, short_lived, user
 from kcert.practice.handshakes import Client, Credentials, Server
 from kcert.practice.lab import Check, Lab, Scenario
 from kcert.practice.rng import ScenarioRng, select_specs, values_of
 from kcert.shell import Command, read
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kcert.certificates import Certificate
-    from kcert.practice.builder import LabBuilder
-    from kcert.practice.grader import Grader
-
 
 # A new cluster has a plan, and no CA yet.
 
@@ -78,10 +70,10 @@ def grade_make_the_ca(scenario: Scenario, grader: Grader) -> Iterator[Check]:
 
 
 def _not_a_ca(grader: Grader) -> str | None:
-    """Return why it is not a CA. OpenSSL before 3.5 accepts a version 1 certificate as a CA; Kubernetes does not."""
+    """Return why it does not say that it is a CA; openssl and Go accept a root of version 1, which cannot say it."""
     ca = grader.certificate("ca")
     if ca.version != 3:
-        return f"it is version {ca.version}, which has no extensions"
+        return f"it is version {ca.version}, which has no extensions, so it cannot contain CA:TRUE"
     return None if ca.ca else "basicConstraints does not say CA:TRUE"
 
 

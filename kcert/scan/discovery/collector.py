@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from kcert.certificates import Kind, Role
+from kcert.clusters import ClusterKind
 from kcert.openssl.program import key_belongs
 from kcert.scan.files import Inside, look_into
 from kcert.scan.fs import Places, dangling, lexists
-from kcert.scan.result import Configuration, Expected, KeyFile, KubeconfigUse, Problem, ProblemKind, PublicKeyFile
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from kcert.certificates import Kind, Role
-    from kcert.clusters import ClusterKind
-    from kcert.scan.layouts import FileOption
-    from kcert.scan.result import CertificateRef, ScanResult
+from kcert.scan.layouts import FileOption
+from kcert.scan.result import (
+    CertificateRef,
+    Configuration,
+    Expected,
+    KeyFile,
+    KubeconfigUse,
+    Problem,
+    ProblemKind,
+    PublicKeyFile,
+    ScanResult,
+)
 
 
 @dataclass(slots=True)

@@ -204,7 +204,7 @@ def _take_one(collector: Collector, path: Path, opened: Inside, with_keys: dict[
 
 
 def _complain(collector: Collector, path: Path, opened: Inside) -> None:
-    if not (opened.trouble or opened.faults) and (opened.labels or opened.certificates):
+    if not (opened.trouble or opened.faults or opened.nothing) and (opened.labels or opened.certificates):
         return
     is_key = path.suffix in (".key", ".pub") or path.stem.endswith("-key")
     what = opened.trouble.what if opened.trouble else "unreadable"

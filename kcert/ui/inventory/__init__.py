@@ -14,7 +14,7 @@ from rich.text import Text
 from kcert.errors import INPUT, InputError
 from kcert.openssl.x509 import listed
 from kcert.quoting import format_command
-from kcert.scan.result import Validity
+from kcert.scan.result import Entry, ScanResult, Validity
 from kcert.ui.console import block, clean_line, counted, error_screen, in_columns, say, screen
 from kcert.ui.inventory.text import HEADINGS, described, row
 from kcert.ui.report import Target, write_report
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import RenderableType
-
-    from kcert.scan.result import Entry, ScanResult
 
 
 FORMATS = {

@@ -8,18 +8,13 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from kcert.scan.result import Validity
+from kcert.scan.result import Entry, ScanResult, Validity
 from kcert.ui.inventory.text import HEADINGS, row
 from kcert.ui.report import CREATOR
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from kcert.scan.result import Entry, ScanResult
 
 LONGEST = 32_000  # characters; a cell holds 32,767
 _WIDEST = 60  # columns of text

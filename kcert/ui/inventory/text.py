@@ -8,16 +8,12 @@ import io
 import json
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from kcert.openssl.x509 import listed
+from kcert.scan.result import Entry, Problem, ScanResult
 from kcert.ui.console import clean_line, counted, in_columns
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import datetime
-
-    from kcert.scan.result import Entry, Problem, ScanResult
 
 HEADINGS = (
     "component",
