@@ -82,7 +82,7 @@ class Ground(NamedTuple):
 class Fault(NamedTuple):
     """A fault: how it is built, what the log says of it, and what the proof has to show."""
 
-    build: Callable[[Ground], None]
+    build: Callable[[Ground], object]
     log: str
     shown: str
     name: str = "kube-apiserver"
