@@ -177,13 +177,14 @@ def read(command: Command, stdin: bytes = b"") -> Reading:
         with defer_signals():
             process = stack.enter_context(_begin(command, pipe, pipe, pipe))
             stack.callback(_stop, process)
-        while process.returncode is None:
+        output: tuple[bytes, bytes] | None = None
+        while output is None:
             if (left := deadline - time.monotonic()) <= 0:
                 raise _too_slow(command)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                stdout, stderr = process.communicate(unsent, min(left, _TICK))
+                output = process.communicate(unsent, min(left, _TICK))
             unsent = None
-    return _reading(command, process.returncode, stdout, stderr)
+    return _reading(command, process.returncode, *output)
 
 
 def read_many(commands: Sequence[Command]) -> list[Reading]:
