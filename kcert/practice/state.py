@@ -140,7 +140,9 @@ def _has_type(value: object, annotation: str) -> bool:
         return "None" in annotation
     if type(value) is int:
         return "int" in annotation and 0 <= value <= LARGEST_SEED
-    return type(value) is (str if "str" in annotation else bool if "bool" in annotation else int)
+    if type(value) is str:
+        return "str" in annotation and value.isprintable()
+    return type(value) is bool and "bool" in annotation
 
 
 def timestamp(text: str) -> datetime:
