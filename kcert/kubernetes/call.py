@@ -205,37 +205,39 @@ _CAUSES = (
     _Cause(
         _SERVER,
         r"^(?!.*alert).*(has expired|certificate expired)",
-        "Expired: the server's certificate, or its CA's, is out of date, or this machine's clock is wrong. `kcert show "
-        "{address}` shows the dates, `kcert renew kube-apiserver` makes a new one.",
+        "Expired: the server's certificate, or its CA's, has expired, or this machine's clock is wrong. `kcert show "
+        "{address}` shows the dates, `kcert renew kube-apiserver` renews it.",
     ),
     _Cause(
         _SERVER,
         r"not yet valid",
-        "Not valid yet: the server's certificate begins in the future, or this machine's clock is behind.",
+        "Not valid yet: the server's certificate becomes valid later, or this machine's clock is slow.",
     ),
     _Cause(
         _SERVER,
         r"purpose|key usage|inappropriate",
-        "Wrong usage: the server shows a certificate that is not made for servers (no serverAuth in it). `kcert show "
-        "{address}` shows whose it is; --tls-cert-file has to specify another.",
+        "Wrong usage: the server presents a certificate without serverAuth. `kcert show {address}` shows its "
+        "owner; set "
+        "--tls-cert-file to a server certificate.",
     ),
     _Cause(
         (35, 60, 77),
         r"local issuer|self[- ]signed|signature|unable to get issuer|unknown auth|verify failed|not trusted",
         "Wrong CA: {ca} did not sign the server's certificate. `kcert show {address}` shows who did. If that is an "
-        "earlier CA, bring the server its new certificate (`kcert bundle`).",
+        "earlier CA, copy the new certificate to the server (`kcert bundle`).",
     ),
-    _Cause((77,), "", "The CA's file, {ca}, could not be used by curl."),
+    _Cause((77,), "", "curl could not use the CA file {ca}."),
     _Cause(
         (60,),
         "",
-        "curl does not take the server's certificate. `kcert show {address}` shows what is in it, field by field.",
+        "curl rejects the server's certificate. `kcert show {address}` shows it field by field.",
     ),
     _Cause(
         (35, 52, 55, 56),
         r"alert certificate expired|expired certificate",
-        "Expired: the server finds the certificate of {name} out of date. By this machine's clock it is not, so one of "
-        "the two clocks is wrong.",
+        "Expired: the server says that the certificate of {name} has expired. By this machine's clock it has "
+        "not, so one "
+        "of the two clocks is wrong.",
     ),
     _Cause(
         (35, 52, 55, 56),
@@ -246,25 +248,27 @@ _CAUSES = (
     _Cause(
         (35,),
         r"wrong version number|packet length|http request|record layer|unrecognized|plain",
-        "What answers at {address} does not speak TLS: it is another port, or another program.",
+        "The program at {address} does not use TLS: it is another port, or another program.",
     ),
     _Cause(
         (58,),
         "",
-        "curl could not use {crt} with {key}: they do not belong together, or are damaged. `kcert check` shows which.",
+        "curl could not use {crt} with {key}: they do not match, or one is damaged. `kcert check` shows which.",
     ),
-    _Cause((6,), "", "The server's name is not known here: correct it, or connect to an address with --server."),
+    _Cause(
+        (6,), "", "This machine cannot resolve the server's name: correct it, or connect to an address with --server."
+    ),
     _Cause(
         (7,),
         "",
-        "Nothing answers at {address}: the API server is not running, or another address is meant (--server).",
+        "No program answers at {address}: the API server is not running, or the address is wrong (--server).",
     ),
     _Cause((28,), "", "There was no answer within {seconds} seconds: a firewall, or an address that no host has."),
     _Cause(
         (35, 52, 55, 56),
         "",
-        "{address} closed the connection. An API server does so when it rejects the certificate of {name}, and stops "
-        "before it says why, or while it is starting. A server that is not an API server does so too.",
+        "{address} closed the connection without a reason. An API server does so if it rejects the certificate of "
+        "{name}, or while it is starting. The program at this address can also be another server.",
     ),
 )
 
@@ -272,10 +276,10 @@ MEANINGS = {
     400: "The server did not understand the request.",
     401: "The API server does not know this client: its client CA did not sign the certificate, or the CN is empty.",
     403: "The API server authenticated this user, but RBAC has no rule for the user or its groups.",
-    404: "There is nothing at this path.",
+    404: "The API server has no object or API at this path.",
     405: "This path does not support GET.",
-    429: "It has too much to do: try again.",
-    500: "It failed itself: its log tells why.",
-    503: "It is not ready: etcd may not answer it.",
+    429: "The API server is overloaded: try again.",
+    500: "The API server failed: its log contains the reason.",
+    503: "The API server is not ready: etcd may not respond.",
 }
 """The meaning of an HTTP status that is not a success."""

@@ -192,41 +192,44 @@ def decide(path: Path, decision: Callable[[SigningRequest], SigningRequest]) -> 
 PROGRAM = "kubectl"
 
 _FAILURES = (
-    ("(NotFound)", "The cluster has no object of that name; `kcert csr list` shows which there are."),
+    ("(NotFound)", "The cluster has no object with that name; `kcert csr list` lists the objects."),
     (
         "group is not allowed",
-        "No user may ask for this group, with any permissions: ask for another group, and bind that one with RBAC.",
+        "The API server rejects this group for every user. Request another group, and bind that one with RBAC.",
     ),
     (
         "user not permitted to",
-        "To approve, sign or deny takes a rule of RBAC for the signer as well: the resource signers, with this name.",
+        "To approve, sign or deny, the user also needs an RBAC rule for the resource signers with the signer's name.",
     ),
     (
         "(Forbidden)",
-        "This user may not do that: `kubectl auth whoami` shows the user. A user with more permissions has to do it.",
+        "This user has no permission for that: `kubectl auth whoami` shows the user. Use one with more permissions.",
     ),
     ("(Conflict)", "Another client changed the object at the same time: run the command again."),
     (
         "(AlreadyExists)",
-        "An object of that name is there already: `kubectl delete csr NAME` takes it away, or choose another name.",
+        "An object with that name exists: delete it with `kubectl delete csr NAME`, or choose another name.",
     ),
-    ("is already", "What was decided stays decided: a new object with another name can be decided anew."),
-    ("is invalid", "The API server names the field that it does not take."),
+    ("is already", "A decision cannot be changed. To decide again, create an object with another name."),
+    ("is invalid", "The message names the field that the API server rejects."),
     ("(BadRequest)", "The API server does not understand the object."),
     (
         "the server doesn't have a resource type",
-        "Is this a cluster of Kubernetes 1.19 or newer? Older ones do not have certificates.k8s.io/v1.",
+        "Is this a cluster of Kubernetes 1.19 or newer? Older clusters do not have certificates.k8s.io/v1.",
     ),
-    ("no matches for kind", "Older clusters than Kubernetes 1.19 do not have certificates.k8s.io/v1."),
-    ("(Unauthorized)", "The API server does not know who that is: is the certificate in the kubeconfig expired?"),
-    ("provide credentials", "The kubeconfig has no certificate and no token that the API server takes."),
+    ("no matches for kind", "Clusters older than Kubernetes 1.19 do not have certificates.k8s.io/v1."),
+    ("(Unauthorized)", "The API server does not recognize the user: has the certificate in the kubeconfig expired?"),
+    ("provide credentials", "The kubeconfig has no certificate and no token that the API server accepts."),
     (
         "certificate has expired",
-        "A certificate is out of date, or a clock is wrong: `kcert show HOST:PORT` shows which.",
+        "A certificate has expired, or a clock is wrong: `kcert show HOST:PORT` shows which.",
     ),
     (
         "x509:",
-        "The TLS connection failed: the kubeconfig's CA is not the one of this API server, or its name is another.",
+        (
+            "The TLS connection failed: the CA in the kubeconfig did not sign the server's certificate, or a SAN is "
+            "missing."
+        ),
     ),
     ("localhost:8080", "kubectl uses this address when no kubeconfig is set. Specify one with --kubeconfig FILE."),
     ("connection refused", "No API server answers there. `kubectl config view --minify` shows the configured address."),
@@ -236,9 +239,12 @@ _FAILURES = (
     ),
     ("Unable to connect", "No API server answers there. `kubectl config view --minify` shows the configured address."),
     ("no configuration has been provided", "kubectl has no kubeconfig. Specify one with --kubeconfig FILE."),
-    ("does not exist", "Is the context, or the file, named right? `kubectl config get-contexts` shows what there is."),
-    ("context was not found", "`kubectl config get-contexts` shows which contexts there are."),
-    ("no such file", "That is the kubeconfig: is it named right?"),
+    (
+        "does not exist",
+        "Check the name of the context and of the file: `kubectl config get-contexts` lists the contexts.",
+    ),
+    ("context was not found", "`kubectl config get-contexts` lists the contexts."),
+    ("no such file", "The kubeconfig does not exist: check its path."),
 )
 """What kubectl says, and what to do about it; the first that is found counts."""
 
@@ -273,7 +279,8 @@ def kubectl(argv: tuple[str, ...]) -> Reading:
     """
     if find(PROGRAM) is None:
         raise UnansweredError(
-            "kubectl is not on this machine, and it is what talks to a cluster. Install it, or work without a cluster: "
+            "kubectl is not installed, and kcert connects to a cluster through it. Install it, or work without "
+            "a cluster: "
             "approve, deny, sign and fetch take --file FILE."
         )
     reading = read(Command(argv, asks=True))  # a plugin of the kubeconfig may ask who the user is
