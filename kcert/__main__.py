@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 from kcert import __version__, environment, errors
 from kcert.errors import OutputError, ReaderGoneError
+from kcert.signals import raise_missed, remember_missed
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -35,6 +36,7 @@ def main() -> NoReturn:
     """Run the command line and exit with its status."""
     _open_streams()
     environment.clean_up()
+    sys.unraisablehook = remember_missed
     signal.signal(signal.SIGTERM, _terminated)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup asked for that
         signal.signal(signal.SIGHUP, _terminated)
@@ -55,6 +57,7 @@ def _status() -> int:
         from kcert.cli import run
 
         status = run()
+        raise_missed()
     except (errors.KcertError, errors.ReaderGoneError) as error:
         return _reported(error)
     except KeyboardInterrupt:

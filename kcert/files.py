@@ -1,15 +1,12 @@
-"""Reading files that may be anything (a FIFO, a device, a folder), their owners, and delaying signals."""
+"""Reading files that may be anything (a FIFO, a device, a folder), and their owners."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
-import signal
 import stat
-import threading
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -117,30 +114,6 @@ def _letters(name: str) -> str:
     return re.sub(r"\d+", "", name)
 
 
-@contextlib.contextmanager
-def defer_signals() -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and SIGHUP take effect behind the block.
-
-    Between a program's start and its entry in a list it would be left behind, and between two files that belong
-    together there would be half of a pair.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals come to the main thread alone, and only there their handlers can be set
-        return
-    came: list[int] = []
-    before = {
-        blocked: signal.signal(blocked, lambda number, _frame: came.append(number))
-        for blocked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        yield
-    finally:
-        for blocked, handler in before.items():
-            signal.signal(blocked, handler)
-        for number in came:
-            signal.raise_signal(number)
-
-
 ROOT = 0
 """The user who may do everything (credentials(7)), and so has most to lose."""
 
@@ -170,3 +143,26 @@ def user_name(user: int) -> str:
         return pwd.getpwuid(user).pw_name
     except KeyError:
         return f"user {user}"
+
+
+_PLACEHOLDER = re.compile(r"\{\{ *(\w+) *\}\}")
+
+
+def filled(template: str, values: Mapping[str, str], source: str) -> str:
+    """Return *template*, which comes from the file *source*, with each ``{{ name }}`` replaced by its value.
+
+    Raises InputError for a name without a value.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            line = template[: match.start()].count("\n") + 1
+            raise InputError(f"{source}:{line}: {match[0]} is not known; there are {', '.join(values)}.")
+        return values[match[1]]
+
+    return _PLACEHOLDER.sub(value, template)
+
+
+def filled_file(path: Path, /, **values: str) -> str:
+    """Return the content of kcert's own template *path* with *values* in it."""
+    return filled(path.read_text(encoding="utf-8"), values, path.name)

@@ -26,12 +26,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from kcert.errors import ProgramError, TooSlowError
-from kcert.files import defer_signals
+from kcert.signals import defer_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    import sh
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds. Only the generation of a very long key takes more, and has a limit of its own."""
@@ -49,6 +47,9 @@ _SECRET = (PASSPHRASE_VARIABLE, ROOT_PASSPHRASE_VARIABLE, "KCERT_EXAM_PASSPHRASE
 
 LONGEST_LIMIT = 86400.0
 """Seconds; the system's timers accept neither infinity nor `nan`."""
+
+_TICK = 0.1
+"""Seconds after which a wait looks for signals: one that comes just before a blocking call does not interrupt it."""
 
 
 @dataclass(frozen=True)
@@ -122,16 +123,16 @@ def run(command: Command) -> Outcome:
 
     A bad exit status is in the outcome; a program that is missing, cannot be started or does not finish
     within its limit raises ProgramError.
+
+    ``sh`` takes locks and joins threads, where an exception that a signal raises would leave them as they are. So it
+    waits in a thread, and a signal kills the program and takes effect when ``sh`` is done.
     """
     import sh
 
     started, clock = datetime.now(timezone.utc), time.monotonic()
     program, *arguments = command.argv
-    running: sh.RunningCommand | None = None
-    expired = threading.Event()
     try:
-        # The interruption comes when there is something in hand to be killed.
-        with defer_signals():
+        with defer_signals() as signals:
             running = sh.Command(_located(program))(
                 *arguments,
                 _cwd=str(command.folder),
@@ -139,54 +140,30 @@ def run(command: Command) -> Outcome:
                 _env=command.environment,
                 _err_to_out=True,
                 _tty_out=False,
-                _ok_code=list(range(256)),
                 _bg=True,
                 _bg_exc=False,
-                _decode_errors="replace",
                 _new_session=True,
-            )
-        with _killed_after(command.seconds_allowed, running, expired):
-            running.wait()
-        status, output = running.exit_code, str(running)
+            ).process
+            waiter = threading.Thread(target=running.wait)
+            try:
+                waiter.start()
+                while waiter.is_alive() and not signals and time.monotonic() - clock < command.seconds_allowed:
+                    waiter.join(_TICK)
+            finally:
+                is_killed = running.exit_code is None
+                if is_killed:
+                    with contextlib.suppress(ProcessLookupError):  # it exited just now
+                        os.killpg(running.pgid, signal.SIGKILL)
+                if waiter.is_alive():
+                    waiter.join()  # sh forks for the next command: no thread may live then
     except sh.CommandNotFound:
         raise _cannot_start(program, FileNotFoundError()) from None
-    except sh.ErrorReturnCode as error:  # ended by a signal
-        if expired.is_set():
-            raise _too_slow(command) from None
-        status, output = error.exit_code, error.stdout.decode(errors="replace")
     except OSError as error:
         raise _cannot_start(program, error) from None
-    except BaseException:  # Ctrl-C, SIGTERM: no program is left behind
-        if running is not None:
-            with contextlib.suppress(OSError):
-                running.process.kill_group()
-            running.process.wait()
-        raise
-    return Outcome(command, status, output, started, time.monotonic() - clock)
-
-
-@contextlib.contextmanager
-def _killed_after(seconds: float, running: sh.RunningCommand, expired: threading.Event) -> Iterator[None]:
-    """Kill what is running once *seconds* are over, and set *expired*.
-
-    sh has a limit of its own, but looks for the program's end only ten times a second where it is set: a tenth of a
-    second would be lost with each command of a lesson.
-    """
-
-    def stop() -> None:
-        expired.set()
-        with contextlib.suppress(OSError):  # it exited just now
-            running.process.kill_group()
-
-    timer = threading.Timer(seconds, stop)
-    timer.daemon = True
-    try:
-        timer.start()
-        yield
-    finally:
-        timer.cancel()
-        if timer.is_alive():
-            timer.join()  # sh forks for the next command: no thread may live then
+    status = running.exit_code
+    if is_killed or status is None:
+        raise _too_slow(command)
+    return Outcome(command, status, running.stdout.decode(errors="replace"), started, time.monotonic() - clock)
 
 
 def read(command: Command, stdin: bytes = b"") -> Reading:
@@ -195,15 +172,19 @@ def read(command: Command, stdin: bytes = b"") -> Reading:
     Raises ProgramError as ``run`` does, and where a signal ended the program: half of an answer proves nothing.
     """
     pipe = subprocess.PIPE
+    deadline, unsent = time.monotonic() + command.seconds_allowed, stdin or None
     with contextlib.ExitStack() as stack:
         with defer_signals():
             process = stack.enter_context(_begin(command, pipe, pipe, pipe))
             stack.callback(_stop, process)
-        try:
-            stdout, stderr = process.communicate(stdin, command.seconds_allowed)
-        except subprocess.TimeoutExpired:
-            raise _too_slow(command) from None
-    return _reading(command, process.returncode, stdout, stderr)
+        output: tuple[bytes, bytes] | None = None
+        while output is None:
+            if (left := deadline - time.monotonic()) <= 0:
+                raise _too_slow(command)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                output = process.communicate(unsent, min(left, _TICK))
+            unsent = None
+    return _reading(command, process.returncode, *output)
 
 
 def read_many(commands: Sequence[Command]) -> list[Reading]:
@@ -323,7 +304,7 @@ def _wait(selector: selectors.BaseSelector, running: list[_Running]) -> list[_Ru
     """Wait until one of *running* prints something or ends; return those that ended."""
     left = min(process.deadline for process in running) - time.monotonic()
     ended = []
-    for key, _ in selector.select(max(left, 0)):
+    for key, _ in selector.select(min(max(left, 0), _TICK)):
         process, pipe = key.data
         if text := os.read(key.fd, 65536):
             process.outputs[pipe] += text

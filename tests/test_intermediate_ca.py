@@ -17,7 +17,7 @@ from tests import judge
 from tests.clusters import PROFILES, SMALL, Pki, made_once
 from tests.guarded import AUTHORITIES, WITH_IT, copied, opens
 from tests.refusals import assert_refused, snapshot
-from tests.running import Kcert, output, program
+from tests.running import Kcert, output, program, representatives
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ def verified(folder: Path, *arguments: str) -> str:
     return ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", representatives(PROFILES, lambda _: None))
 def test_the_root_signs_cas_and_they_sign_no_further_ca(rooted: Callable[[str], Pki], profile: str) -> None:
     made = rooted(profile)
     root = judge.load(made.home / "safe/root.crt")

@@ -19,6 +19,7 @@ import pytest
 from kcert import store
 from tests import judge
 from tests.endurance.inside import in_process
+from tests.endurance.kills import harmed
 from tests.guarded import WITH_IT, copied, encrypted_pki
 from tests.refusals import snapshot, staged
 from tests.running import Kcert, kill_group, representatives, wait_until
@@ -127,7 +128,7 @@ def _hanging(folder: Path) -> Path:
     )
 
 
-@pytest.mark.parametrize("quiet", [[], ["--quiet"]], ids=["lesson", "quiet"])
+@pytest.mark.parametrize("quiet", representatives([[], ["--quiet"]], lambda _: None), ids=["lesson", "quiet"])
 @pytest.mark.parametrize(
     ("number", "status"),
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
@@ -154,6 +155,17 @@ def test_an_interruption_stops_the_program_and_leaves_nothing_half(  # noqa: PLR
         os.kill(openssl, 0)
     kcert.done("all", "--quiet")
     assert (own.folder / "admin.crt").exists()
+
+
+def test_a_ctrl_c_that_python_drops_takes_effect_all_the_same(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own = own_pki("course")
+    (own.folder / "admin.crt").unlink()
+
+    status, said = harmed(kcert, "unseen", 1, ("client", "admin", "--quiet"))
+
+    assert (status, said.split()[:2]) == (130, ["kcert:", "Interrupted."])
+    all_whole(own.folder)
+    assert kcert.done("all", "--quiet").status == 0
 
 
 def test_ctrl_c_while_a_certificate_is_shown_ends_openssl_too(
@@ -283,7 +295,12 @@ def test_a_second_kcert_waits_and_says_for_whom(own_pki: Callable[..., Pki], kce
     all_whole(own.folder)
 
 
-@pytest.mark.parametrize("written", [b"", b"\xff\xfe", b"[" * 100_000, b'{"doing": "a", "pid": 1e999, "since": "x"}'])
+@pytest.mark.parametrize(
+    "written",
+    representatives(
+        [b'{"doing": "a", "pid": 1e999, "since": "x"}', b"", b"\xff\xfe", b"[" * 100_000], lambda text: text[:1] == b"{"
+    ),
+)
 def test_whatever_the_lock_says_of_its_holder_a_second_kcert_waits(
     own_pki: Callable[..., Pki], kcert: Kcert, written: bytes
 ) -> None:

@@ -58,12 +58,14 @@ def check(ctx: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...]
     accused: dict[str, set[Path]] = defaultdict(set)
     for name, faults in violations.items():
         accused[name] = {fault.path for fault in faults}
+    alone = {fault.path for faults in violations.values() for fault in faults if fault.alone}
     renewals = Renewals(ctx)
     findings = [
         _finding(ctx, renewals, rule, fault)
         for rule in chosen
         for fault in violations[rule.name]
         if not any(fault.path in accused[better] for better in rule.suppressed_by)
+        if fault.alone or fault.path not in alone
     ]
     swapped = {first for first, _ in ctx.scan.swapped}
     ordered = sorted(dict.fromkeys(findings), key=_badness)

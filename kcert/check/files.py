@@ -21,6 +21,7 @@ from kcert.check.placing import (
 from kcert.check.rule import Violation, error
 from kcert.files import mistyped
 from kcert.openssl.program import key_belongs
+from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509
 from kcert.quoting import format_command
 from kcert.roles import CA_ROLES, ROLES
@@ -81,7 +82,17 @@ def key_without_certificate(ctx: RuleContext) -> Iterator[Violation]:
 
 def unreadable(ctx: RuleContext) -> Iterator[Violation]:
     """Yield files that Kubernetes cannot read."""
+    swapped = dict(_key_in_place_of_certificate(ctx))
+    for crt, key in swapped.items():
+        path, other = bash.word(crt), bash.word(key)
+        message = (
+            f"{crt} contains the private key, and {key} the certificate that belongs to it: the two files are swapped."
+        )
+        fix = f"mv {path} {path}.new &&\n  mv {other} {path} &&\n  chmod 600 {path}.new && mv {path}.new {other}"
+        yield Violation(crt, message, f"{key} contains a certificate", fix, alone=True)
     for problem in _once(ctx, "unreadable", "special"):
+        if problem.path in (*swapped, *swapped.values()):
+            continue
         what = problem.expects if problem.expects in ("key", "kubeconfig", "configuration") else "certificate"
         reason = problem.reason
         where = f"{problem.path}: {reason}" if reason.startswith("the block") else f"{problem.path} {reason}"
@@ -93,6 +104,23 @@ def unreadable(ctx: RuleContext) -> Iterator[Violation]:
         yield Violation(problem.path, message, f"{problem.path}: {reason}", fix, _is_authority(ctx, problem))
     yield from forms.refused_certificates(ctx)
     yield from forms.encrypted_keys(ctx)
+
+
+def _key_in_place_of_certificate(ctx: RuleContext) -> Iterator[tuple[Path, Path]]:
+    """Yield files for a certificate and for its key of which each contains what belongs in the other."""
+    unreadable = [problem for problem in ctx.scan.problems if problem.what == "unreadable"]
+    crts = [problem for problem in unreadable if problem.expects == "certificate" and problem.path != problem.source]
+    keys = [problem for problem in unreadable if problem.expects == "key" and problem.path != problem.source]
+    for crt in crts:
+        option = _key_option(crt.option or "")
+        for key in keys:
+            named = (key.source, key.option) == (crt.source, option) if option else key.path in key_names(crt.path)
+            first, second = look_into(crt.path), look_into(key.path)
+            if not (named and first.key and second.certificates) or first.certificates or second.key:
+                continue
+            x509 = read_certificate(second.certificates[0])
+            if isinstance(x509, X509) and key_belongs(first.key, x509.public_key):
+                yield crt.path, key.path
 
 
 def second_manifest(ctx: RuleContext) -> Iterator[Violation]:

@@ -128,7 +128,8 @@ def malformed_names(certificate: X509) -> list[AltName]:
 
 def encrypted_keys(ctx: RuleContext) -> Iterator[Violation]:
     """Keys with a passphrase that a component has to load: none of them can ask for one."""
-    for key in ctx.scan.keys:
+    embedded = (use.key for use in ctx.scan.uses if use.key and use.key.embedded)
+    for key in dict.fromkeys((*ctx.scan.keys, *embedded)):
         if not key.encrypted:
             continue
         if key.source is not None and key.option:

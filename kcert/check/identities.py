@@ -32,7 +32,10 @@ def wrong_cn(ctx: RuleContext) -> Iterator[Violation]:
         else:
             why = "the roles that Kubernetes brings are bound to that name"
         message = f"{cert.description} {is_now}, but needs {right}: {why}."
-        yield Violation(cert.path, message, f"subject: {cert.certificate.subject}", reissue_commands(ctx, cert))
+        # Another file with this certificate keeps the key: two names must not share one.
+        holders = {other.holder for other in ctx.copies.get(cert.certificate.sha256, ())}
+        fix = reissue_commands(ctx, cert, new_key=len(holders) > 1)
+        yield Violation(cert.path, message, f"subject: {cert.certificate.subject}", fix)
 
 
 def wrong_organization(ctx: RuleContext) -> Iterator[Violation]:

@@ -48,7 +48,7 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
                 f" The key belongs to certificate {ctx.number_of(owner)} of the file: the certificate that belongs to "
                 "the key has to come first, and the CAs after it."
             )
-            yield Violation(cert.path, message, evidence, _in_order(ctx, cert, owner))
+            yield Violation(cert.path, message, evidence, _in_order(ctx, cert, owner), alone=not cert.embedded)
             continue
         if owner is not None and cert.is_root and owner.embedded and ctx.has_signed(owner.certificate):
             message += (

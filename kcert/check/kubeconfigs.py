@@ -95,7 +95,37 @@ def wrong_ca(ctx: RuleContext) -> Iterator[Violation]:
         )
         sha256 = kubeconfig.authorities[0].sha256[:16]
         evidence = f"the CA of cluster {kubeconfig.cluster or '(without a name)'} has sha256 {sha256}…"
-        yield Violation(kubeconfig.path, message, evidence, _authority_set(ctx, kubeconfig, shown))
+        fix = _authority_set(ctx, kubeconfig, shown)
+        if _is_of_another_cluster(ctx, kubeconfig):
+            message += (
+                " That CA signed its client certificate too: the file is of another cluster, or of this one before it "
+                "was created again. It has to be replaced as a whole."
+            )
+            fix = _replaced(ctx, kubeconfig)
+        yield Violation(kubeconfig.path, message, evidence, fix)
+
+
+def _is_of_another_cluster(ctx: RuleContext, kubeconfig: KubeconfigUse) -> bool:
+    """Return True for a person's kubeconfig whose user's certificate only its own CA signed, and no CA of a file."""
+    user = kubeconfig.user
+    if user is None or kubeconfig.component not in (None, "kubectl"):
+        return False
+    cas = [
+        ca.certificate for ca in ctx.authorities if ca.path != kubeconfig.path and ca.certificate.subject == user.issuer
+    ]
+    signed_here = any(ctx.signatures.verdict(user, (ca,)) is None for ca in cas)
+    return not signed_here and ctx.signatures.verdict(user, kubeconfig.authorities) is None
+
+
+def _replaced(ctx: RuleContext, kubeconfig: KubeconfigUse) -> str:
+    """Copy the kubeconfig of the same user that this cluster has now; empty if there is none, or others are in here."""
+    if sum(other.path == kubeconfig.path for other in ctx.scan.kubeconfigs) > 1 or kubeconfig.user is None:
+        return ""
+    for other in ctx.scan.kubeconfigs:
+        same = other.user is not None and other.user.subject == kubeconfig.user.subject
+        if same and other.path != kubeconfig.path and any(_trusts(ctx, other, cert) for cert in ctx.api_servers):
+            return f"cp {bash.word(other.path)} {bash.word(kubeconfig.path)}"
+    return ""
 
 
 def invalid(ctx: RuleContext) -> Iterator[Violation]:

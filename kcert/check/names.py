@@ -64,6 +64,20 @@ def missing_san(ctx: RuleContext) -> Iterator[Violation]:
             f"subjectAltName: {listed(names) or 'none'}",
             reissue_commands(ctx, cert) if missing else "",
         )
+    yield from _webhook_without_sans(ctx)
+
+
+def _webhook_without_sans(ctx: RuleContext) -> Iterator[Violation]:
+    """Yield certificates of webhooks' services, as their CN says, that have no SANs."""
+    hosts = {host for _, host in ctx.scan.webhooks}
+    for cert in ctx.found:
+        name = cert.certificate.subject.common_name
+        if cert.use.key is not None and name in hosts and not cert.certificate.alt_names:
+            message = (
+                f"{cert.description} has no SANs, and the API server calls the webhook as {name}: clients compare that "
+                "name only with the SANs, never with the CN."
+            )
+            yield Violation(cert.path, message, "subjectAltName: none", "")
 
 
 def san_type(ctx: RuleContext) -> Iterator[Violation]:

@@ -120,10 +120,21 @@ def wrong_ca_option(ctx: RuleContext) -> Iterator[Violation]:
             f"{_NAMES[use.role]}. Certificates signed by {_NAMES[use.role]} are rejected."
         )
         evidence = f"{use.option}={named}, which is {use.certificate.subject}"
-        yield Violation(use.source, message, evidence, _option_set(ctx, use, right))
+        fix = _option_set(ctx, use, right)
+        if belongs is None and any(_names_same(use, other) for other in _authority_options(ctx)):
+            message += (
+                " Other options name this file too, so the CA was replaced and what it signed was not: put the former "
+                "CA back with its key, or have the new one sign every certificate again."
+            )
+            fix = ""
+        yield Violation(use.source, message, evidence, fix)
     yield from _signing_bundles(ctx)
     yield from _other_hosts(ctx)
     yield from _wrong_bundles(ctx)
+
+
+def _names_same(use: CertificateRef, other: CertificateRef) -> bool:
+    return other.path == use.path and (other.component, other.option) != (use.component, use.option)
 
 
 def _signing_bundles(ctx: RuleContext) -> Iterator[Violation]:

@@ -30,7 +30,8 @@ class Violation:
 
     ``message`` is a sentence or two, ``evidence`` the fact that proves it, ``fix`` commands for bash that clear it
     (empty if none can be known: the certificate of a live server, say). ``authority`` is True if the fault is
-    a CA's, or two swapped files', which has to be fixed before everything else.
+    a CA's, or two swapped files', which has to be fixed before everything else. ``alone`` is True if the file does not
+    hold what it should: other findings are about something that is there by mistake.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class Violation:
     evidence: str
     fix: str
     authority: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True)

@@ -243,6 +243,7 @@ def history(  # noqa: PLR0917 - options, by name alone
     ] = False,
 ) -> None:
     """Show the commands that were run in a PKI folder."""
+    from kcert.cli.context import require_folder_path
     from kcert.store import OWN_FOLDER
     from kcert.store import history as store
     from kcert.ui import history
@@ -252,6 +253,7 @@ def history(  # noqa: PLR0917 - options, by name alone
         raise InputError("--since needs --verify.")
     if verify + head + sign > 1:
         raise InputError("--verify, --head and --sign cannot be combined.")
+    require_folder_path(options.dir)
     if sign:
         from kcert.issue import history_signature
         from kcert.ui.output_of import OutputOfCommands

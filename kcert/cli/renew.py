@@ -87,6 +87,7 @@ def _renew(options: Renewing, names: tuple[str, ...], renewal: Renewal) -> None:
     """Renew what *names* or *renewal* select, and print what has to be done next."""
     from kcert.issue.adopt import unmanaged
 
+    context.require_folder_path(options.dir)
     if not options.dir.is_dir():
         raise InputError(f"{options.dir} does not exist, so nothing can be renewed. `kcert all` makes certificates.")
     cluster = load_cluster(options.config)

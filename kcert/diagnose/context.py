@@ -26,8 +26,9 @@ KCERT_FOLDER = "kcert"
 """The kind of a PKI folder that kcert made."""
 
 _SERVER_LOG = re.compile(
-    r"rejected connection|TLS handshake error from|client'?s? certificate:|[Uu]nable to authenticate the request|"
-    r"verifying certificate SN=|tls_process_client_certificate|peer did not return a certificate"
+    r"rejected connection|TLS handshake error (?:from|error=)|security handshake from|client'?s? certificate:|"
+    r"[Uu]nable to authenticate the request|verifying certificate SN=|tls_process_client_certificate|"
+    r"peer did not return a certificate"
 )
 """A server writes about the certificate of its client; everything else is a client's view of a server."""
 
@@ -35,7 +36,7 @@ _ABOUT_PROVIDER = re.compile(r"openid-configuration|fetching keys|get keys faile
 """The API server writes about its identity provider, which is a server, in the same line as about a token."""
 
 _CALLER = re.compile(
-    r"(?:rejected connection(?: on \w+ endpoint)? from|TLS handshake error from|remote-addr=)\s*\"?"
+    r"(?:(?:rejected connection(?: on \w+ endpoint)?|TLS handshake error|security handshake) from|remote-addr=)\s*\"?"
     r"(\d[\d.]+|\[?[0-9a-fA-F:]*:[0-9a-fA-F:]*\]?):\d+\b"
 )
 _SERVER_NAME = re.compile(r"(?:server-name=|ServerName )\"?([\w.-]{1,253})")
@@ -47,11 +48,15 @@ _ADDRESSES = (
     re.compile(r"\b(?:address|endpoint|remote-peer-url|target)=\"?(?:(https?)://)?([^\s\"/]+:\d+)"),
     re.compile(r"\btarget=(etcd-endpoints|endpoint)://[^\s/]*/(?:#initially=)?\[?([^\s/,;\]]+:\d+)"),
     re.compile(r"HTTPSConnectionPool\((host)='([^']+)'"),
-    re.compile(r"(https)://([^\s/\"'?\])<>,;]+)"),
+    re.compile(r"\b(connection) to ([\w.-]+:\d+)"),
+    re.compile(r"(https)://([^\s/\"'?\])<>,;]+?):?(?=[\s/\"'?\])<>,;]|$)"),
 )
 _PORT = re.compile(r"port=(\d{1,5})")
 _KUBECTL = "Unable to connect to the server"
 """kubectl's last words name no server, and the lines before them do."""
+
+_BY_PROXY = "proxyconnect tcp: "
+"""The address in such a line is that of the server behind the proxy."""
 
 _ONE_PORT = ("kubelet", "etcd", "etcd-peer")
 """Targets whose port is the same in every cluster, so that an IP address in an error is enough to reach them."""
@@ -167,6 +172,8 @@ class LogMatch:
     @cached_property
     def address(self) -> str:
         """The HOST:PORT that the client connected to; empty if the log does not say."""
+        if _BY_PROXY in self.text:
+            return ""
         if address := address_of(self.text):
             return address
         if self.text.startswith(_KUBECTL):

@@ -36,6 +36,9 @@ _UNKNOWN = ("kubeadm", "kcert", "openssl")
 _TARGET_WORDS = frozenset(("noun", "patterns", "port", "role", "component", "note"))
 """The keys of an entry of targets.yaml that are not fixes."""
 
+_ONE_CERTIFICATE = frozenset(("kube-apiserver", "etcd-server"))
+"""The roles of servers that have one certificate, of the same name; of the others each host has its own."""
+
 _PRINTED_BY_HAND = ("kcert", "hardway")
 """Kinds whose certificates are made with openssl, so that the fix with openssl is printed as well."""
 
@@ -183,6 +186,7 @@ def _case(entry: Mapping[str, Any]) -> Case:
 def _values(match: LogMatch, kind: str) -> dict[str, str]:
     """The placeholders that every text may use; empty if the log does not say."""
     groups = {name: match.word(name) for name in match.match.groupdict()}
+    role = "" if match.server_log else match.target.role
     host, _, port = match.address.rpartition(":")
     own = match.file("cert-file", "tls-cert-file", "peer-cert-file")
     name = groups["name"] = match.word("name") or match.word("ip")
@@ -205,15 +209,10 @@ def _values(match: LogMatch, kind: str) -> dict[str, str]:
         "client_hint": next((hint for pattern, hint in knowledge().clients if pattern.search(match.text)), ""),
         "registry": match.address.removesuffix(":443"),
         "kcert_name": functions.kcert_name(own),
-        "certificate": functions.kcert_name(own) or ("" if match.server_log else _certificate(match.target)),
-        "kubeadm_name": functions.kubeadm_name(own),
+        "certificate": functions.kcert_name(own) or (role if role in _ONE_CERTIFICATE else ""),
+        "kubeadm_name": functions.kubeadm_name(own) or functions.kubeadm_name_of(role),
         **groups,
     }
-
-
-def _certificate(target: Target) -> str:
-    """The name by which kcert knows the certificate of a server; empty if it has one for each host, or none."""
-    return target.role if target.role in ("kube-apiserver", "etcd-server") else ""
 
 
 def _facts(match: LogMatch, kind: str, values: Mapping[str, str]) -> frozenset[str]:
@@ -363,8 +362,8 @@ class _Renderer:
         targets = {target.name: target for target in knowledge().targets}
         target, generic = targets.get(other, self.target), targets["server"]
         recipes = target.fixes.get(verb) or generic.fixes[verb]
-        if "renew" in target.fixes and verb in ("names", "trust") and "any" in target.fixes["renew"]:
-            recipes = target.fixes.get(verb) or target.fixes["renew"]  # no certificate of the cluster's own
+        if verb not in target.fixes and "any" in target.fixes.get("renew", ()):
+            recipes = target.fixes["renew"]  # no certificate of the cluster's own
         result = {name: text for names, text in recipes.items() for name in names.split()}
         if verb == "trust" and self.values["client_hint"]:
             result["any"] = f"# {self.values['client_hint']}\n{result.get('any', '')}"

@@ -74,6 +74,12 @@ def kubeadm_name(path: str) -> str:
     return next((name for pattern, name in KUBEADM_NAMES.items() if path.endswith(pattern)), "")
 
 
+def kubeadm_name_of(role: str) -> str:
+    """Return the name for `kubeadm certs renew` of the certificate of *role*; empty if kubeadm does not make it."""
+    path = next((spec.kubeadm for known, spec in ROLES.items() if known.value == role), "")
+    return kubeadm_name(f"/{path}.crt") if path else ""
+
+
 def _is_pki(path: PurePosixPath) -> bool:
     """True for the path of a certificate, a key or a kubeconfig."""
     return (
@@ -95,6 +101,8 @@ def _look(path: str) -> str:
     pure, word = PurePosixPath(path), file_argument(path)
     if pure.suffix == ".key" or pure.name.endswith("-key.pem"):
         return f"openssl pkey -in {word} -noout"
+    if pure.suffix == ".cnf":
+        return f"grep -n '^\\[' {word}"
     if pure.suffix in _KUBECONFIG_SUFFIXES or pure.name in ("kubeconfig", "config"):
         return (
             f"kubectl config view --kubeconfig {word} --raw "
@@ -196,6 +204,7 @@ def _can_i(match: LogMatch, user: str, verb: str, what: str) -> str:
 def _kubeadm(match: LogMatch, _kind: str) -> dict[str, str]:
     """Values on a certificate that kubeadm calls by the name of its file below /etc/kubernetes/pki."""
     named = match.word("cert_name") or (re.search(r"certs/([\w-]+):", match.text) or ["", ""])[1]
+    named = named.lower() if named.isupper() else named
     name = named.removeprefix("etcd/")
     in_etcd = named.startswith("etcd") and name != "etcd-client"
     name = name.removeprefix("etcd-") if in_etcd else name

@@ -21,7 +21,18 @@ from kcert.issue.status import status_of
 from kcert.kubernetes import credentials, kubeconfigs
 from kcert.kubernetes.components import FolderState, folder_state, near_hosts, on_host, unusable_key
 from kcert.kubernetes.credentials import Credentials, read_file
-from kcert.kubernetes.install import MANIFESTS, Generated, Manifest, Row, generated, instructions, manifests, script
+from kcert.kubernetes.install import (
+    LIST,
+    MANIFESTS,
+    SCRIPT,
+    Generated,
+    Manifest,
+    Row,
+    generated,
+    instructions,
+    manifests,
+    script,
+)
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import same_key
 from kcert.openssl.reader import certificate_pems, read_certificate
@@ -37,8 +48,6 @@ FOLDER = Path("bundles")
 LONG_AGO = 315532800
 """Midnight of 1 January 1980, UTC: the date of everything in an archive. tar warns of 1970."""
 
-LIST = "INSTALL.md"
-SCRIPT = "install.sh"
 EXECUTABLE_MODE = 0o755
 
 

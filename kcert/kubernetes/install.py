@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from kcert import profiles
 from kcert.config import Cluster, Host, Version
 from kcert.errors import InputError
+from kcert.files import filled_file
 from kcert.issue.context import Context
 from kcert.kubernetes import bootstrap, encryption, render
 from kcert.kubernetes.components import COMPONENTS, ComponentInstance, FolderState, on_host
@@ -25,6 +26,8 @@ from kcert.store import PUBLIC_MODE, SECRET_MODE
 UNITS = PurePosixPath("/etc/systemd/system")
 STATIC_PODS = PurePosixPath("/etc/kubernetes/manifests")
 BACKUPS = "/var/backups/kcert"
+LIST, SCRIPT = "INSTALL.md", "install.sh"
+TEMPLATES = Path(__file__).parent / "templates"
 MANIFESTS = "manifests"
 """The folder of an archive with what is applied with kubectl."""
 
@@ -136,51 +139,18 @@ class Row:
     reasons: tuple[str, ...]
 
 
-_INSTRUCTIONS = """\
-# What {host} needs
-
-Cluster {cluster}, profile {profile}, Kubernetes {version}. All of it belongs to root, and it is all that this host
-needs: nothing that only another host reads is in it.
-
-| file | mode | read by | what for |
-| --- | --- | --- | --- |
-{files}
-
-The CA's certificate is on every host, because every component verifies what the others present.
-
-## Install
-
-On {host}, in a folder of your own:
-
-    umask 077
-    tar -xzf {host}.tar.gz
-    sudo ./install.sh
-
-The script says what it does, and can be run again. `./install.sh ROOT` installs below another root folder, for example
-that of a mounted image. It keeps what it replaces in {backups}, and does not start anything. By hand, the same without
-backups:
-
-{commands}
-
-## Start
-{start}{apply}{issues}
-## Afterwards
-
-Delete the archive and what you unpacked: they hold keys. `kcert flags COMPONENT --host {host}` explains each option.
-"""
-
-
 def instructions(
     cluster: Cluster, host: Host, version: Version, rows: Sequence[Row], applied: Sequence[Manifest]
 ) -> str:
     """Return INSTALL.md: each file, who reads it and what for, and the commands that install and start everything."""
     profile = profiles.PROFILES[cluster.profile]
     files = (f"| `{row.path}` | {row.mode:04o} | {', '.join(row.readers)} | {'; '.join(row.reasons)} |" for row in rows)
-    return _INSTRUCTIONS.format(
+    return filled_file(
+        TEMPLATES / LIST,
         host=host.name,
         cluster=cluster.name,
         profile=cluster.profile,
-        version=version,
+        version=str(version),
         files="\n".join(files),
         backups=BACKUPS,
         commands="\n".join(_by_hand(row) for row in rows),
@@ -227,81 +197,23 @@ def _issues(issues: Sequence[KnownIssue]) -> str:
     )
 
 
-_SCRIPT = """\
-#!/bin/sh
-# Install what {host} needs for the cluster {cluster}.
-# Usage: ./install.sh [ROOT]   (ROOT: another root folder, for example a mounted image; default: this machine)
-set -eu
-unset CDPATH
-
-# An empty argument, or ROOT in the environment, was meant as a folder: it must not become this machine.
-if [ "$#" -gt 1 ] || [ "${{1-/}}" = "" ] || {{ [ "$#" -eq 0 ] && [ -n "${{ROOT:-}}" ]; }}; then
-    echo "Usage: ./install.sh [ROOT]" >&2
-    echo "Installs the {count} files of {host}: without an argument on this machine (as root), or below the folder" >&2
-    echo "ROOT, for example a mounted image. ROOT has to be an argument, not an environment variable." >&2
-    exit 2
-fi
-
-here=$(cd "$(dirname "$0")" && pwd)
-root=${{1:-/}}
-mkdir -p -- "$root"
-root=$(cd -- "$root" && pwd -P)
-root=${{root%/}}
-backup=$root{backups}/$(date -u +%Y%m%dT%H%M%SZ)-$$
-
-if [ -z "$root" ] && [ "$(id -u)" -ne 0 ]; then
-    echo "install.sh: run as root: sudo ./install.sh" >&2
-    exit 1
-fi
-echo "Installing the {count} files of {host} in ${{root:-/ (this machine, $(uname -n))}}"
-
-# folder PATH: create a folder, but not where a link in ROOT leads out of it.
-folder() {{
-    parent=$1
-    while [ ! -d "$parent" ]; do parent=$(dirname "$parent"); done
-    case $(cd "$parent" && pwd -P)/ in
-        "$root"/*) mkdir -p "$1" ;;
-        *) echo "install.sh: $parent is a link to a folder outside $root" >&2; exit 1 ;;
-    esac
-}}
-
-# put MODE PATH: install a file, and keep the one that it replaces.
-put() {{
-    target=$root$2
-    (umask 022 && folder "$(dirname "$target")")
-    if [ -f "$target" ] && [ ! -L "$target" ] && cmp -s "$here$2" "$target"; then
-        chmod "$1" "$target"
-        echo "unchanged  $target"
-        return
-    fi
-    if [ -e "$target" ] || [ -L "$target" ]; then
-        (umask 077 && folder "$(dirname "$backup$2")" && mv "$target" "$backup$2")
-        echo "backed up  $target -> $backup$2"
-    fi
-    install -m "$1" "$here$2" "$target"
-    if [ "$(id -u)" -eq 0 ]; then chown root:root "$target"; fi
-    echo "installed  $target"
-}}
-
-{files}
-{reload}"""
-
 _RELOAD = """
+
 if [ -z "$root" ] && [ -d /run/systemd/system ]; then
     systemctl daemon-reload
     echo "systemd has read the units. Start them as INSTALL.md says: systemctl enable --now {units}"
-fi
-"""
+fi"""
 
 
 def script(cluster: Cluster, host: Host, rows: Sequence[Row]) -> str:
     """Return install.sh: it installs every file, keeps what it replaces, and changes nothing when run again."""
     units = _units(rows)
-    return _SCRIPT.format(
+    return filled_file(
+        TEMPLATES / SCRIPT,
         host=host.name,
         cluster=cluster.name,
         backups=BACKUPS,
-        count=len(rows),
+        count=str(len(rows)),
         files="\n".join(f"put {row.mode:o} {quote(str(row.path))}" for row in rows),
         reload=_RELOAD.format(units=" ".join(units)) if units else "",
     )

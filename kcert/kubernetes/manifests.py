@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from kcert import plain_yaml
 from kcert.certificates import Certificate
 from kcert.errors import InputError, KcertError, ProgramError, UnansweredError, sentence
 from kcert.files import LARGEST_DOCUMENT, open_at_once
-from kcert.kubernetes import signers
+from kcert.kubernetes import FAILURES, signers
 from kcert.kubernetes.csr_requests import check_signer
 from kcert.kubernetes.signing_request import (
     SigningRequest,
@@ -191,72 +192,6 @@ def decide(path: Path, decision: Callable[[SigningRequest], SigningRequest]) -> 
 
 PROGRAM = "kubectl"
 
-_FAILURES = (
-    ("(NotFound)", "The cluster has no object with that name; `kcert csr list` lists the objects."),
-    (
-        "group is not allowed",
-        "The API server rejects this group for every user. Request another group, and bind that one with RBAC.",
-    ),
-    (
-        "user not permitted to",
-        "To approve, sign or deny, the user also needs an RBAC rule for the resource signers with the signer's name.",
-    ),
-    (
-        "(Forbidden)",
-        "This user has no permission for that: `kubectl auth whoami` shows the user. Use one with more permissions.",
-    ),
-    ("(Conflict)", "Another client changed the object at the same time: run the command again."),
-    (
-        "(AlreadyExists)",
-        "An object with that name exists: delete it with `kubectl delete csr NAME`, or choose another name.",
-    ),
-    ("is already", "A decision cannot be changed. To decide again, create an object with another name."),
-    ("is invalid", "The message names the field that the API server rejects."),
-    ("(BadRequest)", "The API server does not understand the object."),
-    (
-        "the server doesn't have a resource type",
-        "Is this a cluster of Kubernetes 1.19 or newer? Older clusters do not have certificates.k8s.io/v1.",
-    ),
-    ("no matches for kind", "Clusters older than Kubernetes 1.19 do not have certificates.k8s.io/v1."),
-    ("(Unauthorized)", "The API server does not recognize the user: has the certificate in the kubeconfig expired?"),
-    ("provide credentials", "The kubeconfig has no certificate and no token that the API server accepts."),
-    (
-        "certificate has expired",
-        "A certificate has expired, or a clock is wrong: `kcert show HOST:PORT` shows which.",
-    ),
-    (
-        "x509:",
-        (
-            "The TLS connection failed: the CA in the kubeconfig did not sign the server's certificate, or a SAN is "
-            "missing."
-        ),
-    ),
-    ("localhost:8080", "kubectl uses this address when no kubeconfig is set. Specify one with --kubeconfig FILE."),
-    ("connection refused", "No API server answers there. `kubectl config view --minify` shows the configured address."),
-    (
-        "connection to the server",
-        "No API server answers there. `kubectl config view --minify` shows the configured address.",
-    ),
-    ("Unable to connect", "No API server answers there. `kubectl config view --minify` shows the configured address."),
-    ("no configuration has been provided", "kubectl has no kubeconfig. Specify one with --kubeconfig FILE."),
-    (
-        "does not exist",
-        "Check the name of the context and of the file: `kubectl config get-contexts` lists the contexts.",
-    ),
-    ("context was not found", "`kubectl config get-contexts` lists the contexts."),
-    ("no such file", "The kubeconfig does not exist: check its path."),
-)
-"""What kubectl says, and what to do about it; the first that is found counts."""
-
-_UNANSWERED = (
-    "localhost:8080",
-    "connection refused",
-    "connection to the server",
-    "Unable to connect",
-    "no configuration",
-)
-"""What it says where no cluster answers."""
-
 
 @dataclass(frozen=True)
 class Cluster:
@@ -293,8 +228,9 @@ def failure(argv: tuple[str, ...], reading: Reading) -> KcertError:
     """Return what a failed command of kubectl comes to."""
     lines = [line.strip() for line in reading.stderr.splitlines() if line.strip()]
     message = next((line for line in reversed(lines) if "rror" in line or ":" in line), lines[-1] if lines else "")
-    advice = next((words for sign, words in _FAILURES if sign in reading.stderr), "")
+    known = [cause for cause in plain_yaml.load(FAILURES.read_bytes())["kubectl"] if cause["says"] in reading.stderr]
+    advice = known[0]["advice"] if known else ""
     what = f"`{format_command(argv[:3])}` failed with status {reading.status}"
     message = ascii(message)[1:-1]
-    kind = UnansweredError if any(sign in reading.stderr for sign in _UNANSWERED) else ProgramError
+    kind = UnansweredError if any("unanswered" in cause for cause in known) else ProgramError
     return kind(f"{what}: {sentence(message)} {advice}".strip())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kcert import plain_yaml
 from kcert.errors import InputError
+from kcert.files import filled_file
 from kcert.kubernetes.components import ComponentInstance, Option
 from kcert.kubernetes.components.component import Pod, Probe
 
@@ -30,25 +31,15 @@ def unit(instance: ComponentInstance) -> str:
     component = instance.program
     if why := component.why_no_unit(instance.profile):
         raise InputError(f"{instance.component} has no unit here: {why}.")
-    after = " ".join(component.UNIT.after)
     words = [f"{PROGRAMS}/{instance.component}", *(option.argument for option in component.options(instance))]
-    start = " \\\n  ".join(_unit_word(word) for word in words)
-    return f"""\
-[Unit]
-Description={component.UNIT.description}
-Documentation={component.UNIT.documentation}
-Wants=network-online.target
-After={after}
-
-[Service]
-Type={component.UNIT.type}
-ExecStart={start}
-Restart=on-failure
-RestartSec=5
-
-[Install]
-WantedBy=multi-user.target
-"""
+    return filled_file(
+        Path(__file__).parent / "templates" / "component.service",
+        description=component.UNIT.description,
+        documentation=component.UNIT.documentation,
+        after=" ".join(component.UNIT.after),
+        type=component.UNIT.type,
+        start=" \\\n  ".join(_unit_word(word) for word in words),
+    )
 
 
 def _unit_word(word: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import AltName, Certificate, Key, Kind, Subject, Usages
 from kcert.errors import InputError
-from kcert.files import LARGEST_DOCUMENT, read_optional
+from kcert.files import LARGEST_DOCUMENT, filled, read_optional
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,8 +27,6 @@ AUTHORITY_KEY = "keyid, issuer"
 With ``keyid`` alone, OpenSSL 3.0 does not sign for such a CA, and 1.1.1 names nothing
 (https://docs.openssl.org/3.0/man5/x509v3_config/#authority-key-identifier).
 """
-
-_PLACEHOLDER = re.compile(r"\{\{ *(\w+) *\}\}")
 
 
 def built_in_templates() -> Path:
@@ -99,15 +97,7 @@ def _filled(path: Path, values: Mapping[str, str]) -> str:
         template = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not text in UTF-8: byte {error.start + 1} is none of it.") from None
-
-    def filled(match: re.Match[str]) -> str:
-        name = match.group(1)
-        if name not in values:
-            line = template[: match.start()].count("\n") + 1
-            raise InputError(f"{path}:{line}: {match.group()} is not known; there are {', '.join(values)}.")
-        return values[name]
-
-    return _PLACEHOLDER.sub(filled, template)
+    return filled(template, values, str(path))
 
 
 def _template(certificate: Certificate, templates: Path | None) -> Path:

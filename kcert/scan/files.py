@@ -140,7 +140,8 @@ class Embedded:
 
     def command(self, path: Path) -> str | None:
         """Return the beginning of a pipe that prints the content; None if that needs a parser of YAML."""
-        return None if self.line is None else f"awk 'NR == {self.line} {{print $2}}' {quote(str(path))} | base64 -d"
+        # As an argument of awk, a name such as x=y.yaml would be an assignment.
+        return None if self.line is None else f"awk 'NR == {self.line} {{print $2}}' < {quote(str(path))} | base64 -d"
 
 
 _SIGNED_DATA, _DATA = "1.2.840.113549.1.7.2", "1.2.840.113549.1.7.1"

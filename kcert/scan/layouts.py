@@ -152,7 +152,10 @@ def _kubelet_role(stem: str, certificate: X509) -> Role | None:
     if _KUBELET_CLIENT.fullmatch(stem):
         return Role.KUBELET_CLIENT
     if (certificate.subject.common_name or "").startswith(NODE_PREFIX):
-        return Role.KUBELET if certificate.allows_server_auth and certificate.alt_names else Role.KUBELET_CLIENT
+        if not (certificate.allows_server_auth and certificate.alt_names):
+            return Role.KUBELET_CLIENT
+        # The signer kubernetes.io/kubelet-serving gives serverAuth alone; the hard way has one certificate for both.
+        return Role.KUBELET if certificate.allows_client_auth else Role.KUBELET_SERVER
     return None
 
 

@@ -206,6 +206,8 @@ class _Linker:
 
     def _key(self, draft: Draft, kind: Kind) -> KeyFile | None:
         """The key that was found for it; options that name a CA say nothing of its key, which may be beside it."""
+        if draft.key is not None:
+            return draft.key
         if draft.key_path is not None:
             return self.findings.keys.get(draft.key_path)
         if kind is not Kind.CA or draft.embedded or draft.live:

@@ -234,14 +234,6 @@ def _escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", text)
 
 
-_STYLE = """
-body { font-family: sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }
-pre { overflow-x: auto; background: #f4f4f4; padding: 1em; }
-.error { color: #b00020; }
-.warning { color: #8a5a00; }
-"""
-
-
 def _html(judgement: CheckResult) -> str:
     body = [f"<h1>Certificate check</h1>\n<p>{escape(_counts(judgement))}</p>"]
     for group in _groups(judgement.findings):
@@ -252,7 +244,7 @@ def _html(judgement: CheckResult) -> str:
         body.append("<ul>" + "".join(f"<li><code>{escape(path)}</code></li>" for path in group.paths) + "</ul>")
         body.append(f"<p>{escape(group.message)}</p>\n<p>Evidence: {escape(clean_line(first.evidence))}</p>")
         body += [f"<pre>{escape(fix)}</pre>" for fix in group.fixes]
-    return page("Certificate check", _STYLE, "\n".join(body))
+    return page("Certificate check", "document", "\n".join(body))
 
 
 _REPORTS = {"json": _json, "short": _short, "markdown": _markdown, "html": _html}

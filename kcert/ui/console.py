@@ -207,7 +207,7 @@ def has_colour(console: Screen) -> bool:
 
 def heading(text: str) -> None:
     """Print a heading, underlined as far as it goes."""
-    console = screen()
+    console, text = screen(), clean_line(text)
     console.print(Text(text, style="heading"))
     console.print(Text("-" * min(len(text), console.width), style="quiet"))
 

@@ -19,51 +19,13 @@ if TYPE_CHECKING:
 
 TITLE = "The certificates of a Kubernetes cluster"
 
-_STYLE = """
-body { font: 17px/1.55 Georgia, "Times New Roman", serif; color: #1a1a1a; background: #fff;
-       max-width: 46rem; margin: 2.5rem auto; padding: 0 1.2rem; }
-h1, h2, h3, h4 { font-family: system-ui, sans-serif; line-height: 1.25; }
-h1 { font-size: 1.9rem; }
-h2 { font-size: 1.5rem; margin-top: 4rem; padding-bottom: .3rem; border-bottom: 2px solid #1a1a1a; }
-h3 { font-size: 1.2rem; margin-top: 2.6rem; }
-h4 { font-size: .95rem; margin: 1.6rem 0 .4rem; color: #444; }
-pre, code { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: .84em; }
-pre { background: #f5f5f2; border: 1px solid #ddd; padding: .6rem .8rem; white-space: pre-wrap;
-      overflow-wrap: anywhere; line-height: 1.45; }
-pre code { font-size: 1em; }
-figure { margin: 1rem 0; }
-figure svg { max-width: 100%; height: auto; }
-pre .line { display: block; padding-left: 2em; text-indent: -2em; }
-pre .word { white-space: nowrap; }
-code { overflow-wrap: anywhere; }
-a { color: #0b4f8a; }
-nav ul { list-style: none; padding-left: 0; columns: 2 16rem; }
-nav li { break-inside: avoid; margin-bottom: .15rem; }
-.topic { font-weight: normal; color: #666; font-size: .8em; }
-@page { margin: 18mm 17mm 20mm; @bottom-center { content: counter(page); font: 9pt system-ui, sans-serif; } }
-@media print {
-  body { font-size: 10pt; line-height: 1.42; max-width: none; margin: 0; padding: 0; }
-  h1 { margin-top: 0; }
-  h2 { break-before: page; margin-top: 0; }
-  h3 { margin-top: 1.8rem; }
-  h4 { margin: .9rem 0 .2rem; }
-  p { margin: .5em 0; orphans: 3; widows: 3; }
-  h3, h4, p:has(+ pre) { break-after: avoid; }
-  pre, li, figure, article > ul:last-child { break-inside: avoid; }
-  pre { font-size: 8pt; padding: .4rem .6rem; }
-  nav { font-size: 8.5pt; line-height: 1.3; }
-  nav ul { columns: 3; margin: 0; }
-  nav h4 { margin: .6rem 0 .2rem; }
-  a { color: inherit; text-decoration: none; }
-}
-"""
 
 _ADDRESS = re.compile(r"https?://[^\s<>()]+[^\s<>().,;:]")
 
 
 def book(chapters: Chapters) -> str:
     """Every lesson, behind a table of contents."""
-    return page(TITLE, _STYLE, "\n".join(_book(chapters)))
+    return page(TITLE, "course", "\n".join(_book(chapters)))
 
 
 def _book(chapters: Chapters) -> Iterator[str]:
@@ -80,12 +42,12 @@ def some(chosen: Sequence[Lesson]) -> str:
     """Some lessons alone; what they refer to elsewhere is not a link."""
     names = {lesson.topic for lesson in chosen}
     body = (line for lesson in chosen for line in _lesson(lesson, names))
-    return page(", ".join(lesson.title for lesson in chosen), _STYLE, "\n".join(body))
+    return page(", ".join(lesson.title for lesson in chosen), "course", "\n".join(body))
 
 
 def contents(chapters: Chapters) -> str:
     """The list of topics alone."""
-    return page(TITLE, _STYLE, "\n".join(_topics(chapters)))
+    return page(TITLE, "course", "\n".join(_topics(chapters)))
 
 
 def _topics(chapters: Chapters) -> Iterator[str]:

@@ -142,11 +142,6 @@ def _record(result: Result) -> dict[str, object]:
 
 _TITLE = "Results of the class"
 
-_STYLE = """
-body { font-family: system-ui, sans-serif; margin: 2rem; }
-table { border-collapse: collapse; }
-th, td { padding: 0.3rem 0.8rem; text-align: left; white-space: nowrap; border-bottom: 1px solid #ccc; }
-"""
 
 _HEADINGS = ("learner", "lab", "seed", "solved", "minutes", "hints", "tries", "solution", "exam", "seal")
 
@@ -172,7 +167,7 @@ def _page(lines: Sequence[Line]) -> str:
     heads = "".join(f"<th>{heading}</th>" for heading in headings)
     cells = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     body = f"<h1>{_TITLE}</h1>\n<table>\n<tr>{heads}</tr>\n{cells}\n</table>"
-    return page(_TITLE, _STYLE, body)
+    return page(_TITLE, "document", body)
 
 
 def _rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:

@@ -152,18 +152,6 @@ def command(argv: tuple[str, ...], width: int = WIDTH) -> str:
     return "\n".join(clean_line(line) for line in format_command(argv, width).split("\n"))
 
 
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-pre { background: #f4f4f4; padding: .6rem .8rem; white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0; }
-pre.config { border-left: 4px solid #999; }
-.failed { border-left: 4px solid #b00; }
-time, ul { color: #555; font-size: .9rem; }
-ul { margin: .2rem 0 1.2rem; }
-code { overflow-wrap: anywhere; }
-@media print { pre { border: 1px solid #ccc; } }
-"""
-
-
 def web_page(title: str, sections: Sequence[Section]) -> str:
     """Return the document as a page."""
     body = [f"<h1>{_escaped(title)}</h1>"]
@@ -172,7 +160,7 @@ def web_page(title: str, sections: Sequence[Section]) -> str:
         body += [f"<p>{_prose(section.why)}</p>"] if section.why else []
         for item in section.items:
             body += _page_item(item)
-    return page(clean_line(title), _STYLE, "\n".join(body))
+    return page(clean_line(title), "document", "\n".join(body))
 
 
 def _page_item(item: Item) -> Iterator[str]:

@@ -18,35 +18,31 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kcert.errors import InputError
+from kcert.files import filled_file
 from kcert.quoting import quote
 from kcert.store.atomic import Written, write_file
 from kcert.ui.console import clean_line
+
+PAGES = Path(__file__).parent / "pages"
+"""The folder of frames, styles and scripts of pages."""
 
 GENERATOR = '<meta name="generator" content="kcert">'
 """The mark by which kcert knows a page of its own again."""
 
 
 def page(title: str, style: str, body: str, script: str = "") -> str:
-    """Return a whole page. *title* is plain text; *body* is HTML, in which every foreign value was escaped."""
-    policy = "default-src 'none'; style-src 'unsafe-inline'" + ("; script-src 'unsafe-inline'" if script else "")
-    return "\n".join(
-        (
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            GENERATOR,
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            f"<title>{html.escape(title)}</title>",
-            f"<style>{style}</style>",
-            "</head>",
-            "<body>",
-            body,
-            *([f"<script>{script}</script>"] if script else ()),
-            "</body>",
-            "</html>\n",
-        )
+    """Return a whole page with the style sheet *style*.
+
+    *title* is plain text; *body* is HTML, in which every foreign value was escaped.
+    """
+    return filled_file(
+        PAGES / "page.html",
+        generator=GENERATOR,
+        policy="default-src 'none'; style-src 'unsafe-inline'" + ("; script-src 'unsafe-inline'" if script else ""),
+        title=html.escape(title),
+        style=filled_file(PAGES / f"{style}.css"),
+        body=body,
+        script=f"<script>\n{script}</script>\n" if script else "",
     )
 
 

@@ -3,6 +3,7 @@
 With HOW ``opens`` nothing is harmed, and the names of the files that kcert opens go to standard error.
 A step is told by Python's audit events. With HOW ``kill`` it is whatever changes the disk or starts a program, and
 SIGKILL comes in place of step STEP; with ``interrupt`` it is each file that takes its place, and Ctrl-C comes there;
+with ``unseen`` it is each folder that is made, and Ctrl-C comes in a callback that can raise nothing;
 with ``full`` it is whatever takes room on the disk, and from step STEP on there is none (ENOSPC). At step 0 no harm is
 done; the number of steps is then the last thing on standard error.
 """
@@ -15,10 +16,15 @@ import json
 import os
 import signal
 import sys
+import weakref
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TAKING_ROOM = {"os.mkdir", "os.link", "os.symlink", "os.rename"}
 CHANGING = TAKING_ROOM | {"os.remove", "os.rmdir", "os.chmod", "os.truncate", "subprocess.Popen", "os.fork"}
-STEPS = {"kill": CHANGING, "full": TAKING_ROOM, "interrupt": {"os.rename"}}
+STEPS = {"kill": CHANGING, "full": TAKING_ROOM, "interrupt": {"os.rename"}, "unseen": {"os.mkdir"}}
 """Python's names for them; opening a file counts by how it is opened."""
 
 
@@ -34,6 +40,8 @@ def _harm(how: str, at: int) -> None:
             os.kill(kcert, signal.SIGKILL)
         if at and how == "interrupt" and count == at:
             os.kill(kcert, signal.SIGINT)
+        if at and how == "unseen" and count == at:
+            _forget(lambda: os.kill(kcert, signal.SIGINT))
         if at and how == "full" and count >= at:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(details[0]))
 
@@ -42,10 +50,18 @@ def _harm(how: str, at: int) -> None:
         atexit.register(lambda: print(f"steps: {count}", file=sys.stderr))
 
 
+def _forget(then: Callable[[], None]) -> None:
+    """Drop a set, whose weak reference calls *then*: what that raises is printed, and ignored."""
+    held = [set[str]()]
+    reference = weakref.ref(held[0], lambda _: then())
+    held.clear()
+    assert reference() is None
+
+
 def _is_step(how: str, event: str, details: tuple[object, ...]) -> bool:
     if event != "open":
         return event in STEPS[how]
-    if how == "interrupt":
+    if how in {"interrupt", "unseen"}:
         return False
     path, _, flags = details
     writes = os.O_CREAT if how == "full" else os.O_WRONLY | os.O_RDWR

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert.errors import INTERRUPTED
 from tests.endurance import whole
 from tests.endurance.trial import Check, LabBuilder, Part
-from tests.running import LONGEST, Kcert, kill_group
+from tests.running import LONGEST, Kcert, kill_group, wait_until
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.endurance.trial import LabBuilder
 
@@ -153,6 +154,56 @@ def interrupted(ground: LabBuilder, times: int) -> Iterator[Check]:
     return at_each_step(ground, times, "interrupt", after)
 
 
+def signaled(ground: LabBuilder, times: int) -> Iterator[Check]:
+    """Ctrl-C, SIGTERM and SIGHUP at a random moment of a command whose openssl answers, or in every other trial never.
+
+    kcert ends with the status of the signal, says nothing of its insides, and leaves no program behind.
+    """
+    scene = Scenario("course", ("admin.crt", "admin.key"), ("client", "admin"), ALL)
+    takes = _unharmed(ground, scene)
+    for number in range(times):
+        with ground.trial("signals", number) as (trial, kcert, chance):
+            folder = scene.set_up(ground, kcert.folder)
+            before = whole.keys(folder)
+            openssl = kcert.folder / "openssl"
+            hangs = 'case "$*" in *" -out admin.crt"*) exec tail -f /dev/null;; esac' if chance.random() < 0.5 else ""
+            openssl.write_text(f'#!/bin/sh\n{hangs}\nexec openssl "$@"\n', encoding="ascii")
+            openssl.chmod(0o755)
+            how = chance.choice(((), ("--quiet",), ("--quiet", "--jobs", "4")))
+            kind, moment = chance.choice((signal.SIGINT, signal.SIGTERM, signal.SIGHUP)), takes * chance.random() ** 2
+            trial.repeat += f" ({' '.join(how)}, {kind.name} after {moment:.3f} s{', openssl hangs' if hangs else ''})"
+            with kcert.started(*scene.command, *how, "--openssl", openssl) as process:
+                wait_until(functools.partial(_catches, process.pid, signal.SIGHUP))
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.communicate(timeout=moment)
+                process.send_signal(kind)
+                try:
+                    _, said = process.communicate(timeout=LONGEST)
+                except subprocess.TimeoutExpired:
+                    trial.wrong.append(f"it did not end within {LONGEST:g} seconds")
+                    continue
+            if process.returncode not in {128 + kind, 0} or any(word in said for word in (b"Traceback", b"ignored")):
+                trial.wrong.append(f"it ended with {process.returncode}: {said.decode()}")
+            trial.wrong += (f"{name} was left behind" for name in _working_in(kcert.folder))
+            trial.wrong += lost(folder, before)
+            trial.wrong += whole.completed(kcert, folder, before, *scene.complete)
+        yield trial
+
+
+def _catches(process: int, number: signal.Signals) -> bool:
+    """Return True if *process* has a handler for a signal (proc(5)); before that it cannot clear up."""
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text("ascii").splitlines())
+    return bool(int(fields["SigCgt"], 16) >> (number - 1) & 1)
+
+
+def _working_in(folder: Path) -> Iterator[str]:
+    """The programs that run in *folder* or below."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").readlink().is_relative_to(folder):
+                yield (process / "comm").read_text(encoding="utf-8").strip()
+
+
 def lost(folder: Path, before: set[bytes]) -> Iterator[str]:
     """Whether a key that was there *before* is gone."""
     if before - whole.keys(folder):
@@ -203,6 +254,7 @@ def harmed(kcert: Kcert, how: str, step: int, command: tuple[str, ...]) -> tuple
 
 PARTS = (
     Part("kills", "SIGKILL at a random moment of all, renew, kubeconfig", at_random, 300, 3),
+    Part("signals", "SIGINT, SIGTERM, SIGHUP at a random moment of client", signaled, 500, 6),
     Part("killsteps", "SIGKILL before each write, rename, program of six commands", killed, 10_000, 4),
     Part("interrupts", "Ctrl-C at each rename of six commands", interrupted, 10_000, 6),
 )

@@ -274,6 +274,7 @@ def test_ansible_installs_a_bundle_once(machine: Ansible) -> None:
     assert machine.commands == []
 
 
+@pytest.mark.thorough
 def test_a_static_pod_is_started_anew_by_stopping_its_container(machine: Ansible) -> None:
     play = machine.export / "one.yaml"
     tasks = [

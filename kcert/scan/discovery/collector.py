@@ -28,7 +28,7 @@ from kcert.scan.result import (
 
 @dataclass(slots=True)
 class Draft:
-    """A use of a certificate that is not read yet."""
+    """A use of a certificate that is not read yet; ``key`` is its own in a kubeconfig, which may hold several."""
 
     pem: str
     path: Path
@@ -38,6 +38,7 @@ class Draft:
     option: str | None = None
     source: Path | None = None
     key_path: Path | None = None
+    key: KeyFile | None = None
     position: int = 0
     embedded: bool = False
     live: str | None = None

@@ -59,18 +59,21 @@ class _Follower:
         self.component = named.component if named else None
         self.is_webhook = named is not None and named.option.holds == "webhook"
         self.on_host = on_host
+        configuration = None if named is None or named.configuration is None else named.configuration
+        self.node = None if configuration is None else collector.findings.configurations[configuration].node
         self.done: set[tuple[str, str]] = set()
 
     def follow(self, context: Context) -> None:
         """Take down one context, and what its cluster and its user hold."""
         authorities = self._certificates(context.authority)
         user = self._certificates(context.certificate)
-        key_path = self._key(context.key)
+        key = self._key(context.key)
+        key_path = key.path if isinstance(key, KeyFile) else key
         index = None if self.is_webhook else self._taken_down(context, key_path, authorities, user)
         if context.authority is not None and self._is_new("cluster", context.cluster):
             self._add_authorities(context.authority, authorities, index)
         if context.certificate is not None and self._is_new("user", context.user):
-            self._add_user(context.certificate, user, index, key_path)
+            self._add_user(context.certificate, user, index, key)
 
     def _taken_down(
         self, context: Context, key_path: Path | None, authorities: Sequence[str], user: Sequence[str]
@@ -109,13 +112,13 @@ class _Follower:
         for position, pem in enumerate(pems):
             self._add(part, pem, index, position, kind=Kind.CA, role=role)
 
-    def _add_user(self, part: Part, pems: Sequence[str], index: int | None, key_path: Path | None) -> None:
+    def _add_user(self, part: Part, pems: Sequence[str], index: int | None, key: KeyFile | Path | None) -> None:
         for position, pem in enumerate(pems):
             if position:  # the rest of its chain
                 self._add(part, pem, index, position)
                 continue
             role = None if self.is_webhook else kubeconfig_role(self.component)
-            self._add(part, pem, index, position, kind=Kind.CLIENT, role=role, key_path=key_path)
+            self._add(part, pem, index, position, kind=Kind.CLIENT, role=role, key=key)
 
     def _add(
         self,
@@ -126,7 +129,7 @@ class _Follower:
         *,
         kind: Kind | None = None,
         role: Role | None = None,
-        key_path: Path | None = None,
+        key: KeyFile | Path | None = None,
     ) -> None:
         self.collector.add(
             Draft(
@@ -137,7 +140,9 @@ class _Follower:
                 role=role,
                 option=part.option,
                 source=self.path,
-                key_path=key_path,
+                key_path=key.path if isinstance(key, KeyFile) else key,
+                key=key if isinstance(key, KeyFile) else None,
+                node=self.node if role is Role.KUBELET_CLIENT else None,
                 position=position,
                 embedded=part.embedded,
                 kubeconfig=index,
@@ -186,14 +191,13 @@ class _Follower:
             self.collector.problem(self.path, "unreadable", fault, named, "certificate")
         return [block.pem for block in blocks if not block.fault]
 
-    def _key(self, part: Part | None) -> Path | None:
-        """Return where the user's key is; what is wrong with it becomes a problem."""
+    def _key(self, part: Part | None) -> KeyFile | Path | None:
+        """Return the user's key, or where it is; what is wrong with it becomes a problem."""
         if part is None:
             return None
         named = Named(part.option, FileOption("key"), self.path, self.path, None)
         if part.embedded:
-            self._embedded_key(part, named)
-            return self.path
+            return self._embedded_key(part, named) or self.path
         path = self.collector.places.named(self.on_host(part.path or ""), self.path)
         if path is None:
             return None
@@ -206,19 +210,21 @@ class _Follower:
         self.collector.key(path, opened, named)
         return path
 
-    def _embedded_key(self, part: Part, named: Named) -> None:
+    def _embedded_key(self, part: Part, named: Named) -> KeyFile | None:
         keys = [block for block in pem_blocks(part.data) if block.is_key]
         fault = part.fault or (keys[0].fault if keys else f"has {part.option} that contains no private key")
         if fault:
             self.collector.problem(self.path, "unreadable", fault, named, "key")
-        if keys:
-            key = KeyFile(
-                self.path,
-                self.mode,
-                part.data,
-                embedded=True,
-                encrypted=keys[0].encrypted,
-                source=self.path,
-                option=part.option,
-            )
-            self.collector.findings.keys.setdefault(self.path, key)
+        if not keys:
+            return None
+        key = KeyFile(
+            self.path,
+            self.mode,
+            part.data,
+            embedded=True,
+            encrypted=keys[0].encrypted,
+            source=self.path,
+            option=part.option,
+        )
+        self.collector.findings.keys.setdefault(self.path, key)
+        return key

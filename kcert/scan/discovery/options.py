@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ def follow_options(collector: Collector, started: Started, source: Path, on_host
             keys[path] = collector.shown(key_path, collector.opened(key_path))
     options = dict(started.options)
     node = options.get("--hostname-override") if started.component in ("kubelet", "kube-proxy") else None
+    if node and not re.fullmatch(r"[A-Za-z0-9.-]+", node):
+        node = None  # a variable of a shell, of systemd or of a pod
     findings = collector.findings
     findings.configurations.append(Configuration(started.component, source, options, resolved, node))
     number = len(findings.configurations) - 1
@@ -261,10 +264,16 @@ def follow_object(collector: Collector, document: dict[str, Any], source: str) -
     clients += [value_at(webhook, "clientConfig") for webhook in list_at(document, "webhooks")]
     bundles = {bundle: client for client in clients if (bundle := text_at(client, "caBundle"))}
     for bundle, client in bundles.items():
-        _add(collector, label, "caBundle", _decoded(bundle), kind=Kind.CA)
+        content = _decoded(bundle)
+        if not content:
+            collector.problem(Path(f"{label}:caBundle"), "unreadable", _NOT_BASE64, None, "certificate")
+        _add(collector, label, "caBundle", content, kind=Kind.CA)
         service, space = text_at(client, "service", "name"), text_at(client, "service", "namespace")
         if service and space:
             collector.findings.webhooks.append((Path(f"{label}:caBundle"), f"{service}.{space}.svc"))
+
+
+_NOT_BASE64 = "is not base64: the API server rejects the object"
 
 
 def _follow_data(collector: Collector, document: dict[str, Any], label: str) -> None:
@@ -276,8 +285,7 @@ def _follow_data(collector: Collector, document: dict[str, Any], label: str) -> 
             if isinstance(value, str):
                 content[str(name)] = _decoded(value) if binary else value.encode("utf-8", "replace")
                 if binary and value and not content[str(name)]:
-                    reason = "is not base64: the API server rejects the object"
-                    collector.problem(Path(f"{label}:{name}"), "unreadable", reason, None, "certificate")
+                    collector.problem(Path(f"{label}:{name}"), "unreadable", _NOT_BASE64, None, "certificate")
     for name, data in content.items():
         key = content.get("tls.key") if name == "tls.crt" else None
         kind = (
@@ -315,10 +323,10 @@ def _add(
 ) -> None:
     """Take down the certificates in *data*, and its key for the comparison alone: it is printed nowhere."""
     path = Path(f"{label}:{name}")
-    key_path = None
+    own_key = None
     if key and any(block.is_key and not block.encrypted for block in pem_blocks(key)):
-        key_path = Path(f"{label}:tls.key")
-        collector.findings.keys.setdefault(key_path, KeyFile(key_path, 0o600, key))
+        own_key = KeyFile(Path(f"{label}:tls.key"), 0o600, key)
+        collector.findings.keys.setdefault(own_key.path, own_key)
     blocks = [block for block in pem_blocks(data) if block.is_certificate]
     if data and not blocks and (kind is Kind.CA or name == "tls.crt"):
         collector.problem(path, "unreadable", _without_certificate(data), None, "certificate")
@@ -327,8 +335,9 @@ def _add(
             collector.problem(path, "unreadable", block.fault, None, "certificate")
             continue
         own = kind if kind is Kind.CA or position == 0 else None
-        first = key_path if position == 0 else None
-        draft = Draft(block.pem, path, kind=own, option=name, key_path=first, position=position, live=str(path))
+        draft = Draft(block.pem, path, kind=own, option=name, position=position, live=str(path))
+        if own_key is not None and position == 0:
+            draft.key, draft.key_path = own_key, own_key.path
         collector.add(draft)
 
 

@@ -31,7 +31,7 @@ FORMATS = {
     "xlsx": "spreadsheet:spreadsheet",
     "json": "text:records",
     "markdown": "text:markdown",
-    "html": "web_page:web_page",
+    "html": "text:web_page",
     "prometheus": "text:prometheus",
     "tree": "text:tree",
     "mermaid": "drawings:mermaid",

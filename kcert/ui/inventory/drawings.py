@@ -11,10 +11,12 @@ from pathlib import PurePath
 from rich.cells import cell_len
 
 from kcert.certificates import Role
+from kcert.files import filled_file
 from kcert.roles import ROLES
 from kcert.scan.result import Entry, ScanResult
 from kcert.ui.console import clean_line
 from kcert.ui.inventory.text import label
+from kcert.ui.report import PAGES
 
 
 @dataclass
@@ -121,17 +123,6 @@ _MOST_CERTIFICATES, _LONGEST = 9, 64
 _COLORS = ("#0b4f8a", "#8a4b08", "#4a6b1f", "#7a2f6f", "#8a1f1f", "#1f6b66")
 """A color for each CA, dark enough for text on white."""
 
-_STYLE = """\
-text { font: 12px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: #1a1a1a; }
-.name { font-weight: bold; text-anchor: middle; }
-.on { text-anchor: middle; }
-rect { fill: #f5f5f2; stroke: #1a1a1a; }
-.every { stroke-dasharray: 4 3; }
-.page { fill: #fff; stroke: none; }
-path { stroke: #1a1a1a; fill: none; }
-.head { fill: #1a1a1a; stroke: none; }
-"""
-
 
 def svg(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
     """Draw what is presented to whom as SVG, for a browser, a slide or a page.
@@ -151,7 +142,7 @@ def svg(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - 
             'role="img" aria-label="Which component presents which certificate to which">'
         ),
         "<!-- kcert -->",
-        f"<style>{_STYLE}</style>",
+        f"<style>{filled_file(PAGES / 'drawing.css')}</style>",
         f'<rect class="page" width="{width}" height="{height}"/>',
     )
     return "".join(f"{line}\n" for line in (*head, *drawing.lines, "</svg>")).encode()
