@@ -197,7 +197,7 @@ def verify(own: Path, since: str = BEGINNING) -> tuple[int, int]:
     """Follow the chain from its first line to its head; the number of lines in it, and how many end with *since*.
 
     The line of that hash (or the beginning) has to be in it, which proves that all up to it is as it was when the
-    hash was printed. Raises VerdictError, which names the first line that was changed, or tells that lines are
+    hash was printed. Raises VerdictError, which names the first line that was changed, or says that lines are
     missing.
     """
     previous, count, hashes = BEGINNING, 0, [BEGINNING]
