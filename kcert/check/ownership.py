@@ -130,6 +130,7 @@ def wrong_ca_option(ctx: RuleContext) -> Iterator[Violation]:
         yield Violation(use.source, message, evidence, fix)
     yield from _signing_bundles(ctx)
     yield from _other_hosts(ctx)
+    yield from _kubelets_of_another_ca(ctx)
     yield from _wrong_bundles(ctx)
 
 
@@ -182,6 +183,29 @@ def _other_hosts(ctx: RuleContext) -> Iterator[Violation]:
         )
         evidence = f"two CAs: SHA-256 {other.certificate.sha256[:16]}… and {use.certificate.sha256[:16]}…"
         yield Violation(use.source, message, evidence, "")
+
+
+def _kubelets_of_another_ca(ctx: RuleContext) -> Iterator[Violation]:
+    """Yield kubelets that accept clients of another CA, with the same name, than their kubeconfig is from."""
+    for use in _authority_options(ctx):
+        home, trusted = cluster_root_of(use.source or use.path), ctx.certs_by_file.get((use.path, None), ())
+        cas = tuple(cert.certificate for cert in trusted)
+        if use.component != "kubelet" or use.source is None or any(map(ctx.has_signed, cas)):
+            continue
+        for kubeconfig in ctx.scan.kubeconfigs:
+            user, authorities = kubeconfig.user, kubeconfig.authorities
+            if kubeconfig.component != "kubelet" or cluster_root_of(kubeconfig.path) != home or user is None:
+                continue
+            if user.issuer != cas[0].subject or not authorities or ctx.signatures.verdict(user, authorities):
+                continue
+            message = (
+                f"{use.option} of kubelet is set to {_value(use)}, which is another CA with the same name as the CA "
+                f"that {kubeconfig.path} trusts, and that signed the kubelet's own certificate: if the API server's "
+                "client certificate is from the latter, kubectl logs and kubectl exec fail. One of the two files is "
+                "of another cluster, or of this one before it was created again."
+            )
+            evidence = f"two CAs: SHA-256 {cas[0].sha256[:16]}… and {authorities[0].sha256[:16]}…"
+            yield Violation(use.source, message, evidence, "")
 
 
 def _wrong_bundles(ctx: RuleContext) -> Iterator[Violation]:
