@@ -123,10 +123,18 @@ def node_of_another_name(root: Path) -> None:
     hardway.lay_out(root, options={"kubelet": {"--hostname-override": "node02"}})
 
 
+def peers_of_another_ca(root: Path) -> None:
+    peers = Recipe("CN=etcd-peer-ca", None, ca=True, days=3650)
+    options = {"--peer-trusted-ca-file": "/etc/kubernetes/pki/etcd/peer-ca.crt"}
+    made = kubeadm.lay_out(root, {**RECIPES, "peer-ca": peers}, options={"etcd": options})
+    put(root / PKI / "etcd/peer-ca.crt", made["peer-ca"].crt)
+
+
 FAULTS: dict[str, tuple[Callable[[Path], None], tuple[str, str]]] = {
     "chain": (chain_in_wrong_order, ("key-mismatch", "apiserver.crt")),
     "swapped": (certificate_and_key_swapped, ("unreadable", "apiserver.crt")),
     "re-created cluster": (kubeconfig_of_before, ("kubeconfig-wrong-ca", "config")),
+    "peers": (peers_of_another_ca, ("wrong-ca-option", "etcd.yaml")),
     "node's name": (node_of_another_name, ("wrong-cn", "kubelet.kubeconfig")),
 }
 
@@ -138,6 +146,16 @@ def test_a_fault_is_told_once_and_its_fix_leaves_nothing_wrong(fault: str, tmp_p
     assert told(root=tmp_path) == [finding]
     mend(judged(root=tmp_path))
     assert told(root=tmp_path) == []
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["in --client-ca-file", "nowhere"])
+def test_a_user_has_to_be_from_a_ca_that_the_api_server_knows(known: bool, tmp_path: Path) -> None:
+    made = kubeadm.lay_out(tmp_path, options={"kube-apiserver": {"--client-ca-file": "/etc/kubernetes/pki/users.crt"}})
+    people = Workshop({"ca": Recipe("CN=people", None, ca=True), "jane": Recipe("CN=jane", usages=CLIENT)})
+    put(tmp_path / PKI / "users.crt", made["ca"].crt + (people["ca"].crt if known else b""))
+    text = kubeconfig(server=kubeadm.SERVER, authority=made["ca"].crt, user=people["jane"])
+    put(tmp_path / ETC / "jane.conf", text, 0o600)
+    assert told(root=tmp_path) == ([] if known else [("wrong-issuer", "jane.conf")])
 
 
 def test_a_kubelet_that_trusts_another_ca_of_the_same_name(tmp_path: Path) -> None:
@@ -157,9 +175,9 @@ def test_a_ca_that_was_replaced_alone_has_no_certain_fix(layout: object, tmp_pat
     new = Workshop(recipes)["ca"]
     put(tmp_path / pki / "ca.crt", new.crt)
     put(tmp_path / pki / "ca.key", new.pkcs8, 0o600)
-    first = judged(root=tmp_path)[0]
-    assert (first.rule, first.fix) == ("wrong-ca-option", "")
-    assert "the CA was replaced and what it signed was not" in first.message
+    (only,) = judged(root=tmp_path)
+    assert (only.rule, only.fix) == ("wrong-ca-option", "")
+    assert "the CA was replaced and what it signed was not" in only.message
 
 
 def test_the_certificate_of_a_webhook_s_service_needs_sans(tmp_path: Path) -> None:
