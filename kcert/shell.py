@@ -360,8 +360,8 @@ def _killed(command: Command, number: int) -> ProgramError:
     words = " ".join(command.argv[:2])
     name = signal.strsignal(number) or "of no name"
     return ProgramError(
-        f"{words} was ended by signal {number} ({name}) before it had answered. Where memory is short, the system does "
-        "that: see `dmesg`, and try again."
+        f"{words} was ended by signal {number} ({name}). The system does that if memory is short: see `dmesg`, and try "
+        "again."
     )
 
 
@@ -375,5 +375,5 @@ def _too_slow(command: Command) -> ProgramError:
 
 def _cannot_start(program: str, error: OSError) -> ProgramError:
     if isinstance(error, FileNotFoundError):
-        return ProgramError(f"{program} is not on this machine, or cannot be run: install it, or correct PATH.")
+        return ProgramError(f"{program} is not installed, or cannot be run: install it, or correct PATH.")
     return ProgramError(f"{program} could not be started: {error.strerror or error}.")

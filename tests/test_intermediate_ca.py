@@ -295,7 +295,9 @@ def test_while_the_cas_request_is_out_nothing_is_signed_over_its_head(kcert: Kce
         ("renew", "admin"),
     ):
         refused = kcert(*command)
-        assert_refused(refused, 2, "pki/ca.csr waits to be signed elsewhere", "`kcert csr fetch ca --file ca.crt`")
+        assert_refused(
+            refused, 2, "pki/ca.csr has to be signed by another CA first", "`kcert csr fetch ca --file ca.crt`"
+        )
         assert "`rm pki/ca.csr`" in " ".join(refused.stderr.split())
         assert snapshot(tmp_path / "pki") == before
 
@@ -367,7 +369,9 @@ def test_a_ca_in_use_asks_the_root_that_is_elsewhere(
     old = judge.load(crt)
     before = snapshot(folder)
 
-    assert_refused(kcert("renew", "ca"), 2, "that has to sign it again", "`kcert renew ca --csr-only` makes a request")
+    assert_refused(
+        kcert("renew", "ca"), 2, "only that CA can sign it again", "`kcert renew ca --csr-only` creates a request"
+    )
     said = kcert.done("renew", "ca", "--csr-only", "--days", "900", "--no-explain").stdout
     asked = {name for name, what in snapshot(folder).items() if before.get(name) != what}
     assert {name.rsplit("/")[-1] for name in asked} <= {"ca.csr", "openssl-ca.cnf"}

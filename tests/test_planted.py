@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kcert.store.directory import Directory
 from tests.clusters import SMALL
 from tests.refusals import assert_refused, snapshot
 from tests.running import REPOSITORY, Kcert, output, representatives, without_privileges
@@ -133,6 +134,42 @@ def test_a_linked_subfolder_is_neither_followed_nor_opened_to_others(kcert: Kcer
     assert_refused(ended, 2, "pki/pki/etcd is a symbolic link")
     assert list((tmp_path / "out").iterdir()) == []
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
+
+
+class LookedTooEarly(Directory):
+    """What a race comes to: the links were planted after kcert looked for them."""
+
+    def refuse_link(self, name: str) -> None:
+        """Find none."""
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda folder: folder.child("sub"),
+        lambda folder: folder.own_child("sub", 0o700),
+        lambda folder: folder.open_own("link", os.O_RDWR),
+        lambda folder: folder.read("link"),
+        lambda folder: folder.settle("link", 0o666, None),
+        lambda folder: folder.write("link", b"evil", 0o600),
+    ],
+)
+def test_a_link_that_is_planted_after_the_check_is_not_followed(
+    tmp_path: Path, use: Callable[[Directory], object]
+) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "precious").write_text("precious\n", encoding="utf-8")
+    (tmp_path / "precious").chmod(0o600)
+    (tmp_path / "pki").mkdir()
+    (tmp_path / "pki/sub").symlink_to(tmp_path / "outside")
+    (tmp_path / "pki/link").symlink_to(tmp_path / "precious")
+    before = snapshot(tmp_path)
+
+    with LookedTooEarly.open(tmp_path / "pki") as folder, pytest.raises(OSError, match=r"link|Not a directory|exists"):
+        use(folder)
+
+    assert snapshot(tmp_path) == before
+    assert (tmp_path / "precious").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("name", ["history.jsonl", "history.head", "lock"])

@@ -344,7 +344,7 @@ def parts_of_first(path: Path) -> tuple[x509.Certificate, bytes]:
     ("arguments", "words"),
     [
         (("nobody",), "'nobody' is not a certificate of this cluster"),
-        ((), "say what to renew"),
+        ((), "specify what to renew"),
         (("admin", "--all"), "--all cannot be combined with names"),
         (("--all", "--stale"), "--all cannot be combined with --stale"),
         (("admin", "--expiring-in", "30d"), "--expiring-in cannot be combined with names"),
@@ -380,7 +380,7 @@ def test_without_the_cas_key_it_is_said_how_to_do_it_where_the_key_is(
     said = " ".join(ended.stderr.split())
     assert "ca.key does not exist" in said
     assert "its request kube-scheduler.csr is here already, `kcert csr sign --file`" in said
-    assert "`kcert csr fetch kube-scheduler --file` takes it in" in said
+    assert "`kcert csr fetch kube-scheduler --file` fetches the certificate" in said
 
 
 @pytest.mark.parametrize("name", ["kube-apiserver", "admin"])
@@ -757,8 +757,8 @@ def test_a_leaf_in_the_cas_place_is_told_of_and_the_ca_made_again_for_its_key(
 
     assert ended.status == 2
     said = " ".join(ended.stderr.split())
-    assert "pki/ca.crt is the certificate of 'CN=kube-apiserver', which is no CA" in said
-    assert "move it away: `kcert ca` makes one for the key that is there." in said
+    assert "pki/ca.crt is the certificate of 'CN=kube-apiserver', which is not a CA" in said
+    assert "move it away: `kcert ca` creates one for the existing key." in said
     (own.folder / "ca.crt").unlink()
     kcert.done("ca", "--quiet")
     assert judge.load(own.folder / "ca.crt").public_key() == was.public_key()

@@ -29,7 +29,7 @@ def wrong_issuer(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _signed_otherwise(ctx: RuleContext, cert: CertificateInstance) -> Iterator[Violation]:
-    """Yield a certificate that another CA signed than the one that kcert planned, where nothing else tells."""
+    """Yield a certificate that another CA signed than the one that kcert planned, where nothing else shows it."""
     wanted = cert.wanted
     ca = next((ca for ca in ctx.authorities if wanted and ca.wanted and ca.wanted.name == wanted.issuer), None)
     if wanted is None or ca is None or ctx.signatures.signed_itself(cert.certificate):

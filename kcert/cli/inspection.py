@@ -229,7 +229,9 @@ def history(  # noqa: PLR0917 - options, by name alone
     since: Annotated[
         str | None,
         typer.Option(
-            "--since", metavar="HASH", help="Require, with --verify, all records up to this hash, which --head printed."
+            "--since",
+            metavar="HASH",
+            help="Require that the records go back to this hash, which --head printed; with --verify.",
         ),
     ] = None,
     head: Annotated[

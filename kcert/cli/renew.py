@@ -59,7 +59,7 @@ def renew(  # noqa: PLR0917 - each is an option
     ] = False,
     days: Annotated[
         int | None,
-        typer.Option("--days", min=1, max=36500, metavar="N", help="Create the certificates valid for N days."),
+        typer.Option("--days", min=1, max=36500, metavar="N", help="Set the lifetime in days."),
     ] = None,
 ) -> None:
     """Renew certificates: same subject, SANs, usages and key, new dates. The old files are kept as a backup."""
@@ -166,4 +166,4 @@ def _check(names: Sequence[str], *, expiring_in: str | None, stale: bool, everyt
     if finish and not names:
         raise InputError("--finish needs the name of a CA: `kcert renew ca --finish`.")
     if not (names or everything or stale or expiring_in):
-        raise InputError("say what to renew: names (see `kcert plan`), --expiring-in 30d, --stale or --all.")
+        raise InputError("specify what to renew: names (see `kcert plan`), --expiring-in 30d, --stale or --all.")

@@ -78,7 +78,7 @@ def write(path: Path, content: str) -> None:
             file.write(content)
     except FileExistsError:
         raise InputError(
-            f"{path} is there already, and kcert does not replace it. Specify another with --config."
+            f"{path} exists already, and kcert does not replace it. Specify another file with --config."
         ) from None
     except OSError as error:
         raise MachineError(f"{path} cannot be written: {error.strerror}.") from None

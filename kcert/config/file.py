@@ -57,7 +57,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Value:
-    """One place in the file: the YAML node, where it stands, and how it is called in messages."""
+    """One place in the file: the YAML node, its line, and its name in messages."""
 
     node: yaml.Node
     path: str

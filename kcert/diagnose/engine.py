@@ -31,7 +31,7 @@ _LONGEST_NAMES = 300
 _PATHS = frozenset(("path", "checked", "cert", "key", "ca", "folder", "meant", "shown_ca"))
 _BASES = {"rke2": "k3s", "minikube": "kubeadm", "kind": "kubeadm", "kubespray": "kubeadm"}
 _UNKNOWN = ("kubeadm", "kcert", "openssl")
-"""The fixes to print where nothing tells the kind of the cluster."""
+"""The fixes to print where nothing shows the kind of the cluster."""
 
 _TARGET_WORDS = frozenset(("noun", "patterns", "port", "role", "component", "note"))
 """The keys of an entry of targets.yaml that are not fixes."""

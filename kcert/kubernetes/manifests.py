@@ -214,7 +214,8 @@ def kubectl(argv: tuple[str, ...]) -> Reading:
     """
     if find(PROGRAM) is None:
         raise UnansweredError(
-            "kubectl is not on this machine, and it is what talks to a cluster. Install it, or work without a cluster: "
+            "kubectl is not installed, and kcert connects to a cluster through it. Install it, or work without "
+            "a cluster: "
             "approve, deny, sign and fetch take --file FILE."
         )
     reading = read(Command(argv, asks=True))  # a plugin of the kubeconfig may ask who the user is

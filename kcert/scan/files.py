@@ -67,7 +67,7 @@ class Inside:
 
 
 def look_into(path: Path) -> Inside:
-    """Read *path* and tell what is inside."""
+    """Read *path* and return what is inside."""
     read = read_file(path)
     if isinstance(read, ReadError):
         return Inside(trouble=read)
@@ -196,7 +196,7 @@ def _der(path: Path, data: bytes, openssl: str) -> Format:
 
 
 def _container(path: Path, data: bytes, openssl: str) -> Format | None:
-    """Tell the DER that holds more than one certificate, request or key."""
+    """Name the DER that contains more than one certificate, request or key."""
     source = str(path)
     inform = ("-inform", "DER", "-in", source)
     match _outline(data):

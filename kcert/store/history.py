@@ -197,7 +197,7 @@ def verify(own: Path, since: str | None = None) -> int:
     """Follow the chain from its first line to its head; the number of lines in it.
 
     With *since* the line of that hash (or the beginning) has to be in it, which proves that all up to it is as it was
-    when the hash was printed. Raises VerdictError, which names the first line that was changed, or tells that lines
+    when the hash was printed. Raises VerdictError, which names the first line that was changed, or says that lines
     are missing.
     """
     previous, count, hashes = BEGINNING, 0, [BEGINNING]

@@ -114,7 +114,7 @@ def _row(status: CertificateStatus) -> tuple[str, ...]:
 
 
 def _files(certificate: Certificate) -> list[str]:
-    """Key and certificate: what others ask for; request and settings lie beside them."""
+    """Key and certificate: the files that users need; request and config are beside them."""
     files = certificate.files
     return [str(path) for path in files.kept if path not in (files.csr, files.cnf)]
 

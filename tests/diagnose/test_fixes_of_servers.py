@@ -12,8 +12,8 @@ import yaml
 from cryptography import x509
 
 from kcert.diagnose import diagnose
-from tests.diagnose.test_fixes import bash, is_accepted
-from tests.diagnose.test_fixes_of_clients import SERVER_FAULTS, break_it, files, filled_in
+from tests.diagnose.repairing import bash, files, filled_in, is_accepted
+from tests.diagnose.test_fixes_of_clients import SERVER_FAULTS, break_it
 from tests.recorded.pki import HERE, SERVER, authority, leaf
 from tests.recorded.programs import api_server
 from tests.running import representatives

@@ -62,7 +62,7 @@ def present(
 ) -> None:
     """Write the inventory in the format *form* to *target*; None and ``-`` are the screen.
 
-    *looked_around* says that no place was named, so that the reader is told what was found where. What could not be
+    *looked_around* says that no place was named, so that the reader knows what was found where. What could not be
     read is said on standard error, unless the table says it: a list that lacks something must not look whole.
     """
     if target is not None and str(target.path) != "-":
