@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import IO
 
 from kcert.errors import ProgramError, TooSlowError
-from kcert.signals import defer_signals
+from kcert.files import defer_signals
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds. Only the generation of a very long key takes more, and has a limit of its own."""
