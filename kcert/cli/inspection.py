@@ -291,12 +291,11 @@ def _verify(options: Signing, since: str | None) -> None:
     from kcert.ui import history
 
     own = options.dir / OWN_FOLDER
-    count = store.verify(own, since)
-    signed = None
+    count, _ = store.verify(own, store.BEGINNING if since is None else since)
+    signed = 0
     if (own / history_signature.SIGNATURE).exists():
-        signed = history_signature.signed_hash(_context(options))
-        store.verify(own, signed)
-    history.verified(options.dir, count, store.unexplained(options.dir, own), signed=signed is not None)
+        _, signed = store.verify(own, history_signature.signed_hash(_context(options)) or store.BEGINNING)
+    history.verified(options.dir, count, signed, store.unexplained(options.dir, own))
 
 
 def _context(options: Signing) -> Context:

@@ -6,6 +6,7 @@ import enum
 import os
 import stat
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kcert.certificates import ROOT, Certificate
@@ -19,7 +20,6 @@ from kcert.shell import PASSPHRASE_VARIABLE, ROOT_PASSPHRASE_VARIABLE, Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import timedelta
-    from pathlib import Path
 
     from kcert.config import Cluster
     from kcert.issue.steps import Step
@@ -154,7 +154,7 @@ def _exposed(path: Path) -> Iterator[str]:
     rename a folder can replace what is in it. Whoever works through sudo may use a file of their own. Raises OSError
     where that cannot be looked at.
     """
-    real, named = path.resolve(), path.absolute()
+    real, named = Path(os.path.realpath(path)), path.absolute()
     mode = stat.S_IMODE(real.stat().st_mode)
     if mode & 0o077:
         yield f"mode {mode:04o}): `chmod 600 {quote(str(path))}`"
