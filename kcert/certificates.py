@@ -138,7 +138,7 @@ class AltName:
 
 @dataclass(frozen=True)
 class Files:
-    """Where the parts of a certificate lie. Without ``crt`` it is asked for, and somebody else signs.
+    """The paths of the parts of a certificate. Without ``crt`` it is requested, and another CA signs.
 
     With ``kubeconfig``, key and certificate live inside that file alone, and ``key`` and ``crt`` name what
     they are called while they are made. A bare key pair has ``public_key`` and neither request nor certificate.
@@ -166,7 +166,7 @@ class Files:
 
     @property
     def primary(self) -> PurePosixPath:
-        """The file whose existence tells that the certificate, or the request for it, exists."""
+        """The file whose existence says that the certificate, or the request for it, exists."""
         last = self.kubeconfig or self.crt or self.public_key or self.csr
         assert last is not None
         return last

@@ -98,7 +98,7 @@ def _check_tool(program: Program) -> ToolCheck:
         return ToolCheck(program, path, trouble=_as_clause(error))
     lines = (reading.stdout.decode(errors="replace") or reading.stderr).strip().splitlines()
     version_text = ascii(lines[0])[1:-1] if lines else ""
-    return ToolCheck(program, path, version_text, None if reading.succeeded else "it does not tell its version")
+    return ToolCheck(program, path, version_text, None if reading.succeeded else "it does not print its version")
 
 
 def _as_clause(error: ProgramError) -> str:

@@ -1,7 +1,7 @@
 """The one family of exceptions that kcert raises for its users.
 
 Each is raised where the fact is known, with the value and the way out in its message, and caught once,
-in ``kcert.__main__``. The classes differ in the exit status that they stand for.
+in ``kcert.__main__``. The classes differ in their exit status.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ warning_listeners: list[Callable[[str], None]] = []
 
 
 def warn(message: str) -> None:
-    """Tell the user of something that is not an error and has to be known."""
+    """Report to the user something that is not an error and has to be known."""
     for show in warning_listeners:
         show(message)
 

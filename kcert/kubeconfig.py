@@ -140,13 +140,9 @@ def swapped(content: bytes, swaps: Iterable[Swap], base64_of: Callable[[PurePosi
     return _DATA.sub(replaced, content)
 
 
-def read_command(path: PurePath, part: Part, user: str = "") -> tuple[str, ...]:
-    """Return the command of kubectl that prints *part* of the kubeconfig *path*, in base64.
-
-    That of the named *user*, or of the first user or cluster.
-    """
-    entry = f'users[?(@.name=="{user}")].user' if user else "users[0].user"
-    entry = "clusters[0].cluster" if part == "certificate-authority" else entry
+def read_command(path: PurePath, part: Part) -> tuple[str, ...]:
+    """Return the command of kubectl that prints *part* of the kubeconfig *path*, of its first user or cluster."""
+    entry = "clusters[0].cluster" if part == "certificate-authority" else "users[0].user"
     return ("kubectl", "config", "view", "--raw", "--kubeconfig", str(path), "-o", f"jsonpath={{.{entry}.{part}-data}}")
 
 

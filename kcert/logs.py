@@ -183,7 +183,7 @@ def read_lines(command: Command) -> Iterator[bytes]:
 
 def _failed(command: Command, status: int) -> ProgramError:
     root = "" if os.geteuid() == 0 else " It may need root: try it with sudo."
-    return ProgramError(f"{command.argv[0]} ended with status {status}; what it said stands above.{root}")
+    return ProgramError(f"{command.argv[0]} ended with status {status}; its output is above.{root}")
 
 
 def _runtime(request: LogRequest, machine: Machine, refused: ProgramError, *, on_this_host: bool) -> LogSource:
@@ -197,7 +197,7 @@ def _runtime(request: LogRequest, machine: Machine, refused: ProgramError, *, on
         raise ProgramError(
             f"{request.component} is a pod here, and nothing that could print its log works: {refused} crictl and "
             "docker are "
-            f"not on this machine. The files themselves lie under /var/log/pods/kube-system_{request.component}-*."
+            f"not on this machine. The log files are in /var/log/pods/kube-system_{request.component}-*."
         )
     raise InputError(
         f"{request.component} is neither a systemd unit nor a static pod on this machine, and no API server answers: "

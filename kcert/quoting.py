@@ -25,8 +25,8 @@ _SUBJECT = re.compile(r"/[^\"$`\\!]*=[^\"$`\\!]*")
 def quote(argument: str) -> str:
     """One argument as a person would type it in bash.
 
-    A subject (``/CN=kube-admin/O=system:masters``) stands in double quotes, as in all documentation. What a
-    terminal would act upon stands as bash's ``$'\\x1b'``: still the same argument, and harmless on a screen. So does a
+    A subject (``/CN=kube-admin/O=system:masters``) is in double quotes, as in all documentation. What a
+    terminal would act upon becomes bash's ``$'\\x1b'``: still the same argument, and harmless on a screen. So does a
     backtick, which would end the quotation of a command in a sentence.
     """
     if not argument.isprintable() or "`" in argument or INVISIBLE.search(argument):

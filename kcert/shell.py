@@ -20,16 +20,14 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from kcert.errors import ProgramError, TooSlowError
-from kcert.signals import defer_signals
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+from kcert.files import defer_signals
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds. Only the generation of a very long key takes more, and has a limit of its own."""
@@ -177,13 +175,14 @@ def read(command: Command, stdin: bytes = b"") -> Reading:
         with defer_signals():
             process = stack.enter_context(_begin(command, pipe, pipe, pipe))
             stack.callback(_stop, process)
-        while process.returncode is None:
+        output: tuple[bytes, bytes] | None = None
+        while output is None:
             if (left := deadline - time.monotonic()) <= 0:
                 raise _too_slow(command)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                stdout, stderr = process.communicate(unsent, min(left, _TICK))
+                output = process.communicate(unsent, min(left, _TICK))
             unsent = None
-    return _reading(command, process.returncode, stdout, stderr)
+    return _reading(command, process.returncode, *output)
 
 
 def read_many(commands: Sequence[Command]) -> list[Reading]:
@@ -361,8 +360,8 @@ def _killed(command: Command, number: int) -> ProgramError:
     words = " ".join(command.argv[:2])
     name = signal.strsignal(number) or "of no name"
     return ProgramError(
-        f"{words} was ended by signal {number} ({name}) before it had answered. Where memory is short, the system does "
-        "that: see `dmesg`, and try again."
+        f"{words} was ended by signal {number} ({name}). The system does that if memory is short: see `dmesg`, and try "
+        "again."
     )
 
 
@@ -376,5 +375,5 @@ def _too_slow(command: Command) -> ProgramError:
 
 def _cannot_start(program: str, error: OSError) -> ProgramError:
     if isinstance(error, FileNotFoundError):
-        return ProgramError(f"{program} is not on this machine, or cannot be run: install it, or correct PATH.")
+        return ProgramError(f"{program} is not installed, or cannot be run: install it, or correct PATH.")
     return ProgramError(f"{program} could not be started: {error.strerror or error}.")

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from tests.clusters import Pki
 
 PKIS = [pytest.param(*pair, marks=pytest.mark.thorough if pair[1] == "fixed" else ()) for pair in TABLES]
+OF_EACH_PROFILE = [
+    pytest.param(*pair, marks=() if pair[1] in {"large", "book"} else pytest.mark.thorough) for pair in TABLES
+]
 EVERY = [
     pytest.param(
         *(profile, size, one),
@@ -138,7 +141,7 @@ def test_no_serial_file_is_left_to_count_up_from(pki: Callable[[str, str], Pki],
     assert (folder / TABLES[profile, size][0].file).exists()
 
 
-@pytest.mark.parametrize(("profile", "size"), PKIS)
+@pytest.mark.parametrize(("profile", "size"), OF_EACH_PROFILE)
 @pytest.mark.parametrize("purpose", ["sslclient", "sslserver"])
 def test_openssl_agrees_on_the_purpose(
     pki: Callable[[str, str], Pki], profile: str, size: str, purpose: str, tmp_path: Path
@@ -254,7 +257,7 @@ def test_the_key_of_service_accounts_is_rsa_even_in_a_cluster_of_ecdsa_keys(pki:
     assert private.public_key() == public
 
 
-@pytest.mark.parametrize(("profile", "size"), PKIS)
+@pytest.mark.parametrize(("profile", "size"), OF_EACH_PROFILE)
 def test_the_cnf_that_made_a_certificate_lies_beside_it_and_makes_it_again(
     pki: Callable[[str, str], Pki], profile: str, size: str, tmp_path: Path
 ) -> None:

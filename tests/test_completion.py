@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import pty
 import select
-import shlex
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import starting
 from tests.running import Kcert, program, wait_until
 
 if TYPE_CHECKING:
@@ -79,9 +78,7 @@ def folder(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> Path:
     own_pki("course")
     kcert.done("client", "bob", "--group", "dev", "--quiet")
     (tmp_path / "bin").mkdir()
-    command = tmp_path / "bin/kcert"
-    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m kcert "$@"\n', encoding="utf-8")
-    command.chmod(0o755)
+    (tmp_path / "bin/kcert").symlink_to(starting.program())
     return tmp_path
 
 

@@ -70,7 +70,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A copy of the package, changed as the text says."""
     home = tmp_path_factory.mktemp("checkout")
     for name in ("kcert", "openssl_templates"):
-        shutil.copytree(REPOSITORY / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(REPOSITORY / name, home / name)
     shutil.copy(REPOSITORY / "pyproject.toml", home)
     for kind, name, text in BLOCKS:
         if ("practice/" in name or "lessons/labs/" in name) and not HAS_LABS:

@@ -704,7 +704,7 @@ def test_show_says_who_it_would_be_and_warns(applicant: Applicant, inside: InPro
 
     said = " ".join(inside.done("csr", "show", "--file", path).stdout.split())
 
-    assert "Anyone with the key is the user jane, in: developers, system:masters" in said
+    assert "Anyone with the key is the user jane, in the groups developers, system:masters" in said
     assert "Attention: system:masters has all permissions" in said
     assert "Attention: the signer rejects this request: invalid usage for client certificate: any" in said
     assert "Subject: CN = jane" in said or "Subject: CN=jane" in said
@@ -933,7 +933,8 @@ def test_a_request_is_exactly_one_block_in_the_form_that_every_reader_agrees_on(
             assert inside("csr", "approve", "--file", alone).status == 2, name
     for content in (mine.replace(b"\n", b"\r\n"), mine.rstrip(b"\n")):
         assert (
-            "is the user jane, in: developers" in inside.done("csr", "show", "--file", applicant.object(content)).stdout
+            "is the user jane, in the group developers"
+            in inside.done("csr", "show", "--file", applicant.object(content)).stdout
         )
     # A manifest that somebody approved elsewhere.
     path = applicant.object(b" " + mine + other)

@@ -177,7 +177,7 @@ def test_the_file_is_named_to_openssl_and_read_by_it(own: Path, kcert: Kcert, tm
     [
         ("", 0o600, "is empty"),
         ("\nsecond line\n", 0o600, "is empty"),
-        ("of a Windows file\r\n", 0o600, "as Windows ends lines"),
+        ("of a Windows file\r\n", 0o600, "a Windows line ending"),
         ("x" * 1001, 0o600, "longer than 1000 bytes"),
         ("readable by all\n", 0o644, "other users can read or replace it (mode 0644)"),
         ("writable by the group\n", 0o620, "other users can read or replace it (mode 0620)"),
@@ -278,7 +278,7 @@ def test_a_pipe_is_refused_and_not_waited_for(own: Path, kcert: Kcert, tmp_path:
 
     ended = kcert("client", "bob", "--ca-passphrase-file", tmp_path / "pipe")
 
-    assert_refused(ended, 2, "A pipe will not do", "KCERT_CA_PASSPHRASE=")
+    assert_refused(ended, 2, "A pipe is not possible", "KCERT_CA_PASSPHRASE=")
     assert not (own / "bob.key").exists()
 
 
@@ -373,7 +373,7 @@ def test_a_plain_key_that_is_there_is_never_changed(own_pki: Callable[..., Pki],
 
     ended = kcert("ca", "--encrypt-ca-key", variables=WITH_IT)
 
-    assert_refused(ended, 2, "pki/ca.key is there already, and not encrypted", "openssl pkey -in pki/ca.key -aes256")
+    assert_refused(ended, 2, "pki/ca.key exists and is not encrypted", "openssl pkey -in pki/ca.key -aes256")
     assert snapshot(kcert.folder / "pki") == before
 
 
@@ -381,7 +381,7 @@ def test_a_leafs_encrypted_key_is_refused_as_ever(own: Path, kcert: Kcert) -> No
     (own / "admin.key").write_bytes((own / "ca.key").read_bytes())
     (own / "admin.crt").unlink()
 
-    assert_refused(kcert("all", "-q", variables=WITH_IT), 2, "pki/admin.key is encrypted", "for the keys of CAs alone")
+    assert_refused(kcert("all", "-q", variables=WITH_IT), 2, "pki/admin.key is encrypted", "only for CAs")
 
 
 def test_the_option_belongs_to_a_key_that_is_made(own: Path, kcert: Kcert) -> None:

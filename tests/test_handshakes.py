@@ -26,7 +26,11 @@ STRANGER = "stranger.example.com"
 
 def _rows(*kinds: str) -> list[object]:
     return [
-        pytest.param(profile, size, one, id=f"{profile}-{size}-{one.file}")
+        pytest.param(
+            *(profile, size, one),
+            id=f"{profile}-{size}-{one.file}",
+            marks=pytest.mark.thorough if size == "fixed" else (),
+        )
         for (profile, size), table in TABLES.items()
         for one in table
         if one.kind in kinds

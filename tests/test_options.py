@@ -10,12 +10,12 @@ import pytest
 
 from kcert import __version__, cli
 from tests.refusals import assert_refused
+from tests.running import Kcert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.clusters import Pki
-    from tests.running import Kcert
 
 SPELLINGS = {
     "--output": "-o",
@@ -173,3 +173,20 @@ def test_errors_lead_to_a_command_that_works(own_pki: Callable[..., Pki], kcert:
     assert "server: https://10.0.0.1:6443" in (kcert.folder / "new.conf").read_text(encoding="utf-8")
     assert "members of system:masters" in kcert.done("client", "eve", "-g", "system:masters", "--quiet").stderr
     assert "O=dev ops" in kcert.done("client", "dan", "-g", "dev ops", "--no-explain").stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("plan",), ("client", "jane"), ("renew", "admin"), ("all", "--quiet"), ("history",), ("kubeconfig", "admin")],
+    ids=lambda arguments: arguments[0],
+)
+def test_in_the_pki_folder_no_second_one_is_made(own_pki: Callable[..., Pki], arguments: tuple[str, ...]) -> None:
+    folder = own_pki("course", "small").folder
+    before = sorted(folder.iterdir())
+
+    ended = Kcert(folder)(*arguments)
+
+    assert (ended.status, ended.stdout) == (2, "")
+    assert "the current folder is itself a PKI folder" in " ".join(ended.stderr.split())
+    assert sorted(folder.iterdir()) == before
+    assert Kcert(folder)("history", "--dir", ".").status == 0

@@ -64,10 +64,10 @@ WRONG = [
     ({"KCERT_ROOT_PASSPHRASE": PASSPHRASE}, "safe/root.key", "KCERT_ROOT_PASSPHRASE"),
     # Told for the CA alone, it is taken for both.
     ({"KCERT_ROOT_PASSPHRASE": None}, "safe/root.key", "KCERT_ROOT_PASSPHRASE"),
-    ({"KCERT_CA_PASSPHRASE": None}, "pki/ca.key is encrypted, and there is no terminal", "KCERT_CA_PASSPHRASE"),
+    ({"KCERT_CA_PASSPHRASE": None}, "is encrypted, and there is no terminal", "KCERT_CA_PASSPHRASE"),
     (
         {"KCERT_CA_PASSPHRASE": None, "KCERT_ROOT_PASSPHRASE": None},
-        "pki/ca.key is encrypted, and there is no terminal",
+        "is encrypted, and there is no terminal",
         "KCERT_CA_PASSPHRASE in the environment, or --ca-passphrase-file",
     ),
 ]
@@ -177,7 +177,7 @@ def test_what_is_typed_in_another_encoding_is_said_to_be_so(own: Path, kcert: Kc
     ended = on_terminal(kcert, "client", "bob", keys=["caf\udce9\n"], prompt=PROMPT)
 
     assert ended.status == 2
-    assert "what was typed is not UTF-8" in " ".join(ended.plain.split())
+    assert "the passphrase is not valid UTF-8" in " ".join(ended.plain.split())
     assert "no passphrase was given" not in ended.plain
     assert snapshot(own) == before
 

@@ -73,7 +73,7 @@ def check(ctx: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...]
 
 
 def _as_meant(ctx: RuleContext) -> RuleContext:
-    """Return the context in which swapped files are in their places; *ctx* where nothing tells which are swapped."""
+    """Return the context in which swapped files are in their places; *ctx* where nothing shows which are swapped."""
     contexts = [ctx, *(replace(ctx, scan=scan) for scan in ctx.scan.as_meant)]
     if len(contexts) == 1:
         return ctx
@@ -148,7 +148,7 @@ def run_checks(
 ) -> CheckResult:
     """Check all that is found at *where*, or *otherwise* (see ``survey``); an expiry within *soon* days counts as near.
 
-    *wanted* says what kcert planned, by absolute path; *described* tells that a kcert.yaml does. Raises InputError
+    *wanted* says what kcert planned, by absolute path; *described* says that a kcert.yaml does. Raises InputError
     where nothing could be checked.
     """
     scan = survey(where, root, openssl, otherwise=otherwise, with_cas=True)

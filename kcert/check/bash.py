@@ -54,7 +54,7 @@ def subject(parts: Iterable[tuple[str, str]]) -> str:
 def printed(texts: Iterable[str]) -> str:
     """The command that prints these lines, wherever it is pasted; one in double quotes is for bash to complete.
 
-    Not a here-document: its last line would have to stand at the very beginning of a line.
+    Not a here-document: its last line would have to be at the very beginning of a line.
     """
     quoted = (text if text.startswith('"') else word(text) for text in texts)
     return "printf '%s\\n' " + " \\\n      ".join(quoted)

@@ -209,7 +209,7 @@ class RuleContext:
         return hashes.index(sha256) + 1 if sha256 in hashes else cert.use.position + 1
 
     def has_siblings(self, cert: CertificateInstance) -> bool:
-        """True if other certificates, be they damaged, lie in the same file, or the same field of a kubeconfig."""
+        """True if other certificates, be they damaged, are in the same file, or in the same field of a kubeconfig."""
         hashes = self._hashes_beside(cert)
         # What a damaged one should have been has no hash: it is the first of its file.
         if cert.certificate.sha256 in hashes or not cert.certificate.sha256:
@@ -269,7 +269,7 @@ class RuleContext:
     def belonging(self, near: Path) -> Mapping[Role, X509]:
         """The CA of the cluster, of etcd and of the front proxy, in the cluster that the file *near* is of.
 
-        As far as what they signed tells.
+        As far as what they signed shows.
         """
         return self._owners.near(near)
 

@@ -22,7 +22,7 @@ from kcert.scan.layouts import FILE_OPTIONS
 from kcert.scan.result import CertificateRef, KeyFile, KubeconfigUse, Problem
 
 _PLAIN = re.compile(r"[A-Za-z0-9*@:/._-]+")
-"""What openssl.cnf takes as it stands; nothing else is written into one."""
+"""The values that openssl.cnf takes unquoted; nothing else is written into one."""
 
 MANY = 600
 """With more SANs than this a command is no longer readable."""
@@ -95,7 +95,7 @@ def may_be_powerful(ctx: RuleContext, cert: CertificateInstance) -> bool:
         return True
     if cert.wanted is not None:
         return cert.wanted.subject is not None and MASTERS in cert.wanted.subject.organizations
-    # Where nothing else tells, an administrator is who is called so.
+    # Where nothing else shows it, an administrator is who is called so.
     name = cert.certificate.subject.common_name or ""
     return not cert.demands and re.search(r"(^|[^a-z])(cluster-?)?admin", name.lower()) is not None
 
@@ -108,7 +108,7 @@ def asks_for_administrators(cert: CertificateInstance) -> bool:
 
 
 def right_common_name(ctx: RuleContext, cert: CertificateInstance) -> str | None:
-    """Return the common name that it has to have; None if the one it has will do, or nothing tells."""
+    """Return the common name that it has to have; None if the one it has will do, or nothing shows."""
     name = cert.certificate.subject.common_name or ""
     if wanted := other_subject(cert):
         return None if wanted.common_name == name else wanted.common_name
@@ -131,7 +131,7 @@ def _right_node_name(cert: CertificateInstance, name: str) -> str | None:
     elif name.lower().startswith(NODE_PREFIX) and len(name) > len(NODE_PREFIX):
         right = name.lower()
     elif name.startswith(NODE_PREFIX):
-        return None  # system:node: without a name: which node it is, nothing tells
+        return None  # system:node: without a name: which node it is, nothing shows
     else:
         # node01, or system:nodes:node01: the part that can be a host's name.
         right = f"{NODE_PREFIX}{name.rsplit(':', 1)[-1].lower()}"
@@ -218,7 +218,7 @@ def role_of(ctx: RuleContext, problem: Problem) -> Role | None:
 def expected_certificate(
     ctx: RuleContext, problem: Problem, role: Role | None, key: KeyFile | None
 ) -> CertificateInstance | None:
-    """Return a certificate for *role* in the place of *problem*; None if nothing tells whose it was."""
+    """Return a certificate for *role* in the place of *problem*; None if nothing shows whose it was."""
     wanted = ctx.wanted_at(problem.path)
     if wanted is not None and wanted.subject is not None:
         name = Name((("CN", wanted.subject.common_name), *(("O", group) for group in wanted.subject.organizations)))
@@ -250,7 +250,7 @@ def expected_certificate(
 
 
 def _only_user(ctx: RuleContext, problem: Problem) -> KubeconfigUse | None:
-    """Return the context of a kubeconfig with one user; of several nothing tells whose certificate is damaged."""
+    """Return the context of a kubeconfig with one user; of several nothing shows whose certificate is damaged."""
     users = {
         kubeconfig.user_name: kubeconfig
         for kubeconfig in ctx.scan.kubeconfigs

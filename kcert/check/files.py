@@ -204,7 +204,7 @@ def _option_set(ctx: RuleContext, problem: Problem, likely: Path) -> str:
 
 
 def _made(ctx: RuleContext, problem: Problem) -> str:
-    """Return the commands that re-create it; empty if nothing tells what it was."""
+    """Return the commands that re-create it; empty if nothing shows what it was."""
     if problem.expects == "key":
         return _key_made(ctx, problem)
     if problem.expects != "certificate":
@@ -212,7 +212,7 @@ def _made(ctx: RuleContext, problem: Problem) -> str:
     role = corrections.role_of(ctx, problem)
     damaged = [] if problem.path == problem.source else placing.damaged_in(problem.path)
     if damaged and damaged[0] != 1:
-        return ""  # the first is whole, and nothing tells which CA followed it
+        return ""  # the first is whole, and nothing shows which CA followed it
     if role in CA_ROLES:
         return _authority_made(ctx, problem, role)
     key = _key_for(ctx, problem)
@@ -344,7 +344,7 @@ def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None) -> st
 def _origin(ctx: RuleContext, problem: Problem, right: X509) -> CertificateInstance | None:
     """Return where to take the CA *right* from: best from a file of the same name, and from one that holds it whole.
 
-    While a CA is being replaced, its file holds the new one and the old, which have one name, and the new one lies
+    While a CA is being replaced, its file holds the new one and the old, which have one name, and the new one is
     alone beside it.
     """
     places = ctx.copies.get(right.sha256, ())

@@ -1,4 +1,4 @@
-"""Rules about who a certificate says its holder is, and what it may be used for.
+"""Rules about who a certificate says its owner is, and what it may be used for.
 
 The CN is the user, each O a group, and OU is nothing.
 """
@@ -73,8 +73,8 @@ def group_in_ou(ctx: RuleContext) -> Iterator[Violation]:
         ]
         if groups:
             message = (
-                f"{cert.description} has its group {', '.join(groups)} in OU. The API server reads only O: its "
-                "holder is in no such group."
+                f"{cert.description} has its group {', '.join(groups)} in OU. The API server reads only O, so its "
+                "owner is not in that group."
             )
             yield Violation(cert.path, message, f"subject: {subject}", reissue_commands(ctx, cert))
 

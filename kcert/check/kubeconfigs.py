@@ -64,7 +64,7 @@ def _reachable(ctx: RuleContext, own: list[CertificateInstance], old: str) -> st
     names = [name for certificate in certificates for name in certificate.alt_names]
     addresses = [name.value for name in names if name.type == "IP" and sans.is_address(name.value)]
     hosts = [name.value for name in names if name.type == "DNS" and not name.value.startswith(("kubernetes", "*"))]
-    # Where no option tells the range of services, an address that could be its first is not reached from outside.
+    # Where no option sets the range of services, an address that could be its first is not reached from outside.
     inside = service or {value for value in addresses if sans.is_first(value)}
     outside = [value for value in addresses if value not in inside and not sans.is_loopback(value)]
     likely = [*outside, *hosts, *(value for value in addresses if sans.is_loopback(value))]

@@ -1,6 +1,6 @@
 """The owner of a CA (the cluster's, etcd's, the front proxy's), and options that name the CA of another owner.
 
-A CA's name tells nothing: kubeadm calls them so, others otherwise. A CA is etcd's because it signed what etcd shows,
+A CA's name proves nothing: kubeadm calls them so, others otherwise. A CA is etcd's because it signed what etcd shows,
 and the cluster's because it signed what the API server and its clients show. Where one CA does everything, every
 option is right.
 """
@@ -42,7 +42,7 @@ class Owners:
     populated: frozenset[Path]
 
     def near(self, path: Path) -> Mapping[Role, X509]:
-        """The CAs of the cluster that the file at *path* is of; of the only one there is, where it stands alone."""
+        """The CAs of the cluster that the file at *path* is of; of the only one there is, if it is alone."""
         home = cluster_root_of(path)
         cluster = self.clusters.get(home, home)
         if cluster not in self.populated and len(self.known) == 1:
@@ -96,7 +96,7 @@ def _clusters(ctx: RuleContext) -> dict[Path, Path]:
 
 
 def place(path: Path) -> Role | None:
-    """Return which CA this is by its place in kubeadm's folder, where the place alone tells."""
+    """Return which CA this is by its place in kubeadm's folder, where the place alone shows it."""
     if path.stem == "front-proxy-ca":
         return Role.FRONT_PROXY_CA
     if path.stem == "ca" and path.parent.name == "etcd" and path.parent.parent.name == "pki":
@@ -278,7 +278,7 @@ def _authority_options(ctx: RuleContext) -> list[CertificateRef]:
 
 
 def _owner(ctx: RuleContext, use: CertificateRef) -> Role | None:
-    """Return whose CA it is, in the cluster of the option; None if nothing tells, or if it is more than one's."""
+    """Return whose CA it is, in the cluster of the option; None if nothing shows, or if it is more than one's."""
     known = ctx.belonging(use.source or use.path)
     owners = [role for role, ca in known.items() if ca.public_key == use.certificate.public_key]
     return owners[0] if len(owners) == 1 else None

@@ -18,14 +18,13 @@ from kcert.openssl.pem import Block, announced_length, armoured, is_der, pem_blo
 from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509, PublicKey
 from kcert.scan.documents import NotADocumentError, as_utf8, documents, list_at, text_at
-from kcert.scan.files import recognize
+from kcert.scan.files import Format, recognize
 from kcert.scan.fs import Content, read_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.check.context import CertificateInstance, RuleContext
-    from kcert.scan.files import Format
     from kcert.scan.result import Problem
 
 
@@ -120,7 +119,7 @@ def mode_of(path: Path) -> str:
 
 
 def alone(ctx: RuleContext, cert: CertificateInstance) -> str:
-    """The certificate as a file argument, without the others that may lie in its file."""
+    """The certificate as a file argument, without the others that may be in its file."""
     return bash.literal(cert.certificate.pem) if ctx.has_siblings(cert) else bash.word(cert.path)
 
 
@@ -146,7 +145,7 @@ def values(path: Path, option: str) -> list[str]:
 
 
 def recovered(value: str) -> list[str]:
-    """Return the certificates (PEM) in a value that is not the base64 of PEM; empty if there is no way to tell.
+    """Return the certificates (PEM) in a value that is not the base64 of PEM; empty if that is unknown.
 
     People write PEM or DER there, with a byte order mark, encode it twice, or break the lines with blanks.
     """
@@ -293,7 +292,7 @@ NOT_FOR_KUBECTL = ("is not base64", "does not read it")
 
 
 def field_replaced(problem: Problem, new: str) -> str:
-    """The command that gives a field with certificates another value; empty if nothing tells which line it is."""
+    """The command that gives a field with certificates another value; empty if nothing shows which line it is."""
     read = read_file(problem.path)
     text = read.data.decode("utf-8", "replace") if isinstance(read, Content) else ""
     option = problem.option or ""

@@ -90,7 +90,7 @@ def signer_of(ctx: RuleContext, cert: CertificateInstance) -> Signer | None:
         return None  # the key in its place is another one's: openssl would refuse, or the signature would be worthless
     left = (issuer.certificate.not_after - ctx.now) // timedelta(days=1)
     renewed_first = issuer.certificate.not_after <= ctx.now + ctx.soon
-    # A CA that is only embedded here is in a file elsewhere, and nothing tells where.
+    # A CA that is only embedded here is in a file elsewhere, and nothing shows where.
     crt = Path("ca.crt") if issuer.embedded else issuer.path.absolute() if key is None else issuer.path
     position = 0 if issuer.embedded else ctx.number_of(issuer) - 1
     # The key beside a file of several CAs is that of the first.
@@ -259,7 +259,7 @@ def reissue_ca(ctx: RuleContext, cert: CertificateInstance, *, extensions: Itera
     key = next((use.key_path for use in cert.uses if use.key and use.key_path), None)
     origin = cert
     if key is None or cert.embedded:
-        # Another copy may lie beside the key.
+        # Another copy may be beside the key.
         origin, key = next(
             (
                 (copy, use.key_path)

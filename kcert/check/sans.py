@@ -157,7 +157,7 @@ def _address_of_static_pods(ctx: RuleContext, cert: CertificateInstance) -> str:
 
 
 def advertised_address(ctx: RuleContext, where: CertificateInstance | Path) -> str:
-    """Return the --advertise-address of the API server; empty where a variable stands for it, or none is given."""
+    """Return the --advertise-address of the API server; empty if it is a variable, or not set."""
     return usable_address(ctx.option("kube-apiserver", "--advertise-address", where))
 
 
@@ -172,7 +172,7 @@ def is_loopback(value: str) -> bool:
 
 
 def usual_names(ctx: RuleContext, role: Role, path: Path) -> tuple[AltName, ...]:
-    """Return the names under which clients connect to the server of *role*, as far as configurations tell."""
+    """Return the names under which clients connect to the server of *role*, as far as configurations show."""
     hosts = ["localhost", "127.0.0.1"]
     if role is Role.APISERVER:
         hosts.append(_SERVICE_NAMES[-1])

@@ -55,7 +55,7 @@ def _unknown_to_the_api_server(ctx: RuleContext, cert: CertificateInstance) -> I
 
 
 def _signed_otherwise(ctx: RuleContext, cert: CertificateInstance) -> Iterator[Violation]:
-    """Yield a certificate that another CA signed than the one that kcert planned, where nothing else tells."""
+    """Yield a certificate that another CA signed than the one that kcert planned, where nothing else shows it."""
     wanted = cert.wanted
     ca = next((ca for ca in ctx.authorities if wanted and ca.wanted and ca.wanted.name == wanted.issuer), None)
     if wanted is None or ca is None or ctx.signatures.signed_itself(cert.certificate):

@@ -219,7 +219,7 @@ def _version(value: bool) -> None:
 
 
 @app.callback(
-    epilog="`kcert all` in an empty folder makes the certificates of an example cluster and explains each step.\n\n"
+    epilog="`kcert all` in an empty folder creates the certificates of an example cluster and explains each step.\n\n"
     "`kcert explain tls-in-one-page` is the first lesson.\n\n"
     "`kcert COMMAND --help` lists the options of a command."
 )

@@ -68,7 +68,7 @@ def kubeconfig(
     ] = None,
     replace: Annotated[
         bool,
-        typer.Option("--replace", help="Update an existing context of the file of --merge."),
+        typer.Option("--replace", help="Update a context that is already in the file of --merge."),
     ] = False,
     explain: Explain = True,
     quiet: Quiet = False,

@@ -27,6 +27,7 @@ from kcert.issue.service import issue
 from kcert.openssl.program import openssl
 from kcert.quoting import quote
 from kcert.shell import find
+from kcert.store import OWN_FOLDER
 from kcert.ui import warning
 
 
@@ -39,7 +40,15 @@ def read_context(options: ReadOptions, command: str) -> Context:
 
 
 def require_folder_path(path: Path) -> None:
-    """Raise InputError if *path*, or what should be a folder above it, is a file."""
+    """Raise InputError if *path*, or what should be a folder above it, is a file, or if kcert runs in the PKI folder.
+
+    A PKI folder inside of the PKI folder would be a second cluster, with a CA of its own.
+    """
+    if path == DEFAULT_FOLDER and not os.path.lexists(path) and Path(OWN_FOLDER).is_dir():
+        raise InputError(
+            f"the current folder is itself a PKI folder, and there is no folder {path} in it. Run kcert in the folder "
+            "above it (`cd ..`), or use --dir ."
+        )
     for parent in (path, *path.parents):
         if os.path.lexists(parent):
             if not parent.is_dir():

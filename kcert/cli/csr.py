@@ -157,7 +157,9 @@ def manifest(
 def submit(
     options: FetchOptions,
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name the manifest's file, or what it was made for.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name the manifest file, or the user, node or component.")
+    ],
 ) -> None:
     """Create the object in the cluster: `kubectl apply -f`."""
     from kcert.kubernetes import manifests
@@ -232,7 +234,7 @@ def show(
 def approve(options: RequestOptions, *, name: MaybeName = None, file: File = None) -> None:
     """Approve a request: `kubectl certificate approve`; with --file as the API server would.
 
-    A kubelet's serving request in a cluster is approved only where it has the node's names of kcert.yaml.
+    In a cluster, the server request of a kubelet is approved only if its SANs are those of the node in kcert.yaml.
     """
     from kcert.kubernetes import csr_requests, manifests, signers, signing
     from kcert.kubernetes.signing_request import requested
@@ -345,7 +347,7 @@ def fetch(
     quiet: Quiet = False,
     format: ResultFormat = "text",
 ) -> None:
-    """Fetch the certificate, compare it with key and request, and keep it: NAME.crt in the PKI folder."""
+    """Fetch the certificate, compare it with key and request, and save it as NAME.crt in the PKI folder."""
     from kcert.kubernetes import csr_requests, issued, manifests, signers
     from kcert.openssl.pem import pem_blocks
     from kcert.openssl.program import openssl

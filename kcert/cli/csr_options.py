@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from kcert.kubernetes.manifests import Cluster
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name the object, as `kcert csr list` shows it.")]
 NewName = Annotated[
     str,
     typer.Argument(
@@ -68,8 +67,8 @@ SignAs = Annotated[
         "--as",
         autocompletion=complete_certificates,
         metavar="NAME",
-        help="Sign the request as this certificate of the cluster: an administrator's, a component's, a node's.",
-        show_default="as the request's file is called",
+        help="Sign the request for this certificate of kcert.yaml: an administrator, a component or a node.",
+        show_default="by the file name",
     ),
 ]
 Kubeconfig = Annotated[

@@ -211,7 +211,7 @@ def cert_manager(
         bool,
         typer.Option(
             "--all",
-            help="Include certificates that components read from the host's disk, which a Secret does not reach.",
+            help="Include certificates that components read from the host's disk, where a Secret cannot put them.",
         ),
     ] = False,
     secret: Annotated[

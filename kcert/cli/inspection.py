@@ -229,7 +229,9 @@ def history(  # noqa: PLR0917 - options, by name alone
     since: Annotated[
         str | None,
         typer.Option(
-            "--since", metavar="HASH", help="Require, with --verify, all records up to this hash, which --head printed."
+            "--since",
+            metavar="HASH",
+            help="Require that the records go back to this hash, which --head printed; with --verify.",
         ),
     ] = None,
     head: Annotated[
@@ -241,6 +243,7 @@ def history(  # noqa: PLR0917 - options, by name alone
     ] = False,
 ) -> None:
     """Show the commands that were run in a PKI folder."""
+    from kcert.cli.context import require_folder_path
     from kcert.store import OWN_FOLDER
     from kcert.store import history as store
     from kcert.ui import history
@@ -250,6 +253,7 @@ def history(  # noqa: PLR0917 - options, by name alone
         raise InputError("--since needs --verify.")
     if verify + head + sign > 1:
         raise InputError("--verify, --head and --sign cannot be combined.")
+    require_folder_path(options.dir)
     if sign:
         from kcert.issue import history_signature
         from kcert.ui.output_of import OutputOfCommands
@@ -287,12 +291,11 @@ def _verify(options: Signing, since: str | None) -> None:
     from kcert.ui import history
 
     own = options.dir / OWN_FOLDER
-    count = store.verify(own, since)
-    signed = None
+    count, _ = store.verify(own, store.BEGINNING if since is None else since)
+    signed = 0
     if (own / history_signature.SIGNATURE).exists():
-        signed = history_signature.signed_hash(_context(options))
-        store.verify(own, signed)
-    history.verified(options.dir, count, store.unexplained(options.dir, own), signed=signed is not None)
+        _, signed = store.verify(own, history_signature.signed_hash(_context(options)) or store.BEGINNING)
+    history.verified(options.dir, count, signed, store.unexplained(options.dir, own))
 
 
 def _context(options: Signing) -> Context:

@@ -63,7 +63,7 @@ def client(
 
     def replaces(name: str, groups: tuple[str, ...]) -> bool:
         listed = ", ".join(groups) or "no group"
-        question = f"{name} has a certificate already, in {listed}. Replace it by one in {', '.join(wanted_groups)}?"
+        question = f"{name} already has a certificate, in {listed}. Replace it by one in {', '.join(wanted_groups)}?"
         if replace_groups or (sys.stdin.isatty() and not options.terse and typer.confirm(question)):
             replaced.append(name)
             return True

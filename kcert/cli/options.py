@@ -72,7 +72,7 @@ Program = Annotated[str, typer.Option("--openssl", envvar="KCERT_OPENSSL", help=
 
 
 Force = Annotated[
-    bool, typer.Option("--force", help="Replace a file that is not a report. A copy of the file is kept beside it.")
+    bool, typer.Option("--force", help="Overwrite a file that is not a report of kcert. A copy is kept beside it.")
 ]
 
 
@@ -173,7 +173,7 @@ class Chapter(IssueOptions):
     ] = False
     days: Annotated[
         int | None,
-        typer.Option("--days", min=1, max=36500, metavar="N", help="Create the certificates valid for N days."),
+        typer.Option("--days", min=1, max=36500, metavar="N", help="Set the lifetime in days."),
     ] = None
     key: Annotated[
         str | None,

@@ -27,7 +27,10 @@ def plan(
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", metavar="wide|FILE", help="Print as --wide does, or write to this file; - is the screen."
+            "--output",
+            "-o",
+            metavar="wide|FILE",
+            help="Print as --wide does, or write to this file; - is standard output.",
         ),
     ] = None,
     force: Force = False,

@@ -59,7 +59,7 @@ def renew(  # noqa: PLR0917 - each is an option
     ] = False,
     days: Annotated[
         int | None,
-        typer.Option("--days", min=1, max=36500, metavar="N", help="Create the certificates valid for N days."),
+        typer.Option("--days", min=1, max=36500, metavar="N", help="Set the lifetime in days."),
     ] = None,
 ) -> None:
     """Renew certificates: same subject, SANs, usages and key, new dates. The old files are kept as a backup."""
@@ -87,6 +87,7 @@ def _renew(options: Renewing, names: tuple[str, ...], renewal: Renewal) -> None:
     """Renew what *names* or *renewal* select, and print what has to be done next."""
     from kcert.issue.adopt import unmanaged
 
+    context.require_folder_path(options.dir)
     if not options.dir.is_dir():
         raise InputError(f"{options.dir} does not exist, so nothing can be renewed. `kcert all` makes certificates.")
     cluster = load_cluster(options.config)
@@ -165,4 +166,4 @@ def _check(names: Sequence[str], *, expiring_in: str | None, stale: bool, everyt
     if finish and not names:
         raise InputError("--finish needs the name of a CA: `kcert renew ca --finish`.")
     if not (names or everything or stale or expiring_in):
-        raise InputError("say what to renew: names (see `kcert plan`), --expiring-in 30d, --stale or --all.")
+        raise InputError("specify what to renew: names (see `kcert plan`), --expiring-in 30d, --stale or --all.")

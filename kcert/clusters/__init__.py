@@ -51,7 +51,7 @@ _PART = re.compile("|".join(re.escape(part) for part in sorted(_HOMES, key=len, 
 
 
 def cluster_kind_of(path: Path) -> ClusterKind | None:
-    """Return the kind whose files are at *path*, as far as the path alone tells; None if it does not."""
+    """Return the kind whose files are at *path*, as far as the path alone shows it; None if it does not."""
     return _kind_of(os.path.join(os.getcwd(), path))  # noqa: PTH109, PTH118 - a quarter of what Path.absolute takes
 
 

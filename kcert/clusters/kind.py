@@ -14,7 +14,7 @@ from kcert.certificates import Role
 class ClusterKind:
     """A way to set up Kubernetes.
 
-    ``marks``: paths of which any tells that a machine is of this kind. ``places``: the folders and files to search when
+    ``marks``: paths of which any says that a machine is of this kind. ``places``: the folders and files to search when
     the user names none. ``files``: patterns (``*`` matches any part of a path) and the role of what they match, or None
     where no role fits; the first match counts. ``client_ca`` and ``server_ca``: the CAs that sign the clients of the
     API server and its serving certificate. ``options``: a folder of files, named after components, with an option a

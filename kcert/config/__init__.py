@@ -114,7 +114,7 @@ class Cluster:
     ``etcd`` holds the members; where kcert.yaml names none they are the control-plane hosts. ``kubernetes_version`` is
     None if kcert.yaml does not set it. ``fix_known_issues`` makes a profile that follows a book correct the book's
     mistakes. ``adopted``: the certificates were made by another tool, and what no client notices about them does not
-    make them stale; None leaves that to the CA that is there. ``defaults`` tells, a phrase each, what kcert.yaml left
+    make them stale; None leaves that to the CA that is there. ``defaults`` lists, a phrase each, what kcert.yaml left
     out and kcert filled in; ``source`` is that file, if any.
     """
 
@@ -256,7 +256,7 @@ def _why_no_network(value: str) -> str:
         begins = ipaddress.ip_network(value, strict=False)
     except ValueError:
         return "a range looks like 10.96.0.0/16 or fd00:10:96::/112"
-    return f"the range that holds it begins at its first address: write {str(begins)!a}"
+    return f"a range begins at its first address; write {str(begins)!a}"
 
 
 def _looks_like_address(value: str) -> bool:

@@ -213,7 +213,7 @@ def _candidates(line: bytes) -> list[_Candidate]:
     """The patterns that may match a line, in order."""
     prefilter = _prefilter()
     if b"\x1b" in line or b"^[[" in line or b"u001b" in line or b"033[" in line:
-        line = clean(line).encode()  # colors may stand within a word
+        line = clean(line).encode()  # colors may be within a word
     tokens = set(_words(line)) & prefilter.keys()
     candidates = (candidate for token in tokens for candidate in prefilter[token])
     return sorted(candidates, key=lambda candidate: candidate.position)

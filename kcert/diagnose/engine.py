@@ -31,7 +31,7 @@ _LONGEST_NAMES = 300
 _PATHS = frozenset(("path", "checked", "cert", "key", "ca", "folder", "meant", "shown_ca"))
 _BASES = {"rke2": "k3s", "minikube": "kubeadm", "kind": "kubeadm", "kubespray": "kubeadm"}
 _UNKNOWN = ("kubeadm", "kcert", "openssl")
-"""The fixes to print where nothing tells the kind of the cluster."""
+"""The fixes to print where nothing shows the kind of the cluster."""
 
 _TARGET_WORDS = frozenset(("noun", "patterns", "port", "role", "component", "note"))
 """The keys of an entry of targets.yaml that are not fixes."""
@@ -210,7 +210,8 @@ def _values(match: LogMatch, kind: str) -> dict[str, str]:
         "registry": match.address.removesuffix(":443"),
         "kcert_name": functions.kcert_name(own),
         "certificate": functions.kcert_name(own) or (role if role in _ONE_CERTIFICATE else ""),
-        "kubeadm_name": functions.kubeadm_name(own) or functions.kubeadm_name_of(role),
+        "kubeadm_name": functions.kubeadm_name(own),
+        "kubeadm_serving": functions.kubeadm_name_of(role),
         **groups,
     }
 

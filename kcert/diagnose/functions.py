@@ -40,7 +40,7 @@ def file_argument(path: str) -> str:
 
 
 def kcert_name(path: str) -> str:
-    """Return the name by which kcert knows the certificate in the file *path*; empty if it cannot be told."""
+    """Return the name by which kcert knows the certificate in the file *path*; empty if it cannot be determined."""
     stem = PurePosixPath(path).name
     for suffix in (*_SUFFIXES, *_KUBECONFIG_SUFFIXES, ".pub"):
         stem = stem.removesuffix(suffix)

@@ -84,7 +84,7 @@ def strip_prefix(line: bytes) -> Message:
 
 
 def _shortened(text: str) -> str:
-    """The beginning and the end of a long message, and between them what stands around the first word about TLS."""
+    """The beginning and the end of a long message, and between them the text around the first word about TLS."""
     quarter = _LONGEST // 4
     hint = _HINT.search(text, quarter)
     middle = text[max(quarter, hint.start() - quarter // 2) : hint.start() + quarter] if hint else ""

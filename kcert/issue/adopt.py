@@ -38,7 +38,7 @@ def detect_files(root: Path, certificates: Iterable[Certificate]) -> tuple[Certi
 
 
 def mark_adopted(root: Path, certificates: Iterable[Certificate]) -> tuple[Certificate, ...]:
-    """Return *certificates* as made by another tool where kcert.yaml does not say it, and a CA among them tells."""
+    """Return *certificates* as made by another tool where kcert.yaml does not say it, and a CA among them shows it."""
     specs = tuple(certificates)
     if any(spec.adopted is None and _is_foreign_ca(root, spec) for spec in specs if spec.kind is Kind.CA):
         return tuple(replace(spec, adopted=True) if spec.adopted is None else spec for spec in specs)
@@ -158,7 +158,7 @@ def unmanaged_users(
     """Return those of *wanted* whom kcert.yaml does not name and who are in *root* already, by name.
 
     Nothing but the certificate says in which groups they are. Where other *groups* are asked for, *replace_groups* is
-    told the name and the groups that it has, and says whether they are to be replaced; raises InputError if not.
+    given the name and the groups that it has, and says whether they are to be replaced; raises InputError if not.
     """
     named = {user.name for user in cluster.users}
     users: dict[str, Certificate] = {}
@@ -173,8 +173,8 @@ def unmanaged_users(
                 continue
             listed = ", ".join(spec.subject.organizations) or "no group"
             raise InputError(
-                f"--group: {certificate.name} has a certificate already, in {listed}, and it is left alone. "
-                "Use --replace to make one with other groups."
+                f"--group: {certificate.name} already has a certificate, in {listed}, which stays as it is. "
+                "Use --replace to create one with other groups."
             )
         users[certificate.name] = spec
     return users
@@ -205,7 +205,7 @@ def _unmanaged(root: Path, cluster: Cluster, name: str) -> Certificate | None:
 
 
 def describes(cluster: Cluster, root: Path) -> bool:
-    """Return whether *cluster* is the one that the PKI folder *root* is for, as far as can be told.
+    """Return whether *cluster* is the one that the PKI folder *root* is for, as far as is known.
 
     A kcert.yaml is taken at its word. The built-in example is for a folder without certificates, for one that kcert
     made for it, and for one whose certificates are as the example wants them; a server's certificate with other SANs,

@@ -56,7 +56,7 @@ class RenewalPlanner:
         if x509 is None:
             raise InputError(
                 f"{path} is not a certificate that openssl can read: put a good "
-                "copy in its place, or move it away and make the CA and its leaves anew."
+                "copy in its place, or move it away and create the CA and its certificates again."
             )
         if ROLES[spec.role].kind is not Kind.CA:  # a folder without kcert.yaml: the name says what it has to be
             checks.refuse_mixed_up(self.ctx, spec, x509)
@@ -72,8 +72,8 @@ class RenewalPlanner:
             checks.refuse_mixed_up(self.ctx, spec, x509)
             raise InputError(
                 f"{path} is the certificate of {str(x509.subject)!a}, which "
-                f"is no CA: put a good copy in its place, or move it away: `kcert ca{self.ctx.folder_option}` makes "
-                "one for the key that is there."
+                f"is not a CA: put a good copy in its place, or move it away: `kcert ca{self.ctx.folder_option}` "
+                "creates one for the existing key."
             )
         self._check_signer_at_hand(spec, x509)
         if status.previous_cas:
@@ -95,10 +95,10 @@ class RenewalPlanner:
         elsewhere = (
             ""
             if new_key
-            else f" Where that is not at hand: `kcert renew {spec.name} --csr-only{option}` makes a request."
+            else f" If that key is on another machine: `kcert renew {spec.name} --csr-only{option}` creates a request."
         )
         raise InputError(
-            f"{spec.files.crt} was signed by {str(x509.issuer)!a}, so that has to sign it again: "
+            f"{spec.files.crt} was signed by {str(x509.issuer)!a}, and only that CA can sign it again: "
             f"`kcert renew {spec.name}{' --new-key' if new_key else ''} --root-dir "
             f"FOLDER{option}`, with the folder that has its key.{elsewhere}"
         )
@@ -112,17 +112,17 @@ class RenewalPlanner:
             )
         self.remarks.append(
             f"The rotation of {spec.name} is under way: {spec.files.crt} holds the new CA and the old. "
-            f"`kcert renew --all{option}` renews its leaves, "
+            f"`kcert renew --all{option}` renews its certificates, "
             f"`kcert renew {spec.name} --finish{option}` completes it."
         )
 
     def _keep_key(self, x509: X509, wanted: Certificate) -> IssuancePlan:
         name, option = wanted.name, self.ctx.signing_option
-        other = f"`kcert renew {name} --new-key{option}` changes the cluster over to a new one"
+        other = f"`kcert renew {name} --new-key{option}` starts a rotation to a new one"
         if wanted.subject and sorted(wanted.subject.parts) != sorted(x509.subject.parts):
             raise InputError(
                 f"with another subject {name} would be another CA, and all certificates that it signed would be "
-                f"rejected; `kcert renew {name} --new-key --stale{option}` changes the cluster over step by step."
+                f"rejected; `kcert renew {name} --new-key --stale{option}` starts a rotation to a new CA."
             )
         if wanted.key != key_of(x509):
             raise InputError(f"kcert.yaml specifies {wanted.key}, but {name} uses {key_of(x509)}: {other}.")
@@ -162,7 +162,7 @@ class RenewalPlanner:
                 f"{name} is self-signed, so no other CA has to sign it: `kcert renew {name}{option}` renews it."
             )
         wanted = self.with_days(replace(spec_from_x509(spec, x509), intermediate=True))
-        other = f"`kcert renew {name} --new-key --root-dir FOLDER{option}` changes the cluster over to a new one"
+        other = f"`kcert renew {name} --new-key --root-dir FOLDER{option}` starts a rotation to a new one"
         self._check_own_key(wanted, x509, other)
         return plan_renewal_request(wanted, x509, self.ctx.tools)
 

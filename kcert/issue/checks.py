@@ -34,9 +34,10 @@ def with_passphrases(ctx: Context, specs: tuple[Certificate, ...]) -> tuple[Cont
         encrypted, encrypt = is_encrypted(path), ctx.passphrases.encrypt
         if encrypt and encrypted is False and spec.name in named and not ctx.renewal:
             raise InputError(
-                f"{path} is there already, and not encrypted; kcert never changes a key that is there. By hand: "
-                f"`openssl pkey -in {quote(str(path))} -aes256 -out {quote(f'{path}.encrypted')}`, then `mv` that over "
-                "it (copies of the old one, in a backup for example, stay what they are)."
+                f"{path} exists and is not encrypted; kcert never changes an existing key. To encrypt it yourself: "
+                f"`openssl pkey -in {quote(str(path))} -aes256 -out {quote(f'{path}.encrypted')}`, then replace "
+                "the key "
+                "with the new file by `mv` (other copies of the old key, for example in a backup, stay unencrypted)."
             )
         will_be = encrypt and (encrypted is None or (ctx.renewal is not None and spec.name in named))
         return replace(spec, passphrase=ctx.passphrases.of(spec).argument) if encrypted or will_be else spec
@@ -57,10 +58,10 @@ def refuse_pending_ca(ctx: Context, status: CertificateStatus) -> None:
         return  # with what it signed beside it, its certificate was lost, and is re-created for the same key
     request, option = ctx.root / csr, ctx.folder_option
     raise InputError(
-        f"{request} waits to be signed elsewhere, and until then there is no {ctx.root / crt}: "
-        f"`kcert csr fetch {ca.name} --file {crt.name}{option}` takes the certificate in, "
-        f"`kcert ca --csr-only{option}` tells again how it is signed. For a CA that signs itself after all, take the "
-        f"request away: `rm {quote(str(request))}`. Nothing was made."
+        f"{request} has to be signed by another CA first, so {ctx.root / crt} does not exist yet: "
+        f"`kcert csr fetch {ca.name} --file {crt.name}{option}` fetches the signed certificate, and "
+        f"`kcert ca --csr-only{option}` prints again how to sign it. For a self-signed CA instead, delete the "
+        f"request: `rm {quote(str(request))}`. Nothing was created."
     )
 
 
@@ -118,7 +119,7 @@ def require_ca(ctx: Context, leaf: Certificate, status: CertificateStatus, now: 
     command = f"`kcert ca{ctx.folder_option}`"
     refuse_pending_ca(ctx, status)
     if status.state is State.MISSING:
-        raise InputError(f"{leaf.name} is signed by {crt}, and {ctx.root} has none yet: {command} makes it.")
+        raise InputError(f"{leaf.name} is signed by {crt}, and {ctx.root} has none yet: {command} creates it.")
     x509 = status.x509
     if x509 is None:
         raise InputError(
@@ -167,22 +168,23 @@ def _signed_elsewhere(ctx: Context, leaf: Certificate, ca: Certificate) -> str:
     pair = (ca_crt, ca.files.key)
     by_hand = format_command(commands.signature(ctx.openssl, csr, ca=pair, out=crt, days=leaf.days, cnf=cnf))
     if leaf.kind is Kind.CA:
-        return f"copy {csr} and {cnf} into the folder there, `{by_hand}` makes {crt}, and that comes here."
+        return f"copy {csr} and {cnf} into the folder there, `{by_hand}` creates {crt}; copy that file back here."
     besides = ""
     if renewal and renewal.new_key:
         begins = (
-            f"move {files.secret} out of the folder, and `kcert {leaf.chapter} --csr-only{option}` makes a new key and "
+            f"move {files.secret} out of the folder, and `kcert {leaf.chapter} --csr-only{option}` creates a "
+            "new key and "
             "its request here"
         )
     elif renewal and not renewal.stale and (ctx.root / csr).is_file():
         begins = f"its request {csr} is here already"
         if (ctx.root / cnf).is_file():
-            besides = f" Without kcert there: copy {csr} and {cnf} beside the CA, and `{by_hand}` makes {crt}."
+            besides = f" Without kcert there: copy {csr} and {cnf} to the CA, and `{by_hand}` creates {crt}."
     else:
-        begins = f"`kcert {leaf.chapter} --csr-only{option}` makes key and request here"
+        begins = f"`kcert {leaf.chapter} --csr-only{option}` creates a key and a request here"
     return (
-        f"{begins}, `kcert csr sign --file` makes a certificate of it there, and `kcert csr fetch {leaf.name} --file` "
-        f"takes it in.{besides}"
+        f"{begins}, `kcert csr sign --file` signs the request there, and `kcert csr fetch {leaf.name} --file` "
+        f"fetches the certificate.{besides}"
     )
 
 
@@ -202,7 +204,7 @@ def open_key(ctx: Context, ca: Certificate, content: bytes) -> str | None:
     if material is None:
         raise InputError(
             f"the passphrase does not open {path}. (Where it comes from: {_origin(ca)}, else the keyboard. "
-            "It may also be that the file is damaged.)"
+            "The file can also be damaged.)"
         )
     return material
 
@@ -250,9 +252,9 @@ def check_key_content(path: Path, content: bytes, *, may_be_encrypted: bool = Fa
     if keys[0].encrypted and not may_be_encrypted:
         unlocked = path.with_name(f"{path.stem}-unlocked{path.suffix}")
         raise InputError(
-            f"{path} is encrypted, and no component can be asked for its passphrase; kcert accepts one for the keys "
-            f"of CAs alone. `openssl pkey -in {quote(str(path))} -out {quote(str(unlocked))}` writes it "
-            "without one; put that in its place."
+            f"{path} is encrypted, and no component can ask for its passphrase; kcert accepts encrypted keys only "
+            f"for CAs. `openssl pkey -in {quote(str(path))} -out {quote(str(unlocked))}` writes the key "
+            "without a passphrase; replace the file with that one."
         )
 
 

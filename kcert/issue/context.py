@@ -6,6 +6,7 @@ import enum
 import os
 import stat
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kcert.certificates import ROOT, Certificate
@@ -19,7 +20,6 @@ from kcert.shell import PASSPHRASE_VARIABLE, ROOT_PASSPHRASE_VARIABLE, Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import timedelta
-    from pathlib import Path
 
     from kcert.config import Cluster
     from kcert.issue.steps import Step
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Owner:
-    """``whose`` key a passphrase is for, and by which ``variable`` and ``option`` it is told."""
+    """``whose`` key a passphrase is for, and by which ``variable`` and ``option`` it is given."""
 
     whose: str
     variable: str
@@ -95,8 +95,8 @@ class Passphrase:
         value = self._learnt(key, new=True)
         if value is not None and len(value) < SHORTEST:
             raise InputError(
-                f"the passphrase for {key} has {len(value)} characters: a key is as safe as its passphrase is hard to "
-                f"guess, so kcert takes {SHORTEST} or more. Several words that do not belong together are good."
+                f"the passphrase for {key} has {len(value)} characters, which is too easy to guess: expected "
+                f"{SHORTEST} or more. Use several words that do not belong together."
             )
         return value
 
@@ -133,16 +133,16 @@ def _first_line(path: Path, owner: Owner) -> str:
         faults = list(_exposed(path))
     except OSError as error:
         raise InputError(
-            f"the passphrase cannot be read from {path}: {error.strerror}. A pipe will not do, because each command "
-            f'reads it anew: for one there is {owner.variable}="$(COMMAND)".'
+            f"the passphrase cannot be read from {path}: {error.strerror}. A pipe is not possible, because each "
+            f'command reads the file again: use {owner.variable}="$(COMMAND)" instead.'
         ) from None
     if faults:
         raise InputError(f"{path} holds a passphrase, and other users can read or replace it ({faults[0]}.")
     line = content.split(b"\n", 1)[0]
     if line.endswith(b"\r"):
         raise InputError(
-            f"the first line of {path} ends as Windows ends lines, and openssl would take the invisible character for "
-            f"a part of the passphrase: `printf %s PASSPHRASE`, or an editor, writes it without."
+            f"the first line of {path} ends with a carriage return (a Windows line ending), which openssl would take "
+            "for a part of the passphrase. Save the file with Unix line endings."
         )
     return os.fsdecode(line)
 
@@ -154,7 +154,7 @@ def _exposed(path: Path) -> Iterator[str]:
     rename a folder can replace what is in it. Whoever works through sudo may use a file of their own. Raises OSError
     where that cannot be looked at.
     """
-    real, named = path.resolve(), path.absolute()
+    real, named = Path(os.path.realpath(path)), path.absolute()
     mode = stat.S_IMODE(real.stat().st_mode)
     if mode & 0o077:
         yield f"mode {mode:04o}): `chmod 600 {quote(str(path))}`"
@@ -175,9 +175,9 @@ def _checked(value: str, source: str) -> str:
     if not value:
         raise InputError(f"{source} is empty: a passphrase has at least one character.")
     if any(character in value for character in "\n\r\0"):
-        raise InputError(f"{source} holds a line break, which openssl takes for the end of a passphrase.")
+        raise InputError(f"{source} contains a line break, which ends the passphrase for openssl.")
     if len(os.fsencode(value)) > LONGEST:
-        raise InputError(f"{source} is longer than {LONGEST} bytes, and openssl would cut it off without a word.")
+        raise InputError(f"{source} is longer than {LONGEST} bytes, and openssl would cut it off silently.")
     return value
 
 
@@ -266,7 +266,7 @@ class Context:
     """The folder, the cluster and the tools that certificates are issued with.
 
     ``root`` is the PKI folder, ``specs`` are all certificates that the cluster needs (CAs among them). ``command``
-    is what another kcert is told while it waits, ``folder_option`` what a printed command needs to work on the same
+    is what another kcert shows while it waits, ``folder_option`` what a printed command needs to work on the same
     folder for the same cluster (`` --dir lab``). ``ca_dir`` is where the CAs are, ``root_dir`` where a root above
     them is, if that is elsewhere; ``label`` names the folder. With a ``renewal`` it is about certificates that are
     there, with a ``csr_target`` only requests are made; otherwise what is missing is issued. With ``parallel`` whole

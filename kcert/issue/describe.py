@@ -1,4 +1,4 @@
-"""The kcert.yaml that describes a PKI folder: told from its certificates, kubeconfigs, manifests and units."""
+"""The kcert.yaml that describes a PKI folder: derived from its certificates, kubeconfigs, manifests and units."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ adopted: true
 
 @dataclass
 class Description:
-    """The ``cluster`` that a PKI folder is for, the folder that kcert works in, and what could not be told."""
+    """The ``cluster`` that a PKI folder is for, the folder that kcert works in, and what could not be determined."""
 
     cluster: Cluster
     root: Path
     unknown: list[str] = field(default_factory=list)
 
     def text(self) -> str:
-        """Return the kcert.yaml, what could not be told as comments at its top."""
+        """Return the kcert.yaml, what could not be determined as comments at its top."""
         known = profiles.PROFILES[self.cluster.profile]
         written = example.text(self.cluster, profiles.PROFILES, has_issues=bool(known.known_issues(self.cluster)))
         if self.cluster.etcd != self.cluster.control_plane:
@@ -74,7 +74,7 @@ class Description:
 
 
 def describe(folder: Path, cluster: Cluster) -> Description:
-    """Return the description of the PKI *folder*; what nothing there tells is taken from the example *cluster*.
+    """Return the description of the PKI *folder*; what nothing there shows is taken from the example *cluster*.
 
     Raises InputError where the folder holds no certificate.
     """
@@ -163,7 +163,7 @@ class _Describer:
     def _machines(
         self, sans: tuple[AltName, ...], api: ApiServer | None, services: set[str]
     ) -> tuple[ApiServer, tuple[Host, ...], tuple[Host, ...]]:
-        """Return the API server, the control-plane hosts and the members of etcd, as far as SANs tell.
+        """Return the API server, the control-plane hosts and the members of etcd, as far as SANs show.
 
         *api* is what kubeconfigs say, *services* are the addresses of the service `kubernetes`.
         """

@@ -214,7 +214,8 @@ def _check_folder(ctx: Context, folder: Path, option: str, what: str) -> None:
         raise InputError(f"{option} {str(folder)!a} holds control characters, so no command could be copied with it.")
     if os.path.realpath(folder) == os.path.realpath(ctx.root):
         raise InputError(
-            f"{option} {folder} is the PKI folder itself: omit it, or specify another folder that contains {what}."
+            f"{option} {folder} is the PKI folder itself: omit the option, or specify another folder that contains "
+            f"{what}."
         )
 
 

@@ -156,15 +156,17 @@ class _LeafPlanner(RenewalPlanner):
         rewrite = self.kubeconfigs.of_leaf(wanted, x509, old_key, rewrites_own=embeds)
         if kubeconfig and not embeds and (rewrite is None or kubeconfig not in rewrite.makes):
             raise InputError(
-                f"{self.ctx.root / str(kubeconfig)} does not hold its certificate in a way that kcert can change by "
-                f"itself: `kcert renew {wanted.name} --stale{self.ctx.signing_option}` writes the whole file anew."
+                f"{self.ctx.root / str(kubeconfig)} does not contain its certificate in a form that kcert can change: "
+                f"`kcert renew {wanted.name} --stale{self.ctx.signing_option}` writes a new file."
             )
         again = belongs and not updates
         if not again:
             checks.require_typable(wanted)
         notes = self._notes(status, key_kept=keeps, belongs=belongs, updates=updates)
-        further = () if updates or kubeconfig else self._further(spec)
-        old = RenewalSource(x509, keeps, again, embeds, rewrite, notes=notes, further=further)
+        # The certificates behind the first in the old file are presented with it.
+        alone = updates or kubeconfig
+        further = () if alone else certificate_pems(read_regular(self.ctx.root / str(spec.files.crt)))[1:]
+        old = RenewalSource(x509, keeps, again, embeds, rewrite, notes=notes, further=tuple(further))
         return plan_renewal(wanted, issuer, old, days, self.ctx.tools)
 
     def _signer(self, spec: Certificate, x509: X509 | None) -> CertificateStatus:
@@ -230,10 +232,6 @@ class _LeafPlanner(RenewalPlanner):
     def _folder(self) -> FolderContent:
         return FolderContent(self.ctx.root, self.ctx.openssl)
 
-    def _further(self, spec: Certificate) -> tuple[str, ...]:
-        """Return the certificates behind the first in the old file, which are presented with it."""
-        return tuple(certificate_pems(read_regular(self.ctx.root / str(spec.files.crt)))[1:])
-
     def _gets_new_key(self, spec: Certificate) -> bool:
         """With --all the key that signs tokens stays, as kubeadm's bare one does: a new one ends all tokens."""
         return self.renewal.new_key and not (self.renewal.every and spec.role == "service-account")
@@ -259,7 +257,10 @@ class _LeafPlanner(RenewalPlanner):
             if spec.role == "service-account":
                 notes.append(_TOKENS)
         elif not belongs and status.x509:
-            notes.append(f"{spec.files.secret} holds another key than the old certificate's; that key is certified.")
+            notes.append(
+                f"{spec.files.secret} contains another key than the old certificate; the new certificate is for this "
+                "key."
+            )
         return tuple(notes)
 
     def _unreadable(self, status: CertificateStatus) -> str:
@@ -267,12 +268,12 @@ class _LeafPlanner(RenewalPlanner):
         path = self.ctx.root / str(spec.files.primary)
         if names_its_files(self.ctx.root, status):
             return (
-                f"{path} names the files of its certificate instead of holding them, as a kubelet's does that renews "
-                "its certificate by itself: there is nothing to renew in it."
+                f"{path} contains the paths of its certificate and key, not their content, like that of a kubelet that "
+                "renews its certificate by itself: there is nothing to renew in it."
             )
         return (
-            f"{path} holds no certificate that can be read, so nothing can be taken over from it: "
-            f"`kcert renew {spec.name} --stale{self.ctx.signing_option}` makes it as kcert.yaml wants it."
+            f"{path} contains no certificate that can be read, so kcert cannot copy its subject: "
+            f"`kcert renew {spec.name} --stale{self.ctx.signing_option}` creates it as kcert.yaml describes it."
         )
 
     def _key(self, spec: Certificate) -> bytes | None:

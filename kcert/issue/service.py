@@ -145,7 +145,7 @@ def issue(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
     """Issue what *specs* need, in the PKI folder and in the folders of external CAs, and leave alone what is there.
 
     Return what came of it in the PKI folder (None: the reporter only prints the plans). Raises a KcertError for
-    whatever stands in the way; what was finished before stays, and nothing else.
+    whatever fails; what was finished before is kept, and nothing else.
     """
     result = None
     for part, wanted in _parts(ctx, specs):
@@ -161,7 +161,7 @@ def _parts(ctx: Context, specs: tuple[Certificate, ...]) -> Iterator[tuple[Conte
     """Return what is to be done, folder by folder.
 
     What concerns the CAs themselves is done in their folder first; the end of a rotation there comes last, because
-    the leaves that may stand in its way are in the PKI folder.
+    the leaves that may prevent it are in the PKI folder.
     """
     if ctx.root_dir is None and ctx.ca_dir is None:
         yield ctx, specs

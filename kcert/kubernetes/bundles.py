@@ -55,7 +55,7 @@ EXECUTABLE_MODE = 0o755
 class Packed:
     """One file on a host: its path there, the file of the PKI folder, its mode, who reads it there and what for.
 
-    ``there`` tells whether the PKI folder has it; a kubeconfig that it lacks is written for the archive.
+    ``there`` says whether the PKI folder has it; a kubeconfig that it lacks is written for the archive.
     """
 
     path: PurePosixPath
@@ -254,7 +254,7 @@ class _Reader:
             yield _Wanted(certificate, part, installed_path, file.reader, why)
 
     def _places(self, file: _Wanted) -> tuple[PurePosixPath, ...]:
-        """Return where CA, certificate and key of a kubeconfig lie on the host."""
+        """Return the paths of the CA, certificate and key of a kubeconfig on the host."""
         ca = self.clients[file.certificate.name].issuer
         path_of = self.profile.install_path
         return (

@@ -8,13 +8,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-from kcert import profiles, shell
+from kcert import plain_yaml, profiles, shell
 from kcert.errors import InputError, ProgramError
 from kcert.issue.context import Context
 from kcert.kubeconfig import Part, read_command
-from kcert.kubernetes import credentials
+from kcert.kubernetes import FAILURES, credentials
 from kcert.kubernetes.credentials import Credentials, address_of, server_url
 from kcert.quoting import format_command
 
@@ -169,10 +168,10 @@ def _failure(api_call: Call, status: int, message: str) -> str:
 
 def explained(api_call: Call, status: int, message: str) -> str:
     """Return what the *status* and the *message* of curl mean, and what to do about it."""
-    for cause in _CAUSES:
-        if status in cause.statuses and re.search(cause.pattern, message, re.IGNORECASE):
+    for cause in plain_yaml.load(FAILURES.read_bytes())["curl"]:
+        if status in cause["statuses"] and re.search(cause.get("pattern", ""), message, re.IGNORECASE):
             client = api_call.credentials
-            return cause.words.format(
+            return str(cause["advice"]).format(
                 address=api_call.address,
                 seconds=SECONDS,
                 name=client.certificate.name,
@@ -183,99 +182,6 @@ def explained(api_call: Call, status: int, message: str) -> str:
     return "kcert does not recognize this failure; `curl --verbose` shows each step."
 
 
-class _Cause(NamedTuple):
-    """A known failure: curl's exit statuses, what it says (in the words of any TLS library), what that means."""
-
-    statuses: tuple[int, ...]
-    pattern: str
-    words: str
-
-
-_SERVER = (35, 51, 53, 60, 83)
-"""curl's statuses for a server whose certificate it does not take."""
-
-_CAUSES = (
-    _Cause(
-        _SERVER,
-        r"subject name|does not match|hostname|ip address mismatch",
-        "Wrong name: the address is not a SAN of the server's certificate. `kcert show {address}` shows its SANs. "
-        "Connect to one of these with --server, or add this one to extra_sans in kcert.yaml and run `kcert renew "
-        "kube-apiserver --stale`.",
-    ),
-    _Cause(
-        _SERVER,
-        r"^(?!.*alert).*(has expired|certificate expired)",
-        "Expired: the server's certificate, or its CA's, is out of date, or this machine's clock is wrong. `kcert show "
-        "{address}` shows the dates, `kcert renew kube-apiserver` makes a new one.",
-    ),
-    _Cause(
-        _SERVER,
-        r"not yet valid",
-        "Not valid yet: the server's certificate begins in the future, or this machine's clock is behind.",
-    ),
-    _Cause(
-        _SERVER,
-        r"purpose|key usage|inappropriate",
-        "Wrong usage: the server shows a certificate that is not made for servers (no serverAuth in it). `kcert show "
-        "{address}` shows whose it is; --tls-cert-file has to specify another.",
-    ),
-    _Cause(
-        (35, 60, 77),
-        r"local issuer|self[- ]signed|signature|unable to get issuer|unknown auth|verify failed|not trusted",
-        "Wrong CA: {ca} did not sign the server's certificate. `kcert show {address}` shows who did. If that is an "
-        "earlier CA, bring the server its new certificate (`kcert bundle`).",
-    ),
-    _Cause((77,), "", "The CA's file, {ca}, could not be used by curl."),
-    _Cause(
-        (60,),
-        "",
-        "curl does not take the server's certificate. `kcert show {address}` shows what is in it, field by field.",
-    ),
-    _Cause(
-        (35, 52, 55, 56),
-        r"alert certificate expired|expired certificate",
-        "Expired: the server finds the certificate of {name} out of date. By this machine's clock it is not, so one of "
-        "the two clocks is wrong.",
-    ),
-    _Cause(
-        (35, 52, 55, 56),
-        r"alert|certificate required|bad certificate|unknown ca",
-        "The server rejected the certificate of {name}, or its client CA (--client-ca-file; for etcd "
-        "--trusted-ca-file) is not {ca}.",
-    ),
-    _Cause(
-        (35,),
-        r"wrong version number|packet length|http request|record layer|unrecognized|plain",
-        "What answers at {address} does not speak TLS: it is another port, or another program.",
-    ),
-    _Cause(
-        (58,),
-        "",
-        "curl could not use {crt} with {key}: they do not belong together, or are damaged. `kcert check` shows which.",
-    ),
-    _Cause((6,), "", "The server's name is not known here: correct it, or connect to an address with --server."),
-    _Cause(
-        (7,),
-        "",
-        "Nothing answers at {address}: the API server is not running, or another address is meant (--server).",
-    ),
-    _Cause((28,), "", "There was no answer within {seconds} seconds: a firewall, or an address that no host has."),
-    _Cause(
-        (35, 52, 55, 56),
-        "",
-        "{address} closed the connection. An API server does so when it rejects the certificate of {name}, and stops "
-        "before it says why, or while it is starting. A server that is not an API server does so too.",
-    ),
-)
-
-MEANINGS = {
-    400: "The server did not understand the request.",
-    401: "The API server does not know this client: its client CA did not sign the certificate, or the CN is empty.",
-    403: "The API server authenticated this user, but RBAC has no rule for the user or its groups.",
-    404: "There is nothing at this path.",
-    405: "This path does not support GET.",
-    429: "It has too much to do: try again.",
-    500: "It failed itself: its log tells why.",
-    503: "It is not ready: etcd may not answer it.",
-}
-"""The meaning of an HTTP status that is not a success."""
+def meaning(status: int) -> str:
+    """Return the meaning of an HTTP status that is not a success; empty if it is not known."""
+    return str(plain_yaml.load(FAILURES.read_bytes())["http"].get(status, ""))

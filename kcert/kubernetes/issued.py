@@ -48,19 +48,19 @@ def certificate_of(csr: SigningRequest, *, offline: bool) -> bytes:
     if denied := csr.condition(DENIED):
         raise VerdictError(
             f"{name} was denied ({denied.reason}: {ascii(denied.message)[1:-1].rstrip('.')}). The API server never "
-            "takes that back: ask again with an object of another name."
+            "undoes that: create an object with another name."
         )
     if failed := csr.condition(FAILED):
         raise VerdictError(
             f"{name} was approved, but its signer rejected it ({failed.reason}: {ascii(failed.message)[1:-1]}). "
-            "Correct that, and ask again with an object of another name."
+            "Correct that, and create an object with another name."
         )
     if not csr.condition(APPROVED):
         how = f"kcert csr approve {f'--file {quote(csr.source)}' if offline else quote(name)}"
-        raise PendingError(f"{name} is not approved yet: an administrator does that, with `{how}`.")
+        raise PendingError(f"{name} is not approved yet: an administrator approves it with `{how}`.")
     if offline:
         raise PendingError(
-            f"{name} is approved, but not signed yet: `kcert csr sign --file {quote(csr.source)}` does that."
+            f"{name} is approved, but not signed yet: `kcert csr sign --file {quote(csr.source)}` signs it."
         )
     raise PendingError(
         f"{name} is approved, but not signed. kube-controller-manager signs it: check that it runs, has "
@@ -151,8 +151,8 @@ def validate_issued(
             makes = f"`kcert {certificate.chapter} --csr-only{option}`"
             besides = f" (A self-signed CA needs no request: copy its certificate to {root / str(files.crt)}.)"
         raise InputError(
-            f"{csr} does not exist, so kcert cannot tell whether the certificate is the answer to it: fetch it where "
-            f"the request was made, or make one with {makes}.{besides}"
+            f"{csr} does not exist, so kcert cannot compare the certificate with its request. Fetch the certificate on "
+            f"the machine with the request, or create a request with {makes}.{besides}"
         )
     request = read_asked(openssl, contents(csr), str(csr))
     key = _key(root / files.key, root / files.kubeconfig if files.kubeconfig else None)
@@ -163,7 +163,7 @@ def validate_issued(
         has = ", ".join(x509.extended_key_usage or ()) or "empty"
         reasons += (f"its extended key usage is {has}, and {' and '.join(missing)} is missing, which was asked for",)
     if reasons:
-        raise InputError(f"the certificate does not belong to {csr}: {'; '.join(reasons)}. It is not kept.")
+        raise InputError(f"the certificate does not belong to {csr}: {'; '.join(reasons)}. It was not saved.")
     _check_dates(x509, datetime.now(timezone.utc))
     return IssuedCertificate(x509, "".join(pems).encode("ascii"), key)
 
@@ -190,12 +190,14 @@ def _missing_usages(x509: X509, requested: tuple[str, ...]) -> tuple[str, ...]:
 def _check_dates(x509: X509, now: datetime) -> None:
     if x509.not_after <= now:
         raise InputError(
-            f"the certificate expired on {x509.not_after:%Y-%m-%d %H:%M} UTC: every server rejects it. It is not kept."
+            f"the certificate expired on {x509.not_after:%Y-%m-%d %H:%M} UTC: every server rejects it. It was "
+            "not saved."
         )
     if x509.not_before > now:
         raise InputError(
-            f"the certificate is not valid yet: it begins on {x509.not_before:%Y-%m-%d %H:%M} UTC, and this machine's "
-            f"time is {now:%Y-%m-%d %H:%M} UTC. It is not kept: fetch it again then, or set the clock right."
+            f"the certificate is not valid yet: it becomes valid on {x509.not_before:%Y-%m-%d %H:%M} UTC, and "
+            "this machine's "
+            f"time is {now:%Y-%m-%d %H:%M} UTC. It was not saved: fetch it again then, or correct the clock."
         )
 
 
@@ -209,7 +211,7 @@ def _key(path: Path, inside: Path | None) -> bytes | None:
 
 @dataclass(frozen=True)
 class Kept:
-    """A certificate in its place: ``is_new`` tells whether it was put there.
+    """A certificate in its place: ``is_new`` says whether it was put there.
 
     ``verified`` is whether the CA in the folder has signed it (None: there is no CA), ``issuer`` that CA, and ``late``
     by how much it is valid for longer than it. ``updated`` are the kubeconfigs that hold a renewed CA now, None if
@@ -259,7 +261,7 @@ def keep(
             if needs_ca and not verified:
                 raise InputError(
                     f"the CA in {ca_file} has not signed the certificate. Either another CA has, or the file is not "
-                    "that of the CA that did. It is not kept."
+                    "that of the CA that did. It was not saved."
                 )
             issuer = _issuer(issued.x509, read_regular(ca_file))
             late = issued.x509.outlives(issuer) if verified and issuer else late
@@ -314,14 +316,14 @@ def _renewed_by(new: X509, status: CertificateStatus, path: Path) -> X509 | None
     old = status.x509
     if status.previous_cas:
         raise InputError(
-            f"{path} holds two CAs, because a CA rotation is under way: complete it first. It is not kept."
+            f"{path} holds two CAs, because a CA rotation is under way: complete it first. It was not saved."
         )
     if old is None or old.public_key.material != new.public_key.material or old.subject.parts != new.subject.parts:
         return None
     if old.subject_key_id != new.subject_key_id:
         raise InputError(
             f"the certificate has another subjectKeyIdentifier than {path}, by which the certificates that this signed "
-            "name their CA: it has to be signed with the openssl.cnf that is beside the request. It is not kept."
+            "name their CA: it has to be signed with the openssl.cnf that is beside the request. It was not saved."
         )
     return old
 

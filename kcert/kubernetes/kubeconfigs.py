@@ -123,7 +123,7 @@ def drafts(
         wanted |= {cert.name: cert for cert in credentials.named(ctx, name, clients)}
     chosen = tuple(wanted.values()) or tuple(cert for cert in clients if cert not in without)
     if not options.embed and any(cert.files.kubeconfig for cert in chosen):
-        raise InputError("--no-embed: in this profile a key and its certificate lie in their kubeconfig alone.")
+        raise InputError("--no-embed: in this profile, a key and its certificate are only in their kubeconfig.")
     return tuple(draft(ctx, client, options) for client in credentials.credentials(ctx, chosen))
 
 
@@ -254,7 +254,7 @@ def for_screen(ctx: Context, made: tuple[Draft, ...]) -> str:
 
 
 def absolute(ctx: Context, draft: Draft) -> bytes:
-    """The content for a file that does not lie in the PKI folder: paths begin at the root."""
+    """The content for a file outside the PKI folder: paths begin at the root."""
     return elsewhere(ctx, draft).text().encode()
 
 

@@ -19,9 +19,8 @@ from typing import Any
 from kcert import plain_yaml
 from kcert.durations import in_words
 from kcert.errors import InputError, MachineError
-from kcert.files import read_optional, read_regular
+from kcert.files import defer_signals, read_optional, read_regular
 from kcert.quoting import quote
-from kcert.signals import defer_signals
 
 _LISTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
 """The three lists of a kubeconfig, and the key of an entry's content."""
@@ -215,10 +214,8 @@ def locked(path: Path, on_wait: Callable[[Lock], None]) -> Iterator[None]:
     *on_wait* is called once, where another program holds it; MachineError after PATIENCE seconds of that.
     """
     # Two names of one file are one lock, called as the user called it.
-    files = {
-        _lock_of(path.resolve()): _lock_of(path.resolve()),
-        _lock_of(path.parent.resolve() / path.name): _lock_of(path),
-    }
+    target, named = Path(os.path.realpath(path)), Path(os.path.realpath(path.parent), path.name)
+    files = {_lock_of(target): _lock_of(target), _lock_of(named): _lock_of(path)}
     deadline, waiting = time.monotonic() + PATIENCE, False
     while True:
         with defer_signals():

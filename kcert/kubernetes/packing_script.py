@@ -138,7 +138,7 @@ def copying(ctx: Context, bundle: Bundle) -> Iterator[tuple[str, ...] | str]:
 
 
 def _here(path: Path) -> str:
-    """A path as scp takes it for one of this machine: what stands before a colon would be a host."""
+    """A path as scp takes it for one of this machine: the text before a colon would be a host."""
     name = str(path)
     return f"./{name}" if ":" in name.split("/", maxsplit=1)[0] or name.startswith("-") else name
 

@@ -80,8 +80,8 @@ def deny(csr: SigningRequest) -> SigningRequest:
 def _decided(csr: SigningRequest, kind: str, opposite: str, reason: str, message: str) -> SigningRequest:
     if csr.condition(opposite):
         raise InputError(
-            f'certificate signing request "{csr.name}" is already {opposite}, and the API server never takes that '
-            "back: a new object with another name can be decided anew."
+            f'certificate signing request "{csr.name}" is already {opposite}, which the API server never '
+            "undoes. To decide again, create an object with another name."
         )
     return csr if csr.condition(kind) else csr.with_condition(Condition.now(kind, reason, message))
 
@@ -224,7 +224,7 @@ def _signed(  # noqa: PLR0917 - who signs what, as what
         store.discard(staging)
     x509 = read_certificate(pem.decode("ascii", "replace"))
     if not isinstance(x509, X509) or unlike(x509, request, None) or set(x509.alt_names) != set(names):
-        raise ProgramError(f"openssl made a certificate that is not what {name} asks for. It was not kept.")
+        raise ProgramError(f"openssl made a certificate that is not what {name} asks for. It was not saved.")
     return pem, x509
 
 

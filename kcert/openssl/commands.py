@@ -57,7 +57,7 @@ def render_signer(usages: Usages, names: tuple[AltName, ...], ca: X509, *, nothi
 
     What Go's x509.CreateCertificate makes of it, in that order: the hash that goes with the key of *ca*, its
     key named if it has an identifier, and none for the new key, since only CAs get one. *nothing* is how this
-    openssl is told to leave an identifier out.
+    openssl is configured to leave an identifier out.
     """
     values = {
         "keyUsage": f"critical, {', '.join(usages.key)}" if usages.key else "",

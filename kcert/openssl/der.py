@@ -187,7 +187,7 @@ _NOT_UCS2 = re.compile("[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 def text(tag: int, content: bytes) -> tuple[str | None, str | None]:
     """Return the text of a string in a name, and Go's error if it is malformed.
 
-    The text is None if the element is not of a string type that Go knows: then it stands for nothing in Kubernetes.
+    The text is None if the element is not of a string type that Go knows: then Kubernetes ignores it.
     """
     if tag in (UTF8_STRING, IA5_STRING, PRINTABLE_STRING, NUMERIC_STRING):
         value = content.decode("utf-8", "backslashreplace")

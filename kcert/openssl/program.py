@@ -42,7 +42,7 @@ def version(program: str) -> str:
         shown = format_command((program, "version"))
         raise ProgramError(f"`{shown}` failed with status {reading.status}: this is not a working openssl.")
     lines = reading.stdout.decode(errors="replace").strip().splitlines()
-    return ascii(lines[0])[1:-1] if lines else "a program that says nothing of its version"
+    return ascii(lines[0])[1:-1] if lines else "a program that does not print its version"
 
 
 _SAMPLE = """\
@@ -78,7 +78,7 @@ def check_works(program: str) -> None:
 
 
 def adds_identifiers(program: str) -> bool:
-    """True for an OpenSSL that writes key identifiers into what it signs unless it is told ``none``.
+    """True for an OpenSSL that writes key identifiers into what it signs unless it is given ``none``.
 
     3.0 began with it, and with ``none``, which 1.1.1 takes for an identifier in hexadecimal and stops at (CHANGES.md,
     "Changes between 1.1.1 and 3.0.0").
@@ -172,7 +172,7 @@ def _pkcs8(content: bytes) -> PublicKey:
 def key_belongs(key_pem: bytes, public_key: PublicKey) -> bool | None:
     """Return whether the private (or public) key in *key_pem* is the one of *public_key*, without starting a program.
 
-    None if that cannot be told: an encrypted key, one without its public part, no key at all. Then
+    None if that cannot be determined: an encrypted key, one without its public part, no key at all. Then
     ``public_material`` asks openssl.
     """
     own = _own_part(key_pem)
@@ -208,7 +208,7 @@ def public_material(openssl: str, key_pem: bytes, passphrase: tuple[str, str] | 
 
 
 def same_key(openssl: str, key_pem: bytes, public_key: PublicKey) -> bool | None:
-    """``key_belongs``, and where that cannot tell, openssl's answer; None if openssl cannot read the key either."""
+    """``key_belongs``, and where that gives no answer, openssl's answer; None if openssl cannot read the key either."""
     cheap = key_belongs(key_pem, public_key)
     if cheap is not None:
         return cheap

@@ -164,7 +164,7 @@ def _batch(waiting: int) -> int:
 
 
 def _scratch(certificates: int) -> str | None:
-    """Return where to write so many for a moment: in memory where there is room; None for where temporary files lie."""
+    """Return a folder in memory for so many certificates, if it has room; None for the folder of temporary files."""
     if os.environ.get("TMPDIR") or not os.access(_MEMORY, os.W_OK | os.X_OK):
         return None
     return _MEMORY if shutil.disk_usage(_MEMORY).free > certificates * _ROOM else None
@@ -197,7 +197,7 @@ def refusals(record: X509 | Request | Unreadable) -> tuple[Refusal, ...]:
     >>> for refusal in refusals(cert):
     ...     print(f"{path} is refused because {refusal.reason} ({refusal.error})")
 
-    ``refusal.stage`` tells what fails: "parse" is a certificate that costs every file it is in (a CA bundle with one
+    ``refusal.stage`` says what fails: "parse" is a certificate that costs every file it is in (a CA bundle with one
     such certificate is refused whole); "verify" is one that no program with Go trusts; "key" is one whose key
     crypto/tls and crypto/x509 cannot use, whether it is a server's, a client's or a CA's. Dates, usages and names
     are not looked at, nor who signed it: see ``violation`` for what a CA's name constraints forbid.

@@ -109,7 +109,7 @@ class X509:
     (``digitalSignature``, ``serverAuth``), or a dotted OID if there is none. Alternative names are in the
     certificate's order, addresses in canonical form. ``serial``, ``sha256`` and the key identifiers are
     lower-case hex without colons; ``sha256`` is the hash of the DER. ``version`` counts from 1. ``critical`` are the
-    OIDs of the critical extensions. ``malformed`` is what Go refuses to parse; ``kcert.openssl.verify`` tells what
+    OIDs of the critical extensions. ``malformed`` is what Go refuses to parse; ``kcert.openssl.verify`` says what
     else it refuses.
     """
 
@@ -159,12 +159,12 @@ class X509:
 
     @property
     def allows_server_auth(self) -> bool:
-        """True if the extended key usage lets it stand for a server (none at all means any use)."""
+        """True if the extended key usage allows a server to present it (none at all means any use)."""
         return _allows(self.extended_key_usage, "serverAuth")
 
     @property
     def allows_client_auth(self) -> bool:
-        """True if the extended key usage lets it stand for a client (none at all means any use)."""
+        """True if the extended key usage allows a client to present it (none at all means any use)."""
         return _allows(self.extended_key_usage, "clientAuth")
 
 

@@ -1,8 +1,8 @@
 """The state of a lab: ``.practice/state.json`` in its folder, so that the folder can be moved to another machine.
 
 It contains the lab, its seed, the hints and answers, and when the lab was solved. What is broken is not in it:
-that follows from the seed. A checksum tells a damaged file from an intact one; it protects against accidents, not
-against someone who edits the file. A lab folder can come from someone else, so the file is input: its types are
+that follows from the seed. A checksum detects a damaged file; it protects against accidents, not against
+someone who edits the file. A lab folder can come from someone else, so the file is input: its types are
 checked, and nothing is read or written through a link.
 
 A sealed exam does not show which labs its tasks are, and a change of the results is detected: the state of the exam
@@ -29,6 +29,7 @@ from typing import Any, TypeVar, get_type_hints
 from kcert.errors import InputError, KcertError, ProgramError
 from kcert.files import read_optional
 from kcert.practice import OWN_FOLDER, SEAL_FILE, marker_file
+from kcert.practice.rng import LARGEST_SEED
 from kcert.quoting import quote
 from kcert.store import FOLDER_MODE, SECRET_MODE
 from kcert.store.atomic import atomic_replace
@@ -137,8 +138,11 @@ def _has_type(value: object, annotation: str) -> bool:
         return isinstance(value, tuple)
     if value is None:
         return "None" in annotation
-    expected = "str" if "str" in annotation else "bool" if "bool" in annotation else "int"
-    return type(value).__name__ == expected
+    if type(value) is int:
+        return "int" in annotation and 0 <= value <= LARGEST_SEED
+    if type(value) is str:
+        return "str" in annotation and value.isprintable()
+    return type(value) is bool and "bool" in annotation
 
 
 def timestamp(text: str) -> datetime:

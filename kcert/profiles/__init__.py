@@ -50,9 +50,6 @@ class _Profiles(Mapping[str, "Profile"]):
 PROFILES = _Profiles()
 """Every profile: one for each module of this package but ``profile``, under the module's name."""
 
-DEFAULT = "course"
-"""The profile of a kcert.yaml that names none."""
-
 
 def load(path: Path | None) -> Cluster:
     """The cluster of the kcert.yaml at *path*, or the built-in example, with all that it needs found sound.
@@ -132,7 +129,7 @@ def _check_files(cluster: Cluster, wanted: tuple[Certificate, ...]) -> None:
                 f"{certificate.name}: one of them needs another name."
             )
         for path in _names_on_disk(certificate):
-            # macOS does not tell Jane.key from jane.key.
+            # macOS does not distinguish Jane.key from jane.key.
             other = by_file.setdefault(path.casefold(), certificate)
             if other is not certificate:
                 raise InputError(
@@ -252,7 +249,7 @@ def _newcomer(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certifica
 def _check_meant(known: Iterable[Certificate], name: str) -> None:
     """Refuse a name that is, or is nearly, one of the cluster's own: a component's, a node's, a chapter's.
 
-    A user of nearly that name has to be told apart by his groups; those of other users are as near as they like.
+    A user of nearly that name has to be distinguished by groups; those of other users are as near as they like.
     """
     made_by = _makers(known)
     if name in made_by:

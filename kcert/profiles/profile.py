@@ -80,7 +80,7 @@ class Extra:
 
 
 Part = Literal["crt", "key", "public_key", "kubeconfig", "chain", "new"]
-"""The parts of a certificate that lie in files of their own; a chain is a CA's, where another CA signed it, and
+"""The parts of a certificate that have files of their own; a chain is a CA's, where another CA signed it, and
 new is a CA alone, while its own file also contains the outgoing one."""
 
 
@@ -94,7 +94,7 @@ class Profile(abc.ABC):
     ``configurations`` are the paths of the configuration files on a host, by component; ``encryption_config``,
     ``bootstrap_kubeconfig`` and ``kubelet_kubeconfig`` are paths too. With ``kubelets_rotate`` the kubelets ask the
     cluster for their next client certificates themselves; with ``static_pods`` the control plane runs as pods.
-    ``restarting`` tells people how to restart a component, and ``ca_copies`` where the cluster itself has copies of its
+    ``restarting`` says how to restart a component, and ``ca_copies`` where the cluster itself has copies of its
     CA, besides those that every cluster has. ``context`` is the name of the context in kubeconfigs (empty:
     NAME@CLUSTER). ``bootstrap_tokens`` and ``preferred_addresses`` are options of the API server.
     """
@@ -197,7 +197,7 @@ def flat(stem: str) -> Files:
 
 
 def stem_of(user: str) -> str:
-    """A user's name as the beginning of a file's: to scp, what stands before a colon is a host."""
+    """A user's name as the beginning of a file's: for scp, the text before a colon is a host."""
     return user.replace(":", "-")
 
 

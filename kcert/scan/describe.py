@@ -269,10 +269,9 @@ def _user_text(kubeconfig: KubeconfigUse, openssl: str) -> CommandResult:
     if kubeconfig.user_path != kubeconfig.path:
         return _run((openssl, "x509", "-in", str(kubeconfig.user_path), "-text", "-noout"))
     argv = (openssl, "x509", "-text", "-noout")
-    # In the way of a name that means something in kubectl's JSONPath there is only the first user.
-    user = kubeconfig.user_name if re.fullmatch(r"[A-Za-z0-9@:._/-]+", kubeconfig.user_name) else ""
-    prints = format_command(read_command(kubeconfig.path, "client-certificate", user))
-    by_hand = f"{prints} | base64 -d | {format_command(argv)}"
+    # With --minify, the first user is the one of the context.
+    view = (*read_command(kubeconfig.path, "client-certificate"), "--minify", "--context", kubeconfig.name)
+    by_hand = f"{format_command(view)} | base64 -d | {format_command(argv)}"
     reading = read(Command(argv), kubeconfig.user.pem.encode())
     return CommandResult(argv, reading.stdout.decode("utf-8", "replace"), reading.succeeded, by_hand)
 

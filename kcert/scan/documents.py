@@ -107,7 +107,7 @@ class Context:
 
 
 def is_kubeconfig(document: dict[str, Any]) -> bool:
-    """True for a kubeconfig; the clusters tell where ``kind`` is missing, which kubectl accepts."""
+    """True for a kubeconfig; the clusters show it where ``kind`` is missing, which kubectl accepts."""
     kind = document.get("kind")
     return kind == "Config" or (kind is None and isinstance(document.get("clusters"), list) and "users" in document)
 

@@ -59,7 +59,7 @@ class Description:
 def certificate_fields(
     certificate: X509, use: CertificateRef | None = None, commands: list[CommandResult] | None = None
 ) -> tuple[Field, ...]:
-    """Return the fields of a certificate; *use* and the *commands* that were run tell of its key and its issuer."""
+    """Return the fields of a certificate; *use* and the *commands* that were run say of its key and its issuer."""
     fields = [*_refused(certificate), *_who(certificate), *_names(certificate), _use(certificate)]
     fields += [_issuer(certificate, use, commands or []), _validity(certificate)]
     fields += key_fields(certificate.public_key)

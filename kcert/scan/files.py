@@ -67,7 +67,7 @@ class Inside:
 
 
 def look_into(path: Path) -> Inside:
-    """Read *path* and tell what is inside."""
+    """Read *path* and return what is inside."""
     read = read_file(path)
     if isinstance(read, ReadError):
         return Inside(trouble=read)
@@ -140,7 +140,8 @@ class Embedded:
 
     def command(self, path: Path) -> str | None:
         """Return the beginning of a pipe that prints the content; None if that needs a parser of YAML."""
-        return None if self.line is None else f"awk 'NR == {self.line} {{print $2}}' {quote(str(path))} | base64 -d"
+        # As an argument of awk, a name such as x=y.yaml would be an assignment.
+        return None if self.line is None else f"awk 'NR == {self.line} {{print $2}}' < {quote(str(path))} | base64 -d"
 
 
 _SIGNED_DATA, _DATA = "1.2.840.113549.1.7.2", "1.2.840.113549.1.7.1"
@@ -195,7 +196,7 @@ def _der(path: Path, data: bytes, openssl: str) -> Format:
 
 
 def _container(path: Path, data: bytes, openssl: str) -> Format | None:
-    """Tell the DER that holds more than one certificate, request or key."""
+    """Name the DER that contains more than one certificate, request or key."""
     source = str(path)
     inform = ("-inform", "DER", "-in", source)
     match _outline(data):

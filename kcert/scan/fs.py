@@ -57,7 +57,7 @@ class Content:
 class Places:
     """The meaning of paths that are written in files.
 
-    ``root`` stands for ``/`` (None: this machine, unless a file lies in a copy). ``stand_in`` is a folder that is
+    ``root`` is treated as ``/`` (None: this machine, unless a file is in a copy). ``stand_in`` is a folder that is
     a copy of /etc/kubernetes.
     """
 
@@ -115,7 +115,7 @@ def stand_in_of(start: Path) -> Path | None:
 
 
 def root_of(source: Path) -> Path | None:
-    """Return what stands for ``/`` around *source*: DIR for DIR/etc/kubernetes/…; None if it is this machine itself."""
+    """Return the folder that is ``/`` of *source*: DIR for DIR/etc/kubernetes/…; None if it is this machine."""
     # Most files are called otherwise than a folder of SYSTEM: what counts is their folder, which many share.
     return _root_around(source if source.name in _SYSTEM_NAMES else source.parent)
 
@@ -134,8 +134,8 @@ def _root_around(source: Path) -> Path | None:
 def cluster_root_of(path: Path) -> Path:
     """Return what a file belongs to: files of one home are of one cluster, those of two homes may be of two.
 
-    That is ``/`` of its machine, or of the copy that it lies in; else the folder that is a copy of /etc/kubernetes, as
-    far as the names tell; else the file's own folder.
+    That is ``/`` of its machine, or of the copy that it is in; else the folder that is a copy of /etc/kubernetes, as
+    far as the names show; else the file's own folder.
     """
     return _home_of_folder(path.parent)
 
@@ -345,7 +345,7 @@ def _reason(message: str) -> str:
     if "wrong version number" in message or "packet length too long" in message or "http request" in message:
         return "speaks, but not TLS (plain HTTP, perhaps)"
     if "Connection refused" in message:
-        return "refuses the connection: nothing listens there"
+        return "refuses the connection: no program listens there"
     if "Name or service not known" in message or "name resolution" in message or "nodename nor servname" in message:
         return "is a name that this machine cannot resolve"
     if "timed out" in message or "No route" in message or "unreachable" in message:

@@ -80,7 +80,7 @@ _OF_ONE_KIND: dict[str, ClusterKind] = {
     "etcd-client-ca": TYPHOON,
     "aggregation-ca": TYPHOON,
 }
-"""Names that only one kind of cluster gives: they tell a folder that was copied out of its place."""
+"""Names that only one kind of cluster gives: they identify a folder that was copied out of its place."""
 TELLING = frozenset({*KUBEADM, *KUBEADM_ETCD, *_UNMISTAKABLE, *_OF_ONE_KIND})
 """The names, without ending, that say something about the files beside them."""
 
@@ -175,7 +175,7 @@ def kubeconfig_role(path: Path, certificate: X509 | None) -> Role | None:
 
 
 def node_of(path: Path, role: Role | None) -> str | None:
-    """The node's name, where the place tells it: ``kubelet-client-NODE``, ``hosts/NODE/kubelet.conf``."""
+    """The node's name, where the place shows it: ``kubelet-client-NODE``, ``hosts/NODE/kubelet.conf``."""
     if role not in (Role.KUBELET, Role.KUBELET_CLIENT, Role.KUBELET_SERVER):
         return None
     match = _KUBELET_CLIENT.fullmatch(path.stem)
@@ -232,7 +232,7 @@ def certificate_kind(certificate: X509, role: Role | None) -> Kind:
 
 @cache
 def key_names(path: Path) -> tuple[Path, ...]:
-    """Return where the key of the certificate at *path* may lie, likeliest first: openssl, cfssl, easy-rsa, itself."""
+    """Return where the key of the certificate at *path* may be, likeliest first: openssl, cfssl, easy-rsa, itself."""
     stem = path.stem
     beside = [path.with_name(f"{stem}.key"), path.with_name(f"{stem}-key.pem"), path.with_name(f"{stem}_key.pem")]
     if stem in ("cert", "tls", "fullchain"):

@@ -175,7 +175,7 @@ class _Linker:
         if fits is False and kind is Kind.CA and len(self.inside[draft.path]) > 1:
             key, fits = None, None  # it may be the key of another CA in the same file
         if fits is False and certificate.ca and self._is_damaged(draft.path):
-            key, fits = None, None  # it is the key of what stood before the CA, and cannot be read
+            key, fits = None, None  # it is the key of the certificate before the CA, and cannot be read
         configuration = None
         if draft.configuration is not None:
             configuration = self.findings.configurations[draft.configuration]
@@ -205,7 +205,7 @@ class _Linker:
         return any(problem.path == path and problem.what == "unreadable" for problem in self.findings.problems)
 
     def _key(self, draft: Draft, kind: Kind) -> KeyFile | None:
-        """The key that was found for it; options that name a CA say nothing of its key, which may lie beside it."""
+        """The key that was found for it; options that name a CA say nothing of its key, which may be beside it."""
         if draft.key is not None:
             return draft.key
         if draft.key_path is not None:
@@ -237,7 +237,7 @@ class _Linker:
         return tuple(cert for position, cert in self.fields[draft.path, draft.option, draft.live] if position)
 
     def _issuer_path(self, draft: Draft, certificate: X509, role: Role | None, kind: Kind) -> Path | None:
-        """Return the file with the CA that has to have signed a certificate; None if nothing tells.
+        """Return the file with the CA that has to have signed a certificate; None if nothing shows.
 
         What an option says comes first: who verifies the certificate, and with which CA. Then the CA that did sign it,
         wherever it is. Then the CA of the folder. A kubeconfig's CA is that of the API server's certificate: of who
@@ -271,7 +271,7 @@ class _Linker:
 
     @staticmethod
     def _issuer_of_user(kubeconfig: KubeconfigUse, certificate: X509, signer: Path | None) -> Path | None:
-        """Return the file with the CA of a kubeconfig's user, of which nothing but names tells; *signer* has one."""
+        """Return the file with the CA of a kubeconfig's user, of which only names show; *signer* has one."""
         if kubeconfig.refused:
             return None  # what kubectl refuses as a whole proves nothing
         named = any(ca.subject == certificate.issuer for ca in kubeconfig.authorities)

@@ -89,11 +89,11 @@ class CertificateRef:
     """One use of one certificate: a file that three options name is three of these.
 
     ``path`` is the file to open (the kubeconfig where the data is embedded; for a live server the text of ``live``,
-    ``host:port``). ``option`` and ``source`` name the option that uses it and the file where that stands.
-    ``position`` counts the certificates of one file from 0. ``role`` is None if nothing tells what the
+    ``host:port``). ``option`` and ``source`` name the option that uses it and the file that sets the option.
+    ``position`` counts the certificates of one file from 0. ``role`` is None if nothing shows what the
     certificate is for. ``issuers`` are the certificates in ``issuer_path``: one of them has to have signed this,
     or the last of ``chain``, the certificates that follow it in its file.
-    ``key`` is what was found at ``key_path``; ``key_fits`` says whether it belongs, None if that cannot be told.
+    ``key`` is what was found at ``key_path``; ``key_fits`` says whether it belongs, None if that cannot be determined.
     ``node`` is the node's name where the use is a kubelet's and the name is known.
     """
 

@@ -43,11 +43,11 @@ def started_by(texts: Iterable[str], read_environment: Callable[[str], str | Non
     for text in texts:
         for name, value in _assignments(text):
             if name in given:
-                # An empty assignment takes back what stood before: that is how a drop-in replaces a command.
+                # An empty assignment removes what was set before: that is how a drop-in replaces a command.
                 given[name] = [*given[name], value] if value else []
     commands = given["ExecStart"]
     environment = {name: value for line in given["Environment"] for name, value in _pairs(_words(line))}
-    for file in given["EnvironmentFile"]:  # wherever they stand, files count more (systemd.exec(5))
+    for file in given["EnvironmentFile"]:  # whatever the order, files count more (systemd.exec(5))
         environment |= _environment_file(read_environment(file.removeprefix("-")) or "")
     components = [started(_expanded(command, environment), environment) for command in commands]
     return [component for component in components if component]
@@ -240,7 +240,7 @@ def configured(document: dict[str, Any]) -> Started | None:
 
 
 def _webhooks(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Return what the API server's admission and authorization files name; a plugin's own file may stand inside.
+    """Return what the API server's admission and authorization files name; they may contain a plugin's own file.
 
     Source: https://kubernetes.io/docs/reference/config-api/apiserver-config.v1/ and, for what a plugin reads,
     https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#imagepolicywebhook

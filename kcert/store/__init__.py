@@ -20,8 +20,7 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
 from kcert.errors import InputError, MachineError, warn
-from kcert.files import ROOT, read_regular
-from kcert.signals import defer_signals
+from kcert.files import ROOT, defer_signals, read_regular
 from kcert.store.directory import Directory, locked
 from kcert.store.history import History, Memory, recall, remember
 
@@ -100,7 +99,7 @@ class Workspace:
     def open(cls, root: Path, doing: str, waits_for: Callable[[str], None]) -> Iterator[Workspace]:
         """Hold the PKI folder *root*, made if it is not there, until the block ends.
 
-        *doing* is what another kcert is told when it has to wait; *waits_for* hears whom this one waits for.
+        *doing* is what another kcert shows when it has to wait; *waits_for* hears whom this one waits for.
         What an earlier run was killed over is completed or cleared away first. Raises InputError where
         *root* is no folder, or what is in ``.kcert`` may be another user's; MachineError where the machine refuses
         or its disk is full.
@@ -147,9 +146,9 @@ class Workspace:
         return staging
 
     def check_writable(self, names: Iterable[PurePosixPath]) -> None:
-        """Raise an error where the files *names* could not be moved into place: before any is made and told of.
+        """Raise an error where the files *names* could not be moved into place: before any is made and reported.
 
-        What stands in the way only then (a disk that fills up) is still found by ``publish``.
+        What prevents it only then (a disk that fills up) is still found by ``publish``.
         """
         mount = self._own.mount
         for name in (relative for relative in names if not relative.is_absolute()):
@@ -217,7 +216,7 @@ class Workspace:
     def _recover(self, stack: contextlib.ExitStack) -> None:
         """Complete what was written down to be moved, and delete what was not.
 
-        What the machine refuses to move stays and is told of; everything else goes on.
+        What the machine refuses to move stays and is reported; everything else goes on.
         """
         self._stagings = stack.enter_context(self._own.own_child("staging", FOLDER_MODE))
         for name in self._stagings.names():
@@ -312,7 +311,7 @@ def _in_words(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = error.filename or root  # a failed write tells no name
+        where = error.filename or root  # a failed write names no file
         kept = "Existing files are unchanged."
         left = "No existing file is lost. The next kcert command that writes there completes this change."
         raise MachineError(

@@ -60,7 +60,7 @@ def edit_file(path: Path, content: bytes) -> None:
     """
     try:
         refuse_foreign_link(path)
-        target = path.resolve()
+        target = Path(os.path.realpath(path))
         with atomic_replace(target, content, stat.S_IMODE(target.stat().st_mode)):
             pass
     except OSError as error:

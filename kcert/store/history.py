@@ -193,12 +193,12 @@ def entries(own: Path) -> tuple[Entry, ...]:
     return tuple(entry for entry, _ in _parsed(own, _lines(own)))
 
 
-def verify(own: Path, since: str | None = None) -> int:
-    """Follow the chain from its first line to its head; the number of lines in it.
+def verify(own: Path, since: str = BEGINNING) -> tuple[int, int]:
+    """Follow the chain from its first line to its head; the number of lines in it, and how many end with *since*.
 
-    With *since* the line of that hash (or the beginning) has to be in it, which proves that all up to it is as it was
-    when the hash was printed. Raises VerdictError, which names the first line that was changed, or tells that lines
-    are missing.
+    The line of that hash (or the beginning) has to be in it, which proves that all up to it is as it was when the
+    hash was printed. Raises VerdictError, which names the first line that was changed, or says that lines are
+    missing.
     """
     previous, count, hashes = BEGINNING, 0, [BEGINNING]
     path = own / "history.jsonl"
@@ -210,12 +210,12 @@ def verify(own: Path, since: str | None = None) -> int:
         previous = _hash(line)
         hashes.append(previous)
     _check_head(own, head, hashes)
-    if since is not None and since not in hashes:
+    if since not in hashes:
         raise VerdictError(
             f"{path}: no record has the hash {since}. The record was changed or deleted, or the hash belongs to "
             "another history."
         )
-    return count
+    return count, hashes.index(since)
 
 
 def head(own: Path) -> str:

@@ -17,7 +17,7 @@ from kcert.issue.steps import Step
 from kcert.kubeconfig import Part, read_command
 from kcert.kubernetes import bootstrap
 from kcert.kubernetes.bootstrap import Bootstrap
-from kcert.kubernetes.call import MEANINGS, Answer, Call
+from kcert.kubernetes.call import Answer, Call, meaning
 from kcert.kubernetes.kubeconfigs import Draft
 from kcert.kubernetes.merging import PATIENCE, Lock
 from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
@@ -329,10 +329,8 @@ def show_answer(api_call: Call, answer: Answer, *, quiet: bool) -> None:
     sys.stdout.write(body if not body or body.endswith("\n") else f"{body}\n")
     sys.stdout.flush()
     if not 200 <= answer.status < 400:
-        meaning = MEANINGS.get(answer.status, "")
-        raise VerdictError(
-            f"{api_call.server}{api_call.path} answered {api_call.user} with {answer.status}. {meaning}".rstrip()
-        )
+        answered = f"{api_call.server}{api_call.path} answered {api_call.user} with {answer.status}."
+        raise VerdictError(f"{answered} {meaning(answer.status)}".rstrip())
     if not quiet:
         screen().print()
         say(f"{answer.status}: it answered.", "good")

@@ -106,7 +106,7 @@ def clean_line(text: str) -> str:
 def say(text: str = "", style: str = "", *, to: Screen | None = None) -> None:
     """Print a paragraph, wrapped at the width of the screen.
 
-    What stands in backticks is code: where there is colour, the colour says so, elsewhere the backticks. Paths
+    Text in backticks is code: where there is colour, the colour says so, elsewhere the backticks. Paths
     and values may hold anything, also where the user wrote them.
     """
     console = to or screen()
@@ -183,7 +183,7 @@ def _wrapped(paragraph: str, width: int, size: Callable[[str], int] = len) -> li
 
 _CODE = re.compile(r"`[^`]*`")
 _JOINT = "\0"
-"""Stands for a blank at which no line is broken; ``clean`` lets none through."""
+"""A placeholder for a blank at which no line is broken; ``clean`` lets none through."""
 
 
 def _held_together(code: re.Match[str]) -> str:
@@ -207,7 +207,7 @@ def has_colour(console: Screen) -> bool:
 
 def heading(text: str) -> None:
     """Print a heading, underlined as far as it goes."""
-    console = screen()
+    console, text = screen(), clean_line(text)
     console.print(Text(text, style="heading"))
     console.print(Text("-" * min(len(text), console.width), style="quiet"))
 

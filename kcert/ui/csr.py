@@ -321,7 +321,8 @@ def begin_request(certificate: Certificate, request: Request, *, explain: bool) 
 def _owner(subject: Name, *, is_client: bool) -> None:
     name, groups = subject.common_name or "", subject.organizations
     if is_client:
-        member = f"in: {', '.join(clean_line(group) for group in groups)}" if groups else "not in any group"
+        listed_groups = ", ".join(clean_line(group) for group in groups)
+        member = f"in the {'group' if len(groups) == 1 else 'groups'} {listed_groups}" if groups else "not in any group"
         say(f"Anyone with the key is the user {clean_line(name)}, {member}.")
     if is_client and subject.uids:
         # The API server hands it to its authorizers, and logs it.

@@ -46,8 +46,9 @@ def show_bundles(ctx: Context, made: Sequence[Bundle], written: Sequence[Written
         _show(bundle, file, explain=explain)
     _warn(made)
     say(
-        "Each archive holds keys, so only you can read it. Copy it to its host, follow the INSTALL.md in it, and take "
-        f"it away again. `kcert bundle --scp{ctx.folder_option}` prints commands that copy the files one by one."
+        "Each archive holds keys, so only you can read it. Copy it to its host, follow the INSTALL.md in it, "
+        "and delete "
+        f"it. `kcert bundle --scp{ctx.folder_option}` prints commands that copy the files one by one."
     )
 
 
@@ -179,7 +180,7 @@ def apply(path: Path, namespace: str, *, secret: bool) -> None:
         ("kubectl", "get", "issuers,certificates", "--namespace", namespace),
     )
     say(
-        f"{clean_line(str(path))} holds keys of CAs, and only you can read it: take it away when it is applied."
+        f"{clean_line(str(path))} holds keys of CAs, and only you can read it: delete it once it is applied."
         if secret
         else f"{clean_line(str(path))} holds no key."
     )
@@ -197,19 +198,19 @@ def play(export_folder: Path, ctx: Context, signs_with: PurePosixPath | None) ->
     screen().print()
     if signs_with is not None:
         say_apart(
-            f"The CA is being changed over. kube-controller-manager does not start with two certificates, so its "
-            f"--cluster-signing-cert-file has to be {signs_with} before the play starts it anew: `kcert flags "
-            f"kube-controller-manager{ctx.folder_option}` has it. A static pod starts anew as soon as its manifest is "
-            f"changed: copy {signs_with.name} to the host before that.",
+            f"A CA rotation is in progress. kube-controller-manager does not start with two certificates, so its "
+            f"--cluster-signing-cert-file has to be {signs_with} before the playbook restarts it: `kcert flags "
+            f"kube-controller-manager{ctx.folder_option}` prints the option. A static pod restarts as soon as its "
+            f"manifest is changed: copy {signs_with.name} to the host before that.",
             "notice",
         )
     variables = clean_line(str(export_folder / "group_vars" / "all.yaml"))
     again = "" if export_folder == FOLDER / "ansible" else f" --output {quote(str(export_folder))}"
     say(
         f"The bundles hold keys, and only you can read them. After each renewal run `kcert export ansible"
-        f"{ctx.folder_option}{again}` again: it writes the bundles, and the inventory that goes with them, and the "
-        "play brings them out. What has not changed is left alone, and what reads a changed file is started anew. Your "
-        f"own variables belong into {variables}, which no export touches."
+        f"{ctx.folder_option}{again}` again: it writes new bundles and an inventory, and the playbook copies them to "
+        "the hosts. It changes only files that differ, and restarts only components that read them. Put your own "
+        f"variables into {variables}, which kcert never changes."
     )
 
 

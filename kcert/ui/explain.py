@@ -199,7 +199,7 @@ def passage(text: str, section: str = "") -> None:
 
 
 def _prose(words: str, bullet: str) -> None:
-    """A paragraph, wrapped, what follows a bullet standing under its first word."""
+    """A paragraph, wrapped, with the text after a bullet aligned under its first word."""
     console = screen()
     coloured = has_colour(console)
     text = Text()

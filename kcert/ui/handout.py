@@ -47,7 +47,7 @@ class Section:
 
 
 class Reasons:
-    """The reasons of certificates and steps, each told once."""
+    """The reasons of certificates and steps, each shown once."""
 
     def __init__(self, *, explain: bool = True) -> None:
         self._explain = explain
@@ -58,7 +58,7 @@ class Reasons:
         return Section(f"{spec.name}: {lessons.lesson(spec.role).title}", self._once(lessons.why(spec.role)))
 
     def step(self, role: str, action: str) -> str:
-        """Return the reason of a step; empty if it was told before."""
+        """Return the reason of a step; empty if it was shown before."""
         return self._once(lessons.reason(role, action))
 
     def _once(self, words: str) -> str:

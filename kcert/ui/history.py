@@ -41,8 +41,8 @@ def show(root: Path, entries: Sequence[Entry], form: str, specs: Sequence[Certif
         sys.stdout.write(document)
 
 
-def verified(root: Path, count: int, unexplained: Sequence[Path], *, signed: bool) -> None:
-    """Say that the chain holds, and which certificates no record explains.
+def verified(root: Path, count: int, signed: int, unexplained: Sequence[Path]) -> None:
+    """Say that the chain holds, how much of it is signed, and which certificates no record explains.
 
     Raises VerdictError if there are certificates and no record at all.
     """
@@ -52,8 +52,8 @@ def verified(root: Path, count: int, unexplained: Sequence[Path], *, signed: boo
             "record was deleted, "
             "or another program made them."
         )
-    by = ", and signed by the CA's key" if signed else ""
-    say(f"The record of {count} lines is unchanged{by}: every line matches the line before it.", "good")
+    by = f" The first {signed} are signed by the CA's key." if signed else ""
+    say(f"The record of {count} lines is unchanged: every line matches the line before it.{by}", "good")
     if unexplained:
         names = first_few(unexplained, MOST_NAMED)
         say(f"Not in the history: {names}. Another program made them, or they were signed elsewhere.")

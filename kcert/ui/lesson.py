@@ -167,7 +167,7 @@ class Lesson(Reporter):
         for note in plan.notes:
             say(note, "notice")
         if plan.keeps_key and not plan.replaces and not plan.is_import:
-            say(f"The key {certificate.files.key} is there already: it is kept, and certified.", "notice")
+            say(f"The key {certificate.files.key} exists already: it is kept, and gets a certificate.", "notice")
         if plan.is_shortened:
             say(
                 f"The CA has {plan.days} days left, so this certificate gets {plan.days} days rather than "

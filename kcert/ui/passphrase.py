@@ -18,12 +18,14 @@ def ask(owner: Owner, key: str, *, twice: bool) -> str:
     if not sys.stdin.isatty():
         what = "is to be encrypted" if twice else "is encrypted"
         raise InputError(
-            f"{key} {what}, and there is no terminal to ask for its passphrase: {owner.variable} in the "
-            f"environment, or {owner.option} FILE, tells it. (To take it off: `openssl pkey -in OLD -out NEW`.)"
+            f"{key} {what}, and there is no terminal to ask for its passphrase: set "
+            f"{owner.variable} in the environment, or use {owner.option} FILE. (To remove the passphrase: "
+            "`openssl pkey "
+            "-in OLD -out NEW`.)"
         )
     first = _typed(owner, f"Passphrase {f'for {owner.whose} new key' if twice else f'of {owner.whose} key'} {key}: ")
     if twice and _typed(owner, "Repeat the passphrase: ") != first:
-        raise InputError("the two passphrases differ: nothing was made. Try again.")
+        raise InputError("the two passphrases differ: nothing was created. Try again.")
     return first
 
 
@@ -51,11 +53,11 @@ def _typed(owner: Owner, prompt: str) -> str:
             return getpass.getpass(prompt if prompt.isprintable() else ascii(prompt)[1:-1])
     except UnicodeDecodeError as error:
         raise InputError(
-            f"what was typed is not {error.encoding.upper()}, in which this locale has a terminal write, so it may not "
-            f"be what was meant; nothing was made with it. {owner.variable} and {owner.option} take a passphrase byte "
-            "for byte."
+            f"the passphrase is not valid {error.encoding.upper()}, the encoding of this locale, so nothing was "
+            "created "
+            f"with it. {owner.variable} and {owner.option} take a passphrase byte for byte."
         ) from None
     except (EOFError, getpass.GetPassWarning):
         raise InputError(
-            f"no passphrase was given. Without a terminal, {owner.variable} or {owner.option} tells it."
+            f"no passphrase was given. Without a terminal, use {owner.variable} or {owner.option}."
         ) from None

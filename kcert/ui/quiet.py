@@ -203,7 +203,7 @@ def _plan(root: Path, plan: IssuancePlan, *, explain: bool) -> Iterator[str]:
     if plan.replaces:
         yield from _backed_up(root, plan)
     elif plan.keeps_key and not plan.is_import:
-        yield from _comment(f"{files.key} is there already: it is kept, and certified.")
+        yield from _comment(f"{files.key} exists already: it is kept, and gets a certificate.")
     for step in plan.steps:
         if explain:
             yield from _comment(lessons.reason(plan.role_of(step), step.action))

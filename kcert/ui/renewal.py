@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from kcert import profiles
@@ -15,7 +15,7 @@ from kcert.kubernetes.components import Restart, restarts, unusable_key, user_ce
 from kcert.profiles.profile import kubeconfig_of
 from kcert.quoting import quote
 from kcert.roles import ROLES
-from kcert.ui.console import block, say
+from kcert.ui.console import block, say, say_apart, screen
 
 
 def follows(ctx: Context, result: Result, first: CertificateStatus | None) -> None:
@@ -107,7 +107,7 @@ def _listed(wanted: Sequence[Restart]) -> None:
 
 def _authority(ctx: Context, issued: Issued) -> None:
     plan = issued.plan
-    name, option = plan.certificate.name, ctx.signing_option
+    name = plan.certificate.name
     key = ctx.root / plan.certificate.files.key
     signs_there = name == "ca" and ctx.ca_dir is None and unusable_key(key) is None
     begins = bool(ctx.renewal and ctx.renewal.new_key)
@@ -126,39 +126,45 @@ def _authority(ctx: Context, issued: Issued) -> None:
             "new CA file. The hosts can get the new file one after the other.",
         )
     else:
-        alone = plan.certificate.files.crt
-        say(
-            f"The file of {name} now contains the new CA and the old CA. First copy it to every host, and restart the "
-            f"components listed. Then run `kcert renew --all{option}`: the new CA signs all certificates. When these "
-            f"are in use, run `kcert renew {name} --finish{option}`.",
+        screen().print()
+        say_apart(
+            f"The file of {name} now contains the new CA and the old CA. Complete the CA rotation in this order:",
             "notice",
         )
-        if name == "ca":
-            say(
-                "Pods use the CA that they were started with. Before the other certificates are renewed, "
-                "restart the pods "
-                "that connect to the API server (kube-proxy, network plugin, CoreDNS, controllers) with "
-                "`kubectl rollout restart`."
-            )
-            _in_cluster(ctx)
-        if signs_there:
-            say(
-                f"kube-controller-manager accepts one certificate in --cluster-signing-cert-file: set it to {alone}, "
-                "which contains only the new CA, and --root-ca-file to the file with both. `kcert flags "
-                f"kube-controller-manager{ctx.folder_option}` prints both options, and a bundle contains the files."
-            )
+        for number, step in enumerate(_rotation(ctx, plan.certificate, signs_there=signs_there), start=1):
+            say_apart(f"{number}. {step}")
 
 
-def _in_cluster(ctx: Context) -> None:
+def _rotation(ctx: Context, ca: Certificate, *, signs_there: bool) -> Iterator[str]:
+    """Yield what is left to do once the file of *ca* contains both CAs."""
+    option = ctx.signing_option
+    yield "Copy the file to every host, and restart the components listed above."
+    if signs_there:
+        yield (
+            "kube-controller-manager accepts one certificate in --cluster-signing-cert-file: set it to "
+            f"{ca.files.crt}, which contains only the new CA, and --root-ca-file to the file with both. `kcert flags "
+            f"kube-controller-manager{ctx.folder_option}` prints both options, and a bundle contains the files."
+        )
+    if ca.name == "ca":
+        yield (
+            "Pods use the CA that they were started with: restart the pods that connect to the API server (kube-proxy, "
+            "network plugin, CoreDNS, controllers) with `kubectl rollout restart`."
+        )
+        yield _in_cluster(ctx)
+    yield f"Have the new CA sign all certificates: `kcert renew --all{option}`."
+    yield f"When these are in use on every host, remove the old CA: `kcert renew {ca.name} --finish{option}`."
+
+
+def _in_cluster(ctx: Context) -> str:
     """Name the objects of the cluster that contain its CA, which no file of the PKI folder names.
 
     Source: https://kubernetes.io/docs/tasks/tls/manual-rotation-of-ca-certificates/
     """
     copies = profiles.PROFILES[ctx.cluster.profile].ca_copies
     join = f"{copies}; " if copies else ""
-    say(
-        f"Objects in the cluster contain the CA as well: put the file with both CAs into {join}the caBundle "
-        "of webhooks "
-        "and APIServices whose certificates it signed, and only the new CA after --finish. kube-controller-manager "
+    return (
+        f"Objects in the cluster contain the CA as well: put the file with both CAs into {join}the caBundle of "
+        "webhooks and APIServices whose certificates it signed, and only the new CA after --finish. "
+        "kube-controller-manager "
         "updates kube-root-ca.crt in each namespace, and ca.crt in token Secrets, from --root-ca-file."
     )

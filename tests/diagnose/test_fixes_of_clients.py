@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from kcert.clusters import KUBEADM_NAMES
 from kcert.diagnose import Finding, diagnose
 from tests.clusters import PROFILES
-from tests.diagnose.test_fixes import bash
+from tests.diagnose.repairing import Files, bash, files, filled_in
 from tests.diagnose.test_posted import EACH_ANSWER, findings
 from tests.recorded.pki import CLIENT, ELSEWHERE, HERE, NOW, SERVER, YEAR, Authority, authority, leaf
 from tests.recorded.programs import api_server
@@ -35,14 +35,6 @@ class Fault(NamedTuple):
 
     says: str
     shown: str
-
-
-class Files(NamedTuple):
-    """The files of a certificate in a PKI folder, and its CA's certificate."""
-
-    crt: Path
-    key: Path
-    ca: Path
 
 
 EXPIRED = (
@@ -70,12 +62,6 @@ SERVER_FAULTS = {
     "elsewhere": Fault("x509: certificate is valid for 192.168.56.11, not 127.0.0.1", "IP address mismatch"),
     "wrong-usage": Fault(USAGE, "TLS Web Client Authentication"),
 }
-
-
-def files(kcert: Kcert, own: Pki, name: str, ca: str = "ca") -> Files:
-    plan = {entry["name"]: entry["files"] for entry in json.loads(kcert.done("plan", "--format", "json").stdout)}
-    crt, ca_crt = (next(own.folder / path for path in plan[wanted] if path.endswith(".crt")) for wanted in (name, ca))
-    return Files(crt, crt.with_suffix(".key"), ca_crt)
 
 
 def break_it(files: Files, fault: str, *, server: bool, elsewhere: Path) -> None:
@@ -109,15 +95,6 @@ def is_right(files: Files, purpose: str) -> bool:
     certificate = x509.load_pem_x509_certificate(files.crt.read_bytes())
     key = serialization.load_pem_private_key(files.key.read_bytes(), None)
     return verified and key.public_key() == certificate.public_key()
-
-
-def filled_in(script: str, files: Files, name: str) -> str:
-    """The script with the words that stand for what the log does not say."""
-    words = {"CLIENT_CERT": files.crt, "CLIENT_KEY": files.key, "CLIENT_CA": files.ca, "CA_FILE": files.ca}
-    words |= {"CERT_FILE": files.crt, "KEY_FILE": files.key}
-    for word, path in words.items():
-        script = re.sub(rf"\b{word}\b", str(path), script)
-    return re.sub(r"\bNAME\b", name, script)
 
 
 def run_fix(kcert: Kcert, finding: Finding, files: Files, name: str) -> None:

@@ -12,10 +12,11 @@ import yaml
 from cryptography import x509
 
 from kcert.diagnose import diagnose
-from tests.diagnose.test_fixes import bash, is_accepted
-from tests.diagnose.test_fixes_of_clients import SERVER_FAULTS, break_it, files, filled_in
+from tests.diagnose.repairing import bash, files, filled_in, is_accepted
+from tests.diagnose.test_fixes_of_clients import SERVER_FAULTS, break_it
 from tests.recorded.pki import HERE, SERVER, authority, leaf
 from tests.recorded.programs import api_server
+from tests.running import representatives
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +131,7 @@ def test_a_cabundle_that_was_encoded_twice_is_put_right(webhook: Path) -> None:
 # --- kubelets
 
 
-@pytest.mark.parametrize("profile", ["course", "hardway"])
+@pytest.mark.parametrize("profile", representatives(["course", "hardway"], lambda _: None))
 @pytest.mark.parametrize("fault", SERVER_FAULTS)
 def test_a_fault_of_a_kubelets_server_is_shown_and_ended(
     kcert: Kcert, own_pki: Callable[[str], Pki], tmp_path: Path, profile: str, fault: str

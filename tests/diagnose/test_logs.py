@@ -270,7 +270,7 @@ def test_a_program_whose_reader_leaves_is_ended() -> None:
 
 def test_a_log_program_that_is_missing() -> None:
     with (
-        pytest.raises(ProgramError, match="no-such-program is not on this machine"),
+        pytest.raises(ProgramError, match="no-such-program is not installed"),
         shell.stream(shell.Command(("no-such-program",))),
     ):
         pass

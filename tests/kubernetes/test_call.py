@@ -199,7 +199,7 @@ def test_a_server_with_a_clients_certificate_is_explained(pki: Callable[[str, st
         ended = Kcert(pki("course", "small").home)("call", "/version", "--as", "admin", "--server", running.url)
 
     assert ended.status == 3
-    assert "Wrong usage: the server shows a certificate that is not made for servers" in told(ended.stderr)
+    assert "Wrong usage: the server presents a certificate without serverAuth" in told(ended.stderr)
 
 
 @pytest.mark.parametrize(
@@ -209,8 +209,8 @@ def test_a_server_with_a_clients_certificate_is_explained(pki: Callable[[str, st
         (60, "SSL certificate problem: unsupported certificate purpose", "Wrong usage"),
         (35, "schannel: CertGetCertificateChain: wrong usage, inappropriate key usage", "Wrong usage"),
         (56, "error:0A000415:SSL routines::sslv3 alert certificate expired", "one of the two clocks is wrong"),
-        (60, "SSL certificate problem: excluded subtree violation", "does not take the server's certificate"),
-        (77, "error setting certificate verify locations", "The CA's file, ca.crt, could not be used"),
+        (60, "SSL certificate problem: excluded subtree violation", "rejects the server's certificate"),
+        (77, "error setting certificate verify locations", "curl could not use the CA file ca.crt"),
     ],
 )
 def test_what_curl_says_elsewhere_is_explained(
@@ -242,7 +242,7 @@ def test_a_server_that_takes_no_such_client_is_explained(pki: Callable[[str, str
 
 @pytest.mark.parametrize(
     ("said", "words"),
-    [(b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak TLS"), (b"", "closed the connection")],
+    [(b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not use TLS"), (b"", "closed the connection")],
 )
 def test_a_server_that_is_none_is_explained(pki: Callable[[str, str], Pki], said: bytes, words: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -268,7 +268,7 @@ def test_where_nothing_answers_is_said(pki: Callable[[str, str], Pki]) -> None:
     ended = Kcert(pki("course", "small").home)("call", "/", "--as", "admin", "--server", f"https://127.0.0.1:{port}")
 
     assert ended.status == 3
-    assert f"Nothing answers at 127.0.0.1:{port}" in told(ended.stderr)
+    assert f"No program answers at 127.0.0.1:{port}" in told(ended.stderr)
 
 
 def test_a_missing_curl_is_said(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> None:

@@ -252,7 +252,7 @@ def test_a_host_that_is_called_like_a_group_is_not_confused_with_it(kcert: Kcert
 
 @pytest.mark.thorough
 def test_ansible_installs_a_bundle_once(machine: Ansible) -> None:
-    """Only what reads a changed file is started anew: kube-proxy's was there. The second run changes nothing."""
+    """Only what reads a changed file is restarted: kube-proxy's was there. The second run changes nothing."""
     with tarfile.open(machine.export / "bundles" / "node01.tar.gz") as tar:
         kubeconfig = tar.extractfile("etc/kubernetes/kube-proxy.kubeconfig")
         assert kubeconfig is not None
@@ -274,6 +274,7 @@ def test_ansible_installs_a_bundle_once(machine: Ansible) -> None:
     assert machine.commands == []
 
 
+@pytest.mark.thorough
 def test_a_static_pod_is_started_anew_by_stopping_its_container(machine: Ansible) -> None:
     play = machine.export / "one.yaml"
     tasks = [
@@ -343,7 +344,7 @@ def test_an_export_after_each_step_of_a_change_over_fits_itself_and_keeps_what_w
         with tarfile.open(folder / "bundles" / "controlplane01.tar.gz") as tar:
             assert sorted(listed) == sorted(f"/{name}" for name in tar.getnames() if "/" in name)
         assert (new in listed) is changing
-        assert (f"--cluster-signing-cert-file has to be {new} before the play starts it anew" in said) is changing
+        assert (f"--cluster-signing-cert-file has to be {new} before the playbook restarts it" in said) is changing
 
     assert edited in [one.read_text(encoding="utf-8") for one in folder.glob("inventory.yaml.*")]
     assert (folder / "group_vars" / "all.yaml").read_text(encoding="utf-8") == "ansible_user: me\n"

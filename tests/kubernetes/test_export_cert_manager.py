@@ -199,7 +199,7 @@ def test_what_is_read_before_the_api_answers_is_named_with_the_reason(
     for name in {*all_of_them} - {*held}:
         assert re.search(rf"[ ,]{re.escape(name)}[,:]", said), name
     assert "Secrets come from the API server" in said
-    assert "etcd holds the cluster's Secrets" in said
+    assert "etcd stores the Secrets" in said
     for name in (*NEVER[profile], *AUTHORITIES[profile]):
         assert re.search(rf"[ ,]{re.escape(name)}[,:]", said), name
         assert name not in all_of_them

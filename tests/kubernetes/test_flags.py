@@ -16,7 +16,7 @@ from kcert.kubernetes import components, render
 from kcert.kubernetes.components import FolderState
 from tests.clusters import PROFILES, SIZES
 from tests.kubernetes import accepted
-from tests.running import Ended, Kcert, free_port, kill_group, output, program, wait_until
+from tests.running import Ended, Kcert, free_port, kill_group, output, program, representatives, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -470,7 +470,7 @@ def instances_of(cluster: Cluster, component: str, minor: int) -> tuple[Componen
     return components.instances(cluster, component, Version(minor), state=components.FolderState(encrypts=True))
 
 
-@pytest.mark.parametrize("size", ["small", "large", "book", "fixed"])
+@pytest.mark.parametrize("size", representatives(["large", "small", "book", "fixed"], lambda _: None))
 @pytest.mark.parametrize("profile", [*PROFILES, "kelsey"])
 def test_every_release_accepts_what_is_printed_for_it(tmp_path: Path, profile: str, size: str) -> None:
     """Options and fields of every component on every host, of a node that bootstraps too, in each release."""

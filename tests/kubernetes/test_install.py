@@ -17,7 +17,7 @@ from tests import judge
 from tests.clusters import BOOK, FIXED, made_once
 from tests.kubernetes import accepted
 from tests.refusals import assert_refused
-from tests.running import Kcert, output, program
+from tests.running import Kcert, output, program, representatives
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,7 +73,7 @@ def tree(root: Path) -> dict[str, tuple[bytes, int]]:
     }
 
 
-@pytest.mark.parametrize("profile", BUNDLED)
+@pytest.mark.parametrize("profile", representatives(BUNDLED, lambda profile: profile == "kubeadm"))
 def test_install_sh_installs_and_changes_nothing_the_second_time(
     unpacked: Callable[[str], Path], profile: str, tmp_path: Path
 ) -> None:
@@ -150,7 +150,7 @@ def test_shellcheck_finds_nothing_in_install_sh(unpacked: Callable[[str], Path])
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd-analyze here")
-@pytest.mark.parametrize("profile", BUNDLED)
+@pytest.mark.parametrize("profile", representatives(BUNDLED, lambda profile: profile == "kubeadm"))
 def test_systemd_accepts_the_units(unpacked: Callable[[str], Path], profile: str, tmp_path: Path) -> None:
     for bundle in unpacked(profile).iterdir():
         units = sorted((bundle / "etc/systemd/system").glob("*.service"))
@@ -536,7 +536,7 @@ def test_a_foreign_encryption_config_is_left_alone(own_pki: Callable[..., Pki], 
 # --- the schemas of Kubernetes
 
 
-@pytest.mark.parametrize("release", ["1.25", "1.31", "1.37"])
+@pytest.mark.parametrize("release", ["1.25", pytest.param("1.31", marks=pytest.mark.thorough), "1.37"])
 def test_static_pods_and_objects_fit_the_schemas(unpacked: Callable[[str], Path], release: str) -> None:
     validator = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
     home = unpacked("kubeadm").parent

@@ -128,8 +128,15 @@ def test_a_kubeconfig_of_another_cluster_is_refused(
     assert "certificate signed by unknown authority" in said.stderr
 
 
-@pytest.mark.parametrize("form", ["--embed", "--no-embed"])
-@pytest.mark.parametrize("profile", ["course", "hardway"])
+@pytest.mark.parametrize(
+    ("profile", "form"),
+    [
+        ("course", "--embed"),
+        ("hardway", "--no-embed"),
+        pytest.param("course", "--no-embed", marks=pytest.mark.thorough),
+        pytest.param("hardway", "--embed", marks=pytest.mark.thorough),
+    ],
+)
 def test_kcert_and_kubectl_make_the_same(own_pki: Callable[..., Pki], kcert: Kcert, profile: str, form: str) -> None:
     made = own_pki(profile)
     names = [path.name for path in made.folder.glob("*.key") if path.stem in ("admin", "kube-scheduler", "kube-proxy")]

@@ -401,7 +401,9 @@ def test_the_command_merges_and_keeps_a_copy(own_pki: Callable[..., Pki], kcert:
     config = made.home / "config"
     config.write_text(BY_HAND, encoding="utf-8")
     (made.home / "link").symlink_to(config)
+    (made.home / "circle").symlink_to("circle")
 
+    circle = kcert("kubeconfig", "admin", "--merge", "circle")
     added = kcert.done("kubeconfig", "admin", "--merge", "link")
     again = kcert("kubeconfig", "admin", "--merge", "link")
     kcert.done("kubeconfig", "kube-proxy", "--merge", "link", "--context", "proxy")
@@ -412,6 +414,7 @@ def test_the_command_merges_and_keeps_a_copy(own_pki: Callable[..., Pki], kcert:
     assert "    kubectl config use-context admin@kubernetes --kubeconfig link" in added.lines
     assert again.status == 2
     assert "--context NAME" in again.stderr
+    assert (circle.status, circle.stderr) == (2, "kcert: circle cannot be read: Too many levels of symbolic links.\n")
     assert (made.home / "link").is_symlink()
     assert config.stat().st_mode & 0o777 == 0o600
     copies = sorted(path for path in made.home.iterdir() if path.name.startswith("config."))

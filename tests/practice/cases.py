@@ -412,7 +412,7 @@ CASES = {
             ),
         ),
     ),
-    "dialled-by-address": LabCase(
+    "address-rejected": LabCase(
         fails=("the API server reaches", "for every name", KCERT_CHECK),
         wrong=(
             BadRepair(

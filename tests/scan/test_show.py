@@ -7,6 +7,7 @@ import inspect
 import json
 import re
 import shlex
+import shutil
 import subprocess
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 from kcert import lessons
 from kcert.scan import describe, fields, files
-from tests.running import program
+from tests.running import output, program
 from tests.scan.conftest import Kubeadm, kcert, put
 from tests.scan.made import CLIENT, NOW, SERVER, Pair, authority, certificate, name, new_key
 from tests.zoo import kinds
@@ -187,8 +188,9 @@ def test_certificates_in_documents_are_shown_and_keys_are_not(pki: Path) -> None
         f"context: t\ncontexts:\n  t:\n    endpoints: [10.0.0.2]\n    ca: {ca}\n    crt: {crt}\n    key: {key}\n",
     )
     put(pki / "secrets.yaml", f"cluster: {{id: x}}\ncerts:\n  etcd: {{crt: {ca}, key: {key}}}\n")
+    shutil.copy(pki / "secret.yaml", pki / "FS=secret.yaml")
     for document, said in {
-        "secret.yaml": "format: Secret",
+        "FS=secret.yaml": "format: Secret",
         "dynamic-cert.json": "format: Secret",
         "list.yaml": "format: Secret",
         "talosconfig": "format: talosconfig",
@@ -199,9 +201,9 @@ def test_certificates_in_documents_are_shown_and_keys_are_not(pki: Path) -> None
         assert said in done.stdout
         assert ("user (CN): jane" in done.stdout) == (document != "secrets.yaml")
         assert key[100:160] not in "".join(done.stdout.split())
-    line = next(one.strip() for one in kcert("show", "secret.yaml", folder=pki).stdout.splitlines() if "awk" in one)
-    ran = subprocess.run(["bash", "-c", line], cwd=pki, capture_output=True, text=True, check=True)
-    assert re.search("CN ?= ?jane", ran.stdout)
+    for document in ("secret.yaml", "FS=secret.yaml"):
+        line = next(one.strip() for one in kcert("show", document, folder=pki).stdout.splitlines() if "awk" in one)
+        assert re.search("CN ?= ?jane", output(["bash", "-c", line], folder=pki).stdout)
 
 
 def test_the_first_hundred_of_a_bundle_and_how_many_more_there_are(pki: Path) -> None:
@@ -372,12 +374,19 @@ def test_the_file_that_a_kubeconfig_names_in_vain_is_named(tmp_path: Path) -> No
     assert (done.status, done.stderr) == (1, "kcert: gone.crt does not exist.\n")
 
 
-def test_the_command_that_is_shown_for_a_kubeconfig_runs(kubeadm: Kubeadm) -> None:
+def test_the_command_that_is_shown_for_a_kubeconfig_prints_the_certificate_of_its_context(kubeadm: Kubeadm) -> None:
     program("kubectl")
-    done = kcert("show", "admin.conf", folder=kubeadm.kubernetes)
-    line = next(line.strip() for line in done.stdout.splitlines() if line.strip().startswith("kubectl"))
-    ran = subprocess.run(["bash", "-c", line], cwd=kubeadm.kubernetes, capture_output=True, text=True, check=True)
-    assert re.search("CN ?= ?kubernetes-admin", ran.stdout)
+    both, scheduler = (
+        yaml.safe_load((kubeadm.kubernetes / f"{name}.conf").read_text(encoding="utf-8"))
+        for name in ("admin", "scheduler")
+    )
+    both["users"].insert(0, {**scheduler["users"][0], "name": "another"})
+    (kubeadm.kubernetes / "env=two.conf").write_text(yaml.safe_dump(both), encoding="utf-8")
+    for file in ("admin.conf", "env=two.conf"):
+        shown = kcert("show", file, folder=kubeadm.kubernetes).stdout.splitlines()
+        line = next(line.strip() for line in shown if line.strip().startswith("kubectl"))
+        ran = output(["bash", "-c", line], folder=kubeadm.kubernetes)
+        assert re.search("CN ?= ?kubernetes-admin", ran.stdout), ran.stderr
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,8 @@ class FolderState:
     """The content of the PKI folder, as far as options depend on it.
 
     ``ca_unusable`` is why kube-controller-manager cannot sign with the cluster's CA (None: nothing prevents it);
-    ``ca_chained`` tells that another CA has signed it, and that a file with both is there; ``ca_rotating`` that it is
-    being replaced: its file holds the outgoing CA as well, and the new one is alone beside it. ``encrypts`` tells that
+    ``ca_chained`` says that another CA has signed it, and that a file with both is there; ``ca_rotating`` that it is
+    being replaced: its file holds the outgoing CA as well, and the new one is alone beside it. ``encrypts`` says that
     there is an encryption-config.yaml.
     """
 
@@ -81,7 +81,7 @@ class FolderState:
 class ComponentInstance:
     """One component's place on one host: everything that its options are made from.
 
-    ``prefix`` is what stands before the PKI folder's own paths instead of where files lie on a host; ``state`` is
+    ``prefix`` is put before the paths in the PKI folder, in place of the paths on a host; ``state`` is
     what the PKI folder holds.
     """
 

@@ -27,9 +27,9 @@ PLAY = Path(__file__).parent / "play"
 
 _HEAD = """\
 # The hosts of the cluster {cluster} (profile {profile}), and the files that each of them gets.
-# Whom Ansible logs in as is for you to say: `--user NAME`, or ansible_user in group_vars/all.yaml beside this file. It
-# becomes root there. What group_vars/all.yaml says prevails over the variables here, and stays: this file is written
-# anew, together with the bundles, by `kcert export ansible`, which is to be run again after each renewal.
+# Set the user that Ansible logs in as: `--user NAME`, or ansible_user in group_vars/all.yaml beside this file. It
+# becomes root there. Variables in group_vars/all.yaml override those in this file and are kept: `kcert export ansible`
+# replaces this file and the bundles. Run it again after each renewal.
 
 """
 
@@ -58,7 +58,7 @@ def export(ctx: Context, made: tuple[Bundle, ...]) -> Export:
     return Export(
         target=NAME,
         pieces=tuple(pieces),
-        columns=("host", "address", "groups", "files", "starts anew"),
+        columns=("host", "address", "groups", "files", "restarts"),
         holds=tuple(_row(bundle, groups) for bundle in made),
     )
 

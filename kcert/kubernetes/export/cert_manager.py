@@ -45,13 +45,10 @@ _RENEW_BEFORE_DAYS = 30
 _BEFORE_THE_API = (
     "the API server reads them from its host's disk before it answers, and Secrets come from the API server"
 )
-_OF_ETCD = "etcd holds the cluster's Secrets, and cannot get from one what it needs to start"
-_OF_PODS = "no pod is created or placed without them, and cert-manager is pods"
-_OF_KUBELETS = (
-    "a kubelet needs them to fetch anything, Secrets among it; their renewal is the work of the Certificates API "
-    "(rotateCertificates)"
-)
-_FOR_REPAIRS = "it is for the day when the cluster does not let anybody in, so it has to be outside"
+_OF_ETCD = "etcd stores the Secrets, so it cannot read a Secret before it starts"
+_OF_PODS = "no pod is created or scheduled without them, and cert-manager runs in pods"
+_OF_KUBELETS = "a kubelet needs them before it can read a Secret; the Certificates API renews them (rotateCertificates)"
+_FOR_REPAIRS = "it is for emergencies in which the cluster rejects every user, so it has to be outside the cluster"
 _ON_DISK = {
     "kube-apiserver": _BEFORE_THE_API,
     "etcd": _OF_ETCD,
@@ -63,7 +60,7 @@ _ON_DISK = {
 
 _SERVICE_ACCOUNT = (
     "its key signs the tokens of all service accounts, and cert-manager makes a new key with each renewal: every token "
-    "would be void at once"
+    "would become invalid at once"
 )
 _CA_ITSELF = (
     "it is in its Issuer's Secret and is renewed by `kcert renew`; a Certificate for it would have to sign itself"
@@ -160,7 +157,7 @@ def _cas_left(ctx: Context, used: list[Certificate]) -> Iterator[Aside]:
 
 
 def _everything(ctx: Context) -> Iterator[tuple[Certificate, CertificateStatus | None]]:
-    """All leaves that kcert.yaml asks for, and people's that were made besides, with how these stand."""
+    """All leaves that kcert.yaml asks for, and people's that were made besides, with their status."""
     known = ctx.known
     yield from ((cert, None) for cert in known.values() if cert.kind is not Kind.CA)
     others = unmanaged(ctx.root, ctx.cluster, known.values(), ())
@@ -202,7 +199,9 @@ def _names(prefix: str, certificates: Iterable[Certificate]) -> Mapping[str, str
                 f"the objects of {cert.name} and {other} would both be called {name}: one of them needs another name."
             )
         if why := object_name(name):
-            raise InputError(f"{name!a} cannot be the name of an object of Kubernetes: {why}. --name begins it anew.")
+            raise InputError(
+                f"{name!a} cannot be the name of an object of Kubernetes: {why}. Use another prefix with --name."
+            )
         names[cert.name] = name
     return names
 
@@ -224,7 +223,7 @@ def _read_cas(ctx: Context, options: Options, names: Mapping[str, str], wanted: 
         if (days := (ends - now).days) < 1:
             command = f"`kcert renew {cert.name}{ctx.folder_option}`"
             raise InputError(f"{cert.files.crt} ends within a day, and all that it signs with it: {command} renews it.")
-        # In a CA's file that holds two, the one that comes in stands first; cert-manager takes several as one chain.
+        # In a CA's file that holds two, the new one is first; cert-manager takes several as one chain.
         crt = next(block.pem for block in pem_blocks(read_file(ctx.root / cert.files.crt)) if block.is_certificate)
         key = _key(ctx, cert) if options.secret else ""
         yield _Ca(cert, names[cert.name], crt, key, ends, days)

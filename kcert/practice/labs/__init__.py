@@ -16,7 +16,7 @@ LABS = {
     "admin-without-rights": "clients",
     "pods-stay-pending": "clients",
     "pods-cannot-call-home": "servers",
-    "dialled-by-address": "servers",
+    "address-rejected": "servers",
     "member-left-out": "servers",
     "copied-in-a-hurry": "clients",
     "since-this-morning": "servers",

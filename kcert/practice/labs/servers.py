@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # An address is under DNS, where a client that connects to an address does not look.
 
 
-def generate_dialled_by_address(rng: ScenarioRng) -> Scenario:
+def generate_address_rejected(rng: ScenarioRng) -> Scenario:
     """Choose a kubelet's certificate, or etcd's."""
     cluster = rng.cluster()
     values = values_of(cluster)
@@ -51,7 +51,7 @@ def generate_dialled_by_address(rng: ScenarioRng) -> Scenario:
     return Scenario(cluster, rng.now, specs, {server: replace(spec, alt_names=under_dns)}, values)
 
 
-def grade_dialled_by_address(scenario: Scenario, grader: Grader) -> Iterator[Check]:
+def grade_address_rejected(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     """Check that it is accepted by its address, and still by its name."""
     server, address = scenario.values["server"], scenario.values["address"]
     client = "apiserver-etcd-client" if server == "etcd-server" else "apiserver-kubelet-client"
@@ -163,7 +163,7 @@ def grade_since_this_morning(scenario: Scenario, grader: Grader) -> Iterator[Che
 
 
 LABS = (
-    Lab("dialled-by-address", generate_dialled_by_address, lay_out, grade_dialled_by_address),
+    Lab("address-rejected", generate_address_rejected, lay_out, grade_address_rejected),
     Lab("pods-cannot-call-home", generate_pods_cannot_call_home, lay_out, grade_pods_cannot_call_home),
     Lab("member-left-out", generate_member_left_out, lay_out, grade_member_left_out),
     Lab("since-this-morning", generate_since_this_morning, setup_since_this_morning, grade_since_this_morning),

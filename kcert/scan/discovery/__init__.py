@@ -1,6 +1,6 @@
 """Finding: from places to drafts of uses, and then, with everything read at once, to the survey.
 
-Certificates are collected first and read together. The finder goes from place to place, and tells units, manifests,
+Certificates are collected first and read together. The finder goes from place to place, and passes units, manifests,
 kubeconfigs and loose files apart; ``options`` and ``kubeconfigs`` follow what they name or hold; all of them take down
 what they find with the ``collector``.
 """
@@ -52,7 +52,7 @@ def survey(
     it. A WHERE that does not exist raises InputError; everything else that is wrong becomes a Problem.
     """
     if root is not None and not root.is_dir():
-        raise InputError(f"{root} is not a folder: --root takes the folder that stands for /.")
+        raise InputError(f"{root} is not a folder: --root takes the folder that is treated as /.")
     finder = Finder(root, openssl, with_cas=with_cas)
     if where:
         for group, target in enumerate(where):

@@ -67,13 +67,13 @@ class Findings:
 
     @property
     def is_empty(self) -> bool:
-        """True if there is nothing to tell of: no certificate, no key, and nothing wrong."""
+        """True if there is nothing to report: no certificate, no key, and nothing wrong."""
         return not (self.drafts or self.keys or self.kubeconfigs or self.problems)
 
 
 @dataclass(frozen=True)
 class Named:
-    """An option that names a file, and where it stands; ``configuration`` counts those in the findings."""
+    """An option that names a file, and the file that sets it; ``configuration`` counts those in the findings."""
 
     name: str
     option: FileOption

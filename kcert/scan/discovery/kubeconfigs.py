@@ -46,7 +46,7 @@ def follow_kubeconfig(
 class _Follower:
     """Goes through the contexts of one kubeconfig: a cluster or a user that several of them share is one use.
 
-    A webhook's is one by its form alone: whom it dials is no API server, and what it trusts no cluster's CA.
+    A webhook's is one by its form alone: it does not connect to an API server, and does not trust the CA of a cluster.
     """
 
     def __init__(

@@ -202,7 +202,7 @@ def _take_one(collector: Collector, path: Path, opened: Inside, with_keys: dict[
     if expected and not named_before:
         _complain(collector, path, opened)
     elif opened.trouble and opened.trouble.what == "denied" and path.suffix in CONFIGURATION_ENDINGS:
-        # What is in it is not known: a user who may not read it must not be told that all is well.
+        # What is in it is not known: a user who may not read it must not see that all is well.
         collector.problem(path, opened.trouble.what, opened.trouble.reason, None, "configuration")
 
 
@@ -351,7 +351,7 @@ def _without_certificate(data: bytes) -> str:
 
 
 def _decoded(text: str) -> bytes:
-    """Return what base64 stands for; nothing for what is not base64."""
+    """Decode base64; return nothing for what is not base64."""
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):

@@ -33,7 +33,6 @@ _MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
 _DOCUMENT = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 
-_NOT_XML = re.compile(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 
 
@@ -80,9 +79,9 @@ def _cell(heading: str, text: str, entry: Entry) -> str:
 
 def _text(text: str, style: int) -> str:
     """A cell that is text, whatever it begins with: a name with = at its beginning is not a formula."""
-    # _x0041_ would be read as an A (ECMA-376, part 1, 22.9.2.19), and XML knows no U+FFFF.
-    plain = _NOT_XML.sub("\ufffd", _ESCAPE.sub("_x005F_", text))
-    return f'<c s="{style}" t="inlineStr"><is><t xml:space="preserve">{escape(plain)}</t></is></c>'
+    # _x0041_ would be read as an A (ECMA-376, part 1, 22.9.2.19). What XML cannot hold, row() has made visible.
+    plain = escape(_ESCAPE.sub("_x005F_", text))
+    return f'<c s="{style}" t="inlineStr"><is><t xml:space="preserve">{plain}</t></is></c>'
 
 
 def _fitting(text: str) -> str:
