@@ -33,7 +33,6 @@ from kcert.clusters import COMPONENTS, KIND, KUBEADM, ClusterKind, cluster_kind_
 from kcert.errors import InputError, did_you_mean
 from kcert.issue.discovery import FolderContent, named
 from kcert.quoting import format_command, quote
-from kcert.roles import ROLES
 from kcert.scan.discovery import survey
 from kcert.scan.layouts import kubeadm_ca
 from kcert.scan.result import Problem, ScanResult
@@ -229,12 +228,8 @@ AT_ONCE = frozenset({"key-permissions", "second-manifest"})
 
 
 def readers(ctx: RuleContext, path: Path) -> tuple[str, ...]:
-    """Return the components that read the file at *path* only when they start; the kubelet restarts static pods."""
-    names = {ref.component for ref in ctx.scan.uses if ref.path == path and not (ref.role and ROLES[ref.role].reloaded)}
-    names |= {problem.component for problem in ctx.scan.problems if problem.path == path}
-    names |= {"kube-apiserver" for key in ctx.scan.public_keys if key.path == path and key.option}
-    if path.parent.name != "manifests":
-        names |= {configuration.component for configuration in ctx.scan.configurations if configuration.source == path}
+    """Return the components that read the file at *path* only when they start, in the order of the table."""
+    names = ctx.reading.get(path, frozenset())
     return tuple(name for name in COMPONENTS if name in names)
 
 
@@ -265,8 +260,7 @@ class Renewals:
 
     def command(self, fault: Violation, rule: str) -> str:
         """Return the command of kcert that ends *fault*; empty if it is not certain that it does."""
-        at_fault = (leaf for leaf in self.ctx.leaves if leaf.path == fault.path and not leaf.use.position)
-        cert = next(at_fault, None)
+        cert = self.ctx.leaf_of_file.get(fault.path)
         if fault.authority or cert is None or cert.live or cert.made_by_kubelet:
             return ""
         if "kubelet-client-current.pem" in fault.fix:

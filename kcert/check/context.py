@@ -165,6 +165,28 @@ class RuleContext:
         return tuple(cert for cert in self.found if not cert.is_authority)
 
     @cached_property
+    def leaf_of_file(self) -> Mapping[Path, CertificateInstance]:
+        """Return the first certificate of each file, where that is no CA."""
+        return {cert.path: cert for cert in reversed(self.leaves) if not cert.use.position}
+
+    @cached_property
+    def reading(self) -> Mapping[Path, frozenset[str | None]]:
+        """Return the components that read each file only when they start."""
+        names: dict[Path, set[str | None]] = defaultdict(set)
+        for ref in self.scan.uses:
+            if not (ref.role and ROLES[ref.role].reloaded):
+                names[ref.path].add(ref.component)
+        for problem in self.scan.problems:
+            names[problem.path].add(problem.component)
+        for key in self.scan.public_keys:
+            if key.option:
+                names[key.path].add("kube-apiserver")
+        for configuration in self.scan.configurations:
+            if configuration.source.parent.name != "manifests":  # the kubelet restarts static pods
+                names[configuration.source].add(configuration.component)
+        return {path: frozenset(some) for path, some in names.items()}
+
+    @cached_property
     def authorities(self) -> tuple[CertificateInstance, ...]:
         """Every CA."""
         return tuple(cert for cert in self.found if cert.is_authority)
