@@ -20,8 +20,7 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
 from kcert.errors import InputError, MachineError, warn
-from kcert.files import ROOT, read_regular
-from kcert.signals import defer_signals
+from kcert.files import ROOT, defer_signals, read_regular
 from kcert.store.directory import Directory, locked, refuse_foreign_link
 from kcert.store.history import History, Memory, recall, remember
 

@@ -55,7 +55,7 @@ def test_the_passphrase_is_removed_before_the_key_is_given_up() -> None:
     line = b"etcdmain: tls: failed to parse private key"
     for cluster, renewal in (
         ("kubeadm", "kubeadm certs renew etcd-server"),
-        ("kcert", "kcert renew etcd-server --new-key"),
+        ("kcert", "kcert renew NAME --new-key"),
     ):
         fix = kcert("--cluster", cluster, stdin=line).stdout.partition("\nFix:\n")[2]
         commands = [command.strip() for command in fix.splitlines() if command.strip()[:1] not in ("", "#")]
