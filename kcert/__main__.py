@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 from kcert import __version__, environment, errors
 from kcert.errors import OutputError, ReaderGoneError
-from kcert.signals import raise_missed, remember_missed
+from kcert.files import raise_missed, remember_missed
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -20,16 +20,14 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from kcert.errors import ProgramError, TooSlowError
-from kcert.signals import defer_signals
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+from kcert.files import defer_signals
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds. Only the generation of a very long key takes more, and has a limit of its own."""

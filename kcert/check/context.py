@@ -22,11 +22,13 @@ from kcert.scan.result import CertificateRef, ScanResult
 class CertificateInstance:
     """One certificate in one place, with all that uses it there.
 
-    ``wanted`` is what kcert planned for it, if that is known.
+    ``wanted`` is what kcert planned for it, if that is known. ``demoted``: its next one
+    leaves system:masters.
     """
 
     uses: tuple[CertificateRef, ...]
     wanted: Certificate | None = None
+    demoted: bool = False
 
     @property
     def use(self) -> CertificateRef:

@@ -43,14 +43,14 @@ Parts = tuple[tuple[str, str], ...]
 
 
 def subject(ctx: RuleContext, cert: CertificateInstance) -> Parts:
-    """The subject as it should be."""
+    """The subject as it should be; only the fix for too powerful a user takes a group away."""
     if wanted := other_subject(cert):
         return (("CN", wanted.common_name), *(("O", group) for group in wanted.organizations))
     parts = [
         ("O", value) if kind == "OU" and is_group(cert, value) else (kind, value)
         for kind, value in cert.certificate.subject.parts
     ]
-    if not may_be_powerful(ctx, cert):
+    if cert.demoted:
         parts = [part for part in parts if part != ("O", MASTERS)]
     parts = _with_group(cert, parts)
     name = right_common_name(ctx, cert)

@@ -6,6 +6,7 @@ The CN is the user, each O a group, and OU is nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from kcert.certificates import Role
 from kcert.check import corrections
@@ -92,7 +93,7 @@ def powerful_user(ctx: RuleContext) -> Iterator[Violation]:
             cert.certificate.subject != subject and set(cert.certificate.subject.organizations) & set(ADMINISTRATORS)
             for cert in ctx.leaves
         )
-        fix = reissue_commands(ctx, cert) if any(others) else ""
+        fix = reissue_commands(ctx, replace(cert, demoted=True)) if any(others) else ""
         if not fix:
             message += " No other administrator's certificate was found: create one before you remove the group."
         yield Violation(cert.path, message, f"subject: {subject}", fix)

@@ -109,6 +109,7 @@ _NAMES = {Role.CLUSTER_CA: "the cluster's CA", Role.ETCD_CA: "etcd's CA", Role.F
 
 def wrong_ca_option(ctx: RuleContext) -> Iterator[Violation]:
     """Yield options that name the wrong CA."""
+    replaced: set[Path] = set()
     for use in _authority_options(ctx):
         right, belongs = _right(ctx, use), _owner(ctx, use)
         if right is None or use.role is None or use.source is None or not _is_wrong(ctx, use):
@@ -122,6 +123,9 @@ def wrong_ca_option(ctx: RuleContext) -> Iterator[Violation]:
         evidence = f"{use.option}={named}, which is {use.certificate.subject}"
         fix = _option_set(ctx, use, right)
         if belongs is None and any(_names_same(use, other) for other in _authority_options(ctx)):
+            if use.path in replaced:
+                continue
+            replaced.add(use.path)
             message += (
                 " Other options name this file too, so the CA was replaced and what it signed was not: put the former "
                 "CA back with its key, or have the new one sign every certificate again."
@@ -130,6 +134,7 @@ def wrong_ca_option(ctx: RuleContext) -> Iterator[Violation]:
         yield Violation(use.source, message, evidence, fix)
     yield from _signing_bundles(ctx)
     yield from _other_hosts(ctx)
+    yield from _kubelets_of_another_ca(ctx)
     yield from _wrong_bundles(ctx)
 
 
@@ -184,6 +189,29 @@ def _other_hosts(ctx: RuleContext) -> Iterator[Violation]:
         yield Violation(use.source, message, evidence, "")
 
 
+def _kubelets_of_another_ca(ctx: RuleContext) -> Iterator[Violation]:
+    """Yield kubelets that accept clients of another CA, with the same name, than their kubeconfig is from."""
+    for use in _authority_options(ctx):
+        home, trusted = cluster_root_of(use.source or use.path), ctx.certs_by_file.get((use.path, None), ())
+        cas = tuple(cert.certificate for cert in trusted)
+        if use.component != "kubelet" or use.source is None or any(map(ctx.has_signed, cas)) or _is_wrong(ctx, use):
+            continue
+        for kubeconfig in ctx.scan.kubeconfigs:
+            user, authorities = kubeconfig.user, kubeconfig.authorities
+            if kubeconfig.component != "kubelet" or cluster_root_of(kubeconfig.path) != home or user is None:
+                continue
+            if user.issuer != cas[0].subject or not authorities or ctx.signatures.verdict(user, authorities):
+                continue
+            message = (
+                f"{use.option} of kubelet is set to {_value(use)}, which is another CA with the same name as the CA "
+                f"that {kubeconfig.path} trusts, and that signed the kubelet's own certificate: if the API server's "
+                "client certificate is from the latter, kubectl logs and kubectl exec fail. One of the two files is "
+                "of another cluster, or of this one before it was created again."
+            )
+            evidence = f"two CAs: SHA-256 {cas[0].sha256[:16]}… and {authorities[0].sha256[:16]}…"
+            yield Violation(use.source, message, evidence, "")
+
+
 def _wrong_bundles(ctx: RuleContext) -> Iterator[Violation]:
     """Yield webhooks whose caBundle did not sign the certificate that their service has."""
     for path, host in ctx.scan.webhooks:
@@ -214,15 +242,13 @@ def _is_wrong(ctx: RuleContext, use: CertificateRef) -> bool:
     right, belongs = _right(ctx, use), _owner(ctx, use)
     if right is None or use.source is None or right.public_key == use.certificate.public_key:
         return False
-    return belongs is not use.role if belongs else _rejects_clients(ctx, use, right)
+    return belongs is not use.role if belongs else _rejects_all(ctx, use, right)
 
 
-def _rejects_clients(ctx: RuleContext, use: CertificateRef, right: X509) -> bool:
-    """True where --client-ca-file of the API server names CAs that signed nothing here, and *right* signed clients."""
-    if use.component != "kube-apiserver" or use.option != "--client-ca-file":
-        return False
+def _rejects_all(ctx: RuleContext, use: CertificateRef, right: X509) -> bool:
+    """True where an option names CAs that signed nothing here, and *right* signed certificates that it verifies."""
     trusted = tuple(cert.certificate for cert in ctx.certs_by_file.get((use.path, None), ()))
-    clients = [
+    verified = [
         cert
         for cert in ctx.leaves
         if cluster_root_of(cert.path) == cluster_root_of(use.source or use.path)
@@ -230,7 +256,7 @@ def _rejects_clients(ctx: RuleContext, use: CertificateRef, right: X509) -> bool
     ]
     if any(map(ctx.has_signed, trusted)):
         return False
-    return any(ctx.signatures.verdict(cert.certificate, (right,)) is None for cert in clients)
+    return any(ctx.signatures.verdict(cert.certificate, (right,)) is None for cert in verified)
 
 
 def _right(ctx: RuleContext, use: CertificateRef) -> X509 | None:

@@ -18,14 +18,13 @@ from kcert.openssl.pem import Block, announced_length, armoured, is_der, pem_blo
 from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509, PublicKey
 from kcert.scan.documents import NotADocumentError, as_utf8, documents, list_at, text_at
-from kcert.scan.files import recognize
+from kcert.scan.files import Format, recognize
 from kcert.scan.fs import Content, read_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.check.context import CertificateInstance, RuleContext
-    from kcert.scan.files import Format
     from kcert.scan.result import Problem
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kcert.certificates import Role
-from kcert.check import ownership
+from kcert.check import ownership, sans
 from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.repairs import reissue_ca, reissue_commands
 from kcert.check.rule import Violation, error
@@ -26,6 +26,32 @@ def wrong_issuer(ctx: RuleContext) -> Iterator[Violation]:
             break
         else:
             yield from _signed_otherwise(ctx, cert)
+            yield from _unknown_to_the_api_server(ctx, cert)
+
+
+def _unknown_to_the_api_server(ctx: RuleContext, cert: CertificateInstance) -> Iterator[Violation]:
+    """Yield the user of a kubeconfig for an API server of which --client-ca-file has no CA that signed it."""
+    use, kubeconfig = cert.use, cert.use.kubeconfig
+    if kubeconfig is None or use.issuers or use.position or not (use.option or "").startswith("client-certificate"):
+        return
+    host = kubeconfig.server_name or sans.host_of(kubeconfig.server or "")
+    for shown in ctx.api_servers:
+        # Every host has a loopback address, so that one says nothing.
+        if sans.is_loopback(host) or not sans.answers_to(shown.certificate, host) or not kubeconfig.authorities:
+            continue
+        configuration = next((other.configuration for other in shown.uses if other.option == "--tls-cert-file"), None)
+        path = configuration.resolved.get("--client-ca-file") if configuration else None
+        trusted = tuple(ca.certificate for ca in ctx.certs_by_file.get((path, None), ())) if path else ()
+        if not trusted or ctx.signatures.verdict(shown.certificate, kubeconfig.authorities, shown.use.chain):
+            continue
+        if verdict := ctx.signatures.verdict(cert.certificate, trusted, use.chain):
+            message = (
+                f"{cert.description} was signed by {cert.certificate.issuer}, which is not in {path} (--client-ca-file "
+                "of kube-apiserver): the API server answers Unauthorized. Have a CA of that file sign it, or add its "
+                "CA to the file."
+            )
+            yield Violation(cert.path, message, verdict, "")
+            return
 
 
 def _signed_otherwise(ctx: RuleContext, cert: CertificateInstance) -> Iterator[Violation]:

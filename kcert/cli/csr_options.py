@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from kcert.kubernetes.manifests import Cluster
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name the object, as `kcert csr list` shows it.")]
 NewName = Annotated[
     str,
     typer.Argument(

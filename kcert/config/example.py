@@ -4,57 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, MachineError
+from kcert.files import filled_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
     from kcert.config import Cluster, Host, User
-
-_TEXT = """\
-# What the cluster looks like. kcert works without this file, too: then it describes a built-in example.
-
-# The cluster's name; contexts in kubeconfigs are called NAME@CLUSTER.
-cluster: {name}
-
-# Which certificates there are and how they are called: {profiles}.
-profile: {profile}
-
-# Where clients reach the API server: a host name, an address (or a list of them), or both. With several
-# control-plane hosts this is their load balancer. extra_sans are further names that it answers to.
-api_server:
-{api_server}
-
-# The addresses of services; the API server always has the first. A list of two for dual stack.
-service_cidr: {service_cidr}
-dns_domain: {dns_domain}
-
-# The machines. ip is an address or a list of addresses, IPv4 or IPv6. One machine may be in several
-# lists, with the same name and addresses in each. A node with bootstrap: true gets its certificates
-# from the cluster, with a token (`kcert bootstrap`).
-control_plane:
-{control_plane}
-nodes:{nodes}
-
-# Where etcd runs; an empty list means: on the control-plane hosts.
-etcd: []
-
-# People and programs with certificates of their own, for example:
-#   - {{name: jane, groups: [developers]}}
-users: []
-
-# rsa with bits from 2048 to 8192, or ecdsa with curve P-256 or P-384.
-key: {{{key}}}
-
-# How many days certificates are valid: the CAs, and what they sign.
-days: {{ca: {ca}, leaf: {leaf}}}
-
-# The release of Kubernetes, which decides options and file formats. Without it: the newest that kcert knows.
-{version}
-"""
 
 _FIX = """
 # Correct the mistakes of the book that this profile follows (`kcert explain hard-way-{profile}` lists them).
@@ -69,7 +27,9 @@ def text(cluster: Cluster, profiles: Iterable[str], *, has_issues: bool) -> str:
     lines += [f"ip: {_one_or_more(server.addresses)}"] if server.addresses else []
     lines += [f"port: {server.port}", f"extra_sans: {_list(name.value for name in server.extra_sans)}"]
     version, key = cluster.kubernetes_version, cluster.key
-    written = _TEXT.format(
+    size = f"bits: {key.bits}" if key.algorithm == "rsa" else f"curve: {key.curve}"
+    written = filled_file(
+        Path(__file__).with_name("example.yaml"),
         name=cluster.name,
         profile=cluster.profile,
         profiles=", ".join(profiles),
@@ -78,10 +38,9 @@ def text(cluster: Cluster, profiles: Iterable[str], *, has_issues: bool) -> str:
         dns_domain=cluster.dns_domain,
         control_plane=hosts(cluster.control_plane),
         nodes=f"\n{hosts(cluster.nodes)}" if cluster.nodes else " []",
-        key=f"algorithm: {key.algorithm}, "
-        + (f"bits: {key.bits}" if key.algorithm == "rsa" else f"curve: {key.curve}"),
-        ca=cluster.days.ca,
-        leaf=cluster.days.leaf,
+        key=f"{{algorithm: {key.algorithm}, {size}}}",
+        ca=str(cluster.days.ca),
+        leaf=str(cluster.days.leaf),
         version=f'kubernetes_version: "{version}"' if version else '# kubernetes_version: "1.36"',
     )
     fix = _FIX.format(profile=cluster.profile, fix=str(cluster.fix_known_issues).lower())

@@ -249,7 +249,9 @@ def _cluster(fields: dict[str, Value], source: Path | None, defaults: Mapping[st
         "control-plane host controlplane01 at 127.0.0.1",
     )
     own = defaults[profile]
-    nodes = asked.get("nodes", _nodes, first_node, "node node01 at 127.0.0.1")
+    nodes = asked.get(
+        "nodes", lambda value: _hosts(value, keys=("name", "ip", "bootstrap")), first_node, "node node01 at 127.0.0.1"
+    )
     api_server = asked.get(
         "api_server",
         lambda value: _api_server(value, control_plane[0]),
@@ -280,10 +282,6 @@ def _cluster(fields: dict[str, Value], source: Path | None, defaults: Mapping[st
     cidr = fields.get("service_cidr")
     check_services(cluster, f"{cidr.file}:{cidr.line}: service_cidr: " if cidr else "")
     return replace(cluster, defaults=tuple(asked.taken))
-
-
-def _nodes(value: Value) -> tuple[Host, ...]:
-    return _hosts(value, keys=("name", "ip", "bootstrap"))
 
 
 def _hosts(value: Value, least: int = 0, keys: tuple[str, ...] = ("name", "ip")) -> tuple[Host, ...]:

@@ -210,7 +210,8 @@ def _values(match: LogMatch, kind: str) -> dict[str, str]:
         "registry": match.address.removesuffix(":443"),
         "kcert_name": functions.kcert_name(own),
         "certificate": functions.kcert_name(own) or (role if role in _ONE_CERTIFICATE else ""),
-        "kubeadm_name": functions.kubeadm_name(own) or functions.kubeadm_name_of(role),
+        "kubeadm_name": functions.kubeadm_name(own),
+        "kubeadm_serving": functions.kubeadm_name_of(role),
         **groups,
     }
 

@@ -75,7 +75,8 @@ class Executor:
         jobs = self._generate_keys(plans) if self.ctx.jobs > 1 else {}
         skipped: set[str | None] = set()
         for plan in plans:
-            if plan.certificate.issuer in skipped and not self._is_in_place(plan.issuer):
+            ca = plan.issuer.files.crt if plan.issuer else None
+            if plan.certificate.issuer in skipped and not (ca and (self.ctx.root / ca).exists()):
                 continue
             job = jobs.get(plan.certificate.name) or self.stage(plan)
             try:
@@ -138,9 +139,6 @@ class Executor:
         """Record a command, or (without an *outcome*) only what kcert did itself after the last one in *staging*."""
         hashes = {str(path): None if path in secrets else staging.sha256(path) for path in makes}
         self.store.history.append(outcome, self.store.root, hashes, action, self._prepared.pop(staging.folder, ()))
-
-    def _is_in_place(self, ca: Certificate | None) -> bool:
-        return bool(ca and ca.files.crt and (self.ctx.root / ca.files.crt).exists())
 
     def _generate_keys(self, plans: Sequence[IssuancePlan]) -> dict[str, Job]:
         """Generate the keys several at a time, before the rest of the lesson."""

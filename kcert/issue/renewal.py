@@ -163,8 +163,10 @@ class _LeafPlanner(RenewalPlanner):
         if not again:
             checks.require_typable(wanted)
         notes = self._notes(status, key_kept=keeps, belongs=belongs, updates=updates)
-        further = () if updates or kubeconfig else self._further(spec)
-        old = RenewalSource(x509, keeps, again, embeds, rewrite, notes=notes, further=further)
+        # The certificates behind the first in the old file are presented with it.
+        alone = updates or kubeconfig
+        further = () if alone else certificate_pems(read_regular(self.ctx.root / str(spec.files.crt)))[1:]
+        old = RenewalSource(x509, keeps, again, embeds, rewrite, notes=notes, further=tuple(further))
         return plan_renewal(wanted, issuer, old, days, self.ctx.tools)
 
     def _signer(self, spec: Certificate, x509: X509 | None) -> CertificateStatus:
@@ -229,10 +231,6 @@ class _LeafPlanner(RenewalPlanner):
     @cached_property
     def _folder(self) -> FolderContent:
         return FolderContent(self.ctx.root, self.ctx.openssl)
-
-    def _further(self, spec: Certificate) -> tuple[str, ...]:
-        """Return the certificates behind the first in the old file, which are presented with it."""
-        return tuple(certificate_pems(read_regular(self.ctx.root / str(spec.files.crt)))[1:])
 
     def _gets_new_key(self, spec: Certificate) -> bool:
         """With --all the key that signs tokens stays, as kubeadm's bare one does: a new one ends all tokens."""

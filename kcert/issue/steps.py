@@ -33,7 +33,7 @@ from kcert.shell import DEFAULT_TIMEOUT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from kcert.certificates import Certificate, Key
+    from kcert.certificates import Certificate
     from kcert.openssl.x509 import X509
     from kcert.store import Staging
 
@@ -78,11 +78,8 @@ def generate_key(certificate: Certificate, openssl: str) -> Step:
     """Generate the private key of *certificate*."""
     path, key = certificate.files.key, certificate.key
     argv = commands.private_key(openssl, key, path, certificate.passphrase)
-    return Step("key", (path,), argv, secret=True, limit=_seconds(key))
-
-
-def _seconds(key: Key) -> float:
-    return SECONDS_FOR_LONG_KEYS if key.algorithm == "rsa" and key.bits > 4096 else DEFAULT_TIMEOUT
+    limit = SECONDS_FOR_LONG_KEYS if key.algorithm == "rsa" and key.bits > 4096 else DEFAULT_TIMEOUT
+    return Step("key", (path,), argv, secret=True, limit=limit)
 
 
 def write_public_key(certificate: Certificate, openssl: str) -> Step:
@@ -212,7 +209,7 @@ def write_kubeconfig(path: PurePosixPath, kubeconfig: Kubeconfig) -> Step:
     def perform(staging: Staging, _root: Path) -> None:
         staging.write(path, kubeconfig.embedded(staging.base64_of), secret=True)
 
-    inside = kubeconfig.embedded(lambda name: f"$({_base64(name)})").rstrip("\n")
+    inside = kubeconfig.embedded(lambda name: f"$(base64 < {quote(str(name))} | tr -d '\\n')").rstrip("\n")
     return Step(
         "kubeconfig",
         (path,),
@@ -268,10 +265,6 @@ def update_kubeconfigs(contents: Mapping[PurePosixPath, bytes], swaps: tuple[Swa
         late=True,
         reads=(*paths, *(swap.new for swap in swaps)),
     )
-
-
-def _base64(path: PurePosixPath) -> str:
-    return f"base64 < {quote(str(path))} | tr -d '\\n'"
 
 
 def here_document(path: str, text: str) -> tuple[str, ...]:

@@ -15,10 +15,11 @@ from pathlib import Path, PurePosixPath
 
 from kcert import plain_yaml, profiles
 from kcert.errors import InputError
-from kcert.files import LARGEST_DOCUMENT, read_input, read_optional, read_regular
+from kcert.files import LARGEST_DOCUMENT, filled_file, read_input, read_optional, read_regular
 from kcert.issue.context import Context
 from kcert.issue.execute import Executor
 from kcert.kubeconfig import scalar
+from kcert.kubernetes import TEMPLATES
 from kcert.kubernetes.encryption import random_text
 from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
 from kcert.roles import NODES
@@ -35,7 +36,6 @@ BOOTSTRAPPERS = "system:bootstrappers"
 
 _EXTRA_GROUP = f"{BOOTSTRAPPERS}:worker"
 _SIGNER = "system:certificates.k8s.io:certificatesigningrequests"
-_USER = "kubelet-bootstrap"
 _ID = re.compile(r"[a-z0-9]{6}")
 _SECRET = re.compile(r"[a-z0-9]{16}")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -98,22 +98,13 @@ class Token:
 
         All of its data is in quotes: 12e456 would be a number.
         """
-        return f"""\
-apiVersion: v1
-kind: Secret
-metadata:
-  name: bootstrap-token-{self.id}
-  namespace: kube-system
-type: bootstrap.kubernetes.io/token
-stringData:
-  description: For nodes that join with TLS bootstrapping.
-  token-id: "{self.id}"
-  token-secret: "{"(hidden)" if hide else self.secret}"
-  expiration: "{self.expires:{_TIME}}"
-  usage-bootstrap-authentication: "true"
-  usage-bootstrap-signing: "true"
-  auth-extra-groups: {_EXTRA_GROUP}
-"""
+        return filled_file(
+            TEMPLATES / TOKEN.name,
+            id=self.id,
+            secret="(hidden)" if hide else self.secret,
+            expires=f"{self.expires:{_TIME}}",
+            group=_EXTRA_GROUP,
+        )
 
 
 @dataclass(frozen=True)
@@ -243,25 +234,12 @@ def role_binding(name: str, role: str, kind: str, subject: str) -> str:
 
 def kubeconfig(ctx: Context, token: Token, ca: str) -> str:
     """Return the kubeconfig that a kubelet asks for its first certificate with; *ca* is the base64 of the PEM file."""
-    cluster = ctx.cluster
-    server = profiles.PROFILES[cluster.profile].node_server(cluster)
-    name = scalar(cluster.name)
-    return f"""\
-apiVersion: v1
-kind: Config
-clusters:
-- name: {name}
-  cluster:
-    certificate-authority-data: {ca}
-    server: {scalar(server)}
-users:
-- name: {_USER}
-  user:
-    token: "{token.id}.{token.secret}"
-contexts:
-- name: bootstrap
-  context:
-    cluster: {name}
-    user: {_USER}
-current-context: bootstrap
-"""
+    return filled_file(
+        TEMPLATES / KUBECONFIG.name,
+        cluster=scalar(ctx.cluster.name),
+        server=scalar(profiles.PROFILES[ctx.cluster.profile].node_server(ctx.cluster)),
+        user="kubelet-bootstrap",
+        id=token.id,
+        secret=token.secret,
+        ca=ca,
+    )

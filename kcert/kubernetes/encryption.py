@@ -17,10 +17,11 @@ from typing import Any, Literal
 
 from kcert import plain_yaml
 from kcert.errors import InputError
-from kcert.files import LARGEST_DOCUMENT, read_optional
+from kcert.files import LARGEST_DOCUMENT, filled_file, read_optional
 from kcert.issue.context import Context
 from kcert.issue.execute import Executor
 from kcert.issue.steps import Step
+from kcert.kubernetes import TEMPLATES
 from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
 from kcert.store import Staging, Workspace
 
@@ -57,22 +58,11 @@ class EncryptionConfig:
 
     def text(self, secrets: bool = True) -> str:
         """Return the file's content; without *secrets* the keys are hidden."""
-        hidden = "(hidden)"
-        keys = "".join(
-            f"            - name: {name}\n              secret: {secret if secrets else hidden}\n"
+        keys = (
+            f"            - name: {name}\n              secret: {secret if secrets else '(hidden)'}"
             for name, secret in self.keys
         )
-        return (
-            "apiVersion: apiserver.config.k8s.io/v1\n"
-            "kind: EncryptionConfiguration\n"
-            "resources:\n"
-            "  - resources:\n"
-            "      - secrets\n"
-            "    providers:\n"
-            f"      - {self.provider}:\n"
-            f"          keys:\n{keys}"
-            "      - identity: {}\n"
-        )
+        return filled_file(TEMPLATES / FILE.name, provider=self.provider, keys="\n".join(keys))
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from kcert import profiles
 from kcert.config import Cluster, Host, Version
 from kcert.errors import InputError
 from kcert.files import filled_file
 from kcert.issue.context import Context
-from kcert.kubernetes import bootstrap, encryption, render
+from kcert.kubernetes import TEMPLATES, bootstrap, encryption, render
 from kcert.kubernetes.components import COMPONENTS, ComponentInstance, FolderState, on_host
 from kcert.kubernetes.credentials import read_file
 from kcert.profiles.profile import KnownIssue
@@ -27,7 +27,6 @@ UNITS = PurePosixPath("/etc/systemd/system")
 STATIC_PODS = PurePosixPath("/etc/kubernetes/manifests")
 BACKUPS = "/var/backups/kcert"
 LIST, SCRIPT = "INSTALL.md", "install.sh"
-TEMPLATES = Path(__file__).parent / "templates"
 MANIFESTS = "manifests"
 """The folder of an archive with what is applied with kubectl."""
 

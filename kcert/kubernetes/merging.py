@@ -19,9 +19,8 @@ from typing import Any
 from kcert import plain_yaml
 from kcert.durations import in_words
 from kcert.errors import InputError, MachineError
-from kcert.files import read_optional, read_regular
+from kcert.files import defer_signals, read_optional, read_regular
 from kcert.quoting import quote
-from kcert.signals import defer_signals
 
 _LISTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
 """The three lists of a kubeconfig, and the key of an entry's content."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from kcert import plain_yaml
 from kcert.errors import InputError
 from kcert.files import filled_file
+from kcert.kubernetes import TEMPLATES
 from kcert.kubernetes.components import ComponentInstance, Option
 from kcert.kubernetes.components.component import Pod, Probe
 
@@ -33,7 +34,7 @@ def unit(instance: ComponentInstance) -> str:
         raise InputError(f"{instance.component} has no unit here: {why}.")
     words = [f"{PROGRAMS}/{instance.component}", *(option.argument for option in component.options(instance))]
     return filled_file(
-        Path(__file__).parent / "templates" / "component.service",
+        TEMPLATES / "component.service",
         description=component.UNIT.description,
         documentation=component.UNIT.documentation,
         after=" ".join(component.UNIT.after),

@@ -117,7 +117,8 @@ def parse_object(document: dict[str, Any], source: str) -> SigningRequest:
         source=source,
         document=document,
     )
-    _check_signer(csr.signer, source)
+    if why := signer_trouble(csr.signer):
+        raise InputError(f"{source}: spec.signerName {csr.signer!a}: {why}.")
     if csr.certificate is not None and not any(block.is_certificate for block in pem_blocks(csr.certificate)):
         raise InputError(f"{source}: status.certificate holds no certificate.")
     return csr
@@ -318,11 +319,6 @@ def check_expires(seconds: int, where: str) -> None:
 
 
 _QUALIFIED = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
-
-
-def _check_signer(signer: str, source: str) -> None:
-    if why := signer_trouble(signer):
-        raise InputError(f"{source}: spec.signerName {signer!a}: {why}.")
 
 
 def signer_trouble(signer: str) -> str | None:

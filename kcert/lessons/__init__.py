@@ -118,13 +118,17 @@ def topics() -> tuple[str, ...]:
     return tuple(sorted({path.stem for folder in folders for path in folder.glob("*.md")}))
 
 
+_OF_A_KIND = {"kube-controller-manager-server": "kind-server", "kube-scheduler-server": "kind-server"}
+"""Roles of which no profile has a certificate, and whose lesson is that of their kind: K3s has such."""
+
+
 @cache
 def lesson(topic: str) -> Lesson:
     """Return the lesson of *topic*.
 
     Raises InputError for an unknown topic, with similar ones, and for a file that is not a lesson.
     """
-    known = topics()
+    topic, known = _OF_A_KIND.get(topic, topic), topics()
     if topic not in known:
         hint = did_you_mean(topic, known, "`kcert explain` lists all topics.")
         raise InputError(f"there is no lesson on {topic!a}; {hint}")

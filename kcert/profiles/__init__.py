@@ -50,9 +50,6 @@ class _Profiles(Mapping[str, "Profile"]):
 PROFILES = _Profiles()
 """Every profile: one for each module of this package but ``profile``, under the module's name."""
 
-DEFAULT = "course"
-"""The profile of a kcert.yaml that names none."""
-
 
 def load(path: Path | None) -> Cluster:
     """The cluster of the kcert.yaml at *path*, or the built-in example, with all that it needs found sound.

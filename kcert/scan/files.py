@@ -24,7 +24,7 @@ _OBJECT = (
     rb"(?:Secret|ConfigMap|(?:Validating|Mutating)WebhookConfiguration|APIService|CustomResourceDefinition|)(?:List)?"
 )
 _DOCUMENT = re.compile(
-    rb"^[ \t]*kind:[ \t]*[\"']?" + _OBJECT + rb"[\"']?[ \t]*\r?$|\"kind\":[ \t]*\"" + _OBJECT + rb"\"|"
+    rb"^[ \t]*kind:[ \t]*[\"']?" + _OBJECT + rb"[\"']?[ \t]*\r?$|\"kind\":[ \t]*\"(?:" + _OBJECT + rb"|Config)\"|"
     rb"^[ \t]*\"?kind\"?[ \t]*:[ \t]*[\"']?(Config|Pod|WebhookAdmission"
     rb"|(?:Kubelet|KubeProxy|KubeScheduler|Admission|WebhookAdmission|Authorization|EgressSelector)Configuration)\b"
     rb"|^(?:clusters|imagePolicy|(?:client|peer)-transport-security):",

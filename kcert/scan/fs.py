@@ -73,10 +73,12 @@ class Places:
             return source.parent / value
         if self.root is not None:
             return _copied(self.root, value)
-        if self.stand_in is not None and _below(value, "/etc/kubernetes"):
-            return self.stand_in / value.removeprefix("/etc/kubernetes").lstrip("/")
+        # Of several copies below one folder, each file belongs to its own.
+        copy = self.stand_in or (stand_in_of(source.parent) if root_of(source) is None else None)
+        if copy is not None and _below(value, "/etc/kubernetes"):
+            return copy / value.removeprefix("/etc/kubernetes").lstrip("/")
         # A copy of /etc/kubernetes alone: the rest of its machine is nowhere.
-        origin = root_of(source) or (Path(os.sep, "nowhere") if self.stand_in else None)
+        origin = root_of(source) or (Path(os.sep, "nowhere") if copy else None)
         if origin is None:
             return Path(value)
         if any(_below(value, folder) for folder in SYSTEM) or os.path.lexists(origin / value.lstrip("/")):
@@ -99,6 +101,17 @@ class Places:
         if root is None:
             return path
         return _follow(path, root)
+
+
+@cache
+def stand_in_of(start: Path) -> Path | None:
+    """Return the folder, *start* or that around it, that is a copy of /etc/kubernetes by another name, or None."""
+    for folder in (start, start.parent):
+        if str(folder.absolute()).endswith("/etc/kubernetes"):
+            return None
+        if (folder / "pki").is_dir() and ((folder / "manifests").is_dir() or any(folder.glob("*.conf"))):
+            return folder
+    return None
 
 
 def root_of(source: Path) -> Path | None:

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kcert.errors import VerdictError
+from kcert.files import defer_signals
 from kcert.quoting import quote
-from kcert.signals import defer_signals
 from kcert.ui import print_json
 from kcert.ui.console import block, clean_line, counted, draw, error_screen, say, say_apart, say_commands, screen
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from kcert.practice.exam import PASSED, Mark, Result
+from kcert.practice.exam import PASSED, Result
 from kcert.practice.report import Line
 from kcert.quoting import quote
 from kcert.ui import print_json
@@ -89,15 +89,11 @@ def _score(result: Result, root: Path) -> None:
     )
     missing = [mark for mark in result.marks if not mark.solved]
     if missing:
-        say(f"To repeat: {', '.join(_lesson(mark) for mark in missing)}.")
+        say(f"To repeat: {', '.join(f'`kcert explain {mark.task.lab}`' for mark in missing)}.")
     say(
         "The labs stay, to practice or to read `kcert practice solution --dir FOLDER`. "
         f"`kcert practice exam{_option(root)} --replace` starts another exam."
     )
-
-
-def _lesson(mark: Mark) -> str:
-    return f"`kcert explain {mark.task.lab}`"
 
 
 def _points(points: float) -> str:

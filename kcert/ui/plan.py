@@ -56,7 +56,8 @@ def show(  # noqa: PLR0917 - one call
     elif form == "markdown":
         print_lines(_markdown(statuses))
     elif not screen().is_terminal:
-        sys.stdout.write(in_columns([_COLUMNS, *_plain_rows(statuses)] if wide else _short_rows(statuses)))
+        rows = (tuple(cell or "-" for cell in _row(status)) for status in statuses)
+        sys.stdout.write(in_columns([_COLUMNS, *rows] if wide else _short_rows(statuses)))
     else:
         _terminal(cluster, root, statuses, folder_option, wide=wide)
         _asked_for(statuses, memory)
@@ -121,10 +122,6 @@ def _files(certificate: Certificate) -> list[str]:
 def _markdown(statuses: Sequence[CertificateStatus]) -> list[str]:
     rows = [_COLUMNS, ("---",) * len(_COLUMNS), *(_row(status) for status in statuses)]
     return [f"| {' | '.join(row)} |" for row in rows]
-
-
-def _plain_rows(statuses: Sequence[CertificateStatus]) -> list[tuple[str, ...]]:
-    return [tuple(cell or "-" for cell in _row(status)) for status in statuses]
 
 
 def _short_rows(statuses: Sequence[CertificateStatus]) -> list[tuple[str, ...]]:

@@ -111,6 +111,12 @@ def test_a_machine_of_each_kind_is_found_without_a_path_and_healthy(kind: str, t
     assert judged(root=tmp_path) == ()
 
 
+def test_every_certificate_of_k3s_is_renewed_with_a_lesson(tmp_path: Path) -> None:
+    kinds.lay_out("k3s", tmp_path)
+    said = Kcert(tmp_path).done("renew", "--all", "--dry-run", "--dir", TLS).stdout
+    assert "kube-scheduler/kube-scheduler" in said
+
+
 def test_the_table_knows_each_kind_s_command() -> None:
     assert set(KINDS) >= {"kubeadm", "k3s", "rke2", "k0s", "microk8s", "minikube", "kind", "kops", "kubespray", "rke1"}
     assert K3S.client_ca != K3S.server_ca

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from tests.running import Kcert
     from tests.zoo.issuing import Pair
 
 CLIENT, SERVER, BOTH = ("clientAuth",), ("serverAuth",), ("serverAuth", "clientAuth")
@@ -45,7 +46,7 @@ def merged(path: Path, users: Mapping[str, tuple[Pair, bytes, bytes]]) -> Path:
         data = {"client-certificate-data": encoded(user.crt), "client-key-data": encoded(key)}
         people.append({"name": one, "user": data})
     document = {"apiVersion": "v1", "kind": "Config", "clusters": clusters, "contexts": contexts, "users": people}
-    return put(path, json.dumps(document, indent=1), 0o600)
+    return put(path, json.dumps(document), 0o600)
 
 
 # ---------------------------------------------------------------- kubeconfigs with several users
@@ -122,10 +123,18 @@ def node_of_another_name(root: Path) -> None:
     hardway.lay_out(root, options={"kubelet": {"--hostname-override": "node02"}})
 
 
+def peers_of_another_ca(root: Path) -> None:
+    peers = Recipe("CN=etcd-peer-ca", None, ca=True, days=3650)
+    options = {"--peer-trusted-ca-file": "/etc/kubernetes/pki/etcd/peer-ca.crt"}
+    made = kubeadm.lay_out(root, {**RECIPES, "peer-ca": peers}, options={"etcd": options})
+    put(root / PKI / "etcd/peer-ca.crt", made["peer-ca"].crt)
+
+
 FAULTS: dict[str, tuple[Callable[[Path], None], tuple[str, str]]] = {
     "chain": (chain_in_wrong_order, ("key-mismatch", "apiserver.crt")),
     "swapped": (certificate_and_key_swapped, ("unreadable", "apiserver.crt")),
     "re-created cluster": (kubeconfig_of_before, ("kubeconfig-wrong-ca", "config")),
+    "peers": (peers_of_another_ca, ("wrong-ca-option", "etcd.yaml")),
     "node's name": (node_of_another_name, ("wrong-cn", "kubelet.kubeconfig")),
 }
 
@@ -139,6 +148,25 @@ def test_a_fault_is_told_once_and_its_fix_leaves_nothing_wrong(fault: str, tmp_p
     assert told(root=tmp_path) == []
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["in --client-ca-file", "nowhere"])
+def test_a_user_has_to_be_from_a_ca_that_the_api_server_knows(known: bool, tmp_path: Path) -> None:
+    made = kubeadm.lay_out(tmp_path, options={"kube-apiserver": {"--client-ca-file": "/etc/kubernetes/pki/users.crt"}})
+    people = Workshop({"ca": Recipe("CN=people", None, ca=True), "jane": Recipe("CN=jane", usages=CLIENT)})
+    put(tmp_path / PKI / "users.crt", made["ca"].crt + (people["ca"].crt if known else b""))
+    text = kubeconfig(server=kubeadm.SERVER, authority=made["ca"].crt, user=people["jane"])
+    put(tmp_path / ETC / "jane.conf", text, 0o600)
+    assert told(root=tmp_path) == ([] if known else [("wrong-issuer", "jane.conf")])
+
+
+def test_a_kubelet_that_trusts_another_ca_of_the_same_name(tmp_path: Path) -> None:
+    made = Workshop(RECIPES)
+    kubeadm.lay_out_kubelet(tmp_path, made)
+    put(tmp_path / PKI / "ca.crt", made["ca"].crt)
+    assert told(root=tmp_path) == []
+    put(tmp_path / PKI / "ca.crt", Workshop(RECIPES)["ca"].crt)
+    assert told(root=tmp_path) == [("wrong-ca-option", "config.yaml")]
+
+
 @pytest.mark.parametrize("layout", [kubeadm, hardway], ids=["kubeadm", "hardway"])
 def test_a_ca_that_was_replaced_alone_has_no_certain_fix(layout: object, tmp_path: Path) -> None:
     pki = PKI if layout is kubeadm else hardway.PKI[1:]
@@ -147,9 +175,9 @@ def test_a_ca_that_was_replaced_alone_has_no_certain_fix(layout: object, tmp_pat
     new = Workshop(recipes)["ca"]
     put(tmp_path / pki / "ca.crt", new.crt)
     put(tmp_path / pki / "ca.key", new.pkcs8, 0o600)
-    first = judged(root=tmp_path)[0]
-    assert (first.rule, first.fix) == ("wrong-ca-option", "")
-    assert "the CA was replaced and what it signed was not" in first.message
+    (only,) = judged(root=tmp_path)
+    assert (only.rule, only.fix) == ("wrong-ca-option", "")
+    assert "the CA was replaced and what it signed was not" in only.message
 
 
 def test_the_certificate_of_a_webhook_s_service_needs_sans(tmp_path: Path) -> None:
@@ -168,6 +196,39 @@ def test_the_certificate_of_a_webhook_s_service_needs_sans(tmp_path: Path) -> No
 
     assert found(encoded(made["ca"].crt)) == [("missing-san", "hook:tls.crt")]
     assert ("unreadable", "h:caBundle") in found(made["ca"].crt.decode())
+
+
+def expired_administrator(folder: Path) -> Path:
+    recipes = {
+        "ca": Recipe("CN=k", None, ca=True, days=3650),
+        "u": Recipe("O=system:masters/CN=u", usages=CLIENT, begins=-400),
+        "admin": Recipe("O=system:masters/CN=admin", usages=CLIENT),
+    }
+    made = Workshop(recipes)
+    for name in recipes:
+        put(folder / f"{name}.crt", made[name].crt)
+        put(folder / f"{name}.key", made[name].pkcs8, 0o600)
+    return folder / "u.crt"
+
+
+def test_only_the_fix_of_too_powerful_a_user_takes_the_group_away(tmp_path: Path) -> None:
+    expired_administrator(tmp_path)
+    expired, powerful = judged(tmp_path)
+    assert (expired.rule, powerful.rule) == ("expired", "powerful-user")
+    assert "/O=system:masters/CN=u" in expired.fix
+    assert "system:masters" not in powerful.fix
+    mend([expired])
+    assert told(tmp_path) == [("powerful-user", "u.crt")]
+    mend([powerful])
+    assert told(tmp_path) == []
+
+
+def test_one_file_is_fixed_as_it_is_in_its_folder(tmp_path: Path, kcert: Kcert) -> None:
+    expired_administrator(tmp_path)
+    checks = [json.loads(kcert("check", where, "--format", "json").stdout)["findings"] for where in (".", "u.crt")]
+    fixes = [[one["fix"] for one in findings if one["rule"] == "expired"] for findings in checks]
+    assert fixes[0] == fixes[1]
+    assert "-CA ca.crt -CAkey ca.key" in fixes[1][0]
 
 
 # ---------------------------------------------------------------- layouts that are healthy
@@ -254,6 +315,14 @@ def files_of_windows(root: Path) -> None:
         file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
 
 
+def copies_of_several_hosts(root: Path) -> None:
+    """Two times ``scp -r HOST:/etc/kubernetes``, checked by the folder around them."""
+    kubeadm.lay_out(root / "host")
+    for name in ("cp1", "cp2"):
+        shutil.copytree(root / "host" / ETC, root / "copies" / name, symlinks=True)
+    assert told(root / "copies") == []
+
+
 HEALTHY: dict[str, Callable[[Path], None]] = {
     "K3s below an organization's CA": lambda root: custom_ca(root, "k3s"),
     "RKE2 below an organization's CA": lambda root: custom_ca(root, "rke2"),
@@ -262,6 +331,7 @@ HEALTHY: dict[str, Callable[[Path], None]] = {
     "public certificate in front": public_certificate_in_front,
     "certificatesDir": certificates_elsewhere,
     "CRLF": files_of_windows,
+    "copies of several hosts": copies_of_several_hosts,
 }
 
 

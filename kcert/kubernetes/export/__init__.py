@@ -6,7 +6,6 @@ of its own in ``kcert.cli.deploy``, with its own options.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -92,10 +91,6 @@ def put_folder(made: Export, output: Path | None) -> tuple[Path, tuple[Written, 
         make_folder(FOLDER)
     else:
         check_unlinked(output, [piece.path for piece in made.pieces])
-    for below in _folders(made.pieces):
+    for below in dict.fromkeys(piece.path.parent for piece in made.pieces):
         make_folder(folder / below)
     return folder, tuple(write_file(folder / piece.path, piece.content, piece.mode) for piece in made.pieces)
-
-
-def _folders(pieces: Sequence[Piece]) -> tuple[PurePosixPath, ...]:
-    return tuple(dict.fromkeys(piece.path.parent for piece in pieces))

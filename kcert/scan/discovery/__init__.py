@@ -30,7 +30,7 @@ from kcert.scan.discovery.options import (
 )
 from kcert.scan.documents import NotADocumentError, documents, is_kubeconfig
 from kcert.scan.files import inside
-from kcert.scan.fs import Content, Places, Server, certificates_of, lexists, read_file, server_in, walk
+from kcert.scan.fs import Content, Places, Server, certificates_of, lexists, read_file, server_in, stand_in_of, walk
 from kcert.scan.layouts import COMPONENTS, FILE_OPTIONS
 from kcert.scan.resolution import linked
 from kcert.scan.result import Problem, ScanResult
@@ -124,7 +124,7 @@ class Finder:
         if not lexists(path):
             raise InputError(f"{path} does not exist. WHERE is a file, a folder, or HOST:PORT of a running server.")
         self.findings.looked.append(str(path))
-        self.collector.places = Places(self.places.root, _stand_in(path))
+        self.collector.places = Places(self.places.root, stand_in_of(path if path.is_dir() else path.parent))
         if path.is_dir():
             self._look_into_folder(path)
         else:
@@ -256,7 +256,10 @@ class Finder:
         wanted = self.with_cas and path.suffix.lower() in CERTIFICATE_ENDINGS
         cas = _cas_beside(path) if wanted else []
         take(self.collector, loose, given=True)
-        take(self.collector, [ca for ca in cas if self.collector.opened(ca).certificates])
+        beside = [ca for ca in cas if self.collector.opened(ca).certificates]
+        names = (name for ca in beside for name in layouts.key_names(ca) if name not in (path, *beside))
+        beside += [name for name in dict.fromkeys(names) if name.is_file() and self.collector.opened(name).key]
+        take(self.collector, beside)
 
     # ------------------------------------------------------------ files
 
@@ -351,17 +354,6 @@ def _first_manifest(path: Path, component: str) -> Path | None:
 
 def _is_unit_folder(folder: Path) -> bool:
     return folder.name == "system" and folder.parent.name == "systemd"
-
-
-def _stand_in(path: Path) -> Path | None:
-    """The folder around *path* that is a copy of /etc/kubernetes under another name, or None."""
-    start = path if path.is_dir() else path.parent
-    for folder in (start, start.parent):
-        if str(folder.absolute()).endswith("/etc/kubernetes"):
-            return None
-        if (folder / "pki").is_dir() and ((folder / "manifests").is_dir() or any(folder.glob("*.conf"))):
-            return folder
-    return None
 
 
 def _cas_beside(path: Path) -> list[Path]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import TYPE_CHECKING, cast
+from collections.abc import Sequence
+from typing import cast
 
 from rich.console import Group
 from rich.padding import Padding
@@ -18,12 +19,6 @@ from kcert.scan.result import Entry, ScanResult, Validity
 from kcert.ui.console import block, clean_line, counted, error_screen, in_columns, say, screen
 from kcert.ui.inventory.text import HEADINGS, described, row
 from kcert.ui.report import Target, write_report
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.console import RenderableType
-
 
 FORMATS = {
     "short": "text:short",
@@ -166,7 +161,8 @@ def _columns(entries: Sequence[Entry]) -> None:
     grid.add_column("certificate", ratio=1, overflow="fold")
     grid.add_column("expires", min_width=12, no_wrap=True)
     for entry in entries:
-        grid.add_row(_whose(entry), _certificate(entry), _expiry(entry))
+        path = Text(clean_line(entry.path), style="file", overflow="fold")
+        grid.add_row(_whose(entry), Group(path, _facts(entry)), _expiry(entry))
     if entries:
         console.print(grid)
         console.print()
@@ -175,10 +171,6 @@ def _columns(entries: Sequence[Entry]) -> None:
 def _whose(entry: Entry) -> Text:
     text = Text(clean_line(entry.component or "-"), style="heading")
     return text.append(f"\n{entry.kind}", style="not bold")
-
-
-def _certificate(entry: Entry) -> RenderableType:
-    return Group(Text(clean_line(entry.path), style="file", overflow="fold"), _facts(entry))
 
 
 def _facts(entry: Entry) -> Table:
