@@ -472,7 +472,7 @@ def test_a_key_without_its_certificate_is_kept_and_certified(own_pki: Callable[.
 
     said = kcert.done("client", "admin").stdout
 
-    assert "admin.key is there already" in said
+    assert "admin.key exists already" in said
     assert "genrsa" not in said
     assert "ecparam" not in said
     assert (own.folder / "admin.key").read_bytes() == key

@@ -345,7 +345,7 @@ def test_the_example_is_written_once_and_never_replaced(kcert: Kcert, tmp_path: 
     kcert.done("init", "--profile", "kubeadm")
     written = (tmp_path / "kcert.yaml").read_bytes()
 
-    assert_refused(kcert("init"), 2, "kcert.yaml is there already")
+    assert_refused(kcert("init"), 2, "kcert.yaml exists already")
     assert (tmp_path / "kcert.yaml").read_bytes() == written
     assert b"profile: kubeadm" in written
     assert_refused(kcert("init", "--config", "b.yaml", "--profile", "kubadm"), 2, "kubadm", "kubeadm")

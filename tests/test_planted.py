@@ -111,6 +111,22 @@ def test_root_believes_nothing_that_another_user_put_there(
     assert (status.st_mode & 0o777, status.st_uid) == (0o700, 0)
 
 
+@as_root
+@pytest.mark.parametrize(
+    "command", [("all", "-q", "-d", "theirs/pki"), ("export", "ansible", "-o", "theirs"), ("bundle", "-o", "theirs")]
+)
+def test_root_creates_no_folder_through_a_link_of_another_user(
+    own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    own_pki("course")
+    (tmp_path / "root").mkdir(0o700)
+    (tmp_path / "theirs").symlink_to(tmp_path / "root")
+    os.chown(tmp_path / "theirs", NOBODY, NOBODY, follow_symlinks=False)
+
+    assert_refused(kcert(*command), 2, "theirs is a symbolic link that belongs to nobody")
+    assert list((tmp_path / "root").iterdir()) == []
+
+
 @pytest.mark.parametrize("name", [".kcert", ".kcert/staging", ".kcert/history.jsonl", ".kcert/lock"])
 def test_what_others_can_write_to_is_not_believed(own_pki: Callable[..., Pki], kcert: Kcert, name: str) -> None:
     folder = own_pki("course").folder

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from kcert import kubeconfig, lessons, plain_yaml, profiles
 from kcert.certificates import Certificate, Kind
 from kcert.config import Cluster, Host, Version
-from kcert.errors import InputError, MachineError
+from kcert.errors import InputError
 from kcert.issue.context import Context
 from kcert.issue.status import status_of
 from kcert.kubernetes import credentials, kubeconfigs
@@ -40,7 +40,7 @@ from kcert.openssl.x509 import X509, PublicKey
 from kcert.profiles.profile import Part, file_of, kubeconfig_of
 from kcert.quoting import quote
 from kcert.store import PUBLIC_MODE, SECRET_MODE
-from kcert.store.atomic import Written, check_unlinked, write_file
+from kcert.store.atomic import Written, check_unlinked, make_folder, write_file
 
 FOLDER = Path("bundles")
 """Where archives are put, unless another place is named."""
@@ -354,10 +354,5 @@ def pack(made: tuple[Bundle, ...], target: Path | None) -> tuple[Written, ...]:
     folder = target or FOLDER
     check_unlinked(target or Path(), [Path(bundle.file) if target else FOLDER / bundle.file for bundle in made])
     if target is None:
-        try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise MachineError(
-                f"{folder} cannot be created: {error.strerror}. Specify another folder with --output."
-            ) from None
+        make_folder(folder)
     return tuple(write_file(folder / bundle.file, archive(bundle), SECRET_MODE) for bundle in made)

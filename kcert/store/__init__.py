@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 
 from kcert.errors import InputError, MachineError, warn
 from kcert.files import ROOT, defer_signals, read_regular
-from kcert.store.directory import Directory, locked
+from kcert.store.directory import Directory, locked, refuse_foreign_link
 from kcert.store.history import History, Memory, recall, remember
 
 FOLDER_MODE = 0o700
@@ -324,6 +324,7 @@ def _create(root: Path) -> None:
     if root.exists() and not root.is_dir():
         raise InputError(f"{root} is a file; the PKI folder has to be a folder. Specify another with --dir.")
     if not root.exists():
+        refuse_foreign_link(root)
         root.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):  # another kcert was faster
             root.mkdir(FOLDER_MODE)

@@ -126,7 +126,11 @@ def check_unlinked(folder: Path, names: Iterable[PurePath]) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder for keys, closed to others, if it is not there; raises MachineError where the machine refuses."""
+    """Make a folder for keys, closed to others, if it is not there.
+
+    Raises MachineError where the machine refuses, InputError where another user's link leads elsewhere.
+    """
+    refuse_foreign_link(path)
     try:
         path.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as error:

@@ -157,7 +157,7 @@ def test_every_fix_of_every_kind_is_bash(tmp_path: Path) -> None:
             "k3s",
             "minikube",
             "microk8s",
-        )  # of the others, every command is in these
+        )  # those with most commands of their own
         for number in EACH_ANSWER
         for finding in findings(number, cluster)
         for text in (finding.explanation.proof, finding.explanation.repair)
