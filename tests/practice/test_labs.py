@@ -117,3 +117,7 @@ def test_no_story_and_no_state_gives_the_answer_away(name: str, lab: Callable[[s
             assert hint not in told
     for right in started.session.expected_answers:
         assert right.text not in state or right.text in ("1", "2", "3")
+
+
+def test_a_lab_that_was_renamed_is_known_by_its_old_name() -> None:
+    assert labs.lab("dialled-by-address").name == "address-rejected"

@@ -32,9 +32,13 @@ LABS = {
 
 NAMES = tuple(LABS)
 
+_RENAMED = {"dialled-by-address": "address-rejected"}
+"""The names that labs had in earlier releases, for lab folders and notes that were made then."""
+
 
 def lab(name: str) -> Lab:
     """Return the lab called *name*; raises InputError, with similar names, if there is none."""
+    name = _RENAMED.get(name, name)
     if name not in NAMES:
         raise InputError(f"{name!a} is not a lab; {did_you_mean(name, NAMES, '`kcert practice list` lists them.')}")
     labs: tuple[Lab, ...] = importlib.import_module(f"{__name__}.{LABS[name]}").LABS
