@@ -68,7 +68,7 @@ WRONG = [
     (
         {"KCERT_CA_PASSPHRASE": None, "KCERT_ROOT_PASSPHRASE": None},
         "is encrypted, and there is no terminal",
-        "KCERT_CA_PASSPHRASE in the environment, or --ca-passphrase-file",
+        "KCERT_CA_PASSPHRASE in the environment, or use --ca-passphrase-file",
     ),
 ]
 

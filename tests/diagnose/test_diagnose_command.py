@@ -54,7 +54,7 @@ def test_a_negative_serial_number_is_not_fixed_by_a_command_that_cannot_parse_it
 def test_the_passphrase_is_removed_before_the_key_is_given_up() -> None:
     line = b"etcdmain: tls: failed to parse private key"
     for cluster, renewal in (
-        ("kubeadm", "kubeadm certs renew etcd-server"),
+        ("kubeadm", "kubeadm certs renew NAME"),
         ("kcert", "kcert renew NAME --new-key"),
     ):
         fix = kcert("--cluster", cluster, stdin=line).stdout.partition("\nFix:\n")[2]
