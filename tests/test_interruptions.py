@@ -142,7 +142,7 @@ def test_an_interruption_stops_the_program_and_leaves_nothing_half(  # noqa: PLR
         path.unlink()
     before = snapshot(own.folder)
     with kcert.started("all", *quiet, "--openssl", _hanging(tmp_path)) as process:
-        wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(encoding="ascii").strip())
+        wait_until(lambda: _pid_of(tmp_path))
         os.kill(process.pid, number)
         _, said = process.communicate(timeout=30)
 
@@ -150,7 +150,7 @@ def test_an_interruption_stops_the_program_and_leaves_nothing_half(  # noqa: PLR
     assert b"Traceback" not in said
     assert snapshot(own.folder) == before
     assert staged(own.folder) == []
-    openssl = int((tmp_path / "pid").read_text(encoding="ascii"))
+    openssl = _pid_of(tmp_path)
     with pytest.raises(ProcessLookupError):
         os.kill(openssl, 0)
     kcert.done("all", "--quiet")
@@ -176,13 +176,13 @@ def test_ctrl_c_while_a_certificate_is_shown_ends_openssl_too(
         tmp_path, f'if [ "$1" != version ]; then echo $$ > {tmp_path}/pid; exec tail -f /dev/null; fi'
     )
     with kcert.started("show", "pki/admin.crt", "--openssl", hanging) as process:
-        wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(encoding="ascii").strip())
+        wait_until(lambda: _pid_of(tmp_path))
         os.kill(process.pid, signal.SIGINT)
         process.communicate(timeout=30)
 
     assert process.returncode == 130
     with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text(encoding="ascii")), 0)
+        os.kill(_pid_of(tmp_path), 0)
 
 
 def test_a_terminal_that_is_closed_ends_it_and_leaves_nothing_half(
@@ -207,14 +207,20 @@ def test_a_terminal_that_is_closed_ends_it_and_leaves_nothing_half(
         os.close(terminal)
         # What it prints is read, as a terminal does, until there is nothing more to be seen.
         os.set_blocking(outside, False)
-        wait_until(lambda: _drained(outside) and (tmp_path / "pid").exists())
+        wait_until(lambda: _drained(outside) and _pid_of(tmp_path))
         os.close(outside)
         process.wait(timeout=30)
 
     assert process.returncode == 129
     assert snapshot(own.folder) == before
     assert staged(own.folder) == []
-    wait_until(lambda: not _runs(int((tmp_path / "pid").read_text(encoding="ascii"))))
+    wait_until(lambda: not _runs(_pid_of(tmp_path)))
+
+
+def _pid_of(folder: Path) -> int:
+    """Return the process that a fake openssl wrote into *folder*; 0 until it has."""
+    path = folder / "pid"
+    return int(path.read_text(encoding="ascii") or "0") if path.exists() else 0
 
 
 def _drained(terminal: int) -> bool:
