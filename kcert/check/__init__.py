@@ -285,12 +285,11 @@ class Renewals:
         if not set(names) <= set(spec.alt_names) or not set(parts) <= set(spec.subject.parts):
             return ""
         options = ("--new-key", "--stale") if rule in NEW_KEYS else ("--stale",)
-        folder = cert.path.parents[len(spec.files.primary.parts) - 1]
-        return format_command(("kcert", "renew", spec.name, *options, "--dir", str(folder)))
+        return format_command(("kcert", "renew", spec.name, *options, "--dir", str(_folder_of(cert, spec))))
 
     def _can_sign(self, cert: CertificateInstance, spec: Certificate) -> bool:
         """Return True if the CA of *spec* is in the folder of *cert*, with its key, and does not expire soon."""
-        folder = cert.path.parents[len(spec.files.primary.parts) - 1]
+        folder = _folder_of(cert, spec)
         cas = [folder / ca.files.primary for ca in self.ctx.wanted.values() if ca.name == spec.issuer]
         return any(
             ca.path in cas
@@ -303,7 +302,7 @@ class Renewals:
         """Return the name that kcert has for it, and the PKI folder."""
         if cert.wanted is None or not self._is_renewable(cert):
             return None
-        return cert.wanted.name, cert.path.parents[len(cert.wanted.files.primary.parts) - 1]
+        return cert.wanted.name, _folder_of(cert, cert.wanted)
 
     def _is_renewable(self, cert: CertificateInstance) -> bool:
         """Return True if the CA that signed it is here, with its key."""
@@ -331,3 +330,8 @@ class Renewals:
         if not spec.files.kubeconfig and folder / spec.files.key != cert.use.key_path:
             return None
         return spec.name, folder
+
+
+def _folder_of(cert: CertificateInstance, spec: Certificate) -> Path:
+    """Return the PKI folder in which *cert* is the certificate of *spec*."""
+    return cert.path.parents[len(spec.files.primary.parts) - 1]

@@ -108,19 +108,24 @@ def unreadable(ctx: RuleContext) -> Iterator[Violation]:
 
 def _key_in_place_of_certificate(ctx: RuleContext) -> Iterator[tuple[Path, Path]]:
     """Yield files for a certificate and for its key of which each contains what belongs in the other."""
-    unreadable = [problem for problem in ctx.scan.problems if problem.what == "unreadable"]
-    crts = [problem for problem in unreadable if problem.expects == "certificate" and problem.path != problem.source]
-    keys = [problem for problem in unreadable if problem.expects == "key" and problem.path != problem.source]
-    for crt in crts:
+    damaged = [problem for problem in ctx.scan.problems if problem.what == "unreadable"]
+    loose = [problem for problem in damaged if problem.path != problem.source]
+    keys = [problem for problem in loose if problem.expects == "key"]
+    for crt in (problem for problem in loose if problem.expects == "certificate"):
         option = _key_option(crt.option or "")
         for key in keys:
             named = (key.source, key.option) == (crt.source, option) if option else key.path in key_names(crt.path)
-            first, second = look_into(crt.path), look_into(key.path)
-            if not (named and first.key and second.certificates) or first.certificates or second.key:
-                continue
-            x509 = read_certificate(second.certificates[0])
-            if isinstance(x509, X509) and key_belongs(first.key, x509.public_key):
+            if named and _are_swapped(crt.path, key.path):
                 yield crt.path, key.path
+
+
+def _are_swapped(crt: Path, key: Path) -> bool:
+    """Return True if *crt* contains a key alone, and *key* the certificate that belongs to it alone."""
+    first, second = look_into(crt), look_into(key)
+    if not (first.key and second.certificates) or first.certificates or second.key:
+        return False
+    x509 = read_certificate(second.certificates[0])
+    return isinstance(x509, X509) and key_belongs(first.key, x509.public_key) is True
 
 
 def second_manifest(ctx: RuleContext) -> Iterator[Violation]:

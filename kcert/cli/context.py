@@ -46,7 +46,7 @@ def require_folder_path(path: Path) -> None:
     """
     if path == DEFAULT_FOLDER and not os.path.lexists(path) and Path(OWN_FOLDER).is_dir():
         raise InputError(
-            f"the current folder is itself a PKI folder, and there is no folder {path} in it. Run kcert in the folder "
+            f"the current folder is itself a PKI folder, and has none called {path} in it. Run kcert in the folder "
             "above it (`cd ..`), or use --dir ."
         )
     for parent in (path, *path.parents):

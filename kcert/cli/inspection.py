@@ -85,16 +85,18 @@ def check(
     from kcert.ui.report import written_to
 
     described = config is not None or (DEFAULT_FILE.exists() and dir.is_dir())
-    named = [dir] if described else [dir, *map(Path, where or ())]
-    folders = [folder for folder in named if described or recall(folder / OWN_FOLDER).example]
+    folders = [dir]
+    if not described:  # a folder remembers that it was made for the built-in example
+        folders = [folder for folder in (dir, *map(Path, where or ())) if recall(folder / OWN_FOLDER).example]
     planned: dict[Path, Certificate] = {}
     if folders:
         from kcert import profiles
         from kcert.issue.adopt import detect_files, unmanaged
 
         cluster = profiles.load((config or DEFAULT_FILE) if described else None)
+        specs = profiles.certificates(cluster)
         for folder in folders:
-            certificates = detect_files(folder, profiles.certificates(cluster))
+            certificates = detect_files(folder, specs)
             # Users that kcert made and kcert.yaml does not name are renewed by kcert too.
             planned |= wanted_at(folder, (*certificates, *unmanaged(folder, cluster, certificates, ())))
     judgement = run_checks(

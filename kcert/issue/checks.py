@@ -36,8 +36,8 @@ def with_passphrases(ctx: Context, specs: tuple[Certificate, ...]) -> tuple[Cont
             raise InputError(
                 f"{path} exists and is not encrypted; kcert never changes an existing key. To encrypt it yourself: "
                 f"`openssl pkey -in {quote(str(path))} -aes256 -out {quote(f'{path}.encrypted')}`, then replace "
-                "the key "
-                "with the new file by `mv` (other copies of the old key, for example in a backup, stay unencrypted)."
+                "the key with the new file by `mv` (other copies of the old key, for example in a backup, stay "
+                "unencrypted)."
             )
         will_be = encrypt and (encrypted is None or (ctx.renewal is not None and spec.name in named))
         return replace(spec, passphrase=ctx.passphrases.of(spec).argument) if encrypted or will_be else spec
@@ -172,9 +172,8 @@ def _signed_elsewhere(ctx: Context, leaf: Certificate, ca: Certificate) -> str:
     besides = ""
     if renewal and renewal.new_key:
         begins = (
-            f"move {files.secret} out of the folder, and `kcert {leaf.chapter} --csr-only{option}` creates a "
-            "new key and "
-            "its request here"
+            f"move {files.secret} out of the folder, and `kcert {leaf.chapter} --csr-only{option}` creates a new key "
+            "and its request here"
         )
     elif renewal and not renewal.stale and (ctx.root / csr).is_file():
         begins = f"its request {csr} is here already"

@@ -67,21 +67,9 @@ class Binding:
 
 
 BINDINGS = (
-    Binding(
-        "create-csrs-for-bootstrapping",
-        "system:node-bootstrapper",
-        BOOTSTRAPPERS,
-    ),
-    Binding(
-        "auto-approve-csrs-for-group",
-        f"{_SIGNER}:nodeclient",
-        BOOTSTRAPPERS,
-    ),
-    Binding(
-        "auto-approve-renewals-for-nodes",
-        f"{_SIGNER}:selfnodeclient",
-        NODES,
-    ),
+    Binding("create-csrs-for-bootstrapping", "system:node-bootstrapper", BOOTSTRAPPERS),
+    Binding("auto-approve-csrs-for-group", f"{_SIGNER}:nodeclient", BOOTSTRAPPERS),
+    Binding("auto-approve-renewals-for-nodes", f"{_SIGNER}:selfnodeclient", NODES),
 )
 
 

@@ -190,14 +190,14 @@ def _missing_usages(x509: X509, requested: tuple[str, ...]) -> tuple[str, ...]:
 def _check_dates(x509: X509, now: datetime) -> None:
     if x509.not_after <= now:
         raise InputError(
-            f"the certificate expired on {x509.not_after:%Y-%m-%d %H:%M} UTC: every server rejects it. It was "
-            "not saved."
+            f"the certificate expired on {x509.not_after:%Y-%m-%d %H:%M} UTC: every server rejects it. It "
+            "was not saved."
         )
     if x509.not_before > now:
         raise InputError(
             f"the certificate is not valid yet: it becomes valid on {x509.not_before:%Y-%m-%d %H:%M} UTC, and "
-            "this machine's "
-            f"time is {now:%Y-%m-%d %H:%M} UTC. It was not saved: fetch it again then, or correct the clock."
+            f"this machine's time is {now:%Y-%m-%d %H:%M} UTC. It was not saved: fetch it again then, or correct the "
+            "clock."
         )
 
 

@@ -215,8 +215,7 @@ def kubectl(argv: tuple[str, ...]) -> Reading:
     if find(PROGRAM) is None:
         raise UnansweredError(
             "kubectl is not installed, and kcert connects to a cluster through it. Install it, or work without "
-            "a cluster: "
-            "approve, deny, sign and fetch take --file FILE."
+            "a cluster: approve, deny, sign and fetch take --file FILE."
         )
     reading = read(Command(argv, asks=True))  # a plugin of the kubeconfig may ask who the user is
     if not reading.succeeded:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 TITLE = "The certificates of a Kubernetes cluster"
 
-
 _ADDRESS = re.compile(r"https?://[^\s<>()]+[^\s<>().,;:]")
 
 

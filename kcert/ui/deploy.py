@@ -47,8 +47,7 @@ def show_bundles(ctx: Context, made: Sequence[Bundle], written: Sequence[Written
     _warn(made)
     say(
         "Each archive holds keys, so only you can read it. Copy it to its host, follow the INSTALL.md in it, "
-        "and delete "
-        f"it. `kcert bundle --scp{ctx.folder_option}` prints commands that copy the files one by one."
+        f"and delete it. `kcert bundle --scp{ctx.folder_option}` prints commands that copy the files one by one."
     )
 
 

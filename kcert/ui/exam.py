@@ -138,7 +138,6 @@ def _record(result: Result) -> dict[str, object]:
 
 _TITLE = "Results of the class"
 
-
 _HEADINGS = ("learner", "lab", "seed", "solved", "minutes", "hints", "tries", "solution", "exam", "seal")
 
 

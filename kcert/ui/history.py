@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from kcert import lessons
@@ -75,7 +76,7 @@ def _table(root: Path, entries: Sequence[Entry]) -> None:
         return
     for entry in entries:
         status = "" if entry.status == 0 else f"   failed with status {entry.status}"
-        how = f"{entry.seconds:.2f} s{status}" if entry.argv else f"kcert itself: {_title(entry) or 'a file'}"
+        how = f"{entry.seconds:.2f} s{status}" if entry.argv else f"kcert itself: {_title(entry.step) or 'a file'}"
         say(f"{_local(entry.time)}   {how}", "quiet" if entry.status == 0 else "bad")
         width = min(screen().width, WIDTH) - 4
         block(command(entry.argv, width).splitlines() if entry.argv else (), "command")
@@ -85,9 +86,10 @@ def _table(root: Path, entries: Sequence[Entry]) -> None:
     say(f"{commands} commands in {root}{f', {failed} of them failed' if failed else ''}.")
 
 
-def _title(entry: Entry) -> str:
-    """Return the title of the lesson on the step of *entry*; empty if there is none."""
-    topic = f"step-{entry.step}"
+@cache
+def _title(step: str) -> str:
+    """Return the title of the lesson on *step*; empty if there is none."""
+    topic = f"step-{step}"
     return lessons.lesson(topic).title if topic in lessons.topics() else ""
 
 
@@ -181,7 +183,7 @@ def _sections(entries: Sequence[Entry], specs: Sequence[Certificate]) -> list[Se
         if spec is not None and spec is not current:
             current = spec
             sections.append(reasons.section(spec))
-        title = _title(entry)
+        title = _title(entry.step)
         for own in entry.prepared:
             if own.step == "settings" and own not in shown:
                 shown.add(own)

@@ -20,8 +20,7 @@ def ask(owner: Owner, key: str, *, twice: bool) -> str:
         raise InputError(
             f"{key} {what}, and there is no terminal to ask for its passphrase: set "
             f"{owner.variable} in the environment, or use {owner.option} FILE. (To remove the passphrase: "
-            "`openssl pkey "
-            "-in OLD -out NEW`.)"
+            "`openssl pkey -in OLD -out NEW`.)"
         )
     first = _typed(owner, f"Passphrase {f'for {owner.whose} new key' if twice else f'of {owner.whose} key'} {key}: ")
     if twice and _typed(owner, "Repeat the passphrase: ") != first:
@@ -54,8 +53,7 @@ def _typed(owner: Owner, prompt: str) -> str:
     except UnicodeDecodeError as error:
         raise InputError(
             f"the passphrase is not valid {error.encoding.upper()}, the encoding of this locale, so nothing was "
-            "created "
-            f"with it. {owner.variable} and {owner.option} take a passphrase byte for byte."
+            f"created with it. {owner.variable} and {owner.option} take a passphrase byte for byte."
         ) from None
     except (EOFError, getpass.GetPassWarning):
         raise InputError(

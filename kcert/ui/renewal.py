@@ -165,6 +165,6 @@ def _in_cluster(ctx: Context) -> str:
     return (
         f"Objects in the cluster contain the CA as well: put the file with both CAs into {join}the caBundle of "
         "webhooks and APIServices whose certificates it signed, and only the new CA after --finish. "
-        "kube-controller-manager "
-        "updates kube-root-ca.crt in each namespace, and ca.crt in token Secrets, from --root-ca-file."
+        "kube-controller-manager updates kube-root-ca.crt in each namespace, and ca.crt in token Secrets, from "
+        "--root-ca-file."
     )

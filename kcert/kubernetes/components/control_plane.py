@@ -30,10 +30,7 @@ def _serving(instance: ComponentInstance) -> Iterator[Option]:
     yield Option("--secure-port", str(instance.profile.secure_port(instance.cluster)))
     if instance.version.minor < 20:  # a no-op since (https://github.com/kubernetes/kubernetes/pull/95856)
         yield Option("--insecure-port", "0")
-    yield from instance.pair(
-        ("--tls-cert-file", "--tls-private-key-file"),
-        bindings.api_server,
-    )
+    yield from instance.pair(("--tls-cert-file", "--tls-private-key-file"), bindings.api_server)
     yield instance.file("--client-ca-file", bindings.cluster_ca, "crt")
 
 
@@ -50,34 +47,17 @@ def _kubelets(instance: ComponentInstance) -> Iterator[Option]:
     bindings = instance.bindings
     if bindings.kubelets_ca:
         yield instance.file("--kubelet-certificate-authority", bindings.kubelets_ca, "crt")
-    yield from instance.pair(
-        ("--kubelet-client-certificate", "--kubelet-client-key"),
-        bindings.kubelet_client,
-    )
-    yield Option(
-        "--kubelet-preferred-address-types",
-        instance.profile.preferred_addresses,
-    )
+    yield from instance.pair(("--kubelet-client-certificate", "--kubelet-client-key"), bindings.kubelet_client)
+    yield Option("--kubelet-preferred-address-types", instance.profile.preferred_addresses)
 
 
 def _tokens(instance: ComponentInstance) -> Iterator[Option]:
     account = instance.bindings.service_account
     public = instance.known[account].files.public_key is not None
-    yield instance.file(
-        "--service-account-key-file",
-        account,
-        "public_key" if public else "crt",
-    )
+    yield instance.file("--service-account-key-file", account, "public_key" if public else "crt")
     if instance.version.minor >= 20:
-        yield instance.file(
-            "--service-account-signing-key-file",
-            account,
-            "key",
-        )
-        yield Option(
-            "--service-account-issuer",
-            instance.profile.token_issuer(instance.cluster),
-        )
+        yield instance.file("--service-account-signing-key-file", account, "key")
+        yield Option("--service-account-issuer", instance.profile.token_issuer(instance.cluster))
 
 
 def _front_proxy(instance: ComponentInstance) -> Iterator[Option]:
@@ -87,15 +67,8 @@ def _front_proxy(instance: ComponentInstance) -> Iterator[Option]:
         return
     client = instance.known[bindings.front_proxy_client].subject
     assert client
-    yield from instance.pair(
-        ("--proxy-client-cert-file", "--proxy-client-key-file"),
-        bindings.front_proxy_client,
-    )
-    yield instance.file(
-        "--requestheader-client-ca-file",
-        bindings.front_proxy_ca,
-        "crt",
-    )
+    yield from instance.pair(("--proxy-client-cert-file", "--proxy-client-key-file"), bindings.front_proxy_client)
+    yield instance.file("--requestheader-client-ca-file", bindings.front_proxy_ca, "crt")
     yield Option("--requestheader-allowed-names", client.common_name)
     yield Option("--requestheader-username-headers", "X-Remote-User")
     yield Option("--requestheader-group-headers", "X-Remote-Group")
@@ -120,19 +93,13 @@ class KubeApiserver(Component):
         yield from _tokens(instance)
         yield from _front_proxy(instance)
         yield from _encryption(instance)
-        yield Option(
-            "--authorization-mode",
-            "Node,RBAC",
-        )
+        yield Option("--authorization-mode", "Node,RBAC")
         yield Option("--enable-admission-plugins", "NodeRestriction")
         if instance.profile.bootstrap_tokens or instance.cluster.bootstrap_nodes:
             yield Option("--enable-bootstrap-token-auth", "true")
         yield Option("--allow-privileged", "true")
         if instance.profile.sets_service_range(instance.cluster):
-            yield Option(
-                "--service-cluster-ip-range",
-                instance.service_cidrs,
-            )
+            yield Option("--service-cluster-ip-range", instance.service_cidrs)
 
     def pod(self, instance: ComponentInstance) -> Pod:
         """Return the static pod that kubeadm starts."""
@@ -177,26 +144,15 @@ class KubeControllerManager(Component):
             alone: Part = "new" if instance.state.ca_rotating else "crt"
             yield instance.file("--cluster-signing-cert-file", bindings.cluster_ca, alone)
             yield instance.file("--cluster-signing-key-file", bindings.cluster_ca, "key")
-        yield Option(
-            "--controllers",
-            "*,bootstrapsigner,tokencleaner",
-        )
+        yield Option("--controllers", "*,bootstrapsigner,tokencleaner")
         # Programs in pods that use OpenSSL trust roots alone; who can be a client, --client-ca-file says, and not this.
         part: Part = "chain" if instance.state.ca_chained else "crt"
         yield instance.file("--root-ca-file", bindings.cluster_ca, part)
-        yield instance.file(
-            "--service-account-private-key-file",
-            bindings.service_account,
-            "key",
-        )
+        yield instance.file("--service-account-private-key-file", bindings.service_account, "key")
         yield Option("--use-service-account-credentials", "true")
         yield instance.file("--client-ca-file", bindings.cluster_ca, "crt")
         if bindings.front_proxy_ca:
-            yield instance.file(
-                "--requestheader-client-ca-file",
-                bindings.front_proxy_ca,
-                "crt",
-            )
+            yield instance.file("--requestheader-client-ca-file", bindings.front_proxy_ca, "crt")
         yield from _delegated(instance, own)
         if instance.version.minor < 22:  # a no-op since (https://github.com/kubernetes/kubernetes/pull/96216)
             yield Option("--port", "0")

@@ -88,10 +88,7 @@ class Etcd(Component):
             yield from instance.pair(("--cert-file", "--key-file"), bindings.etcd_server)
             yield instance.file("--trusted-ca-file", bindings.etcd_ca, "crt")
             yield Option("--client-cert-auth", "true")
-            yield from instance.pair(
-                ("--peer-cert-file", "--peer-key-file"),
-                bindings.etcd_peer,
-            )
+            yield from instance.pair(("--peer-cert-file", "--peer-key-file"), bindings.etcd_peer)
             yield instance.file("--peer-trusted-ca-file", bindings.etcd_ca, "crt")
             yield Option("--peer-client-cert-auth", "true")
         yield from _addresses(instance)
@@ -100,10 +97,7 @@ class Etcd(Component):
         """Yield the options of its static pod, with the address that the probes ask."""
         # kubeadm sets no token.
         yield from (option for option in self.options(instance) if option.name != _CLUSTER_ID)
-        yield Option(
-            "--listen-metrics-urls",
-            f"http://127.0.0.1:{METRICS_PORT}",
-        )
+        yield Option("--listen-metrics-urls", f"http://127.0.0.1:{METRICS_PORT}")
 
     def pod(self, instance: ComponentInstance) -> Pod:
         """Return kubeadm's: its health can be queried without a certificate, but only from the same host."""

@@ -6,14 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from kcert.config import DUAL_STACK, Cluster, Host
-from kcert.kubernetes.components.component import (
-    Component,
-    ComponentInstance,
-    Option,
-    Setting,
-    Unit,
-    loopback,
-)
+from kcert.kubernetes.components.component import Component, ComponentInstance, Option, Setting, Unit, loopback
 from kcert.profiles.profile import Profile
 
 RUNTIME = "unix:///run/containerd/containerd.sock"
@@ -50,19 +43,10 @@ class Kubelet(Component):
 
     def options(self, instance: ComponentInstance) -> Iterator[Option]:
         """Yield what its configuration file has no field for."""
-        yield Option(
-            "--config",
-            instance.profile.configurations[self.NAME],
-        )
+        yield Option("--config", instance.profile.configurations[self.NAME])
         if instance.host.bootstrap:
-            yield Option(
-                "--bootstrap-kubeconfig",
-                instance.profile.bootstrap_kubeconfig,
-            )
-            yield Option(
-                "--kubeconfig",
-                instance.profile.kubelet_kubeconfig,
-            )
+            yield Option("--bootstrap-kubeconfig", instance.profile.bootstrap_kubeconfig)
+            yield Option("--kubeconfig", instance.profile.kubelet_kubeconfig)
         else:
             own = instance.bindings.kubelet
             yield instance.file("--kubeconfig", own, "kubeconfig")
@@ -92,10 +76,7 @@ class Kubelet(Component):
         if instance.profile.kubelets_rotate or instance.host.bootstrap:
             yield Setting(("rotateCertificates",), True)
         if instance.host.bootstrap:
-            yield Setting(
-                ("serverTLSBootstrap",),
-                True,
-            )
+            yield Setting(("serverTLSBootstrap",), True)
         if instance.profile.static_pods:
             yield Setting(("staticPodPath",), "/etc/kubernetes/manifests")
         if bindings.kubelet_server and not instance.host.bootstrap:
@@ -123,10 +104,7 @@ class KubeProxy(Component):
 
     def options(self, instance: ComponentInstance) -> Iterator[Option]:
         """Return where its configuration is, and on which node it runs."""
-        yield Option(
-            "--config",
-            instance.profile.configurations[self.NAME],
-        )
+        yield Option("--config", instance.profile.configurations[self.NAME])
         # A pod learns from the API which node it is on.
         name = instance.host.name if instance.bindings.proxy else "$(NODE_NAME)"
         yield Option("--hostname-override", name)
