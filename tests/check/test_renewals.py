@@ -115,6 +115,9 @@ def test_in_its_own_folder_kcert_fixes_what_it_planned_otherwise(
     signed(folder, "kube-controller-manager", f"/CN={unit}/OU={unit}", with_clients)
     signed(folder, "etcd-server", "/CN=etcd-server", "subjectAltName = DNS:127.0.0.1")
     signed(folder, "kube-scheduler", "/CN=system:kube-scheduler/O=system:kube-scheduler", with_clients, key="admin")
+    own = "req -x509 -new -key apiserver-etcd-client.key -subj /CN=kube-apiserver-etcd-client -days 90"
+    own += " -addext basicConstraints=critical,CA:TRUE -out apiserver-etcd-client.crt"
+    subprocess.run(["openssl", *own.split()], cwd=folder, check=True, capture_output=True)
     for name in ("o.key", "o.crt"):
         (folder / name).unlink()
 
