@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import functools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -290,3 +291,8 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def after_reading(script: str) -> str:
+    """The script of a history that was copied, without the line that its reader has to delete."""
+    return re.sub(r"^.*delete_this_line_after_reading.*\n", "", script, flags=re.MULTILINE)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import judge
-from tests.running import Kcert, free_port, kill_group, output, program, representatives, wait_until
+from tests.running import Kcert, after_reading, free_port, kill_group, output, program, representatives, wait_until
 from tests.test_certificates import conf
 from tests.test_handshakes import Side, client, server, shake_hands
 from tests.test_renew import files_of, recorded
@@ -201,7 +201,7 @@ def test_the_history_tells_the_story_and_its_script_repeats_it(
     assert story[-2] == "openssl x509 -in ca-new.crt -out ca.crt"
     assert "is unchanged" in kcert.done("history", "--verify").stdout
     script = kcert.done("history", "--format", "sh").stdout
-    again = output(["bash", "-s", "again"], tmp_path, stdin=script)
+    again = output(["bash", "-s", "again"], tmp_path, stdin=after_reading(script))
     assert again.status == 0, again.stderr
     assert {path.name for path in (tmp_path / "again").glob("*.old")} == set()
     assert output(["openssl", "verify", "-CAfile", "ca.crt", "admin.crt"], tmp_path / "again").status == 0

@@ -14,7 +14,7 @@ import pytest
 from kcert.store.directory import Directory
 from tests.clusters import SMALL
 from tests.refusals import assert_refused, snapshot
-from tests.running import REPOSITORY, Kcert, output, representatives, without_privileges
+from tests.running import REPOSITORY, Kcert, after_reading, output, representatives, without_privileges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -368,7 +368,7 @@ def test_the_history_as_a_script_tells_no_key(
     script = kcert.done("history", "--format", "sh").stdout
 
     assert "PRIVATE KEY" not in script
-    ended = output(["bash", "-s", "repeated"], folder=tmp_path, stdin=script)
+    ended = output(["bash", "-s", "repeated"], folder=tmp_path, stdin=after_reading(script))
     assert (tmp_path / "secret").read_bytes() == (folder / "ca.key").read_bytes()
     if how in ("above", "absolute"):
         assert f"# {name} is outside the folder, so this cannot be repeated." in script
