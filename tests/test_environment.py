@@ -67,7 +67,11 @@ def _read(path: str) -> Iterator[str]:
         name: ast.AST | None = None
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("os.environ.get", "os.environ.pop", "os.getenv"):
             name = node.args[0]
-        elif isinstance(node, ast.Subscript) and ast.unparse(node.value) == "os.environ":
+        elif (
+            isinstance(node, ast.Subscript)
+            and isinstance(node.ctx, ast.Load)
+            and ast.unparse(node.value) == "os.environ"
+        ):
             name = node.slice
         elif isinstance(node, ast.Compare) and ast.unparse(node.comparators[0]) == "os.environ":
             name = node.left

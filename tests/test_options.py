@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer.main
 
 from kcert import __version__, cli
 from tests.refusals import assert_refused
@@ -37,6 +38,11 @@ def options() -> Iterator[tuple[str, Any]]:
             yield from ((f"{name} {sub}".strip(), option) for option in leaf.params if option.opts[0].startswith("-"))
 
 
+def choices(option: Any) -> list[str]:
+    """What a shell offers for the option."""
+    return [item.value for item in option.shell_complete(typer.Context(typer.main.get_command(cli.app)), "")]
+
+
 def test_an_option_has_one_short_form_in_all_commands() -> None:
     wrong = [
         f"{command}: {option.opts}"
@@ -57,7 +63,7 @@ def test_the_default_format_is_text_and_json_has_a_short_form() -> None:
     assert not [
         command
         for command, option in formats.items()
-        if ("json" in option.type.choices) != ("--json" in by_command[command])
+        if ("json" in choices(option)) != ("--json" in by_command[command])
     ]
 
 
