@@ -64,8 +64,11 @@ def program(name: str, *elsewhere: str) -> str:
     pytest.skip(reason)
 
 
-def representatives(values: Iterable[_T], kind: Callable[[_T], object]) -> list[ParameterSet]:
-    """The parameters *values*, of which `make test` runs the first of each *kind*, and `make thorough` the others."""
+def representatives(values: Iterable[_T], kind: Callable[[_T], object] = lambda _: None) -> list[ParameterSet]:
+    """The parameters *values*, of which `make test` runs the first of each *kind*, and `make thorough` the others.
+
+    By default all are of one kind.
+    """
     seen: set[object] = set()
     marked = []
     for value in values:

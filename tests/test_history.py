@@ -21,7 +21,7 @@ from kcert.shell import Command, Outcome
 from kcert.store.history import History, verify
 from tests.clusters import SMALL
 from tests.refusals import assert_refused
-from tests.running import Kcert, output, program, without_privileges
+from tests.running import Kcert, output, program, representatives, without_privileges
 from tests.test_screen import history
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def test_a_changed_history_shows(own_pki: Callable[..., Pki], kcert: Kcert, how:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only on Linux can root give its privileges up like this")
-@pytest.mark.parametrize("closed", [".kcert", ".kcert/history.head", ".kcert/history.jsonl"])
+@pytest.mark.parametrize("closed", representatives([".kcert/history.head", ".kcert", ".kcert/history.jsonl"]))
 def test_what_may_not_be_read_is_no_history_that_was_changed(
     own_pki: Callable[..., Pki], kcert: Kcert, closed: str
 ) -> None:
@@ -572,6 +572,7 @@ def test_the_last_commands_and_the_clock_on_the_wall(pki: Callable[[str, str], P
     assert len(json.loads(kcert.done("history", "--last", "3", "--json", "--dir", folder).stdout)) == 3
 
 
+@pytest.mark.thorough
 def test_a_lesson_is_printed_as_a_document(kcert: Kcert, tmp_path: Path) -> None:
     text = kcert.done("ca", "--format", "markdown").stdout
     blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)

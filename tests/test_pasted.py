@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.running import Kcert
 
 
+@pytest.mark.thorough
 def test_a_backtick_in_a_name_ends_no_quotation_of_a_command(kcert: Kcert) -> None:
     kcert.done("ca", "--csr-only", "-q", "-d", "a`touch CANARY`b")
 
@@ -34,7 +35,8 @@ def test_the_sandbox_would_see_it(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", representatives(["a  b" + RUNS[0], "a" + RUNS[1]], lambda _: None))
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", representatives(["a  b" + RUNS[0], "a" + RUNS[1]]))
 def test_no_printed_command_runs_what_a_name_says(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, name: str
 ) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Where = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[WHERE]...",
+        metavar="WHERE",
         help="Read these files, folders or servers (HOST:PORT), or - for the output of kubectl get -o yaml. Default: "
         "the places where clusters keep certificates; if there are none, the PKI folder.",
     ),
