@@ -370,7 +370,7 @@ class _Renderer:
         return result
 
     def _by_product(self, fix: str | Mapping[str, str], recipes: Mapping[str, str]) -> Mapping[str, str]:
-        """*recipes* without kubeadm's where the cluster is known to be of a product that makes its certificates itself."""
+        """*recipes* without kubeadm's where the cluster is of a product that makes its certificates itself."""
         if self.kind not in KINDS or self.kind in _PRINTED_BY_HAND or self._own(recipes) or "kubeadm" not in recipes:
             return recipes
         verb = fix if isinstance(fix, str) else "trust" if "own_kubeconfig" in recipes["kubeadm"] else ""

@@ -118,7 +118,7 @@ def test_the_kind_of_cluster_chooses_the_fix(cluster: str, foreign: str) -> None
 def test_a_product_that_makes_its_certificates_is_not_repaired_with_kubeadm(cluster: str) -> None:
     for number in EACH_ANSWER:
         for finding in findings(number, cluster):
-            assert "# with kubeadm" not in finding.explanation.repair, (POSTED[number].lines, finding.explanation.repair)
+            assert "# with kubeadm" not in finding.explanation.repair, POSTED[number].lines
 
 
 def test_no_value_from_a_line_takes_the_place_of_commands() -> None:
