@@ -33,7 +33,6 @@ from kcert.ui.console import (
     show_output,
     table,
 )
-from kcert.ui.keyboard import keys
 
 _KEYS = (
     "Enter  continue: run this command, or write this file",
@@ -218,6 +217,8 @@ class Lesson(Reporter):
 
         *does* is what Enter does.
         """
+        from kcert.ui.keyboard import keys  # only --step waits
+
         while True:
             with keys() as key:
                 screen().print(f"{INDENT}[Enter {does}, q stops, ? lists the keys] ", end="", style="code")
