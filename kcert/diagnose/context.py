@@ -29,7 +29,8 @@ KCERT_FOLDER = "kcert"
 """The kind of a PKI folder that kcert made."""
 
 _SERVER_LOG = re.compile(
-    r"rejected connection|client SSL certificate verify error|TLS handshake error (?:from|error=)|security handshake from|client'?s? certificate:|"
+    r"rejected connection|client SSL certificate verify error|"
+    r"TLS handshake error (?:from|error=)|security handshake from|client'?s? certificate:|"
     r"[Uu]nable to authenticate the request|verifying certificate SN=|tls_process_client_certificate|"
     r"peer did not return a certificate"
 )
