@@ -217,7 +217,7 @@ def _candidates(line: bytes) -> tuple[Message, list[_Candidate]]:
     if not tokens:
         return Message(""), []
     message = strip_prefix(line)
-    candidates = [one for token in tokens for one in prefilter[token] if one.pattern.literal in message.text]
+    candidates = [found for token in tokens for found in prefilter[token] if found.pattern.literal in message.text]
     return message, sorted(candidates, key=lambda candidate: candidate.position)
 
 

@@ -255,14 +255,14 @@ def _wrapped(
         joined = joined[:_MOST_JOINTS]
         if own is None and count <= known:
             continue
-        errors = [(error.rank, place, error) for place, text in enumerate(joined) if (error := find(text))]
+        errors = [(error.rank, variant, error) for variant, text in enumerate(joined) if (error := find(text))]
         is_clean = is_clean and full and not errors and len(joined[0]) <= SEARCHED
         if is_clean:
             clean = max(clean, number + count)
         if errors:
-            _, place, error = min(errors)
+            _, variant, error = min(errors)
             if not seam or (error.start <= seam + 1 and seam < error.end and _goes_further(own, error, seam, line)):
-                best = count, joined[place] + b"\n"
+                best = count, joined[variant] + b"\n"
         if best[0] > 1 and len(line) < len(lines[0]) - 1:
             break
     return *best, clean

@@ -125,7 +125,7 @@ def test_no_value_from_a_line_takes_the_place_of_commands() -> None:
     """A macro is put in first: a group of the same name would print commands where a name has to be."""
     expressions = [pattern.regex for cause in causes().values() for pattern in cause.patterns]
     for cause in causes().values():
-        expressions += [one.pattern for case in cause.cases for one in case.conditions.values()]
+        expressions += [condition.pattern for case in cause.cases for condition in case.conditions.values()]
     groups = {name for expression in expressions for name in re.compile(expression).groupindex}
     assert groups.isdisjoint(knowledge().macros)
 
