@@ -217,8 +217,9 @@ def _candidates(line: bytes) -> tuple[Message, list[_Candidate]]:
     if not tokens:
         return Message(""), []
     message = strip_prefix(line)
-    candidates = [found for token in tokens for found in prefilter[token] if found.pattern.literal in message.text]
-    return message, sorted(candidates, key=lambda candidate: candidate.position)
+    candidates = (candidate for token in tokens for candidate in prefilter[token])
+    fitting = [candidate for candidate in candidates if candidate.pattern.literal in message.text]
+    return message, sorted(fitting, key=lambda candidate: candidate.position)
 
 
 def _find(line: bytes) -> Found | None:
