@@ -153,7 +153,7 @@ def _explained(error: OSError) -> Exception:
     if error.errno == errno.EPIPE:
         return ReaderGoneError()
     if error.errno == errno.EBADF:
-        return OutputError("standard output is closed, so the result cannot be printed.")
+        return OutputError("standard output is closed: redirect it to a file or to another program.")
     return OutputError(f"standard output: {error.strerror}.")
 
 

@@ -182,7 +182,7 @@ def read_lines(command: Command) -> Iterator[bytes]:
 
 
 def _failed(command: Command, status: int) -> ProgramError:
-    root = "" if os.geteuid() == 0 else " It may need root: try it with sudo."
+    root = "" if os.geteuid() == 0 else " If it needs root, try it with sudo."
     return ProgramError(f"{command.argv[0]} ended with status {status}; its output is above.{root}")
 
 

@@ -398,7 +398,7 @@ def test_with_all_the_key_that_signs_tokens_stays(own_pki: Callable[..., Pki], k
 
     said = " ".join(kcert.done("renew", "--all", "--new-key", "--no-explain").stdout.split())
 
-    assert "It keeps its key, which signs tokens; `kcert renew service-account --new-key` replaces it." in said
+    assert "The key is kept, because it signs tokens; `kcert renew service-account --new-key` replaces it." in said
     assert (folder / "service-account.key").read_bytes() == before["service-account.key"]
     assert (folder / "admin.key").read_bytes() != before["admin.key"]
     named = " ".join(kcert.done("renew", "service-account", "--new-key", "--no-explain").stdout.split())

@@ -249,7 +249,7 @@ def test_a_certificate_whose_key_is_lost_gets_a_new_one(own_pki: Callable[..., P
     ended = kcert.done("renew", "--stale")
 
     assert judge.matches((folder / "admin.key").read_bytes(), judge.load(folder / "admin.crt"))
-    assert "admin.key does not exist, so it gets a new one" in " ".join(ended.stdout.split())
+    assert "admin.key does not exist, so a new one is generated" in " ".join(ended.stdout.split())
 
 
 @pytest.mark.parametrize("names", [("admin",), ("ca",), ("--all",)])

@@ -30,7 +30,7 @@ KUBEADM_NAMES = {
     f"/etc/kubernetes/{name}.conf": f"{name}.conf"
     for name in ("admin", "super-admin", "controller-manager", "scheduler")
 }
-"""What `kubeadm certs renew` calls each file."""
+"""The name of each file for `kubeadm certs renew`."""
 
 _KUBEADM_RESTART = (
     "move the manifests of kube-apiserver, kube-controller-manager, kube-scheduler and etcd out of "

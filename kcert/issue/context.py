@@ -74,7 +74,7 @@ class Passphrase:
 
     @property
     def argument(self) -> str:
-        """Return what an openssl command has behind -passin or -passout."""
+        """Return the argument of -passin or -passout of an openssl command."""
         return self.owner.in_environment if self._file is None else f"file:{self._file}"
 
     @property
@@ -186,7 +186,7 @@ class StoppedError(Exception):
 
 
 class SkippedError(Exception):
-    """The user leaves out a certificate; raised by a reporter, and not an error."""
+    """The user skips a certificate; raised by a reporter, and not an error."""
 
 
 class CsrTarget(enum.Enum):

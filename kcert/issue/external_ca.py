@@ -84,7 +84,9 @@ def public_files(ctx: Context, ca: Certificate) -> dict[PurePosixPath, PurePosix
     for path in sources.values():
         # It would be in the PKI folder, readable for everyone.
         if Path(path).is_file() and any(block.is_key for block in pem_blocks(read_regular(Path(path)))):
-            raise InputError(f"{path} holds a private key besides the certificate. Take it out; nothing was changed.")
+            raise InputError(
+                f"{path} holds a private key besides the certificate. Remove the key; nothing was changed."
+            )
     return sources
 
 

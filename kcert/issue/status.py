@@ -273,7 +273,7 @@ def _unlike(certificate: Certificate, x509: X509) -> list[tuple[str, bool]]:
         reasons.append((f"its subject is {str(x509.subject)!a}", not is_equivalent(certificate, x509)))
     reasons += _unlike_names(certificate, x509)
     if bool(x509.ca) != (certificate.kind is Kind.CA):
-        reasons.append(("it is no CA" if certificate.kind is Kind.CA else "it is a CA", True))
+        reasons.append(("it is not a CA" if certificate.kind is Kind.CA else "it is a CA", True))
     reasons += _unlike_usages(certificate, x509)
     key = x509.public_key
     is_now = _kind_of(key)

@@ -43,7 +43,7 @@ from kcert.store import PUBLIC_MODE, SECRET_MODE
 from kcert.store.atomic import Written, check_unlinked, make_folder, write_file
 
 FOLDER = Path("bundles")
-"""Where archives are put, unless another place is named."""
+"""The folder for archives, unless another one is named."""
 
 LONG_AGO = 315532800
 """Midnight of 1 January 1980, UTC: the date of everything in an archive. tar warns of 1970."""

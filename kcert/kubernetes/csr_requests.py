@@ -30,7 +30,7 @@ from kcert.quoting import format_command
 from kcert.roles import NODE_PREFIX, NODES
 
 _STEMS = {signers.KUBELET_CLIENT: "kubelet-client-", signers.KUBELET_SERVING: "kubelet-serving-"}
-"""What the files of a kubelet's request are called, before the node's name, by signer."""
+"""The names of the files of a kubelet's request, up to the node's name, by signer."""
 
 
 def subject_for(
@@ -171,7 +171,7 @@ def san(value: str) -> AltName:
 
 
 _BOOTSTRAP_PREFIX = "system:bootstrap:"
-"""What the user name of a bootstrap token begins with; the token's ID follows."""
+"""The beginning of the user name of a bootstrap token; the token's ID follows."""
 
 
 def described(content: bytes, openssl: str) -> Iterator[tuple[str, str]]:
@@ -186,7 +186,7 @@ def summaries(content: bytes, openssl: str) -> Iterator[dict[str, Any]]:
     try:
         items = plain_yaml.load(content)["items"]
     except (plain_yaml.NotPlainError, KeyError, TypeError):
-        raise ProgramError("kubectl printed something other than a list of objects.") from None
+        raise ProgramError("`kubectl get csr -o json` printed something other than a list of objects.") from None
     for item in items:
         try:
             csr = parse_object(item, "the object")

@@ -51,7 +51,7 @@ SIGNER = PurePosixPath("signer")
 """The folder of all that `openssl ca` reads and writes but the CA: an object may have any name, the CA's as well."""
 
 LIST, SERIAL = SIGNER / "index.txt", SIGNER / "serial"
-"""What was signed before, and the next serial number; openssl_templates/sign.cnf names them, too."""
+"""The files with the certificates signed before and with the next serial number, as in openssl_templates/sign.cnf."""
 
 SERIAL_BYTES = 16
 """kube-controller-manager draws 128 bits."""

@@ -46,7 +46,9 @@ class HardWay(Profile):
         "kubelet": "/var/lib/kubelet/kubelet-config.yaml",
         "kube-proxy": "/var/lib/kube-proxy/kube-proxy-config.yaml",
     }
-    restarting = "They are services here: `sudo systemctl restart COMPONENT` on each host, one host after the other."
+    restarting = (
+        "The components are services here: `sudo systemctl restart COMPONENT` on each host, one host after the other."
+    )
 
     encryption_config = "/var/lib/kubernetes/encryption-config.yaml"
     bootstrap_kubeconfig = "/var/lib/kubelet/bootstrap-kubeconfig"

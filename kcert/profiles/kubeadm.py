@@ -38,7 +38,7 @@ class Kubeadm(Profile):
     kubelets_rotate = True
     static_pods = True
     restarting = (
-        "They are static pods here, except the kubelet: move the manifest out of /etc/kubernetes/manifests, wait "
+        "The components are static pods here, except the kubelet: move the manifest out of /etc/kubernetes/manifests, wait "
         "until the pod is gone (some 20 seconds), and move it back. The kubelet: `sudo systemctl restart kubelet`."
     )
     ca_copies = "cluster-info in kube-public, from which `kubeadm join` takes it (certificate-authority-data)"

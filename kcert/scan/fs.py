@@ -323,7 +323,7 @@ def s_client(openssl: str, server: Server) -> Command:
     """The command that asks *server* for its certificates, as a person would type it."""
     argv = [openssl, "s_client", "-connect", str(server), "-showcerts"]
     if not re.fullmatch(r"[0-9.]+|.*:.*", server.host):
-        argv += ["-servername", server.host]  # an address is no server name (RFC 6066, 3)
+        argv += ["-servername", server.host]  # an address is not a server name (RFC 6066, 3)
     return Command(tuple(argv), limit=PATIENCE)
 
 

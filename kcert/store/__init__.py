@@ -34,7 +34,7 @@ _JOURNAL = "publish.json"
 _OWN_FOLDERS = ("staging", "backup")
 _BACKUP = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 _SUFFIXES = {".crt", ".key", ".csr", ".cnf", ".pem", ".pub", ".req", ".kubeconfig", ".conf", ".yaml"}
-"""How the names end that kcert gives to files in a PKI folder."""
+"""The ends of the names that kcert gives to files in a PKI folder."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What gives access to the API server: kubeconfigs, a bootstrap token (never its secret part), a call with curl."""
+"""Access to the API server: kubeconfigs, a bootstrap token (never its secret part), a call with curl."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class KubeconfigReporter(OutputOfCommands):
             screen().print()
 
     def _presents(self, draft: Draft) -> None:
-        say_apart(f"It presents the certificate of {draft.kubeconfig.user} to {draft.kubeconfig.server}.")
+        say_apart(f"The kubeconfig presents the certificate of {draft.kubeconfig.user} to {draft.kubeconfig.server}.")
 
     def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
         """Show a command before it runs."""
@@ -324,7 +324,7 @@ def show_call(api_call: Call, *, explain: bool) -> None:
 
 
 def show_answer(api_call: Call, answer: Answer, *, quiet: bool) -> None:
-    """Print the answer; raises VerdictError for one that is no success."""
+    """Print the answer; raises VerdictError for one that is not a success."""
     body = readable(answer.body)
     sys.stdout.write(body if not body or body.endswith("\n") else f"{body}\n")
     sys.stdout.flush()

@@ -123,7 +123,7 @@ def stream_archive(made: Sequence[Bundle]) -> None:
 
 
 def show_export(made: Export, written: Sequence[Written], *, explain: bool) -> None:
-    """Print what the export holds and what it leaves out, and the files that were written."""
+    """Print what the export contains and what it omits, and the files that were written."""
     if explain:
         _explain(made)
     for folder, files in groupby(written, key=lambda file: file.path.parent):

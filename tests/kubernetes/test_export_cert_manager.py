@@ -392,7 +392,7 @@ def test_a_stale_ca_is_named_with_the_command_that_renews_it(own_pki: Callable[.
     made = own_pki("kubeadm")
     (made.folder / "pki/ca.crt").write_bytes((made.folder / "pki/apiserver.crt").read_bytes())
 
-    assert_refused_untouched(made, kcert, 2, "is stale: it is no CA", "`kcert renew ca --stale` renews it")
+    assert_refused_untouched(made, kcert, 2, "is stale: it is not a CA", "`kcert renew ca --stale` renews it")
 
 
 def test_two_users_whose_objects_would_share_a_name_are_refused(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

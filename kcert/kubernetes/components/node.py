@@ -86,7 +86,7 @@ class Kubelet(Component):
 
 
 IN_THE_POD = "/var/lib/kube-proxy/kubeconfig.conf"
-"""Where kubeadm's kube-proxy finds its kubeconfig, which a ConfigMap brings into the pod."""
+"""The path at which kubeadm's kube-proxy finds its kubeconfig, which a ConfigMap brings into the pod."""
 
 
 class KubeProxy(Component):

@@ -56,7 +56,7 @@ _ON_DISK = {
     "kube-scheduler": _OF_PODS,
     "kubelet": _OF_KUBELETS,
 }
-"""By the component that presents a certificate, why a Secret is no use to it. cert-manager holds these on request."""
+"""By the component that presents a certificate, why it cannot use a Secret. cert-manager holds these on request."""
 
 _SERVICE_ACCOUNT = (
     "its key signs the tokens of all service accounts, and cert-manager makes a new key with each renewal: every token "
@@ -141,7 +141,9 @@ def _sorted_out(ctx: Context, options: Options) -> tuple[tuple[Certificate, ...]
         else:
             wanted.append(cert)
     if not wanted:
-        raise InputError("nothing here is for cert-manager to hold.")
+        raise InputError(
+            "cert-manager can manage none of these certificates; `kcert explain leaving-kcert` gives the reasons."
+        )
     return tuple(wanted), tuple(Aside(tuple(names), why) for why, names in left.items())
 
 
@@ -231,7 +233,7 @@ def _read_cas(ctx: Context, options: Options, names: Mapping[str, str], wanted: 
 
 def _key(ctx: Context, cert: Certificate) -> str:
     path = ctx.root / cert.files.key
-    without = "--no-secret leaves it out: then its Secret has to be made where the key is."
+    without = "With --no-secret it is omitted: then create its Secret where the key is."
     if not path.exists():
         raise InputError(f"{path} does not exist, and cert-manager signs with it. {without}")
     blocks = [block for block in pem_blocks(read_file(path)) if block.is_key]
@@ -348,7 +350,7 @@ def _notes(options: Options, wanted: Iterable[Certificate], cas: Iterable[_Ca]) 
     if options.secret:
         yield (
             "This file holds the keys of CAs. Apply it on the server side, because plain `kubectl apply` copies it "
-            "into an annotation of each object; then take it away."
+            "into an annotation of each object; then delete the file."
         )
     else:
         yield f"The CAs' keys are not in here; each Issuer waits for a Secret of type kubernetes.io/tls ({listed})."
