@@ -66,9 +66,9 @@ VERBS = frozenset(
     add allow answer approve ask build call change check choose compare complete connect continue create delete deny
     describe diagnose disable display enable encrypt end exit explain export fetch find finish fix follow generate
     get give hand hide ignore include inspect install keep leave let limit list load look make manage mark merge move
-    name omit open order overwrite pack practice prepare present print put read record redirect refuse remove renew repeat
-    replace report request require reset restore rotate run save search send set show sign skip sort start stop store
-    submit take treat try turn unpack update use verify wait warn write
+    name omit open order overwrite pack practice prepare present print put read record redirect refuse remove renew
+    repeat replace report request require reset restore rotate run save search send set show sign skip sort start stop
+    store submit take treat try turn unpack update use verify wait warn write
     """,
     )
 )
