@@ -72,22 +72,20 @@ def _command(path: str, command: Any) -> Iterator[str]:
 
 
 def _usage(command: Any) -> str:
-    arguments = [
-        f"\\fI{escaped(param.make_metavar(_context(command)))}\\fR" for param in _parameters(command, "argument")
-    ]
-    return " ".join(["[\\fIoptions\\fR]", *arguments, *(["\\fIcommand\\fR"] if hasattr(command, "commands") else [])])
+    _, *arguments = command.collect_usage_pieces(_context(command))
+    words = ("command",) if hasattr(command, "commands") else (escaped(argument) for argument in arguments)
+    return " ".join(["[\\fIoptions\\fR]", *(f"\\fI{word}\\fR" for word in words)])
 
 
 def _options(command: Any) -> Iterator[str]:
-    """Arguments with a help of their own, then options, each with what it takes and its default."""
-    context = _context(command)
+    """Yield the arguments with a help of their own, then the options, as the help lists them."""
     for argument in _parameters(command, "argument"):
         if argument.help:
-            yield from (".TP", f"\\fI{escaped(argument.make_metavar(context))}\\fR", escaped(argument.help))
+            yield from (".TP", f"\\fI{escaped(argument.metavar)}\\fR", escaped(argument.help))
     for option in _parameters(command, "option"):
-        names = ", ".join(f"\\fB{escaped(name)}\\fR" for name in (*option.opts, *option.secondary_opts))
-        takes = "" if option.is_flag else f" \\fI{escaped(option.make_metavar(context))}\\fR"
-        yield from (".TP", names + takes, escaped(" ".join([option.help or "", *_remarks(option)])))
+        names, words = option.get_help_record(_context(command))
+        spelling = (f"\\f{'B' if name.startswith('-') else 'I'}{escaped(name)}\\fR" for name in names.split())
+        yield from (".TP", " ".join(spelling), escaped(words))
 
 
 def _parameters(command: Any, kind: str) -> list[Any]:
@@ -98,15 +96,6 @@ def _parameters(command: Any, kind: str) -> list[Any]:
 
 def _context(command: Any) -> Any:
     return typer.Context(command)
-
-
-def _remarks(option: Any) -> Iterator[str]:
-    if isinstance(option.show_default, str):
-        yield f"Default: {option.show_default}."
-    elif option.default not in (None, False, True, ()) and not callable(option.default):
-        yield f"Default: {option.default}."
-    if option.envvar:
-        yield f"Environment: {option.envvar}."
 
 
 def _terms(terms: dict[str, str]) -> Iterator[str]:

@@ -250,17 +250,16 @@ def _look_at_commands() -> None:
     """
     import typer.main
 
-    from kcert.cli import COMMANDS, app
+    from kcert.cli import COMMANDS, app, options, schema
 
     names = vars(typer.main)
     inspect = names["get_params_from_function"] = functools.cache(names["get_params_from_function"])
+    with_formats = vars(options)["with_formats"] = functools.cache(options.with_formats)
     for name in COMMANDS:
         module, _, attribute = COMMANDS[name].function.partition(":")
-        function = getattr(importlib.import_module(f"kcert.cli.{module}"), attribute)
-        for command in function.registered_commands if isinstance(function, typer.Typer) else ():
-            inspect(command.callback)
-        if not isinstance(function, typer.Typer):
-            inspect(function)
+        target = getattr(importlib.import_module(f"kcert.cli.{module}"), attribute)
+        for subcommand, function in getattr(target, "functions", {"": target}).items():
+            inspect(with_formats(function, schema(name, subcommand), ""))
     typer.main.get_command(app)
 
 

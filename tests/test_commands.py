@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.clusters import Pki
 
 
-@pytest.mark.parametrize("profile", representatives(["kubeadm", "course", "hardway"], lambda _: None))
+@pytest.mark.parametrize("profile", representatives(["kubeadm", "course", "hardway"]))
 def test_chapters_in_any_order_make_what_all_makes(kcert: Kcert, profile: str, tmp_path: Path) -> None:
     (tmp_path / "kcert.yaml").write_text(f"profile: {profile}\nkey: {{algorithm: ecdsa}}\n", encoding="utf-8")
 
@@ -122,6 +122,7 @@ def test_kubelet_is_sent_to_its_own_command(own_pki: Callable[..., Pki], kcert: 
     assert snapshot(kcert.folder / "pki") == before
 
 
+@pytest.mark.thorough
 def test_names_that_are_like_a_users_or_come_with_a_group_are_made(kcert: Kcert, tmp_path: Path) -> None:
     config = tmp_path / "kcert.yaml"
     config.write_text("key: {algorithm: ecdsa}\nusers: [{name: jane}]\n", encoding="utf-8")
@@ -133,6 +134,7 @@ def test_names_that_are_like_a_users_or_come_with_a_group_are_made(kcert: Kcert,
     assert [line.split()[1] for line in (*made, *grouped)] == ["jane", "jan", "janet", "adam", "cal", "admn"]
 
 
+@pytest.mark.thorough
 def test_whoever_is_made_without_a_group_is_told_of(kcert: Kcert, tmp_path: Path) -> None:
     config = tmp_path / "kcert.yaml"
     config.write_text("key: {algorithm: ecdsa}\nusers: [{name: jane}]\n", encoding="utf-8")
@@ -196,6 +198,7 @@ def test_a_certificate_that_no_longer_fits_the_cluster_is_stale(own_pki: Callabl
     assert snapshot(own.folder) == before
 
 
+@pytest.mark.thorough
 def test_a_client_whom_nobody_knows_stays_in_the_groups_of_the_certificate(kcert: Kcert, tmp_path: Path) -> None:
     config = tmp_path / "kcert.yaml"
     config.write_text("key: {algorithm: ecdsa}\n", encoding="utf-8")

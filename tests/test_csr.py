@@ -127,6 +127,7 @@ def test_the_whole_exercise_from_a_key_to_a_tls_connection(pki_folder: Path, kce
     assert (tmp_path / "again/jane.csr").is_file()
 
 
+@pytest.mark.thorough
 def test_the_exercise_ends_with_a_kubeconfig_that_opens_a_tls_connection(
     own_pki: Callable[..., Pki], inside: InProcess, tmp_path: Path
 ) -> None:
@@ -519,6 +520,7 @@ def test_a_decision_is_written_as_the_api_server_writes_it(
     assert path.read_bytes() == decided
 
 
+@pytest.mark.thorough
 def test_fetch_tells_apart_what_there_is_to_wait_for(pki_folder: Path, inside: InProcess) -> None:
     file = "pki/jane-csr.yaml"
     inside.done("csr", "new", "jane", "--quiet")
@@ -633,6 +635,7 @@ def test_no_servers_certificate_becomes_a_clients(pki_folder: Path, inside: InPr
     inside.done("csr", "manifest", "kube-apiserver", "--signer", "example.com/serving", "--usage", "server auth")
 
 
+@pytest.mark.thorough
 def test_a_kubelets_request_is_found_by_the_name_of_its_node(pki_folder: Path, inside: InProcess) -> None:
     serving = ("--signer", "kubelet-serving")
     inside.done("csr", "new", "node01", *serving, "--quiet")
@@ -667,6 +670,7 @@ def test_a_ca_or_a_bare_key_pair_asks_nobody(
             assert "which the Certificates API does not sign" in ended.stderr
 
 
+@pytest.mark.thorough
 def test_what_comes_next_names_the_folder(pki_folder: Path, inside: InProcess) -> None:
     other = ("--dir", "lab")
     pki_folder.rename(pki_folder.with_name("lab"))
@@ -744,6 +748,7 @@ def test_the_command_of_show_prints_what_is_shown(applicant: Applicant, inside: 
     assert "sed" not in inside.done("csr", "show", "--file", path).stdout
 
 
+@pytest.mark.thorough
 def test_a_uid_in_the_subject_is_told_wherever_it_says_who_this_becomes(
     applicant: Applicant, inside: InProcess
 ) -> None:
@@ -1193,6 +1198,7 @@ def commands_in(text: str) -> list[str]:
     return [*indented, *re.findall(r"`([^`]+)`", " ".join(text.split()))]
 
 
+@pytest.mark.thorough
 def test_every_command_that_is_printed_is_quoted(applicant: Applicant, inside: InProcess, tmp_path: Path) -> None:
     name = "jane;touch CANARY;$(touch CANARY).yaml"
     path = applicant.object(applicant.request("CN=jane/O=developers")).rename(tmp_path / name)

@@ -100,6 +100,7 @@ def test_in_a_pipe_a_lesson_is_plain_text(topic: str) -> None:
     assert text.index("\nCommand\n") < text.index("\nHow it fails\n") < text.index("\nWhat's next\n")
 
 
+@pytest.mark.thorough
 def test_what_is_to_be_typed_can_be_copied_whole() -> None:
     """One run prints all lessons; each line is there as often as lessons have it."""
     printed = Counter(line.strip() for line in re.sub(r" \\\n +", " ", explain("--all")).splitlines())
@@ -113,6 +114,7 @@ def test_addresses_are_never_cut() -> None:
     assert address in explain("step-kubeconfig")
 
 
+@pytest.mark.thorough
 def test_every_lesson_at_once_is_the_course() -> None:
     text = explain("--all")
     places = [text.index(f"{lessons.lesson(topic).title}\n---") for topic in ("tls-in-one-page", "ca", "doctor")]
@@ -136,6 +138,7 @@ def test_markdown_of_the_course_has_no_dead_link() -> None:
     assert set(links) <= set(anchors)
 
 
+@pytest.mark.thorough
 def test_the_course_is_one_page_that_needs_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "course.html"
     explain("--all", "--format", "html", "-o", str(target))
@@ -151,6 +154,7 @@ def test_the_course_is_one_page_that_needs_nothing_else(tmp_path: Path) -> None:
             assert line in everything
 
 
+@pytest.mark.thorough
 def test_on_paper_numbers_lead_to_a_lesson_and_no_option_is_broken() -> None:
     page = explain("--all", "--format", "html")
     for number in ("1.1", "2.3"):
@@ -172,6 +176,7 @@ def test_the_list_of_topics_comes_in_every_form(form: str) -> None:
     assert all(f"{topic}" in listed for topic in lessons.topics())
 
 
+@pytest.mark.thorough
 def test_a_file_gets_plain_text(tmp_path: Path) -> None:
     target = tmp_path / "ca.txt"
     on_a_terminal("ca", "--output", str(target), columns=80, rows=20)
@@ -207,6 +212,7 @@ def test_prose_fits_the_terminal(columns: int) -> None:
     assert max(len(line) for line in prose) <= min(columns, 100)
 
 
+@pytest.mark.thorough
 def test_a_long_title_goes_on_below_itself() -> None:
     shown = re.sub(r"\x1b\[[0-9;]*m", "", on_a_terminal(columns=80, rows=400))
 
@@ -284,6 +290,7 @@ def test_a_lesson_of_the_teachers_keeps_what_kcert_looks_up(
     assert said in " ".join(explain("ca", "--lessons", str(tmp_path / "own"), status=2).split())
 
 
+@pytest.mark.thorough
 def test_lessons_that_an_older_kcert_exported_still_work(tmp_path: Path) -> None:
     own = tmp_path / "own"
     explain("--export", str(own))
@@ -294,6 +301,7 @@ def test_lessons_that_an_older_kcert_exported_still_work(tmp_path: Path) -> None
     assert "\nRead on\n" in explain("openssl-text", "--lessons", str(own))
 
 
+@pytest.mark.thorough
 def test_a_teachers_words_are_in_the_lesson_and_a_mistake_in_them_makes_nothing(tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     path = tmp_path / "own/step-settings.md"
@@ -337,6 +345,7 @@ def test_a_folder_that_is_not_there_is_an_error_and_no_traceback(tmp_path: Path)
     assert "Traceback" not in said
 
 
+@pytest.mark.thorough
 def test_the_picture_of_who_presents_what_to_whom_is_that_of_the_example(tmp_path: Path) -> None:
     (tmp_path / "kcert.yaml").write_text("key: {algorithm: ecdsa, curve: P-256}\n", encoding="utf-8")
     kcert = Kcert(tmp_path)

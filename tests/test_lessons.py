@@ -319,6 +319,7 @@ def test_kcert_takes_every_line_of_a_lesson() -> None:
                 cli.load(name).make_context(name, arguments)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("topic", ["step-kubeconfig", "kubeconfig"])
 def test_kubectl_makes_the_kubeconfig_of_a_lesson(topic: str, workshop: Path, tmp_path: Path) -> None:
     program("kubectl")

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer.main
 
 from kcert import __version__, cli
 from tests.refusals import assert_refused
@@ -37,6 +38,11 @@ def options() -> Iterator[tuple[str, Any]]:
             yield from ((f"{name} {sub}".strip(), option) for option in leaf.params if option.opts[0].startswith("-"))
 
 
+def choices(option: Any) -> list[str]:
+    """What a shell offers for the option."""
+    return [item.value for item in option.shell_complete(typer.Context(typer.main.get_command(cli.app)), "")]
+
+
 def test_an_option_has_one_short_form_in_all_commands() -> None:
     wrong = [
         f"{command}: {option.opts}"
@@ -57,7 +63,7 @@ def test_the_default_format_is_text_and_json_has_a_short_form() -> None:
     assert not [
         command
         for command, option in formats.items()
-        if ("json" in option.type.choices) != ("--json" in by_command[command])
+        if ("json" in choices(option)) != ("--json" in by_command[command])
     ]
 
 
@@ -76,6 +82,7 @@ def test_expiring_in_takes_the_same_durations_everywhere(own_pki: Callable[..., 
     assert "openssl" in kcert.done("renew", "-n", "--expiring-in", time).stdout
 
 
+@pytest.mark.thorough
 def test_a_bare_number_is_a_number_of_days(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own_pki("course")
 
@@ -109,6 +116,7 @@ def test_help_and_version_are_commands_too(kcert: Kcert) -> None:
     assert_refused(kcert("help", "pln"), 2, "pln")
 
 
+@pytest.mark.thorough
 def test_a_report_is_written_to_a_file_and_over_nothing_but_a_report(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     made = own_pki("course")
     key = (made.folder / "admin.key").read_bytes()
@@ -137,6 +145,7 @@ def test_a_user_whom_only_the_folder_knows_is_in_every_list(own_pki: Callable[..
     assert "bob" in {record["name"] for record in json.loads(kcert.done("plan", "--json").stdout)}
 
 
+@pytest.mark.thorough
 def test_a_config_like_one_before_is_printed_by_its_differences(kcert: Kcert) -> None:
     kcert.done("init", "--node", "node01=10.0.0.1", "--node", "node02=10.0.0.2")
     kcert.done("ca", "--quiet")

@@ -185,7 +185,11 @@ def test_what_cannot_be_asked_for_is_refused(kcert: Kcert, arguments: str, said:
 
 @pytest.mark.parametrize(
     ("profile", "name", "file"),
-    [("course", "admin", "admin.key"), ("kubeadm", "sa", "pki/sa.key"), ("kubeadm", "sa", "pki/sa.pub")],
+    [
+        ("course", "admin", "admin.key"),
+        pytest.param("kubeadm", "sa", "pki/sa.key", marks=pytest.mark.thorough),
+        pytest.param("kubeadm", "sa", "pki/sa.pub", marks=pytest.mark.thorough),
+    ],
 )
 def test_a_key_that_is_cut_short_is_stale_and_the_plan_says_what_mends_it(
     own_pki: Callable[..., Pki], kcert: Kcert, profile: str, name: str, file: str

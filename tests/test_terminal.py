@@ -227,7 +227,6 @@ def test_step_goes_with_nobody_who_does_not_wait(kcert: Kcert, other: list[str],
             {"PYTHONIOENCODING": "ascii:strict", "LC_ALL": "C"},
             {"LC_ALL": "nonsense"},
         ],
-        lambda variables: "LC_ALL" in variables,
     ),
     ids=str,
 )
@@ -260,7 +259,10 @@ def test_a_reader_who_goes_away_ends_it_quietly(course: Pki, kcert: Kcert, argum
     assert course.folder.exists()
 
 
-@pytest.mark.parametrize("redirection", [">&-", "> /dev/full", "2>&-", ">&- 2>&-", "2> /dev/full", "<&-"])
+@pytest.mark.parametrize(
+    "redirection",
+    representatives([">&-", "> /dev/full", "2> /dev/full", "2>&-", ">&- 2>&-", "<&-"], lambda how: how[:2]),
+)
 @pytest.mark.parametrize(
     "arguments", ["client admin", pytest.param("client admin --quiet", marks=pytest.mark.thorough)]
 )

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
 import typer
-import typer.core
 import typer.main
+from typer.core import TyperCommand, TyperGroup
 
 from kcert import __version__
 from kcert.errors import InputError, sentence, warning_listeners
@@ -102,15 +102,8 @@ def only_reads(words: Sequence[str]) -> bool:
     return not set(words[:1]) & set(_MAKING) or bool(set(words[1:2]) & set(_READING))
 
 
-class _Commands(typer.core.TyperGroup):
+class _Commands(TyperGroup):
     """The commands by name and help; only the command that runs is loaded."""
-
-    def __init__(self, **settings: Any) -> None:
-        settings["commands"] = {
-            name: typer.core.TyperCommand(name=name, help=entry.help, rich_help_panel=entry.panel)
-            for name, entry in COMMANDS.items()
-        }
-        super().__init__(**settings)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that *args* begin with, with all its options."""
@@ -121,6 +114,35 @@ class _Commands(typer.core.TyperGroup):
         if name in _OFF_IN_EXAM:
             refuse_in_exam(name)
         return name, load(name) if name in COMMANDS else command, rest
+
+
+class _Command(TyperCommand):
+    """A command whose usage shows arguments as other programs do: NAME, [NAME], [NAME]..."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the words of the usage line behind the command."""
+        arguments = (param for param in ctx.command.params if param.param_type_name == "argument")
+        words = ((param, param.metavar if param.required else f"[{param.metavar}]") for param in arguments)
+        return ["[OPTIONS]", *(word if param.nargs == 1 else f"{word}..." for param, word in words)]
+
+
+class _PlainCommand(_Command):
+    """A command whose help has no tables."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "rich_markup_mode": None})
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments without their Python types, and the options."""
+        rows: dict[str, list[tuple[str, str]]] = {"argument": [], "option": []}
+        for param in self.get_params(ctx):
+            if record := param.get_help_record(ctx):
+                kind = param.param_type_name
+                rows[kind].append((str(param.metavar), record[1]) if kind == "argument" else record)
+        for kind, records in rows.items():
+            if records:
+                with formatter.section(f"{kind.capitalize()}s"):
+                    formatter.write_dl(records)
 
 
 def refuse_in_exam(command: str) -> None:
@@ -144,23 +166,25 @@ def _refuse_empty_words(words: list[str]) -> None:
 
 
 def load(name: str) -> Any:
-    """Return the command *name* with all its options, as typer runs it; one with subcommands is a ``typer.Typer``."""
-    module, _, function_name = COMMANDS[name].function.partition(":")
-    app = getattr(importlib.import_module(f"kcert.cli.{module}"), function_name)
-    if not isinstance(app, typer.Typer):
-        function, app = app, typer.Typer(add_completion=False)
-        app.command(name, help=function.__doc__)(function)
-    command: Any = typer.main.get_command(app)
-    command.name = name
-    leaves = list(getattr(command, "commands", {"": command}).values())
-    if shutil.get_terminal_size().columns < ROOM_FOR_TABLES:
+    """Return the command *name* with all its options, as typer runs it."""
+    from kcert.cli.options import Subcommands, with_formats
+
+    module, _, attribute = COMMANDS[name].function.partition(":")
+    target = getattr(importlib.import_module(f"kcert.cli.{module}"), attribute)
+    settings, functions = {}, {"": target}
+    if isinstance(target, Subcommands):
+        settings, functions = target.settings, target.functions
+    is_narrow = shutil.get_terminal_size().columns < ROOM_FOR_TABLES
+    if is_narrow:
         # typer's plain help would break names like kube-controller-manager at their hyphens.
         textwrap.TextWrapper.wordsep_re = textwrap.TextWrapper.wordsep_simple_re
-        for subcommand in leaves:
-            subcommand.rich_markup_mode = None
-    for subcommand in leaves:
-        _complete_format(subcommand, schema(name, "" if subcommand is command else subcommand.name))
-    return command
+    app = typer.Typer(name=name, add_completion=False, **settings)
+    wanted = os.environ.get("KCERT_FORMAT", "")
+    for subcommand, function in functions.items():
+        app.command(subcommand or name, cls=_PlainCommand if is_narrow else _Command)(
+            with_formats(function, schema(name, subcommand), wanted)
+        )
+    return typer.main.get_command(app)
 
 
 def schema(name: str, subcommand: str = "") -> str:
@@ -173,36 +197,6 @@ def schema(name: str, subcommand: str = "") -> str:
     return "issue" if issues else "diagnose" if name == "logs" else name
 
 
-def _complete_format(command: Any, schema: str) -> None:
-    """Give a command with a ``--format`` the default of KCERT_FORMAT, and ``--json`` if it has that format."""
-    option = next((option for option in command.params if option.name == "format"), None)
-    if option is None:
-        return
-    choices = option.type.choices
-    wanted = os.environ.get("KCERT_FORMAT", "")
-    if wanted in choices:
-        option.default = wanted
-    if "json" not in choices:
-        return
-    command.params.insert(
-        command.params.index(option) + 1,
-        typer.core.TyperOption(
-            param_decls=["--json"],
-            is_flag=True,
-            default=False,
-            help=f"Print JSON, as --format json does (kcert/schemas/{schema}.json).",
-        ),
-    )
-    run_command = command.callback
-
-    def with_json(json: bool, **given: Any) -> Any:
-        if json and given["format"] not in {"json", option.default}:
-            raise InputError(f"--json cannot be combined with --format {given['format']}.")
-        return run_command(**given | ({"format": "json"} if json else {}))
-
-    command.callback = with_json
-
-
 app = typer.Typer(
     name="kcert",
     cls=_Commands,
@@ -210,6 +204,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _not_loaded() -> None:
+    """Stand for a command until ``load`` makes it."""
+
+
+for _name, _entry in COMMANDS.items():
+    app.command(_name, help=_entry.help, rich_help_panel=_entry.panel)(_not_loaded)
 
 
 def _version(value: bool) -> None:
@@ -249,7 +251,8 @@ def run() -> int:
         hint = f"`{path} --help` lists what it accepts."
         if path == "kcert" and (meant := _in_order(sys.argv[1:])):
             hint = f"Options come after the command: `{meant}`."
-        raise InputError(f"{sentence(error.format_message())} {hint}") from None
+        message = error.format_message().replace(": Value error, ", ": ")  # what pydantic puts before typer's own words
+        raise InputError(f"{sentence(message)} {hint}") from None
     return status if isinstance(status, int) else 0
 
 

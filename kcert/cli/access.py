@@ -29,7 +29,7 @@ def kubeconfig(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...",
+            metavar="NAME",
             help="Write the kubeconfig of admin, a component, a node or a user. Default: all of them.",
             autocompletion=complete_clients,
         ),

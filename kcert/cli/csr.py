@@ -44,6 +44,7 @@ from kcert.cli.options import (
     ReadOptions,
     ResultFormat,
     Signing,
+    Subcommands,
     complete_clients,
     load_cluster,
     takes,
@@ -54,8 +55,7 @@ from kcert.errors import InputError
 from kcert.issue.adopt import detect_files
 from kcert.quoting import quote
 
-app = typer.Typer(
-    add_completion=False,
+app = Subcommands(
     no_args_is_help=True,
     help="Use the Certificates API: create a key and a request, approve it, sign it, fetch the certificate; in a "
     "cluster, or without one with --file.",

@@ -27,9 +27,7 @@ NewName = Annotated[
         autocompletion=complete_certificates,
     ),
 ]
-MaybeName = Annotated[
-    str | None, typer.Argument(metavar="[NAME]", help="Name the object, as `kcert csr list` shows it.")
-]
+MaybeName = Annotated[str | None, typer.Argument(metavar="NAME", help="Name the object, as `kcert csr list` shows it.")]
 File = Annotated[
     Path | None, typer.Option("--file", "-f", metavar="FILE", help="Use this manifest, without a cluster.")
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-import typer.core
+from typer.core import TyperGroup
 
 from kcert.cli import context
 from kcert.cli.options import (
@@ -18,6 +18,7 @@ from kcert.cli.options import (
     Quiet,
     ReadOptions,
     ResultFormat,
+    Subcommands,
     complete_components,
     complete_hosts,
     load_cluster,
@@ -44,9 +45,7 @@ def bundle(
     *,
     hosts: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[HOST]...", help="Pack for these hosts. Default: all hosts.", autocompletion=complete_hosts
-        ),
+        typer.Argument(metavar="HOST", help="Pack for these hosts. Default: all hosts.", autocompletion=complete_hosts),
     ] = None,
     scp: Annotated[
         bool, typer.Option("--scp", help="Print the commands that copy the files, and pack nothing.")
@@ -170,7 +169,7 @@ def flags(
     flags.warn(instance, unfit, context.folder_option(options.dir, options.config))
 
 
-class _Targets(typer.core.TyperGroup):
+class _Targets(TyperGroup):
     """The targets; the error for an unknown one lists them."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -182,9 +181,8 @@ class _Targets(typer.core.TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-export = typer.Typer(
+export = Subcommands(
     cls=_Targets,
-    add_completion=False,
     no_args_is_help=True,
     help="Export the cluster's certificates for cert-manager, which renews them in the cluster, or for Ansible.",
 )

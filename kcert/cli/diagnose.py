@@ -43,7 +43,7 @@ def diagnose(
     log: Annotated[
         str,
         typer.Argument(
-            metavar="[FILE|LINE|-]",
+            metavar="FILE|LINE|-",
             help="Read this log, or explain this line of a log, in quotes; - is standard input.",
         ),
     ] = "-",

@@ -30,7 +30,7 @@ def explain(
     topics: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TOPIC]...",
+            metavar="TOPIC",
             help="Explain these topics or chapters, or search for a word. Default: list all topics.",
             autocompletion=_topics,
         ),

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Where = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[WHERE]...",
+        metavar="WHERE",
         help="Read these files, folders or servers (HOST:PORT), or - for the output of kubectl get -o yaml. Default: "
         "the places where clusters keep certificates; if there are none, the PKI folder.",
     ),
@@ -270,7 +270,8 @@ def history(  # noqa: PLR0917 - options, by name alone
         with written_to(output, force=force):
             entries = store.entries(options.dir / OWN_FOLDER)
             specs = _specs(options) if format in {"markdown", "html"} else ()
-            history.show(options.dir, entries[-last:] if last else entries, format, specs)
+            foreign = store.foreign(options.dir, options.dir / OWN_FOLDER, entries)
+            history.show(options.dir, entries[-last:] if last else entries, format, specs, foreign)
 
 
 def _specs(options: Signing) -> tuple[Certificate, ...]:
@@ -294,9 +295,7 @@ def _verify(options: Signing, since: str | None) -> None:
 
     own = options.dir / OWN_FOLDER
     count, _ = store.verify(own, store.BEGINNING if since is None else since)
-    signed = 0
-    if (own / history_signature.SIGNATURE).exists():
-        _, signed = store.verify(own, history_signature.signed_hash(_context(options)) or store.BEGINNING)
+    signed = history_signature.signed_lines(_context(options)) if history_signature.is_signed(own) else 0
     history.verified(options.dir, count, signed, store.unexplained(options.dir, own))
 
 

@@ -32,7 +32,7 @@ def client(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...",
+            metavar="NAME",
             help="Create the certificates of admin, kube-scheduler, kube-controller-manager, kube-proxy or any other "
             "user. Default: all clients that the cluster needs.",
             autocompletion=complete_clients,
@@ -98,7 +98,7 @@ def kubelet(
     nodes: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NODE]...",
+            metavar="NODE",
             help="Create the certificates of these nodes. Default: all nodes.",
             autocompletion=complete_nodes,
         ),

@@ -228,13 +228,58 @@ def takes(options: type[Options]) -> Callable[[Callable[Concatenate[Options, Res
             picked = {parameter.name: given.pop(parameter.name) for parameter in shared}
             cast(Any, command)(cast(Any, options)(**picked), **given)
 
-        called.__doc__ = command.__doc__
-        called.__name__ = command.__name__
-        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-        cast(Any, called).__signature__ = inspect.Signature([*own, *shared])  # what typer reads
-        return called
+        return _with_parameters(command, called, [*own, *shared])
 
     return decorate
+
+
+def with_formats(command: Callable[..., None], schema: str, wanted: str) -> Callable[..., None]:
+    """Return *command* with ``--format`` set to *wanted* by default, and ``--json``, where it has these formats."""
+    parameters = list(inspect.signature(command, eval_str=True).parameters.values())
+    at = next((at for at, parameter in enumerate(parameters) if parameter.name == "format"), None)
+    if at is None:
+        return command
+    choices = typing.get_args(typing.get_args(parameters[at].annotation)[0])
+    default = wanted if wanted in choices else parameters[at].default
+    parameters[at] = parameters[at].replace(default=default)
+    if "json" in choices:
+        option = typer.Option("--json", help=f"Print JSON, as --format json does (kcert/schemas/{schema}.json).")
+        json = parameters[at].replace(name="json", default=False, annotation=Annotated[bool, option])
+        parameters.insert(at + 1, json)
+
+    def called(*, format: str, json: bool = False, **given: Any) -> None:
+        if json and format not in {"json", default}:
+            raise InputError(f"--json cannot be combined with --format {format}.")
+        command(format="json" if json else format, **given)
+
+    return _with_parameters(command, called, parameters)
+
+
+def _with_parameters(
+    command: Callable[..., None], called: Callable[..., None], parameters: Iterable[inspect.Parameter]
+) -> Callable[..., None]:
+    """Let *called* be seen as *command* with other *parameters*: typer reads them from the signature."""
+    called.__doc__, called.__name__ = command.__doc__, command.__name__
+    keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+    cast(Any, called).__signature__ = inspect.Signature(keyword_only)
+    return called
+
+
+class Subcommands:
+    """The subcommands of a command by name, and the *settings* of their ``typer.Typer``."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+        self.functions: dict[str, Callable[..., None]] = {}
+
+    def command(self, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+        """Add a function as the subcommand *name*."""
+
+        def add(function: Callable[..., None]) -> Callable[..., None]:
+            self.functions[name] = function
+            return function
+
+        return add
 
 
 def load_cluster(config: Path | None) -> Cluster:

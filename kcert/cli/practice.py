@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from kcert.cli import refuse_in_exam
-from kcert.cli.options import Program
+from kcert.cli.options import Program, Subcommands
 from kcert.errors import FOUND, InputError
 from kcert.practice import DEFAULT_FOLDER
 
 if TYPE_CHECKING:
     from kcert.practice.session import Session
 
-app = typer.Typer(
+app = Subcommands(
     no_args_is_help=True,
-    add_completion=False,
     help="Practice with labs: fix a small cluster in which one thing is broken.",
     epilog="Begin with `kcert practice list`, then `kcert practice start LAB`.",
 )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Literal
 
 import typer
+import typer.main
 
 from kcert import __version__
 from kcert.cli.options import Force, Output, Program, ResultFormat
 
 
 def help_(
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[COMMAND]...", help="Show the help of this command.")
-    ] = None,
+    words: Annotated[list[str] | None, typer.Argument(metavar="COMMAND", help="Show the help of this command.")] = None,
 ) -> None:
     """Show the help of kcert, or of a command."""
     from kcert import cli
@@ -39,9 +39,10 @@ def completion(
 
     fish, in ~/.config/fish/config.fish: `kcert completion fish | source`
     """
-    from typer.completion import get_completion_script  # type: ignore[attr-defined]
+    from kcert import cli
 
-    typer.echo(get_completion_script(prog_name="kcert", complete_var="_KCERT_COMPLETE", shell=shell).strip())
+    os.environ["_KCERT_COMPLETE"] = f"source_{shell}"  # what the script itself asks with, but for "complete_"
+    typer.main.get_command(cli.app)(prog_name="kcert")
 
 
 def doctor(

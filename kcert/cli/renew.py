@@ -32,7 +32,7 @@ def renew(  # noqa: PLR0917 - each is an option
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...",
+            metavar="NAME",
             help="Renew these certificates, by the names of `kcert plan`.",
             autocompletion=complete_certificates,
         ),

@@ -26,7 +26,14 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from kcert.errors import InputError, KcertError, VerdictError
-from kcert.files import LARGEST_HISTORY, read_descriptor, read_optional, read_regular
+from kcert.files import (
+    LARGEST_HISTORY,
+    foreign_owner,
+    is_writable_by_others,
+    read_descriptor,
+    read_optional,
+    read_regular,
+)
 from kcert.openssl.pem import pem_blocks
 from kcert.quoting import quote
 from kcert.store.directory import Directory
@@ -223,6 +230,19 @@ def head(own: Path) -> str:
     verify(own)
     lines, _ = _at_one_moment(own)
     return _hash(lines[-1]) if lines else BEGINNING
+
+
+def foreign(root: Path, own: Path, entries: Iterable[Entry]) -> str:
+    """Return why another user could have written *entries*, the history of *root* in *own*; empty if they are ours."""
+    here = {str(root.absolute()), str(root.resolve())}
+    if there := next((entry.folder for entry in entries if entry.folder not in here), ""):
+        return f"The commands were recorded in {there}, so the folder was moved, or came from someone else."
+    for path in (root, own, own / "history.jsonl"):
+        if path.exists() and (owner := foreign_owner(path)):
+            return f"{path} belongs to {owner}."
+        if path.exists() and is_writable_by_others(path.stat()):
+            return f"Others can write to {path}."
+    return ""
 
 
 def unexplained(root: Path, own: Path) -> tuple[Path, ...]:

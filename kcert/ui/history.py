@@ -24,18 +24,24 @@ from kcert.ui.quiet import passphrase_asked
 MOST_NAMED = 10
 """Certificates that are named one by one."""
 
+_UNREAD = "delete_this_line_after_reading"
+"""A variable that is never set, so that a script with foreign commands ends before the first of them."""
+
 _READING = ("-in", "-key", "-signkey", "-CA", "-CAkey", "-config", "-extfile")
 """openssl's options for files that it reads."""
 
 
-def show(root: Path, entries: Sequence[Entry], form: str, specs: Sequence[Certificate] = ()) -> None:
-    """Print the history in the form asked for; *specs* are the certificates whose chapters a document has."""
+def show(root: Path, entries: Sequence[Entry], form: str, specs: Sequence[Certificate] = (), foreign: str = "") -> None:
+    """Print the history in the form asked for; *specs* are the certificates whose chapters a document has.
+
+    A script stops at its beginning if its commands may be *foreign*, which says why.
+    """
     if form in {"text", "table"}:
         paged(lambda: _table(root, entries))
     elif form == "json":
         print_json([asdict(entry) for entry in entries])
     elif form == "sh":
-        print_lines(_script(root, entries))
+        print_lines(_script(root, entries, foreign))
     else:
         title, sections = f"What was run in {root}", _sections(entries, specs)
         document = web_page(title, sections) if form == "html" else "\n".join([*markdown(title, sections), ""])
@@ -93,12 +99,15 @@ def _title(step: str) -> str:
     return lessons.lesson(topic).title if topic in lessons.topics() else ""
 
 
-def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
+def _script(root: Path, entries: Sequence[Entry], foreign: str) -> Iterator[str]:
     """Yield the commands again, for a new folder: in the old one they would replace keys."""
     yield "#!/usr/bin/env bash"
     yield f"# What kcert ran in {clean_line(str(root))}, to be repeated in another folder: bash THIS FOLDER"
-    yield "# Read it before you run it if others can write to that folder: they can change its history."
     yield "set -euo pipefail"
+    if foreign:
+        yield f"# {clean_line(foreign)} Someone else could have written any command here."
+        yield "# Read all of it, then delete the next line."
+        yield f': "${{{_UNREAD}:?read this script first: someone else could have written it}}"'
     yield "umask 077"
     yield from passphrase_asked(entry.argv for entry in entries if entry.status == 0)
     yield "folder=${1:?specify a new folder to repeat this in}"

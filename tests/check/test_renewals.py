@@ -96,6 +96,7 @@ def signed(folder: Path, name: str, subject: str, extensions: str, *, ca: str = 
         (folder / made).unlink()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("described", [True, False], ids=["kcert.yaml", "example"])
 def test_in_its_own_folder_kcert_fixes_what_it_planned_otherwise(
     kcert: Kcert, own_pki: Callable[..., Pki], tmp_path: Path, *, described: bool

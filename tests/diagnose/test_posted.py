@@ -58,6 +58,7 @@ def test_each_posted_log_is_understood() -> None:
         assert not found or posted.says in found[0].explanation.cause, posted.lines
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cluster", ["", "kcert", *KINDS])
 def test_nothing_is_invented_and_every_word_that_stands_for_something_is_explained(cluster: str) -> None:
     glossary = knowledge().glossary

@@ -15,7 +15,7 @@ from tests.endurance import whole
 from tests.endurance.full_disk import fill, mounted
 from tests.endurance.kills import harmed, lost
 from tests.endurance.trial import Check, Part
-from tests.hostile import BEGINNINGS, RAW, RUNS, commands_in, commands_with, pasted, set_up
+from tests.hostile import BEGINNINGS, RAW, RUNS, commands_in, every_command_with, pasted, set_up
 from tests.running import REPOSITORY
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ NAME = "pki-of-mine"
 
 def planted(ground: LabBuilder, times: int) -> Iterator[Check]:
     """Each kind in the place of each file that a command opens: it ends, says why in words, and writes nowhere else."""
-    commands = commands_with(NAME)
+    commands = every_command_with(NAME)
     each = max(1, times // len(commands))
     for number, command in enumerate(commands):
         with ground.trial("planted", number) as (trial, kcert, chance):
@@ -127,7 +127,7 @@ def names(ground: LabBuilder, times: int) -> Iterator[Check]:
         with ground.trial("names", number) as (trial, kcert, _):
             name = every[(ground.seed + number * 7) % len(every)]
             _ready(ground, kcert, name)
-            commands = commands_with(name)
+            commands = every_command_with(name)
             printed = [kcert(*command) for command in commands]
             trial.cases = len(commands)
             for command, ended in zip(commands, printed, strict=True):
@@ -139,13 +139,14 @@ def names(ground: LabBuilder, times: int) -> Iterator[Check]:
             found = [
                 one for ended in printed for text in (ended.stdout, ended.stderr) for one in commands_in(text, name)
             ]
-            trial.wrong += (f"{name!a}: pasted, it runs the name: {one!a}" for one in pasted(kcert.folder / "s", found))
+            ran = pasted(kcert.folder / "s", found)
+            trial.wrong += (f"{name!a}: pasted, it runs the name: {one[:300]!a}" for one in ran)
         yield trial
 
 
 def little_room(ground: LabBuilder, times: int) -> Iterator[Check]:
     """Every command on a tmpfs with room for 8 to 320 KiB more: it fails in words or succeeds, and costs no key."""
-    commands = commands_with(NAME)
+    commands = every_command_with(NAME)
     each = max(1, times // len(commands))
     for number, command in enumerate(commands):
         with ground.trial("room", number) as (trial, kcert, chance):

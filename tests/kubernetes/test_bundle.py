@@ -254,7 +254,8 @@ cp "${@:1:$#-1}" "$ROOT/${host#root@}${target#*:}"
 """
 
 
-@pytest.mark.parametrize("profile", representatives(PROFILES, lambda _: None))
+@pytest.mark.thorough
+@pytest.mark.parametrize("profile", representatives(PROFILES))
 def test_scp_brings_the_same_files(
     pki: Callable[[str, str], Pki], packed: Callable[[str], Path], profile: str, tmp_path: Path
 ) -> None:
@@ -284,6 +285,7 @@ def test_scp_brings_the_same_files(
         }
 
 
+@pytest.mark.thorough
 def test_the_script_of_a_dry_run_writes_the_same_archives_and_exports(
     own_pki: Callable[..., Pki], kcert: Kcert
 ) -> None:
@@ -520,7 +522,7 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(own_pki: Callab
     assert not (made.home / "bundles").exists()
 
 
-@pytest.mark.parametrize("how", ["re-encoded", "kept elsewhere", "decrypted"])
+@pytest.mark.parametrize("how", representatives(["re-encoded", "kept elsewhere", "decrypted"]))
 def test_a_cas_key_in_any_form_goes_to_no_node(kcert: Kcert, tmp_path: Path, how: str) -> None:
     (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"), encoding="utf-8")
     secret = {"KCERT_CA_PASSPHRASE": "correct horse"}

@@ -254,6 +254,7 @@ def test_the_file_is_for_its_owner_alone(own_pki: Callable[..., Pki], kcert: Kce
     assert [one.name for one in path.parent.iterdir()] == ["cert-manager.yaml"]
 
 
+@pytest.mark.thorough
 def test_the_keys_are_never_on_a_terminal(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own_pki()
     ours, theirs = pty.openpty()

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.clusters import PROFILES
-from tests.running import Kcert, output, program
+from tests.running import Kcert, output, program, representatives
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ def server_of(path: Path) -> str:
     return str(read(path)["clusters"][0]["cluster"]["server"])
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", representatives(PROFILES))
 def test_the_api_server_knows_everybody_by_their_kubeconfig(
     pki: Callable[[str, str], Pki], api: Callable[[str, str], ApiServer], profile: str, tmp_path: Path
 ) -> None:
@@ -89,6 +89,7 @@ def test_the_api_server_knows_everybody_by_their_kubeconfig(
         assert info["groups"] == [*groups, "system:authenticated"]
 
 
+@pytest.mark.thorough
 def test_kubectl_lists_what_it_finds_in_each(pki: Callable[[str, str], Pki], tmp_path: Path) -> None:
     made = pki("course", "large")
     Kcert(made.home).done("kubeconfig", "--output", tmp_path)
@@ -131,8 +132,8 @@ def test_a_kubeconfig_of_another_cluster_is_refused(
 @pytest.mark.parametrize(
     ("profile", "form"),
     [
-        ("course", "--embed"),
         ("hardway", "--no-embed"),
+        pytest.param("course", "--embed", marks=pytest.mark.thorough),
         pytest.param("course", "--no-embed", marks=pytest.mark.thorough),
         pytest.param("hardway", "--embed", marks=pytest.mark.thorough),
     ],
@@ -207,6 +208,7 @@ def test_the_commands_on_the_screen_make_the_file(own_pki: Callable[..., Pki], k
     assert read(file) == by_kcert
 
 
+@pytest.mark.thorough
 def test_in_kubeadm_the_commands_on_the_screen_make_the_conf_and_leave_no_loose_key(
     own_pki: Callable[..., Pki], kcert: Kcert
 ) -> None:

@@ -277,6 +277,7 @@ def test_paths_make_room_for_what_is_inside_and_a_token_for_a_certificate() -> N
     assert yaml.safe_load(renew(text)) == yaml.safe_load(RENEWED)
 
 
+@pytest.mark.thorough
 def test_real_kubectl_reads_what_was_renewed(tmp_path: Path) -> None:
     kubectl = program("kubectl")
     for number, text in enumerate(OLD_STYLES.values()):

@@ -275,6 +275,7 @@ def test_what_was_killed_is_known_for_what_it_is(kcert: Kcert, tmp_path: Path) -
 # --- questions
 
 
+@pytest.mark.thorough
 def test_questions_come_one_by_one(kcert: Kcert, tmp_path: Path) -> None:
     begun = session.begin("unknown-cluster", tmp_path / "lab", seed=2)
     expected_answers = begun.expected_answers
@@ -331,6 +332,7 @@ def test_an_answer_is_compared_as_a_person_would(given: str, right: ExpectedAnsw
 # --- the exam
 
 
+@pytest.mark.thorough
 def test_an_exam_goes_on_ends_and_is_kept(kcert: Kcert, tmp_path: Path) -> None:
     begun = json.loads(practice(kcert, "exam", "--labs", "2", "--minutes", "10", "--seed", "1", "--format", "json"))
     assert (begun["seed"], begun["over"], len(begun["tasks"])) == (1, False, 2)

@@ -364,6 +364,7 @@ def test_a_column_with_ten_thousand_names_does_not_draw_the_others_apart(ca: Pai
     assert sorted(len(line) > 100_000 for line in lines) == [False, True]
 
 
+@pytest.mark.thorough
 def test_ten_thousand_names_in_a_spreadsheet_and_on_a_page(ca: Pair, tmp_path: Path) -> None:
     names = [f"host-{number}.example" for number in range(10_000)]
     certificate(name("many"), ca, uses=[SERVER], names=names).put(tmp_path / "pki/many.crt")
