@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 BROKEN_PIPE = 141  # 128 + SIGPIPE: what a shell reports of a program whose reader has gone
 
 _NO_MEMORY = (
-    "there is not enough memory, or a limit (`ulimit -a`) allows too little. What was finished is in place, and "
-    "nothing half-made was kept."
+    "there is not enough memory, or a limit (`ulimit -a`) allows too little. Finished files are in place, and "
+    "unfinished ones were discarded."
 )
 
 

@@ -445,7 +445,7 @@ def test_under_an_expired_ca_nothing_is_renewed_until_the_ca_is(tmp_path: Path, 
     kcert.done("renew", "admin")
 
     assert refused.status == 2
-    assert "`kcert renew ca` gives it new dates" in " ".join(refused.stderr.split())
+    assert "`kcert renew ca` renews it" in " ".join(refused.stderr.split())
     verdict = running.output(["openssl", "verify", "-CAfile", "ca.crt", "admin.crt"], tmp_path / "pki")
     assert verdict.stdout == "admin.crt: OK\n"
 

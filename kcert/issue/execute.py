@@ -224,14 +224,14 @@ class Executor:
             lines = [line for line in outcome.output.splitlines() if line.strip()]
             last = f": {ascii(lines[-1].strip())[1:-1]}" if lines else ""
             raise ProgramError(
-                f"{' '.join(step.argv[:2])} failed ({how}) while {name} was made{last}. Nothing of it was put into "
-                f"{self.ctx.root}; what was finished before is there."
+                f"{' '.join(step.argv[:2])} failed ({how}) while {name} was made{last}. None of its files were put "
+                f"into {self.ctx.root}; certificates that were finished before are there."
             )
         for path in map(staging.path, step.makes):
             if not path.is_file() or path.stat().st_size == 0:
                 raise ProgramError(
-                    f"{' '.join(step.argv[:2])} says that all went well, but left no "
-                    f"{path.relative_to(staging.folder)}. Is the disk full, or is {step.argv[0]} not what it seems?"
+                    f"{' '.join(step.argv[:2])} reported success, but did not create "
+                    f"{path.relative_to(staging.folder)}. Is the disk full, or is {step.argv[0]} a different program?"
                 )
 
     def publish(self, jobs: Sequence[Job]) -> None:
@@ -267,9 +267,9 @@ class Executor:
         key = path(files.key).read_bytes()
         blocks = [block for block in pem_blocks(key) if block.is_key]
         if not blocks or blocks[0].fault:
-            raise ProgramError(f"openssl left a damaged {files.key}: is the disk full?")
+            raise ProgramError(f"openssl created a damaged {files.key}: is the disk full?")
         if certificate.passphrase and not blocks[0].encrypted:
-            raise ProgramError(f"openssl left {files.key} without encrypting it. Nothing of it was kept.")
+            raise ProgramError(f"openssl did not encrypt {files.key}. The key was discarded.")
         if certificate.kind is not Kind.KEY_PAIR:
             self._check_public(job, key, x509)
 
@@ -279,12 +279,12 @@ class Executor:
         if files.crt is None:
             request = read_request(_text(job, files.csr))
             if not isinstance(request, Request) or key_belongs(key, request.public_key) is False:
-                raise ProgramError(f"openssl left a {files.csr} that is not a request of {files.key}.")
+                raise ProgramError(f"openssl created a {files.csr} that is not a request of {files.key}.")
             return
         if x509 is None or self._is_of_another_key(key, certificate, x509):
-            raise ProgramError(f"openssl left a {files.crt} that is not a certificate of {files.key}.")
+            raise ProgramError(f"openssl created a {files.crt} that is not a certificate of {files.key}.")
         if wrong := drift(certificate, x509, self._ca_of(certificate)):
-            raise self._not_as_asked(f"{files.crt} is not what was asked for: {'; '.join(wrong)}.")
+            raise self._not_as_asked(f"{files.crt} is not what was requested: {'; '.join(wrong)}.")
 
     def _is_of_another_key(self, key: bytes, certificate: Certificate, x509: X509) -> bool:
         """Return whether the certificate is not the key's. Only openssl can look into an encrypted one."""
@@ -295,7 +295,7 @@ class Executor:
     def _not_as_asked(self, what: str) -> KcertError:
         if self.ctx.templates:
             return InputError(f"{what} Correct the templates in {self.ctx.templates}.")
-        return ProgramError(f"{what} Nothing of it was kept.")
+        return ProgramError(f"{what} The files were discarded.")
 
     def _ca_of(self, certificate: Certificate) -> X509 | None:
         """Return the CA's certificate as read when it was made or found; None for one that signs itself."""

@@ -101,8 +101,8 @@ class _LeafPlanner(RenewalPlanner):
                 chosen.append(status)
             elif links:
                 self.remarks.append(
-                    f"{spec.files.kubeconfig} names its files instead of holding them: that certificate the "
-                    "kubelet renews by itself."
+                    f"{spec.files.kubeconfig} contains paths instead of the files: the kubelet renews that "
+                    f"certificate by itself."
                 )
             elif not self.renewal.every or leaf:
                 left.append(status)
@@ -291,8 +291,8 @@ class _LeafPlanner(RenewalPlanner):
         spec = status.certificate
         if status.state is State.CURRENT and not self.renewal.new_key:
             raise InputError(
-                f"{spec.name} is a bare key pair, which does not expire. --new-key replaces it; then every token "
-                "that it signed is rejected."
+                f"{spec.name} is a key pair without a certificate, and does not expire. --new-key replaces it; then "
+                f"every token that it signed is rejected."
             )
         if not self.renewal.new_key and self._key(spec) is not None:
             note = f"The key is kept: {spec.files.public_key} is re-created from {spec.files.key}."

@@ -193,7 +193,7 @@ def append_certificates(target: PurePosixPath, pems: tuple[str, ...]) -> Step:
     return Step(
         "chain",
         (target,),
-        summary=f"{target}, with the {len(pems)} further certificates of the old file behind the new one",
+        summary=f"{target}, with the new certificate followed by the {len(pems)} other certificates of the old file",
         script=(begin.replace("cat >", "cat >>", 1), *rest),
         perform=perform,
     )

@@ -85,7 +85,7 @@ def generated(ctx: Context, host: Host, state: FolderState, version: Version) ->
             path, why = PurePosixPath(profile.encryption_config), "the key that Secrets are encrypted with in etcd"
             yield Generated(path, SECRET_MODE, name, why, content, encryption.FILE)
         if name == "kubelet" and instance.host.bootstrap:
-            path, why = PurePosixPath(profile.bootstrap_kubeconfig), "the token that it asks for its certificate with"
+            path, why = PurePosixPath(profile.bootstrap_kubeconfig), "the token with which it requests its certificate"
             _check_token(ctx, host)
             content = read_file(ctx.root / bootstrap.KUBECONFIG)
             yield Generated(path, SECRET_MODE, name, why, content, bootstrap.KUBECONFIG)
@@ -118,14 +118,14 @@ def manifests(ctx: Context, host: Host) -> Iterator[Manifest]:
         binding = bootstrap.role_binding(*role, "User", client.common_name)
         yield Manifest("kube-apiserver-to-kubelet.yaml", why, binding.encode())
     if any(cert.subject and CLUSTER_ADMINS in cert.subject.organizations for cert in known.values()):
-        why = f"the group {CLUSTER_ADMINS}, in admin.conf, has no rights before (use super-admin.conf to apply it)"
+        why = f"the group {CLUSTER_ADMINS}, in admin.conf, has no permissions before (use super-admin.conf to apply it)"
         binding = bootstrap.role_binding(CLUSTER_ADMINS, "cluster-admin", "Group", CLUSTER_ADMINS)
         yield Manifest("cluster-admins.yaml", why, binding.encode())
     if cluster.bootstrap_nodes:
         _check_token(ctx, cluster.bootstrap_nodes[0])
         token, rbac = (read_file(ctx.root / name) for name in (bootstrap.TOKEN, bootstrap.RBAC))
         yield Manifest(bootstrap.TOKEN.name, "the bootstrap token; as secret as a key", token, SECRET_MODE)
-        yield Manifest(bootstrap.RBAC.name, "what the token and the nodes may ask for", rbac)
+        yield Manifest(bootstrap.RBAC.name, "what the token and the nodes may request", rbac)
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,8 @@ def certificate_of(csr: SigningRequest, *, offline: bool) -> bytes:
     name = csr.name
     if denied := csr.condition(DENIED):
         raise VerdictError(
-            f"{name} was denied ({denied.reason}: {ascii(denied.message)[1:-1].rstrip('.')}). The API server never "
-            "undoes that: create an object with another name."
+            f"{name} was denied ({denied.reason}: {ascii(denied.message)[1:-1].rstrip('.')}). A decision cannot be "
+            f"changed: create an object with another name."
         )
     if failed := csr.condition(FAILED):
         raise VerdictError(
@@ -158,10 +158,10 @@ def validate_issued(
     key = _key(root / files.key, root / files.kubeconfig if files.kubeconfig else None)
     reasons = unlike(x509, request, key, of_ca=certificate.kind is Kind.CA)
     if certificate.kind.is_server and not x509.allows_server_auth:
-        reasons += (f"it is for clients, and {certificate.name} has to serve",)
+        reasons += (f"it is for clients, but {certificate.name} is a server certificate",)
     elif missing := _missing_usages(x509, _asked(certificate, request, usages)):
         has = ", ".join(x509.extended_key_usage or ()) or "empty"
-        reasons += (f"its extended key usage is {has}, and {' and '.join(missing)} is missing, which was asked for",)
+        reasons += (f"its extended key usage is {has}, and {' and '.join(missing)} is missing, which was requested",)
     if reasons:
         raise InputError(f"the certificate does not belong to {csr}: {'; '.join(reasons)}. It was not saved.")
     _check_dates(x509, datetime.now(timezone.utc))

@@ -96,7 +96,7 @@ def _filled(path: Path, values: Mapping[str, str]) -> str:
     try:
         template = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text in UTF-8: byte {error.start + 1} is none of it.") from None
+        raise InputError(f"{path} is not text in UTF-8: byte {error.start + 1} is not valid.") from None
     return filled(template, values, str(path))
 
 

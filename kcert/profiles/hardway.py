@@ -40,7 +40,9 @@ class HardWay(Profile):
     """One certificate for all that a component does."""
 
     name = "hardway"
-    summary = "as mmumshad's Kubernetes the hard way: one CA, one certificate a component, installed as systemd units"
+    summary = (
+        "as mmumshad's Kubernetes the hard way: one CA, one certificate for each component, installed as systemd units"
+    )
     lifetimes = Lifetimes(ca=1000, leaf=1000)
     configurations: ClassVar[Mapping[str, str]] = {
         "kubelet": "/var/lib/kubelet/kubelet-config.yaml",
@@ -97,7 +99,7 @@ class HardWay(Profile):
     def why_absent(self, name: str) -> str | None:
         """Return that etcd-server does the work of one certificate that the course has."""
         if name == Role.APISERVER_ETCD_CLIENT:
-            return "in the profile hardway the API server presents etcd-server to etcd; `kcert etcd` makes that"
+            return "in the profile hardway the API server presents etcd-server to etcd; `kcert etcd` creates it"
         return None
 
     def server(self, cluster: Cluster, certificate: Certificate) -> str:

@@ -184,7 +184,7 @@ _KNOWN_ISSUES = (
     ),
     KnownIssue(
         "kube-apiserver",
-        "The unit has no --service-cluster-ip-range, so the API server takes 10.0.0.0/24: pods connect to 10.0.0.1, "
+        "The unit has no --service-cluster-ip-range, so the API server uses 10.0.0.0/24: pods connect to 10.0.0.1, "
         "which is not a SAN of its certificate.",
         "sets --service-cluster-ip-range to service_cidr",
     ),
@@ -196,7 +196,7 @@ _KNOWN_ISSUES = (
     KnownIssue(
         "kube-apiserver",
         "The API server presents its serving certificate to the kubelets: its user, kubernetes, has to be bound to "
-        "the rights on nodes (kube-apiserver-to-kubelet.yaml).",
+        "the permissions on nodes (kube-apiserver-to-kubelet.yaml).",
         "adds the certificate apiserver-kubelet-client",
     ),
     KnownIssue(
@@ -207,7 +207,7 @@ _KNOWN_ISSUES = (
     ),
     KnownIssue(
         "kube-scheduler",
-        "The group is system:system:kube-scheduler. Nothing is bound to it; the user name alone gives the rights.",
+        "The group is system:system:kube-scheduler. Nothing is bound to it; only the user name gives the permissions.",
         "sets the group to system:kube-scheduler",
     ),
 )

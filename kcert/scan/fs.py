@@ -229,7 +229,7 @@ def read_file(path: Path) -> Content | ReadError:
         return ReadError("special", "is a folder, not a file" if is_folder else "is not a regular file")
     if status.st_size > LARGEST:
         os.close(descriptor)
-        return ReadError("unreadable", f"is {status.st_size // 1024 // 1024} MiB large, too large for a certificate")
+        return ReadError("unreadable", f"is {status.st_size // 1024 // 1024} MiB in size, too large for a certificate")
     try:
         content = read_descriptor(descriptor, path, LARGEST)
     except OSError as error:
@@ -250,7 +250,7 @@ def _trouble(path: Path, error: OSError) -> ReadError:
             return dangling(path)
         return ReadError("missing", "does not exist")
     if error.errno == errno.ELOOP:
-        return ReadError("dangling", "is a link that leads round in a circle")
+        return ReadError("dangling", "is a link that leads back to itself")
     if error.errno in (errno.EACCES, errno.EPERM):
         return ReadError("denied", "may not be read by this user")
     if error.errno in (errno.ENXIO, errno.EWOULDBLOCK):
@@ -343,11 +343,11 @@ def certificates_of(openssl: str, server: Server) -> tuple[list[str], str | None
 def _reason(message: str) -> str:
     """Return why no certificate came, from what openssl wrote."""
     if "wrong version number" in message or "packet length too long" in message or "http request" in message:
-        return "speaks, but not TLS (plain HTTP, perhaps)"
+        return "responds, but not with TLS (perhaps with plain HTTP)"
     if "Connection refused" in message:
         return "refuses the connection: no program listens there"
     if "Name or service not known" in message or "name resolution" in message or "nodename nor servname" in message:
         return "is a name that this machine cannot resolve"
     if "timed out" in message or "No route" in message or "unreachable" in message:
         return "cannot be reached from this machine"
-    return "ended the connection without showing a certificate"
+    return "closed the connection without presenting a certificate"

@@ -52,7 +52,7 @@ _HEAD_LENGTH = 12 + 2 * (1 + 64)
 _RECORD = b'{"time": "'
 
 MOST_READINGS = 1000
-"""The number of times that both files are read until nothing was written meanwhile: after that, the writer is not kcert."""
+"""The number of times that both files are read before kcert concludes that the writer is another program."""
 
 
 @dataclass(frozen=True)

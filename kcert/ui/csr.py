@@ -201,7 +201,7 @@ def _becomes(csr: SigningRequest, request: Request) -> None:
         say(f"SANs: {', '.join(clean_line(str(name)) for name in request.alt_names)}.")
     if not csr.signer:
         return
-    purpose = signers.SIGNERS[csr.signer].purpose if csr.signer in signers.SIGNERS else "a signer of its own"
+    purpose = signers.SIGNERS[csr.signer].purpose if csr.signer in signers.SIGNERS else "another signer"
     say(f"Signer: {clean_line(csr.signer)} ({purpose}). Usages: {', '.join(csr.usages)}.")
     if csr.expires is not None:
         say(f"Requested lifetime: at most {in_words(timedelta(seconds=csr.expires))}.")

@@ -192,7 +192,7 @@ def test_a_node_that_bootstraps_has_no_certificate_and_no_secret_of_the_control_
 def test_a_node_that_bootstraps_is_told_apart(unpacked: Callable[[str], Path], command: str) -> None:
     refused = Kcert(unpacked("hardway").parent)(command, "node02")
 
-    assert_refused(refused, 2, "'node02': the node bootstraps", "`kcert bootstrap` makes the token")
+    assert_refused(refused, 2, "'node02': the node bootstraps", "`kcert bootstrap` creates the token")
 
 
 def test_the_api_server_of_the_book_may_ask_kubelets_only_once_it_is_bound(unpacked: Callable[[str], Path]) -> None:

@@ -417,7 +417,7 @@ def test_in_kubeadm_a_conf_talks_to_what_kcert_yaml_says(own_pki: Callable[..., 
     kcert.done("kubeconfig", "admin")
 
     assert (refused.status, refused.stdout, unlinked.status) == (2, "", 2)
-    assert "admin.conf is as kcert.yaml says" in " ".join(refused.stderr.split())
+    assert "admin.conf has the value in kcert.yaml" in " ".join(refused.stderr.split())
     assert conf.read_bytes() == before
     assert list((made.folder / ".kcert" / "backup").glob("*/admin.conf"))
 
@@ -483,7 +483,7 @@ def test_without_kubectl_via_kubectl_says_what_to_do(own_pki: Callable[..., Pki]
 
     assert ended.status == 3
     assert "kubectl is not on this machine" in ended.stderr
-    assert "Without --via kubectl" in " ".join(ended.stderr.split())
+    assert "Without --via kubectl," in " ".join(ended.stderr.split())
 
 
 def test_a_folder_that_may_not_be_written_is_the_machines_fault(

@@ -142,7 +142,7 @@ class Finder:
             raise InputError(f"standard input {error}.") from None
         if not parsed and not opened.certificates:
             raise InputError(
-                "standard input contains no objects and no certificates: pipe `kubectl get secrets -A -o yaml` into kcert."
+                "standard input contains no objects and no certificates: pipe `kubectl get secrets -A -o yaml` into it."
             )
         self._objects(parsed, "-")
 

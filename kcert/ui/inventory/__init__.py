@@ -78,7 +78,9 @@ def present(
         _draw(entries, scan, openssl)
         return
     if form in BINARY and sys.stdout.isatty():
-        raise InputError(f"{form} is no text for a terminal: write it to a file, --output certificates.{form}.")
+        raise InputError(
+            f"{form} is not text and cannot be printed on a terminal: write it to a file, --output certificates.{form}."
+        )
     if form in TABLES and looked_around:
         introduce(scan, looked_around=True)
     sys.stdout.flush()
