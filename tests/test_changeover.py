@@ -376,7 +376,7 @@ def test_whoever_has_a_kubeconfig_is_named_before_the_leaves_change(own_pki: Cal
     said = " ".join(changed.stdout.split())
 
     assert (
-        "Hand these kubeconfigs, which contain the new CA, to their owners: admin.kubeconfig, jane.kubeconfig." in said
+        "Give these kubeconfigs, which contain the new CA, to their owners: admin.kubeconfig, jane.kubeconfig." in said
     )
     assert "restart the pods that connect to the API server" in said
     leaf = kcert.done("renew", "jane", "--no-explain")

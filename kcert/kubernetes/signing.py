@@ -265,8 +265,8 @@ def match_request(ctx: Context, path: Path, name: str | None) -> tuple[Certifica
         if name is not None:
             raise InputError(f"{asks_for}, and {name} has {', '.join(repr(str(cert.subject)) for cert in leaves)}.")
         raise InputError(
-            f"{asks_for}, which none of this cluster's certificates has. Add a user to `users` in kcert.yaml; for any "
-            "other client there are `kcert csr manifest` and `kcert csr approve`."
+            f"{asks_for}, which none of this cluster's certificates has. Add a user to `users` in kcert.yaml; for "
+            f"any other client, use `kcert csr manifest` and `kcert csr approve`."
         )
     matching = [cert for cert in same if set(cert.alt_names) == set(request.alt_names)]
     if not matching:

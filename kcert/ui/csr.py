@@ -289,7 +289,7 @@ lastTransitionTime: "{condition.changed}"
 
 def begin_object(csr: SigningRequest, *, explain: bool) -> None:
     """Say whose rules apply to the signature of an object."""
-    heading(f"{csr.name}: signed as by {csr.signer}")
+    heading(f"{csr.name}: signed in place of {csr.signer}")
     if explain:
         say_paragraphs(lessons.lesson("step-issue").opening)
 
