@@ -219,7 +219,7 @@ def test_a_ca_that_is_there_is_put_under_a_root_by_renewing_it(own_pki: Callable
 
     ended = kcert("ca", "--root-dir", "safe")
 
-    assert_refused(ended, 2, "pki/ca.crt is there already, and signed itself", "`kcert renew ca --root-dir safe`")
+    assert_refused(ended, 2, "pki/ca.crt exists already and is self-signed", "`kcert renew ca --root-dir safe`")
     assert not (kcert.folder / "safe").exists()
 
 

@@ -238,7 +238,7 @@ def _newcomer(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certifica
     if meant and not groups:
         made_by = f"kcert client {meant.name}" if meant.chapter == "client" else f"kcert {meant.chapter}"
         raise InputError(
-            f"{name!a} is the common name of the certificate {meant.name}, which `{made_by}` makes. To create "
+            f"{name!a} is the common name of the certificate {meant.name}, which `{made_by}` creates. To create "
             f"another user with this name, use --group GROUP."
         )
     if not groups:

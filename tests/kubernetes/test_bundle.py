@@ -518,7 +518,7 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(own_pki: Callab
     ended = kcert("bundle", "node01")
 
     assert ended.status == 2
-    assert "node01.crt is not in pki: `kcert kubelet` makes it" in " ".join(ended.stderr.split())
+    assert "node01.crt is not in pki: `kcert kubelet` creates it" in " ".join(ended.stderr.split())
     assert not (made.home / "bundles").exists()
 
 

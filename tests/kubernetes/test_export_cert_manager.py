@@ -385,7 +385,7 @@ def test_a_ca_without_its_key_is_refused_in_words(own_pki: Callable[..., Pki], k
 def test_a_ca_that_is_not_there_is_named_with_the_command_that_makes_it(kcert: Kcert) -> None:
     ended = kcert("export", "cert-manager", "--dir", "lab")
 
-    assert_refused(ended, 2, "ca.crt is not in lab: `kcert ca --dir lab` makes it")
+    assert_refused(ended, 2, "ca.crt is not in lab: `kcert ca --dir lab` creates it")
     assert list(kcert.folder.iterdir()) == []
 
 

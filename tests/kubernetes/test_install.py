@@ -360,7 +360,7 @@ def test_kubectl_makes_the_same_bindings(own_pki: Callable[..., Pki], kcert: Kce
     [
         (("--ttl", "soon"), "--ttl 'soon'"),
         (("--ttl", "5m"), "expected 600 seconds or more"),
-        (("--dir", "nowhere"), "`kcert ca --dir nowhere` makes it"),
+        (("--dir", "nowhere"), "`kcert ca --dir nowhere` creates it"),
     ],
 )
 def test_bootstrap_refuses(own_pki: Callable[..., Pki], kcert: Kcert, arguments: tuple[str, ...], words: str) -> None:

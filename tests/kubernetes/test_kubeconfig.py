@@ -430,7 +430,7 @@ def test_a_missing_certificate_names_the_command_that_makes_it(own_pki: Callable
     ended = kcert("kubeconfig", "admin")
 
     assert ended.status == 2
-    assert "admin.crt is not in pki: `kcert client admin` makes it" in " ".join(ended.stderr.split())
+    assert "admin.crt is not in pki: `kcert client admin` creates it" in " ".join(ended.stderr.split())
     assert not (made.folder / "admin.kubeconfig").exists()
 
 
@@ -483,7 +483,7 @@ def test_without_kubectl_via_kubectl_says_what_to_do(own_pki: Callable[..., Pki]
     ended = kcert("kubeconfig", "admin", "--via", "kubectl", variables={"PATH": str(tools)})
 
     assert ended.status == 3
-    assert "kubectl is not on this machine" in ended.stderr
+    assert "kubectl is not installed" in ended.stderr
     assert "Without --via kubectl," in " ".join(ended.stderr.split())
 
 
