@@ -38,6 +38,7 @@ TYPED = {
     "kcert explain tls-in": "kcert explain tls-in-one-page",
     "kcert logs kube-api": "kcert logs kube-apiserver",
     "kcert plan --form": "kcert plan --format",
+    "kcert help practice rep": "kcert help practice report",
     "kcert kubelet --dir nowhere --config nothing.yaml no": "kcert kubelet --dir nowhere --config nothing.yaml no",
 }
 

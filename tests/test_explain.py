@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import pty
 import re
 import struct
 import subprocess
 import sys
+import tarfile
 import termios
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from kcert import lessons
 from tests.lesson_commands import lines
 from tests.running import REPOSITORY, Kcert
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.clusters import Pki
 
 EXPLAIN = (sys.executable, "-m", "kcert", "explain")
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -274,6 +282,13 @@ def test_a_lesson_of_the_teachers_is_checked_as_kcerts_are(tmp_path: Path) -> No
     [
         ("ca.md", "## Key\n", "## Schluessel\n", 'ca.md: the section "## Key" is missing'),
         ("openssl-text.md", "## Subject\n", "## Betreff\n", 'openssl-text.md: the section "## Subject" is missing'),
+        (
+            "quiz.md",
+            "{missing}:443",
+            "{fehlt}:443",
+            'section "## missing-san: pod" has {fehlt}; known there: {missing}.',
+        ),
+        ("files-on-a-host.md", "the systemd unit", "", 'the section "## systemd unit" is missing or empty'),
         ("labs/make-the-ca.md", "{{ subject }}", "{{ betreff }}", "make-the-ca.md: {{ betreff }} is not known"),
         ("labs/make-the-ca.md", "## Hints", "## Tipps", "make-the-ca.md is not a lab: ## Hints is missing"),
     ],
@@ -321,6 +336,34 @@ def test_a_teachers_words_are_in_the_lesson_and_a_mistake_in_them_makes_nothing(
     said = kcert("show", "pki/ca.crt", variables=variables)
     assert said.status == 2
     assert 'reading-a-certificate.md: the section "## ' in " ".join(said.stderr.split())
+
+
+def test_the_reasons_of_files_the_known_issues_and_the_quiz_are_in_the_teachers_words(
+    own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
+) -> None:
+    own, variables = tmp_path / "own", {"KCERT_LESSONS": "own"}
+    explain("--export", str(own))
+    for name, before, after in (
+        ("files-on-a-host.md", "\nits configuration file", "\nseine Konfiguration"),
+        ("known-issues.md", "\nThe only address in", "\nDie einzige Adresse in"),
+        ("known-issues.md", "\nadds the node's addresses", "\nergaenzt die Adressen"),
+        ("quiz.md", "\nWhich private key belongs to {file}?", "\nWelcher Schluessel gehoert zu {file}?"),
+    ):
+        text = (own / name).read_text(encoding="utf-8")
+        assert before in text
+        (own / name).write_text(text.replace(before, after), encoding="utf-8")
+    own_pki("kelsey")
+
+    said = kcert("init", "--profile", "kelsey", "--config", "other.yaml", variables=variables).stdout
+    assert "- kubelet: Die einzige Adresse in the certificate" in said
+    assert "- kubelet: ergaenzt die Adressen as SANs." in said
+    assert kcert("bundle", "node01", "--output", "node.tar.gz", "-q", variables=variables).status == 0
+    with tarfile.open(tmp_path / "node.tar.gz") as tar:
+        listed = (tar.extractfile("INSTALL.md") or io.BytesIO()).read().decode()
+    assert " | seine Konfiguration |" in listed
+    assert "- kubelet: Die einzige Adresse in" in listed
+    asked = kcert("practice", "quiz", "--seed", "7", variables=variables, stdin="a\n" * 6).stdout
+    assert "\nWelcher Schluessel gehoert zu " in asked
 
 
 def test_a_folder_of_lessons_that_is_none_is_named(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def _passphrases(options: IssueOptions) -> Passphrases:
 
 
 def _ask(owner: Owner, key: str, *, twice: bool) -> str:
-    from kcert.ui.passphrase import ask  # most runs ask for none
+    from kcert.ui.keyboard import ask  # most runs ask for none
 
     return ask(owner, key, twice=twice)
 

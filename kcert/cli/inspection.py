@@ -20,9 +20,11 @@ from kcert.cli.options import (
     Program,
     ResultFormat,
     Signing,
+    WideOutput,
     complete_rules,
     load_cluster,
     takes,
+    wide_and_file,
 )
 from kcert.errors import InputError
 from kcert.quoting import format_command
@@ -129,7 +131,10 @@ def inventory(
             "tree, mermaid or svg.",
         ),
     ] = "text",
-    output: Output = None,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Print every SAN, and in a pipe every column as well; also -o wide.")
+    ] = False,
+    output: WideOutput = None,
     force: Force = False,
     sort: Annotated[
         Literal["expiry", "component", "path", "cn", "issuer", "kind"] | None,
@@ -161,7 +166,9 @@ def inventory(
         entries = ending_within(entries, within)
     if sort is not None:
         entries.sort(key=ORDERS[sort])
-    present(entries, scan, format, Target(output, force) if output else None, looked_around=not where, openssl=openssl)
+    wide, file = wide_and_file(wide, output)
+    target = Target(file, force) if file else None
+    present(entries, scan, format, target, looked_around=not where, openssl=openssl, wide=wide)
     raise typer.Exit(status(scan))
 
 

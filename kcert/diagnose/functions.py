@@ -86,6 +86,7 @@ def _is_pki(path: PurePosixPath) -> bool:
         path.suffix in _SUFFIXES
         or path.name in {*_KUBECONFIGS, "bootstrap-kubelet.conf", "sa.pub", "service-account.pub", "kubeconfig"}
         or path.suffix == ".kubeconfig"
+        or path.parent.name == "calico-secrets"
         or (path.parent.name == ".kube" and path.name == "config")
     )
 

@@ -163,7 +163,8 @@ def _wanted(ctx: Context, host: Host, state: FolderState, version: Version) -> I
         cert = known[extra.certificate]
         if cert.kind is Kind.CA and extra.part == "key" and unusable_key(ctx.root / cert.files.key):
             continue  # kubeadm cannot renew with it either
-        yield _Wanted(cert, extra.part, profile.install_path(cert, extra.part, extra.reader), extra.reader, extra.why)
+        path, why = profile.install_path(cert, extra.part, extra.reader), lessons.file_reason(extra.purpose)
+        yield _Wanted(cert, extra.part, path, extra.reader, why)
 
 
 class _Reader:
@@ -231,9 +232,11 @@ class _Reader:
             raise InputError(f"{path} is not a kubeconfig that can be used: {command} re-creates it.")
         for link, installed_path in zip(links, self._places(wanted), strict=True):
             if link != str(installed_path):
+                there = f"; with --no-embed --path-prefix {installed_path.parent} it names them there"
+                same_name = PurePosixPath(link).name == installed_path.name
                 raise InputError(
-                    f"{path} names {link!a}, which the host has as {installed_path}: {command} embeds its files; with "
-                    f"--no-embed --path-prefix {installed_path.parent} it names them there."
+                    f"{path} names {link!a}, which the host has as {installed_path}: {command} embeds its files"
+                    f"{there if same_name else ''}."
                 )
         return content, True
 
@@ -243,7 +246,8 @@ class _Reader:
         path = self.ctx.root / kubeconfig_of(file.certificate)
         if file.part != "kubeconfig" or not path.exists() or _links(read_file(path)) is None:
             return
-        why = f"named by {self.profile.install_path(file.certificate, 'kubeconfig', file.reader).name}"
+        by = self.profile.install_path(file.certificate, "kubeconfig", file.reader).name
+        why = lessons.file_reason("named by a kubeconfig", kubeconfig=by)
         client = self.clients[file.certificate.name]
         parts: tuple[tuple[Certificate, Part], ...] = (
             (client.issuer, "crt"),

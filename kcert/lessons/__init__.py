@@ -50,8 +50,16 @@ _SECTIONS = {
 _OPTIONS = "component-options"
 """The lesson whose sections say what each option of a component, and each permission of a new node, is for."""
 
-_PARTS = (_OPTIONS, "openssl-text", "reading-a-certificate")
+_FILES = "files-on-a-host"
+"""The lesson whose sections say what each file is for that no option of a component explains."""
+
+_ISSUES = "known-issues"
+"""The lesson with the known issues of the guides that profiles follow, each with what fixes it."""
+
+PARTS = (_OPTIONS, _FILES, _ISSUES, "openssl-text", "quiz", "reading-a-certificate")
 """Lessons whose sections kcert prints one by one, each where it belongs."""
+
+_BLANK = re.compile(r"\{(\w+)\}")
 
 _CLOSING = ("Command", "How it fails", "What's next")
 """The sections that end a lesson; kcert does not look them up, so they may have other headings."""
@@ -90,26 +98,32 @@ def _own_folder() -> Path | None:
     return Path(named)
 
 
+@cache
 def check_own() -> None:
     """Check every lesson in the folder of KCERT_LESSONS; raises InputError for the first that is not right.
 
-    Besides its form, a lesson has to keep the section headings by which kcert looks up its parts.
+    Besides its form, a lesson has to keep the section headings by which kcert looks up its parts, and these can have
+    no other ``{value}`` than kcert's own have.
     """
     own = _own_folder()
     for path in sorted(own.glob("*.md")) if own else ():
         sections, original = lesson(path.stem).sections, FOLDER / path.name
         if not original.is_file():
             continue
-        needed = _read(original, original.read_text(encoding="utf-8")).sections
-        if path.stem in _PARTS:
-            needed = {heading: text for heading, text in needed.items() if heading not in _CLOSING}
-        else:
-            needed = {heading: text for heading, text in needed.items() if heading in _SECTIONS.values()}
-        if missing := [heading for heading in needed if heading not in sections]:
-            raise InputError(
-                f'{path}: the section "## {missing[0]}" is missing. kcert looks it up by this heading, so keep the '
-                "heading in English, and translate its text."
-            )
+        headings = set(_SECTIONS.values())
+        for heading, text in _read(original, original.read_text(encoding="utf-8")).sections.items():
+            if heading in _CLOSING if path.stem in PARTS else heading not in headings:
+                continue
+            if not sections.get(heading):
+                raise InputError(
+                    f'{path}: the section "## {heading}" is missing or empty. kcert looks it up by this heading, so '
+                    "keep the heading in English, and translate its text."
+                )
+            known = set(_BLANK.findall(text))
+            unknown = sorted(set(_BLANK.findall(sections[heading])) - known)
+            if unknown and path.stem in PARTS:
+                names = ", ".join(f"{{{name}}}" for name in sorted(known)) or "none"
+                raise InputError(f'{path}: the section "## {heading}" has {{{unknown[0]}}}; known there: {names}.')
 
 
 def topics() -> tuple[str, ...]:
@@ -217,9 +231,24 @@ def option_reason(component: str, option: str = "") -> str:
     return section(_OPTIONS, f"{component} {option}".strip()) or section(_OPTIONS, option)
 
 
-def section(topic: str, heading: str) -> str:
-    """Return the section *heading* of the lesson on *topic* on one line; "" if it has none."""
-    return " ".join(lesson(topic).sections.get(heading, "").split())
+def file_reason(heading: str, **values: str) -> str:
+    """Return what a file is for that no option explains, by its *heading*, with *values* in place of ``{name}``."""
+    return section(_FILES, heading, **values)
+
+
+def known_issue(name: str) -> tuple[str, str]:
+    """Return what goes wrong with a known issue of a guide, and what fixes it."""
+    return section(_ISSUES, name), section(_ISSUES, f"{name}: fix")
+
+
+def section(topic: str, heading: str, **values: str) -> str:
+    """Return the section *heading* of the lesson on *topic* on one line, with *values* in place of ``{name}``.
+
+    It is "" if the lesson has no such section. Raises InputError for a folder of KCERT_LESSONS that is not right.
+    """
+    check_own()
+    text = " ".join(lesson(topic).sections.get(heading, "").split())
+    return _BLANK.sub(lambda match: values.get(match[1], match[0]), text)
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -132,7 +132,7 @@ class HardWay(Profile):
     def extras(self, cluster: Cluster, host: str) -> Iterator[Extra]:
         """Yield the administrator's kubeconfig: with 127.0.0.1 in it, it is of use on a control-plane host alone."""
         if any(member.name == host for member in cluster.control_plane):
-            yield Extra("admin", "kubeconfig", "kubectl", "for those who administer the cluster from this host")
+            yield Extra("admin", "kubeconfig", "kubectl", "administrator")
 
 
 PROFILE = HardWay()

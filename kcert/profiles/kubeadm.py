@@ -110,17 +110,17 @@ class Kubeadm(Profile):
         """Yield what kubeadm lays down beside what its manifests name: for administrators, and to go on signing."""
         member = any(machine.name == host for machine in cluster.etcd)
         if member:
-            yield Extra("etcd-healthcheck-client", "crt", "etcdctl", "for health checks by hand")
-            yield Extra("etcd-healthcheck-client", "key", "etcdctl", "for health checks by hand")
+            yield Extra("etcd-healthcheck-client", "crt", "etcdctl", "health checks")
+            yield Extra("etcd-healthcheck-client", "key", "etcdctl", "health checks")
         if not any(machine.name == host for machine in cluster.control_plane):
             return
         if member:
-            yield Extra("etcd-ca", "key", "kubeadm", "so that kubeadm can renew what this CA signed")
-        yield Extra("front-proxy-ca", "key", "kubeadm", "so that kubeadm can renew what this CA signed")
-        yield Extra("admin", "kubeconfig", "kubectl", "for those who administer the cluster from this host")
+            yield Extra("etcd-ca", "key", "kubeadm", "renewals by kubeadm")
+        yield Extra("front-proxy-ca", "key", "kubeadm", "renewals by kubeadm")
+        yield Extra("admin", "kubeconfig", "kubectl", "administrator")
         if host == cluster.control_plane[0].name:
             # kubeadm init writes it, kubeadm join does not.
-            yield Extra("super-admin", "kubeconfig", "kubectl", "for when RBAC itself is broken")
+            yield Extra("super-admin", "kubeconfig", "kubectl", "emergency administrator")
 
 
 def _kubelet_client_groups(version: Version | None) -> tuple[str, ...]:

@@ -133,7 +133,7 @@ class KubeconfigReporter(OutputOfCommands):
 
     def _line(self, draft: Draft, state: str, file: Path | None = None) -> None:
         if self._records is None:
-            sys.stdout.write(f"{draft.name}  {draft.file}  {state}\n")
+            sys.stdout.write(f"{draft.name}  {clean_line(str(file or draft.file))}  {state}\n")
             return
         self._records.append(
             {

@@ -37,9 +37,10 @@ def show(instance: ComponentInstance, *, explain: bool) -> None:
     """Print each option, its reason below it."""
     component = instance.program
     cluster = instance.cluster
-    heading(f"{instance.component} on {instance.host.name}: profile {cluster.profile}, Kubernetes {instance.version}")
     if explain:
         lessons.check_own()
+    heading(f"{instance.component} on {instance.host.name}: profile {cluster.profile}, Kubernetes {instance.version}")
+    if explain:
         say(lessons.option_reason(component.NAME))
     screen().print()
     for option in component.options(instance):

@@ -333,7 +333,8 @@ def test_quietly_it_is_a_line_for_each(own_pki: Callable[..., Pki], kcert: Kcert
     (made.folder / "admin.kubeconfig").write_text("old")
     assert kcert.done("kubeconfig", "admin", "-q").stdout == "admin  admin.kubeconfig  replaced\n"
     merged = kcert.done("kubeconfig", "admin", "-q", "--merge", "config").stdout
-    assert merged == "admin  admin.kubeconfig  written\n"
+    assert merged == "admin  config  written\n"
+    assert kcert.done("kubeconfig", "admin", "-q", "--output", "x.conf").stdout == "admin  x.conf  written\n"
 
 
 def test_on_the_screen_is_the_file_and_nothing_else(pki: Callable[[str, str], Pki]) -> None:
