@@ -22,7 +22,7 @@ from kcert import cli
 from kcert.errors import KcertError
 from tests import judge
 from tests.refusals import assert_refused
-from tests.running import Ended, output, program
+from tests.running import Ended, after_reading, output, program
 from tests.scan.odd import tlv
 from tests.test_certificates import conf
 from tests.test_handshakes import Side, client, server, shake_hands
@@ -119,8 +119,10 @@ def test_the_whole_exercise_from_a_key_to_a_tls_connection(pki_folder: Path, kce
     assert (pki_folder / "jane.key").stat().st_mode & 0o777 == 0o600
     story = [line.split()[1] for line in recorded(kcert, "--format", "markdown")][-4:]
     assert story == ["ecparam", "req", "ca", "verify"]
+    last = json.loads(kcert.done("history", "--format", "json").stdout)[-1]
+    assert [(own["step"], own["files"]) for own in last["prepared"]] == [("fetch", ["jane.crt"])]
     script = tmp_path / "again.sh"
-    script.write_text(kcert.done("history", "--format", "sh").stdout, encoding="utf-8")
+    script.write_text(after_reading(kcert.done("history", "--format", "sh").stdout), encoding="utf-8")
     again = output(["bash", script, tmp_path / "again"])
     assert again.status == 0, again.stderr
     assert "`kcert csr sign` does it again" in script.read_text(encoding="utf-8")

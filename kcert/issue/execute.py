@@ -243,17 +243,21 @@ class Executor:
             read = x509 if isinstance(x509, X509) else None
             self._check(job, read)
             plan = job.plan
-            for step in plan.steps:
-                if step.late:
-                    self._perform(job.staging, step)
-            if own := self._prepared.get(job.staging.folder):
-                makes = dict.fromkeys(PurePosixPath(name) for prepared in own for name in prepared.files)
-                self._record(job.staging, own[-1].step, makes, plan.secrets, None)
+            self.finish(job.staging, plan.steps, plan.secrets)
             existing = [name for name in plan.outputs if job.staging.path(name).exists()]
             self.store.publish(job.staging, existing, plan.secrets, plan.removes)
             issued = Issued(plan, read)
             self.issued.append(issued)
             self.ctx.reporter.on_issued(issued)
+
+    def finish(self, staging: Staging, steps: Iterable[Step], secrets: Container[PurePosixPath]) -> None:
+        """Do those of *steps* that are late, and record what kcert did itself since the last command."""
+        for step in steps:
+            if step.late:
+                self._perform(staging, step)
+        if own := self._prepared.get(staging.folder):
+            makes = dict.fromkeys(PurePosixPath(name) for prepared in own for name in prepared.files)
+            self._record(staging, own[-1].step, makes, secrets, None)
 
     def _check(self, job: Job, x509: X509 | None) -> None:
         """A template or an openssl with ideas of its own must not go unnoticed."""

@@ -72,12 +72,12 @@ class CertificateStatus:
 
     def fix_command(self, folder_option: str) -> str:
         """Return the command that fixes it: what is stale is updated to match kcert.yaml, the rest is renewed."""
-        in_line = " --stale" if self.state is State.STALE else ""
+        is_ca = self.certificate.kind is Kind.CA
         unusable = any(f" is {why}" in reason for reason in self.reasons for why in (f"{_DAMAGED} (", f"{_ENCRYPTED},"))
-        if unusable and self.certificate.kind is not Kind.CA:
-            return f"kcert renew {self.certificate.name} --new-key{folder_option}"
-        new_key = " --new-key" if in_line and self.is_other_ca else ""
-        return f"kcert renew {self.certificate.name}{new_key}{in_line}{folder_option}"
+        new_key = self.is_other_ca if is_ca else unusable or any(_MISMATCH in reason for reason in self.reasons)
+        options = [" --new-key"] if new_key else []
+        options += [" --stale"] if self.state is State.STALE and (is_ca or not unusable) else []
+        return f"kcert renew {self.certificate.name}{''.join(options)}{folder_option}"
 
     @property
     def is_other_ca(self) -> bool:
@@ -372,6 +372,7 @@ def _kubeconfig_trouble(certificate: Certificate, content: _Content, cas: tuple[
 
 _DAMAGED = "damaged"
 _ENCRYPTED = "encrypted"
+_MISMATCH = "does not match the certificate"
 
 
 def _unusable(key: bytes) -> str | None:
@@ -395,5 +396,5 @@ def _key_trouble(certificate: Certificate, content: _Content, x509: X509) -> lis
     if trouble and not (certificate.kind is Kind.CA and trouble.startswith(_ENCRYPTED)):
         return [(f"its key {certificate.files.secret} is {trouble}", True)]
     if key_belongs(content.key, x509.public_key) is False:
-        return [(f"{certificate.files.secret} does not match the certificate", True)]
+        return [(f"{certificate.files.secret} {_MISMATCH}", True)]
     return []

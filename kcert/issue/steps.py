@@ -181,6 +181,11 @@ def concatenate(action: str, target: PurePosixPath, *parts: PurePosixPath) -> St
     )
 
 
+def save_issued(target: PurePosixPath, pem: bytes) -> Step:
+    """Write the certificate *pem*, which was signed elsewhere: no script can repeat that with new keys."""
+    return Step("fetch", (target,), perform=lambda staging, _root: staging.put(target, pem))
+
+
 def append_certificates(target: PurePosixPath, pems: tuple[str, ...]) -> Step:
     """Append certificates (PEM) to the file *target*, as a chain is presented: the first certificate is the owner's."""
     text = "".join(pem if pem.endswith("\n") else f"{pem}\n" for pem in pems)

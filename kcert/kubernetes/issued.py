@@ -253,10 +253,10 @@ def keep(
         )
     verified, issuer, late = None, None, timedelta(0)
     with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as store:
-        staging = store.stage((ca.files.crt,), (crt,))
-        staging.put(crt, issued.pem)
+        staging, executor = store.stage((ca.files.crt,), (crt,)), Executor(ctx, store)
+        executor.run_step(staging, steps.save_issued(crt, issued.pem))
         if ca_file.is_file():
-            outcome = Executor(ctx, store).run_step(staging, steps.verify(ctx.openssl, ca, crt))
+            outcome = executor.run_step(staging, steps.verify(ctx.openssl, ca, crt))
             verified = outcome is not None and outcome.succeeded
             if needs_ca and not verified:
                 raise InputError(
@@ -270,11 +270,13 @@ def keep(
             target, loose = files.kubeconfig, (files.key,)
             staging.put(files.key, issued.key, secret=True)
             kubeconfig = kubeconfig_for(certificate, ca, ctx.cluster.name)
-            staging.write(target, kubeconfig.embedded(staging.base64_of), secret=True)
+            executor.run_step(staging, steps.write_kubeconfig(target, kubeconfig))
         path = ctx.root / target
         is_new = not path.is_file() or read_regular(path) != staging.path(target).read_bytes()
         if is_new:
-            store.publish(staging, (target,), (target,) if loose else (), loose)
+            secret = (target,) if loose else ()
+            executor.finish(staging, (), secret)
+            store.publish(staging, (target,), secret, loose)
         else:
             store.discard(staging)
     return Kept(path, is_new, verified, issuer, late)
@@ -297,13 +299,11 @@ def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate) 
         if len(pems) == 1 and old and (old.issuer, old.authority_key_id) == (new.issuer, new.authority_key_id):
             chain = ctx.root / chain_of(crt)
             pems += certificate_pems(read_regular(chain))[1:] if chain.is_file() else []
-        staging = store.stage((), (crt, *updated))
-        staging.write(crt, pems[0])
+        staging, executor = store.stage((), (crt, *updated)), Executor(ctx, store)
         chains = (chain_of(crt),) if len(pems) > 1 else ()
-        for name in chains:
-            staging.write(name, "".join(pems))
-        if rewrite and rewrite.perform:
-            rewrite.perform(staging, ctx.root)
+        for name, content in zip((crt, *chains), (pems[0], "".join(pems)), strict=False):
+            executor.run_step(staging, steps.save_issued(name, content.encode("ascii")))
+        executor.finish(staging, [rewrite] if rewrite else (), updated)
         store.publish(staging, [crt, *chains, *updated], updated)
     return Kept(path, updated=updated if old else None)
 

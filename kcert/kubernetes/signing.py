@@ -183,6 +183,12 @@ def sign_object(
     return signed, x509
 
 
+_BY_HAND = (
+    "To repeat this by hand, change to the PKI folder, extract the request from the manifest, create an empty database "
+    "of signed certificates, and generate the serial number:"
+)
+
+
 def _signer_files(csr_object: SigningRequest, csr: PurePosixPath, extraction: str) -> Step:
     """Put the request, an empty list of what was signed, and a random serial number beside each other."""
 
@@ -193,7 +199,7 @@ def _signer_files(csr_object: SigningRequest, csr: PurePosixPath, extraction: st
 
     drawn = f"openssl rand -hex {SERIAL_BYTES} > {SERIAL}"
     script = (f"mkdir -p {SIGNER}", f"{extraction} > {quote(str(csr))}", f": > {LIST}", drawn) if extraction else ()
-    return Step("signer-files", (csr, LIST, SERIAL), script=script, perform=perform)
+    return Step("signer-files", (csr, LIST, SERIAL), summary=_BY_HAND, script=script, perform=perform)
 
 
 def _validity(csr: SigningRequest, longest: timedelta, ca: X509, now: datetime) -> tuple[datetime, datetime]:

@@ -55,14 +55,11 @@ class Steps(OutputOfCommands):
             self._begin = None
         super().on_step(step, plan)
         if step.preview:
-            say_apart(f"The openssl.cnf: {step.summary}.")
+            say_apart(f"The {'kubeconfig' if step.action == 'kubeconfig' else 'openssl.cnf'}: {step.summary}.")
             block(step.preview, "config")
             screen().print()
-        elif step.script:
-            say_apart(
-                "To repeat this by hand, change to the PKI folder, extract the request from the manifest, create an "
-                "empty database of signed certificates, and generate the serial number:"
-            )
+        elif step.summary and step.script:
+            say_apart(step.summary)
             block(step.script, "command")
             screen().print()
 

@@ -255,6 +255,25 @@ def test_the_file_is_for_its_owner_alone(own_pki: Callable[..., Pki], kcert: Kce
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize("form", ["PKCS#8", "traditional"])
+def test_the_script_reads_a_key_that_is_not_alone_in_its_form(
+    own_pki: Callable[..., Pki], kcert: Kcert, form: str
+) -> None:
+    made = own_pki("course")
+    key = made.folder / "ca.key"
+    argv = ["openssl", "pkcs8" if form == "PKCS#8" else "ec", "-in", key, *["-topk8", "-nocrypt"] * (form == "PKCS#8")]
+    key.write_text(f"Key Attributes: <No Attributes>\n{output(argv).stdout}", encoding="ascii")
+    script = kcert.done("export", "cert-manager", "--dry-run").stdout
+    assert output(["bash", "-s"], made.home, stdin=script).status == 0
+    (by_hand,) = made.home.glob("export/**/*.yaml")
+    before = by_hand.read_text(encoding="utf-8")
+    by_hand.unlink()
+
+    kcert.done("export", "cert-manager", "-q")
+
+    assert by_hand.read_text(encoding="utf-8") == before
+
+
 def test_the_keys_are_never_on_a_terminal(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own_pki()
     ours, theirs = pty.openpty()

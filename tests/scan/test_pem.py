@@ -126,7 +126,11 @@ PIECES = [
 
 def mutated(rng: random.Random) -> bytes:
     """PEM in which text was put in, taken out and moved."""
-    text = "".join(rng.choice(PIECES[-3:] + PIECES) for _ in range(rng.randint(1, 5)))
+    return changed(rng, "".join(rng.choice(PIECES[-3:] + PIECES) for _ in range(rng.randint(1, 5))))
+
+
+def changed(rng: random.Random, text: str) -> bytes:
+    """*text*, changed at a few places."""
     for _ in range(rng.choice([0, 1, 1, 2, 3, 5])):
         at, other = rng.randint(0, len(text)), rng.randint(0, len(text))
         match rng.randint(0, 4):
