@@ -162,7 +162,7 @@ def _complain_of_nothing(result: CheckResult, *, looked_around: bool) -> None:
     if result.denied:
         first = result.denied[0].path
         raise InputError(
-            f"nothing could be checked: this user may not read {first}. Run it as root: sudo kcert check …"
+            f"nothing could be checked: this user may not read {first}. Run it as root: `sudo kcert check`."
         )
     if result.unreachable:
         first = result.unreachable[0].path

@@ -269,7 +269,7 @@ def _wrapped(
 
 
 def _glues(previous: bytes, line: bytes, *, full: bool) -> tuple[bytes, ...]:
-    """What was between two pieces of a line: nothing in the middle of a word, or a space that may be lost."""
+    """Return what was between two pieces of a line: nothing in the middle of a word, or a space that may be lost."""
     if previous.endswith(b" "):
         return (b"",)
     if line.startswith(b" ") or previous.endswith((b",", b";")) or not full:

@@ -273,7 +273,7 @@ def _unlike(certificate: Certificate, x509: X509) -> list[tuple[str, bool]]:
         reasons.append((f"its subject is {str(x509.subject)!a}", not is_equivalent(certificate, x509)))
     reasons += _unlike_names(certificate, x509)
     if bool(x509.ca) != (certificate.kind is Kind.CA):
-        reasons.append(("it is no CA" if certificate.kind is Kind.CA else "it is a CA", True))
+        reasons.append(("it is not a CA" if certificate.kind is Kind.CA else "it is a CA", True))
     reasons += _unlike_usages(certificate, x509)
     key = x509.public_key
     is_now = _kind_of(key)
@@ -294,7 +294,7 @@ def _unlike_names(certificate: Certificate, x509: X509) -> Iterator[tuple[str, b
         harms = not set(missing) <= set(certificate.optional_sans)
         yield f"it lacks {', '.join(map(str, missing))}", harms
     if more := [ascii(str(name))[1:-1] for name in x509.alt_names if name not in wanted]:
-        yield f"it also answers to {', '.join(more)}", False
+        yield f"it has the extra SANs {', '.join(more)}", False
 
 
 def is_equivalent(certificate: Certificate, x509: X509) -> bool:
@@ -323,7 +323,7 @@ def _unlike_usages(certificate: Certificate, x509: X509) -> list[tuple[str, bool
     if given := certificate.usages:
         pairs = ((given.key, x509.key_usage), (given.extended, x509.extended_key_usage))
         if any(sorted(wanted or ()) != sorted(has or ()) for wanted, has in pairs):
-            return [("it has other usages than were asked for", True)]
+            return [("its usages differ from those that were requested", True)]
         return []
     reasons = []
     if certificate.kind.is_server and not x509.allows_server_auth:
@@ -359,7 +359,7 @@ def _kubeconfig_trouble(certificate: Certificate, content: _Content, cas: tuple[
     from kcert.openssl.x509 import X509
 
     if certificate.server and content.server != certificate.server:
-        yield f"it talks to {content.server!a}, not to {certificate.server}"
+        yield f"it connects to {content.server!a}, not to {certificate.server}"
     if content.ca is None or not cas:
         return
     trusted = [ca for ca in map(read_certificate, certificate_pems(content.ca)) if isinstance(ca, X509)]
