@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import functools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -63,8 +64,11 @@ def program(name: str, *elsewhere: str) -> str:
     pytest.skip(reason)
 
 
-def representatives(values: Iterable[_T], kind: Callable[[_T], object]) -> list[ParameterSet]:
-    """The parameters *values*, of which `make test` runs the first of each *kind*, and `make thorough` the others."""
+def representatives(values: Iterable[_T], kind: Callable[[_T], object] = lambda _: None) -> list[ParameterSet]:
+    """The parameters *values*, of which `make test` runs the first of each *kind*, and `make thorough` the others.
+
+    By default all are of one kind.
+    """
     seen: set[object] = set()
     marked = []
     for value in values:
@@ -290,3 +294,8 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def after_reading(script: str) -> str:
+    """The script of a history that was copied, without the line that its reader has to delete."""
+    return re.sub(r"^.*delete_this_line_after_reading.*\n", "", script, flags=re.MULTILINE)

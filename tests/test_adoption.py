@@ -126,6 +126,7 @@ def test_an_api_server_without_a_name_that_is_dialled_is_refused(tmp_path: Path,
     assert_refused(kcert("bundle", "controlplane01"), 2, "it lacks", "`kcert renew")
 
 
+@pytest.mark.thorough
 def test_in_kubeadms_own_folder_its_kubeconfigs_are_left_alone_unless_named(tmp_path: Path, kcert: Kcert) -> None:
     kubeadm.lay_out(tmp_path / "root")
     host = "[{name: controlplane01, ip: 192.168.56.11}]"

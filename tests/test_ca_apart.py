@@ -46,7 +46,7 @@ def own(apart: Callable[[str], Pki], tmp_path: Path) -> Path:
     return copied(apart("course"), tmp_path)
 
 
-@pytest.mark.parametrize("profile", representatives(PROFILES, lambda _: None))
+@pytest.mark.parametrize("profile", representatives(PROFILES))
 def test_the_pki_folder_has_the_certificate_and_never_the_key(
     apart: Callable[[str], Pki], kcert: Kcert, profile: str
 ) -> None:
@@ -196,6 +196,7 @@ def test_a_key_that_lies_in_the_pki_folder_as_well_is_told_of(own: Path, kcert: 
     assert "pki/ca.key is in the PKI folder as well" in said
 
 
+@pytest.mark.thorough
 def test_the_ca_is_renewed_where_it_is_and_its_certificate_follows(own: Path, kcert: Kcert) -> None:
     stick = own.parent / "stick"
     kcert.done("kubeconfig", "admin")
@@ -231,9 +232,8 @@ def test_the_end_of_a_change_over_waits_for_the_leaves_here(own: Path, kcert: Kc
     assert snapshot(own.parent / "stick") == before
 
 
-@pytest.mark.parametrize(
-    "options", representatives([(), ("--encrypt-ca-key",), ("--root-dir", "safe")], lambda _: None), ids=" ".join
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("options", representatives([(), ("--encrypt-ca-key",), ("--root-dir", "safe")]), ids=" ".join)
 def test_the_script_does_it_in_both_folders(kcert: Kcert, tmp_path: Path, options: tuple[str, ...]) -> None:
     (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="kubeadm"))
     script = kcert.done("all", "--dry-run", "--no-explain", "--ca-dir", "stick", *options).stdout
@@ -270,7 +270,7 @@ def here(apart: Callable[[str], Pki], kcert: Kcert, tmp_path: Path) -> Callable[
     return prepared
 
 
-@pytest.mark.parametrize("profile", representatives(PROFILES, lambda _: None))
+@pytest.mark.parametrize("profile", representatives(PROFILES))
 def test_requests_go_there_and_certificates_come_back(
     here: Callable[[str], Path], pki: Callable[[str, str], Pki], kcert: Kcert, tmp_path: Path, profile: str
 ) -> None:
@@ -315,6 +315,7 @@ def _certificates(folder: Path) -> dict[str, object]:
     return found
 
 
+@pytest.mark.thorough
 def test_a_request_says_how_it_is_signed_by_hand(here: Callable[[str], Path], kcert: Kcert, tmp_path: Path) -> None:
     folder = here("course")
     said = re.sub(r" *\\\n *", " ", kcert.done("apiserver", "--csr-only").stdout)
@@ -346,6 +347,7 @@ def test_a_stale_certificate_asks_anew_with_its_key(own: Path, kcert: Kcert, tmp
     assert list((own / ".kcert/backup").glob("*/kube-apiserver.crt"))
 
 
+@pytest.mark.thorough
 def test_the_ca_signs_no_more_names_than_kcert_yaml_gives(
     here: Callable[[str], Path], kcert: Kcert, tmp_path: Path
 ) -> None:
@@ -363,7 +365,7 @@ def test_the_ca_signs_no_more_names_than_kcert_yaml_gives(
 
     ended = kcert("csr", "sign", "--file", "kube-apiserver.csr", "--dir", "stick")
 
-    assert_refused(ended, 2, "with other names", "lacks DNS:kubernetes", "also wants DNS:evil.com")
+    assert_refused(ended, 2, "with other names", "lacks DNS:kubernetes", "also asks for DNS:evil.com")
     assert not (tmp_path / "kube-apiserver.crt").exists()
 
 
@@ -453,6 +455,7 @@ def test_another_cas_certificate_is_not_taken_in(here: Callable[[str], Path], kc
     assert not (folder / "admin.crt").exists()
 
 
+@pytest.mark.thorough
 def test_another_requests_certificate_is_not_taken_in(
     here: Callable[[str], Path], apart: Callable[[str], Pki], kcert: Kcert
 ) -> None:
@@ -472,6 +475,7 @@ def test_options_that_contradict_each_other_are_refused(own: Path, kcert: Kcert)
 # --- a change-over of a CA that is apart
 
 
+@pytest.mark.thorough
 def test_each_step_of_a_change_over_names_the_folder_of_the_ca(kcert: Kcert, tmp_path: Path) -> None:
     (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"), encoding="utf-8")
     kcert.done("all", "--quiet", "--ca-dir", "stick")
@@ -493,6 +497,7 @@ def test_each_step_of_a_change_over_names_the_folder_of_the_ca(kcert: Kcert, tmp
     assert list((tmp_path / "stick/.kcert/backup").rglob("ca.key"))
 
 
+@pytest.mark.thorough
 def test_a_ca_of_another_name_there_is_not_renewed(kcert: Kcert, tmp_path: Path) -> None:
     """It was made anew here, say, because nobody thought of the stick: nothing there is changed."""
     (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"), encoding="utf-8")
@@ -521,8 +526,13 @@ def test_a_key_in_the_certificates_file_there_does_not_come_along(kcert: Kcert, 
     ("arguments", "said"),
     [
         (("renew", "kube-apiserver", "--stale"), "`kcert apiserver --csr-only` creates a key and a request here"),
-        (("renew", "kube-apiserver", "--new-key"), "move kube-apiserver.key out of the folder"),
-        (("renew", "kube-apiserver"), "its request kube-apiserver.csr is here already"),
+        *(
+            pytest.param(arguments, said, marks=pytest.mark.thorough)
+            for arguments, said in (
+                (("renew", "kube-apiserver", "--new-key"), "move kube-apiserver.key out of the folder"),
+                (("renew", "kube-apiserver"), "its request kube-apiserver.csr is here already"),
+            )
+        ),
     ],
 )
 def test_a_renewal_whose_ca_is_elsewhere_goes_there_as_a_request(

@@ -49,6 +49,7 @@ def test_it_signs_what_names_it_by_its_serial_number(folder: Path, kcert: Kcert,
     assert (named.key_identifier, named.authority_cert_serial_number) == (None, ca.serial_number)
 
 
+@pytest.mark.thorough
 def test_a_ca_with_an_identifier_is_named_by_that_alone(tmp_path: Path, kcert: Kcert) -> None:
     put(tmp_path / "kcert.yaml", b"key: {algorithm: ecdsa}\n")
     kcert.done("ca")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from tests.clusters import Pki
 
-PKIS = [pytest.param(*pair, marks=pytest.mark.thorough if pair[1] == "fixed" else ()) for pair in TABLES]
+PKIS = [pytest.param(*pair, marks=pytest.mark.thorough if pair[1] in {"fixed", "rsa"} else ()) for pair in TABLES]
 OF_EACH_PROFILE = [
     pytest.param(*pair, marks=() if pair[1] in {"large", "book"} else pytest.mark.thorough) for pair in TABLES
 ]
@@ -43,7 +43,7 @@ EVERY = [
     pytest.param(
         *(profile, size, one),
         id=f"{profile}-{size}-{one.file}",
-        marks=pytest.mark.thorough if size == "fixed" else (),
+        marks=pytest.mark.thorough if size in {"fixed", "rsa"} else (),
     )
     for (profile, size), table in TABLES.items()
     for one in table

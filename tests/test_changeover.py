@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import judge
-from tests.running import Kcert, free_port, kill_group, output, program, representatives, wait_until
+from tests.running import Kcert, after_reading, free_port, kill_group, output, program, representatives, wait_until
 from tests.test_certificates import conf
 from tests.test_handshakes import Side, client, server, shake_hands
 from tests.test_renew import files_of, recorded
@@ -60,6 +60,7 @@ def snapshot(own_pki: Callable[..., Pki], tmp_path: Path) -> Callable[[str], Sna
     return taken
 
 
+@pytest.mark.thorough
 def test_with_the_same_key_old_and_new_files_go_together(snapshot: Callable[[str], Snapshot], kcert: Kcert) -> None:
     before = snapshot("before")
     kcert.done("renew", "ca", "--days", "4000")
@@ -90,6 +91,7 @@ def test_with_a_new_key_each_stage_goes_with_the_one_before_and_the_one_after(
         talk(stages[3], stages[0])
 
 
+@pytest.mark.thorough
 def test_during_the_change_over_the_plan_tells_which_leaves_are_left(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     folder = own_pki("course").folder
     leaves = len([line for line in kcert.done("plan", "--wide").lines[1:] if line.split()[2] != "ca"])
@@ -114,7 +116,8 @@ def test_during_the_change_over_the_plan_tells_which_leaves_are_left(own_pki: Ca
     assert judge.matches((folder / "ca.key").read_bytes(), judge.load(folder / "ca.crt"))
 
 
-@pytest.mark.parametrize("profile", representatives(["kubeadm", "course"], lambda _: None))
+@pytest.mark.thorough
+@pytest.mark.parametrize("profile", representatives(["kubeadm", "course"]))
 def test_the_hosts_can_be_given_what_each_stage_made(own_pki: Callable[..., Pki], kcert: Kcert, profile: str) -> None:
     """Both CAs go out while the leaves are still the old one's; who signs with one CA alone gets the new one alone."""
     own = own_pki(profile)
@@ -144,7 +147,8 @@ def test_the_hosts_can_be_given_what_each_stage_made(own_pki: Callable[..., Pki]
     assert signs_with() == f"/{place}/ca.crt"
 
 
-@pytest.mark.parametrize("name", representatives(["ca", "etcd-ca", "front-proxy-ca"], lambda _: None))
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", representatives(["ca", "etcd-ca", "front-proxy-ca"]))
 def test_each_of_kubeadms_cas_changes_over_by_itself(own_pki: Callable[..., Pki], kcert: Kcert, name: str) -> None:
     folder = own_pki("kubeadm").folder
     file = {"ca": "pki/ca.crt", "etcd-ca": "pki/etcd/ca.crt", "front-proxy-ca": "pki/front-proxy-ca.crt"}[name]
@@ -185,6 +189,7 @@ def test_a_kill_at_the_end_of_a_change_over_is_made_good_by_the_next_run(
     assert (folder / ".kcert/backup/of-the-kill/ca.crt").read_bytes().count(b"BEGIN") == 2
 
 
+@pytest.mark.thorough
 def test_the_history_tells_the_story_and_its_script_repeats_it(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
 ) -> None:
@@ -201,7 +206,7 @@ def test_the_history_tells_the_story_and_its_script_repeats_it(
     assert story[-2] == "openssl x509 -in ca-new.crt -out ca.crt"
     assert "is unchanged" in kcert.done("history", "--verify").stdout
     script = kcert.done("history", "--format", "sh").stdout
-    again = output(["bash", "-s", "again"], tmp_path, stdin=script)
+    again = output(["bash", "-s", "again"], tmp_path, stdin=after_reading(script))
     assert again.status == 0, again.stderr
     assert {path.name for path in (tmp_path / "again").glob("*.old")} == set()
     assert output(["openssl", "verify", "-CAfile", "ca.crt", "admin.crt"], tmp_path / "again").status == 0
@@ -362,6 +367,7 @@ def test_etcd_serves_its_clients_while_its_ca_is_changed_over(cluster: Cluster, 
 # --- what is told
 
 
+@pytest.mark.thorough
 def test_whoever_has_a_kubeconfig_is_named_before_the_leaves_change(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own = own_pki("course", "large")
     kcert.done("kubeconfig", "admin", "jane", "kube-scheduler", "--no-explain")
@@ -370,7 +376,7 @@ def test_whoever_has_a_kubeconfig_is_named_before_the_leaves_change(own_pki: Cal
     said = " ".join(changed.stdout.split())
 
     assert (
-        "Hand these kubeconfigs, which contain the new CA, to their owners: admin.kubeconfig, jane.kubeconfig." in said
+        "Give these kubeconfigs, which contain the new CA, to their owners: admin.kubeconfig, jane.kubeconfig." in said
     )
     assert "restart the pods that connect to the API server" in said
     leaf = kcert.done("renew", "jane", "--no-explain")
@@ -381,6 +387,7 @@ def test_whoever_has_a_kubeconfig_is_named_before_the_leaves_change(own_pki: Cal
     assert (own.folder / "jane.kubeconfig").exists()
 
 
+@pytest.mark.thorough
 def test_who_cannot_sign_is_not_told_what_to_sign_with(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own_pki("course")
     secret = {"KCERT_CA_PASSPHRASE": "a long passphrase"}
@@ -392,13 +399,14 @@ def test_who_cannot_sign_is_not_told_what_to_sign_with(own_pki: Callable[..., Pk
     assert told not in kcert.done("renew", "ca", "--finish", "--no-explain", variables=secret).stdout
 
 
+@pytest.mark.thorough
 def test_with_all_the_key_that_signs_tokens_stays(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     folder = own_pki("course").folder
     before = {name: (folder / name).read_bytes() for name in ("service-account.key", "admin.key")}
 
     said = " ".join(kcert.done("renew", "--all", "--new-key", "--no-explain").stdout.split())
 
-    assert "It keeps its key, which signs tokens; `kcert renew service-account --new-key` replaces it." in said
+    assert "The key is kept, because it signs tokens; `kcert renew service-account --new-key` replaces it." in said
     assert (folder / "service-account.key").read_bytes() == before["service-account.key"]
     assert (folder / "admin.key").read_bytes() != before["admin.key"]
     named = " ".join(kcert.done("renew", "service-account", "--new-key", "--no-explain").stdout.split())

@@ -52,6 +52,7 @@ def test_bash_reads_an_argument_as_it_is(argument: str) -> None:
     assert quote(argument).isprintable()
 
 
+@pytest.mark.thorough
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30), min_size=1),

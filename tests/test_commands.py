@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.clusters import Pki
 
 
-@pytest.mark.parametrize("profile", representatives(["kubeadm", "course", "hardway"], lambda _: None))
+@pytest.mark.parametrize("profile", representatives(["kubeadm", "course", "hardway"]))
 def test_chapters_in_any_order_make_what_all_makes(kcert: Kcert, profile: str, tmp_path: Path) -> None:
     (tmp_path / "kcert.yaml").write_text(f"profile: {profile}\nkey: {{algorithm: ecdsa}}\n", encoding="utf-8")
 
@@ -76,9 +76,9 @@ def test_what_to_type_next_is_what_the_folder_lacks(own_pki: Callable[..., Pki],
     ("arguments", "said"),
     [
         (["admin", "--group", "developers"], "cannot be put into other groups"),
-        (["--group", "developers"], "no user is named"),
-        (["system:node:node01"], "the certificate kubelet-client-node01, which `kcert kubelet` makes"),
-        (["kube-admin"], "the certificate admin, which `kcert client admin` makes"),
+        (["--group", "developers"], "no user is specified"),
+        (["system:node:node01"], "the certificate kubelet-client-node01, which `kcert kubelet` creates"),
+        (["kube-admin"], "the certificate admin, which `kcert client admin` creates"),
         (["kube-apiserver"], "kcert apiserver"),
         (["node01"], "kcert kubelet"),
         (["ca"], "kcert ca"),
@@ -97,13 +97,13 @@ def test_a_client_that_cannot_be_is_refused(
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("kube-schduler", "did you mean kube-scheduler? For a user of that name use --group GROUP."),
-        ("admn", "did you mean admin? For a user of that name use --group GROUP."),
-        ("kube-apiservr", "did you mean kube-apiserver, which `kcert apiserver` makes? For a user"),
+        ("kube-schduler", "did you mean kube-scheduler? To create a user with this name, use --group GROUP."),
+        ("admn", "did you mean admin? To create a user with this name, use --group GROUP."),
+        ("kube-apiservr", "did you mean kube-apiserver, which `kcert apiserver` creates? To create a user"),
         ("system:kube-schduler", "did you mean system:kube-scheduler?"),
         ("node1", "did you mean node01, which `kcert kubelet"),
-        ("etcd", "etcd is made by `kcert etcd`."),
-        ("node01", "is made by `kcert kubelet"),
+        ("etcd", "etcd is created by `kcert etcd`."),
+        ("node01", "is created by `kcert kubelet"),
     ],
 )
 def test_what_is_nearly_the_clusters_own_is_no_new_user(
@@ -118,10 +118,11 @@ def test_what_is_nearly_the_clusters_own_is_no_new_user(
 def test_kubelet_is_sent_to_its_own_command(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     before = snapshot(own_pki("course").folder)
 
-    assert_refused(kcert("client", "kubelet"), 2, "kubelet is made by `kcert kubelet`.")
+    assert_refused(kcert("client", "kubelet"), 2, "kubelet is created by `kcert kubelet`.")
     assert snapshot(kcert.folder / "pki") == before
 
 
+@pytest.mark.thorough
 def test_names_that_are_like_a_users_or_come_with_a_group_are_made(kcert: Kcert, tmp_path: Path) -> None:
     config = tmp_path / "kcert.yaml"
     config.write_text("key: {algorithm: ecdsa}\nusers: [{name: jane}]\n", encoding="utf-8")
@@ -133,6 +134,7 @@ def test_names_that_are_like_a_users_or_come_with_a_group_are_made(kcert: Kcert,
     assert [line.split()[1] for line in (*made, *grouped)] == ["jane", "jan", "janet", "adam", "cal", "admn"]
 
 
+@pytest.mark.thorough
 def test_whoever_is_made_without_a_group_is_told_of(kcert: Kcert, tmp_path: Path) -> None:
     config = tmp_path / "kcert.yaml"
     config.write_text("key: {algorithm: ecdsa}\nusers: [{name: jane}]\n", encoding="utf-8")
@@ -196,6 +198,7 @@ def test_a_certificate_that_no_longer_fits_the_cluster_is_stale(own_pki: Callabl
     assert snapshot(own.folder) == before
 
 
+@pytest.mark.thorough
 def test_a_client_whom_nobody_knows_stays_in_the_groups_of_the_certificate(kcert: Kcert, tmp_path: Path) -> None:
     config = tmp_path / "kcert.yaml"
     config.write_text("key: {algorithm: ecdsa}\n", encoding="utf-8")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import starting
-from tests.running import Kcert, program, wait_until
+from tests.running import Kcert, program, representatives, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +38,7 @@ TYPED = {
     "kcert explain tls-in": "kcert explain tls-in-one-page",
     "kcert logs kube-api": "kcert logs kube-apiserver",
     "kcert plan --form": "kcert plan --format",
+    "kcert help practice rep": "kcert help practice report",
     "kcert kubelet --dir nowhere --config nothing.yaml no": "kcert kubelet --dir nowhere --config nothing.yaml no",
 }
 
@@ -111,7 +112,7 @@ def typed_in(argv: list[str], folder: Path, lines: list[str]) -> list[str]:
         os.close(master)
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", pytest.param("fish", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("shell", representatives(["bash", "zsh", "fish"]))
 def test_tab_completes_commands_options_and_names(shell: str, folder: Path) -> None:
     if shell == "bash":
         (folder / "rc").write_text(BASH, encoding="utf-8")

@@ -93,6 +93,7 @@ def test_no_arrow_points_up(name: str) -> None:
     assert {other for other in imports(name) if height[other] <= height[name]} == set()
 
 
+@pytest.mark.thorough
 def test_a_profile_is_added_as_the_text_says(checkout: Checkout) -> None:
     checkout.done("init", "--profile", "week", "--config", "week.yaml")
     planned = checkout("plan", "--config", "week.yaml", "--dir", "none", "--format", "json")
@@ -114,6 +115,7 @@ def test_a_rule_is_added_as_the_text_says(checkout: Checkout) -> None:
     assert said.stdout.count("is valid for 8 years") == 1
 
 
+@pytest.mark.thorough
 def test_a_lesson_is_added_as_the_text_says(checkout: Checkout) -> None:
     listed, told = checkout("explain"), checkout("explain", "long-lived")
 
@@ -121,6 +123,7 @@ def test_a_lesson_is_added_as_the_text_says(checkout: Checkout) -> None:
     assert "a stolen certificate works until it expires" in " ".join(told.stdout.split())
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not HAS_LABS, reason="the labs are not here yet")
 def test_a_lab_is_added_as_the_text_says(checkout: Checkout) -> None:
     checkout.done("practice", "start", "locked-out", "--dir", "lab")
@@ -213,6 +216,7 @@ print("modules:", *sorted(name for name in sys.modules if name.partition(".")[0]
 """
 
 
+@pytest.mark.thorough
 def test_the_way_of_one_certificate_needs_few_modules(kcert: Kcert) -> None:
     kcert.done("ca", "-q")
 

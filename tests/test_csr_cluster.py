@@ -132,6 +132,7 @@ def test_the_whole_exercise_with_kubectl(cluster: Cluster, kcert: Kcert) -> None
     assert "Use one with more permissions" in " ".join(refused.stderr.split())
 
 
+@pytest.mark.thorough
 def test_what_was_denied_stays_denied(cluster: Cluster, kcert: Kcert) -> None:
     admin = ("--kubeconfig", cluster.kubeconfig("admin"))
     kcert.done("csr", "new", "jane", "--quiet")
@@ -148,6 +149,7 @@ def test_what_was_denied_stays_denied(cluster: Cluster, kcert: Kcert) -> None:
     assert "A decision cannot be changed" in " ".join(again.stderr.split())
 
 
+@pytest.mark.thorough
 def test_approved_and_never_signed_says_what_to_look_at(cluster: Cluster, kcert: Kcert) -> None:
     cluster.api.signs = None
     admin = ("--kubeconfig", cluster.kubeconfig("admin"))
@@ -165,6 +167,7 @@ def test_approved_and_never_signed_says_what_to_look_at(cluster: Cluster, kcert:
     assert "--cluster-signing-cert-file" in said
 
 
+@pytest.mark.thorough
 def test_what_the_signer_refuses_has_failed(cluster: Cluster, kcert: Kcert) -> None:
     admin = ("--kubeconfig", cluster.kubeconfig("admin"))
     kcert.done("csr", "new", "jane", "--quiet")
@@ -206,6 +209,7 @@ def _submitted(cluster: Cluster, name: str, signer: str, user: str, sans: tuple[
     }
 
 
+@pytest.mark.thorough
 def test_the_requests_of_kubelets_are_listed_as_what_they_are(cluster: Cluster, kcert: Kcert) -> None:
     admin = ("--kubeconfig", cluster.kubeconfig("admin"))
     _submitted(cluster, "csr-a", "kube-apiserver-client-kubelet", "system:bootstrap:07401b")
@@ -232,6 +236,7 @@ def test_the_requests_of_kubelets_are_listed_as_what_they_are(cluster: Cluster, 
     assert "TLS bootstrapping: a kubelet asks" in shown
 
 
+@pytest.mark.thorough
 def test_a_kubelets_serving_request_is_approved_for_the_names_of_its_node_alone(cluster: Cluster, kcert: Kcert) -> None:
     admin = ("--kubeconfig", cluster.kubeconfig("admin"))
     node = "{name: node01, ip: 192.168.56.21}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.running import representatives
 from tests.terminal import on_terminal
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def broken(text: str, names: list[str]) -> list[str]:
     return [*spread, *commands]
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", representatives(range(4)))
 def test_no_name_and_no_command_is_broken(own_pki: Callable[..., Pki], kcert: Kcert, part: int) -> None:
     made = own_pki("course")
     (kcert.folder / "kubelet.log").write_text(LOG, encoding="utf-8")

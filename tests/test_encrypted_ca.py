@@ -41,7 +41,7 @@ def own(encrypted: Callable[[str], Pki], tmp_path: Path) -> Path:
     return copied(encrypted("course"), tmp_path)
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", representatives(PROFILES))
 def test_every_ca_key_is_encrypted_and_no_other(encrypted: Callable[[str], Pki], profile: str) -> None:
     folder = encrypted(profile).folder
     authorities = {folder / f"{name}.key" for name in AUTHORITIES[profile]}
@@ -96,7 +96,11 @@ def _joined(text: str) -> str:
 USES = [("client", "bob", "--jobs", "2"), ("renew", "--all", "--quiet"), ("renew", "ca")]
 
 
-@pytest.mark.parametrize("arguments", [*USES, ("renew", "ca", "--new-key", "--quiet")], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [*USES, pytest.param(("renew", "ca", "--new-key", "--quiet"), marks=pytest.mark.thorough)],
+    ids=" ".join,
+)
 def test_it_is_used_with_its_passphrase(own: Path, kcert: Kcert, arguments: tuple[str, ...]) -> None:
     ended = kcert.done(*arguments, variables=WITH_IT)
 
@@ -391,6 +395,7 @@ def test_the_option_belongs_to_a_key_that_is_made(own: Path, kcert: Kcert) -> No
     assert own.exists()
 
 
+@pytest.mark.thorough
 def test_a_change_over_can_begin_to_encrypt(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     folder = own_pki("course").folder
 
@@ -423,7 +428,8 @@ def test_csr_sign_opens_the_key(own: Path, kcert: Kcert) -> None:
 # --- scripts
 
 
-@pytest.mark.parametrize("profile", representatives(PROFILES, lambda _: None))
+@pytest.mark.thorough
+@pytest.mark.parametrize("profile", representatives(PROFILES))
 def test_the_script_makes_the_same(kcert: Kcert, tmp_path: Path, profile: str) -> None:
     (tmp_path / "kcert.yaml").write_text(SMALL.format(profile=profile))
     script = kcert.done("all", "--dry-run", "--no-explain", "--encrypt-ca-key", variables=WITH_IT).stdout
@@ -470,6 +476,7 @@ def test_a_script_in_a_pipe_asks_at_the_terminal(kcert: Kcert, tmp_path: Path) -
     assert opens(tmp_path / "pki/ca.key", blanks)
 
 
+@pytest.mark.thorough
 def test_the_history_is_a_script_that_asks_for_it(
     encrypted: Callable[[str], Pki], kcert: Kcert, tmp_path: Path
 ) -> None:

@@ -1,7 +1,4 @@
-"""The short form of ``make endurance``: the same code, a few trials of each part.
-
-`make test` runs the parts that generate input; `make thorough` those that kill, crowd and fill disks as well.
-"""
+"""The short form of ``make endurance``: the same code, a few trials of each part."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.endurance import bad_input, reading
 from tests.endurance.__main__ import PARTS
 from tests.endurance.trial import LabBuilder, Part
 
@@ -20,13 +16,8 @@ if TYPE_CHECKING:
     from tests.clusters import Pki
 
 
-QUICK = (*bad_input.PARTS, *reading.PARTS)
-
-
-@pytest.mark.parametrize(
-    "part",
-    [pytest.param(part, id=part.name, marks=() if part in QUICK else pytest.mark.thorough) for part in PARTS],
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("part", [pytest.param(part, id=part.name) for part in PARTS])
 def test_kcert_stands_it(part: Part, pki: Callable[[str], Pki], tmp_path: Path) -> None:
     ground = LabBuilder(tmp_path, lambda profile: pki(profile).home)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.running import Ended, Kcert, free_port, kill_group, output, program, wait_until
+from tests.running import Ended, Kcert, free_port, kill_group, output, program, representatives, wait_until
 from tests.test_certificates import conf
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Etcd:
         )
 
 
-@pytest.fixture(scope="module", params=FILES)
+@pytest.fixture(scope="module", params=representatives(FILES))
 def etcd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
     """Three members, with authentication of clients and of peers."""
     etcd_program = program("etcd")

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import pty
 import re
 import struct
 import subprocess
 import sys
+import tarfile
 import termios
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from kcert import lessons
 from tests.lesson_commands import lines
+from tests.refusals import assert_refused
 from tests.running import REPOSITORY, Kcert
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.clusters import Pki
 
 EXPLAIN = (sys.executable, "-m", "kcert", "explain")
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -100,6 +109,7 @@ def test_in_a_pipe_a_lesson_is_plain_text(topic: str) -> None:
     assert text.index("\nCommand\n") < text.index("\nHow it fails\n") < text.index("\nWhat's next\n")
 
 
+@pytest.mark.thorough
 def test_what_is_to_be_typed_can_be_copied_whole() -> None:
     """One run prints all lessons; each line is there as often as lessons have it."""
     printed = Counter(line.strip() for line in re.sub(r" \\\n +", " ", explain("--all")).splitlines())
@@ -113,6 +123,7 @@ def test_addresses_are_never_cut() -> None:
     assert address in explain("step-kubeconfig")
 
 
+@pytest.mark.thorough
 def test_every_lesson_at_once_is_the_course() -> None:
     text = explain("--all")
     places = [text.index(f"{lessons.lesson(topic).title}\n---") for topic in ("tls-in-one-page", "ca", "doctor")]
@@ -136,6 +147,7 @@ def test_markdown_of_the_course_has_no_dead_link() -> None:
     assert set(links) <= set(anchors)
 
 
+@pytest.mark.thorough
 def test_the_course_is_one_page_that_needs_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "course.html"
     explain("--all", "--format", "html", "-o", str(target))
@@ -151,6 +163,7 @@ def test_the_course_is_one_page_that_needs_nothing_else(tmp_path: Path) -> None:
             assert line in everything
 
 
+@pytest.mark.thorough
 def test_on_paper_numbers_lead_to_a_lesson_and_no_option_is_broken() -> None:
     page = explain("--all", "--format", "html")
     for number in ("1.1", "2.3"):
@@ -172,6 +185,7 @@ def test_the_list_of_topics_comes_in_every_form(form: str) -> None:
     assert all(f"{topic}" in listed for topic in lessons.topics())
 
 
+@pytest.mark.thorough
 def test_a_file_gets_plain_text(tmp_path: Path) -> None:
     target = tmp_path / "ca.txt"
     on_a_terminal("ca", "--output", str(target), columns=80, rows=20)
@@ -207,6 +221,7 @@ def test_prose_fits_the_terminal(columns: int) -> None:
     assert max(len(line) for line in prose) <= min(columns, 100)
 
 
+@pytest.mark.thorough
 def test_a_long_title_goes_on_below_itself() -> None:
     shown = re.sub(r"\x1b\[[0-9;]*m", "", on_a_terminal(columns=80, rows=400))
 
@@ -268,6 +283,13 @@ def test_a_lesson_of_the_teachers_is_checked_as_kcerts_are(tmp_path: Path) -> No
     [
         ("ca.md", "## Key\n", "## Schluessel\n", 'ca.md: the section "## Key" is missing'),
         ("openssl-text.md", "## Subject\n", "## Betreff\n", 'openssl-text.md: the section "## Subject" is missing'),
+        (
+            "quiz.md",
+            "{missing}:443",
+            "{fehlt}:443",
+            'section "## missing-san: pod" has {fehlt}; known there: {missing}.',
+        ),
+        ("files-on-a-host.md", "the systemd unit", "", 'the section "## systemd unit" is missing or empty'),
         ("labs/make-the-ca.md", "{{ subject }}", "{{ betreff }}", "make-the-ca.md: {{ betreff }} is not known"),
         ("labs/make-the-ca.md", "## Hints", "## Tipps", "make-the-ca.md is not a lab: ## Hints is missing"),
     ],
@@ -284,6 +306,7 @@ def test_a_lesson_of_the_teachers_keeps_what_kcert_looks_up(
     assert said in " ".join(explain("ca", "--lessons", str(tmp_path / "own"), status=2).split())
 
 
+@pytest.mark.thorough
 def test_lessons_that_an_older_kcert_exported_still_work(tmp_path: Path) -> None:
     own = tmp_path / "own"
     explain("--export", str(own))
@@ -294,6 +317,21 @@ def test_lessons_that_an_older_kcert_exported_still_work(tmp_path: Path) -> None
     assert "\nRead on\n" in explain("openssl-text", "--lessons", str(own))
 
 
+@pytest.mark.parametrize("character", ["\x1b", "\x9b", "\u202e"], ids=ascii)
+@pytest.mark.parametrize("name", ["own.md", "labs/make-the-ca.md"])
+def test_a_lesson_of_someone_else_has_nothing_that_a_terminal_acts_on(
+    kcert: Kcert, tmp_path: Path, name: str, character: str
+) -> None:
+    path = tmp_path / "own" / name
+    path.parent.mkdir(parents=True)
+    path.write_text(f"# Title\nchapter: Steps\n\nText.\n\n## Command\n\n    ls {character}[2J\n", encoding="utf-8")
+
+    said = kcert("explain", "own", "--lessons", "own")
+
+    assert_refused(said, 2, f"own/{name}:7: delete the control character U+{ord(character):04X}")
+
+
+@pytest.mark.thorough
 def test_a_teachers_words_are_in_the_lesson_and_a_mistake_in_them_makes_nothing(tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     path = tmp_path / "own/step-settings.md"
@@ -313,6 +351,34 @@ def test_a_teachers_words_are_in_the_lesson_and_a_mistake_in_them_makes_nothing(
     said = kcert("show", "pki/ca.crt", variables=variables)
     assert said.status == 2
     assert 'reading-a-certificate.md: the section "## ' in " ".join(said.stderr.split())
+
+
+def test_the_reasons_of_files_the_known_issues_and_the_quiz_are_in_the_teachers_words(
+    own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
+) -> None:
+    own, variables = tmp_path / "own", {"KCERT_LESSONS": "own"}
+    explain("--export", str(own))
+    for name, before, after in (
+        ("files-on-a-host.md", "\nits configuration file", "\nseine Konfiguration"),
+        ("known-issues.md", "\nThe only address in", "\nDie einzige Adresse in"),
+        ("known-issues.md", "\nadds the node's addresses", "\nergaenzt die Adressen"),
+        ("quiz.md", "\nWhich private key belongs to {file}?", "\nWelcher Schluessel gehoert zu {file}?"),
+    ):
+        text = (own / name).read_text(encoding="utf-8")
+        assert before in text
+        (own / name).write_text(text.replace(before, after), encoding="utf-8")
+    own_pki("kelsey")
+
+    said = kcert("init", "--profile", "kelsey", "--config", "other.yaml", variables=variables).stdout
+    assert "- kubelet: Die einzige Adresse in the certificate" in said
+    assert "- kubelet: ergaenzt die Adressen as SANs." in said
+    assert kcert("bundle", "node01", "--output", "node.tar.gz", "-q", variables=variables).status == 0
+    with tarfile.open(tmp_path / "node.tar.gz") as tar:
+        listed = (tar.extractfile("INSTALL.md") or io.BytesIO()).read().decode()
+    assert " | seine Konfiguration |" in listed
+    assert "- kubelet: Die einzige Adresse in" in listed
+    asked = kcert("practice", "quiz", "--seed", "7", variables=variables, stdin="a\n" * 6).stdout
+    assert "\nWelcher Schluessel gehoert zu " in asked
 
 
 def test_a_folder_of_lessons_that_is_none_is_named(tmp_path: Path) -> None:
@@ -337,6 +403,7 @@ def test_a_folder_that_is_not_there_is_an_error_and_no_traceback(tmp_path: Path)
     assert "Traceback" not in said
 
 
+@pytest.mark.thorough
 def test_the_picture_of_who_presents_what_to_whom_is_that_of_the_example(tmp_path: Path) -> None:
     (tmp_path / "kcert.yaml").write_text("key: {algorithm: ecdsa, curve: P-256}\n", encoding="utf-8")
     kcert = Kcert(tmp_path)

@@ -29,7 +29,7 @@ def _rows(*kinds: str) -> list[object]:
         pytest.param(
             *(profile, size, one),
             id=f"{profile}-{size}-{one.file}",
-            marks=pytest.mark.thorough if size == "fixed" else (),
+            marks=pytest.mark.thorough if size in {"fixed", "rsa"} else (),
         )
         for (profile, size), table in TABLES.items()
         for one in table

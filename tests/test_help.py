@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from kcert import cli
 from tests.refusals import assert_refused
+from tests.running import representatives
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,7 @@ def format_command(command: Any) -> Iterator[str]:
         yield from re.findall(r"(?<![\w-])(?:--[a-z][a-z-]+|[A-Z]+_[A-Z_]+|[a-z]+(?:-[a-z]+)+)(?![\w-])", written)
 
 
-@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("columns", representatives([80, 120]))
 def test_no_name_is_cut_off(columns: int) -> None:
     cut = []
     for path, command in commands():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import json
+import os
 import re
 import shlex
 import shutil
@@ -20,7 +21,7 @@ from kcert.shell import Command, Outcome
 from kcert.store.history import History, verify
 from tests.clusters import SMALL
 from tests.refusals import assert_refused
-from tests.running import Kcert, output, program, without_privileges
+from tests.running import Kcert, output, program, representatives, without_privileges
 from tests.test_screen import history
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def test_a_changed_history_shows(own_pki: Callable[..., Pki], kcert: Kcert, how:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only on Linux can root give its privileges up like this")
-@pytest.mark.parametrize("closed", [".kcert", ".kcert/history.head", ".kcert/history.jsonl"])
+@pytest.mark.parametrize("closed", representatives([".kcert/history.head", ".kcert", ".kcert/history.jsonl"]))
 def test_what_may_not_be_read_is_no_history_that_was_changed(
     own_pki: Callable[..., Pki], kcert: Kcert, closed: str
 ) -> None:
@@ -281,10 +282,44 @@ def test_a_signature_of_the_head_proves_it_as_well(kcert: Kcert, tmp_path: Path,
     assert "openssl rand " in kcert.done("history", "--format", "markdown").stdout
     lines = lines_of(tmp_path / "pki")
     rewritten(tmp_path / "pki", lines[:2])
-    assert_refused(kcert("history", "--verify"), 1, "no record has the hash")
+    assert_refused(kcert("history", "--verify"), 1, "the end of the history was deleted")
+    rewritten(tmp_path / "pki", lines[:covered])
+    assert_refused(kcert("history", "--verify"), 1, "the end of the history was deleted")
     rewritten(tmp_path / "pki", lines)
     (tmp_path / "pki/.kcert/history.signed").write_text(f"{sha256(lines[1])}\n", encoding="ascii")
-    assert_refused(kcert("history", "--verify"), 1, "history.sig is not")
+    assert_refused(kcert("history", "--verify"), 1, "history.sig is not the signature that the key")
+
+
+def test_a_signature_that_was_deleted_or_replaced_is_a_finding(kcert: Kcert, tmp_path: Path) -> None:
+    (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"), encoding="utf-8")
+    kcert.done("ca", "-q")
+    own = tmp_path / "pki/.kcert"
+    kcert.done("history", "--sign")
+    first = [(own / name).read_bytes() for name in ("history.signed", "history.sig")]
+    kcert.done("history", "--sign")
+    second = [(own / name).read_bytes() for name in ("history.signed", "history.sig")]
+    tricks: list[tuple[bytes | None, bytes | None, str]] = [
+        (None, None, "its signature was deleted"),
+        (second[0], None, "history.sig is missing"),
+        (None, second[1], "history.signed is missing"),
+        (first[0], first[1], "history.sig is not the signature that was recorded on"),
+        (second[0], second[1] + b"x", "history.sig is not the signature that was recorded on"),
+    ]
+    for text, signature, why in tricks:
+        for name, content in (("history.signed", text), ("history.sig", signature)):
+            (own / name).unlink(missing_ok=True)
+            if content is not None:
+                (own / name).write_bytes(content)
+        assert_refused(kcert("history", "--verify"), 1, why)
+
+    (own / "history.signed").write_bytes(second[0])
+    (own / "history.sig").write_bytes(second[1])
+    kcert.done("history", "--verify")
+    kcert.done("renew", "ca", "--new-key", "-q")
+    kcert.done("renew", "ca", "--finish", "-q")
+    assert_refused(kcert("history", "--verify"), 1, "The CA got a new key after that: `kcert history --sign`")
+    kcert.done("history", "--sign")
+    kcert.done("history", "--verify")
 
 
 def test_certificates_that_no_record_explains_are_told(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
@@ -333,6 +368,37 @@ def test_as_a_script_it_holds_each_command_and_shellcheck_finds_nothing(
     ran = [record["argv"] for record in history(folder)]
 
     assert [argv for argv in _taken_apart(script) if argv in ran] == ran
+    assert output([program("shellcheck"), "-"], stdin=script).stdout == ""
+
+
+@pytest.mark.parametrize("how", ["moved", "recorded elsewhere", "open to others", "of another user"])
+def test_a_script_of_a_foreign_history_runs_nothing(
+    own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, how: str
+) -> None:
+    folder = own_pki("course").folder
+    lines = [json.loads(line) for line in lines_of(folder)]
+    for line in lines:
+        line["folder"] = str(folder)
+    lines[0]["argv"] = ["touch", str(tmp_path / "CANARY")]
+    if how == "recorded elsewhere":
+        lines[0]["folder"] = "/proc/self/cwd/pki"
+    write_lines(folder, [json.dumps(line).encode() + b"\n" for line in lines])
+    if how == "moved":
+        folder = folder.rename(tmp_path / "received")
+    if how == "open to others":
+        (folder / ".kcert/history.jsonl").chmod(0o666)
+    if how == "of another user":
+        if os.geteuid() != 0:
+            pytest.skip("only root can give files away")
+        os.chown(folder / ".kcert", 65534, 65534)
+
+    script = kcert.done("history", "--format", "sh", "--dir", folder).stdout
+
+    ended = output(["bash", "-s", tmp_path / "again"], stdin=script)
+    assert ended.status != 0
+    assert "read this script first: someone else could have written it" in ended.stderr
+    assert not (tmp_path / "CANARY").exists()
+    assert not (tmp_path / "again").exists()
     assert output([program("shellcheck"), "-"], stdin=script).stdout == ""
 
 
@@ -506,6 +572,7 @@ def test_the_last_commands_and_the_clock_on_the_wall(pki: Callable[[str, str], P
     assert len(json.loads(kcert.done("history", "--last", "3", "--json", "--dir", folder).stdout)) == 3
 
 
+@pytest.mark.thorough
 def test_a_lesson_is_printed_as_a_document(kcert: Kcert, tmp_path: Path) -> None:
     text = kcert.done("ca", "--format", "markdown").stdout
     blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)

@@ -64,6 +64,7 @@ def test_pre_commit_takes_the_configuration() -> None:
     assert (said.status, said.stdout + said.stderr) == (0, "")
 
 
+@pytest.mark.thorough
 def test_they_let_sound_code_through_and_stop_what_is_not(checkout: Path) -> None:
     assert statuses(checkout) == {hook["id"]: 0 for hook in HOOKS}
 

@@ -59,7 +59,6 @@ def described(folder: Path, file: Path) -> tuple[Cluster, dict[str, CertificateS
     "change",
     representatives(
         [DUAL, {"profile": "kubeadm", **ETCD}, {"profile": "kelsey"}, ETCD, DOTTED, {"profile": "kubeadm", **DUAL}],
-        lambda change: change.get("profile"),
     ),
     ids=["dual-stack", "kubeadm-etcd", "kelsey", "etcd", "dotted", "kubeadm-dual-stack"],
 )

@@ -58,7 +58,7 @@ def _wait_for(process: subprocess.Popen[bytes], folder: Path, entries: int) -> N
     wait_until(lambda: process.poll() is not None or _entries(folder) >= entries)
 
 
-@pytest.mark.parametrize("round_", representatives(range(5), lambda _: None))
+@pytest.mark.parametrize("round_", representatives(range(5)))
 def test_a_kill_at_any_moment_leaves_nothing_half(own_pki: Callable[..., Pki], kcert: Kcert, round_: int) -> None:
     """Five kills in a row, each where chance has it; then a run completes what they left."""
     own = own_pki("kubeadm")
@@ -128,7 +128,7 @@ def _hanging(folder: Path) -> Path:
     )
 
 
-@pytest.mark.parametrize("quiet", representatives([[], ["--quiet"]], lambda _: None), ids=["lesson", "quiet"])
+@pytest.mark.parametrize("quiet", representatives([[], ["--quiet"]]), ids=["lesson", "quiet"])
 @pytest.mark.parametrize(
     ("number", "status"),
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
@@ -168,6 +168,7 @@ def test_a_ctrl_c_that_python_drops_takes_effect_all_the_same(own_pki: Callable[
     assert kcert.done("all", "--quiet").status == 0
 
 
+@pytest.mark.thorough
 def test_ctrl_c_while_a_certificate_is_shown_ends_openssl_too(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
 ) -> None:
@@ -326,6 +327,7 @@ def test_whatever_the_lock_says_of_its_holder_a_second_kcert_waits(
     assert b"kept  admin  current" in out
 
 
+@pytest.mark.thorough
 def test_what_a_kill_left_half_is_completed_before_a_passphrase_is_asked_for(
     shared: Path, kcert: Kcert, tmp_path: Path
 ) -> None:

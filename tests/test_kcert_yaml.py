@@ -302,6 +302,7 @@ def test_what_a_program_writes_into_a_pipe_is_taken(kcert: Kcert) -> None:
     assert "jane" in planned.stdout
 
 
+@pytest.mark.thorough
 def test_what_bash_has_for_a_generator_is_taken(tmp_path: Path) -> None:
     generator = "users: [{name: jane}]"
 

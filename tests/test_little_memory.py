@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MIB = 1024 * 1024
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "command",
     representatives(

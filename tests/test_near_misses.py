@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from tests.refusals import assert_refused
-from tests.running import REPOSITORY
+from tests.running import REPOSITORY, representatives
 from tests.test_faults import fake_openssl
 
 if TYPE_CHECKING:
@@ -94,7 +94,12 @@ def test_the_groups_of_administrators_are_not_the_same(own_pki: Callable[..., Pk
     assert (entry["state"], entry["usable"]) == ("stale", usable)
 
 
-@pytest.mark.parametrize("old", ["exec", "auth-provider", "token", "tokenFile", "username", "client-certificate"])
+@pytest.mark.parametrize(
+    "old",
+    representatives(
+        ["exec", "token", "auth-provider", "tokenFile", "username", "client-certificate"], lambda old: old == "exec"
+    ),
+)
 def test_no_older_credential_stays_beside_a_new_certificate(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, old: str
 ) -> None:
@@ -117,11 +122,16 @@ def test_no_older_credential_stays_beside_a_new_certificate(
 @pytest.mark.parametrize(
     ("host", "fits"),
     [
-        ("one.api.example.com", True),
         ("ONE.API.example.com", True),
         ("one.two.api.example.com", False),
-        ("api.example.com", False),
-        ("oneapi.example.com", False),
+        *(
+            pytest.param(host, fits, marks=pytest.mark.thorough)
+            for host, fits in (
+                ("one.api.example.com", True),
+                ("api.example.com", False),
+                ("oneapi.example.com", False),
+            )
+        ),
     ],
 )
 def test_a_wildcard_stands_for_one_label(own_pki: Callable[..., Pki], kcert: Kcert, host: str, fits: bool) -> None:
@@ -155,7 +165,7 @@ def test_a_key_that_openssl_did_not_encrypt_is_not_kept(kcert: Kcert, tmp_path: 
 
     said = kcert("ca", "--encrypt-ca-key", "--openssl", lax, variables={"KCERT_CA_PASSPHRASE": "correct horse battery"})
 
-    assert_refused(said, 3, "without encrypting")
+    assert_refused(said, 3, "did not encrypt")
     assert not (tmp_path / "pki/ca.key").exists()
     assert not (tmp_path / "pki/ca.crt").exists()
 
@@ -221,6 +231,7 @@ for _kind in (selectors.DefaultSelector, selectors.PollSelector, selectors.Selec
 """Python as if time passed a hundred times as fast."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("bits", "stopped"), [(8192, False), (2048, True)])
 def test_a_very_long_key_may_take_minutes(kcert: Kcert, tmp_path: Path, bits: int, stopped: bool) -> None:
     hasty = tmp_path / "hasty"

@@ -51,6 +51,7 @@ def strange(argv: list[str]) -> list[str]:
     return [word for word in words if re.fullmatch(r"-[a-z_][A-Za-z0-9_-]*", word) and word not in known]
 
 
+@pytest.mark.thorough
 def test_every_command_that_runs_is_one_for_openssl_1_1_1(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
 ) -> None:

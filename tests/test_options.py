@@ -82,6 +82,7 @@ def test_expiring_in_takes_the_same_durations_everywhere(own_pki: Callable[..., 
     assert "openssl" in kcert.done("renew", "-n", "--expiring-in", time).stdout
 
 
+@pytest.mark.thorough
 def test_a_bare_number_is_a_number_of_days(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own_pki("course")
 
@@ -115,6 +116,7 @@ def test_help_and_version_are_commands_too(kcert: Kcert) -> None:
     assert_refused(kcert("help", "pln"), 2, "pln")
 
 
+@pytest.mark.thorough
 def test_a_report_is_written_to_a_file_and_over_nothing_but_a_report(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     made = own_pki("course")
     key = (made.folder / "admin.key").read_bytes()
@@ -143,6 +145,7 @@ def test_a_user_whom_only_the_folder_knows_is_in_every_list(own_pki: Callable[..
     assert "bob" in {record["name"] for record in json.loads(kcert.done("plan", "--json").stdout)}
 
 
+@pytest.mark.thorough
 def test_a_config_like_one_before_is_printed_by_its_differences(kcert: Kcert) -> None:
     kcert.done("init", "--node", "node01=10.0.0.1", "--node", "node02=10.0.0.2")
     kcert.done("ca", "--quiet")

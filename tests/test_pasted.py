@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kcert.cli import COMMANDS, load
 from kcert.quoting import quote
-from tests.hostile import RUNS, commands_in, commands_with, pasted, set_up
+from kcert.ui.console import clean_line
+from tests.hostile import RUNS, commands_in, commands_with, every_command_with, pasted, set_up
 from tests.running import representatives
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from tests.running import Kcert
 
 
+@pytest.mark.thorough
 def test_a_backtick_in_a_name_ends_no_quotation_of_a_command(kcert: Kcert) -> None:
     kcert.done("ca", "--csr-only", "-q", "-d", "a`touch CANARY`b")
 
@@ -33,7 +36,8 @@ def test_the_sandbox_would_see_it(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", representatives(["a  b" + RUNS[0], "a" + RUNS[1]], lambda _: None))
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", representatives(["a  b" + RUNS[0], "a" + RUNS[1]]))
 def test_no_printed_command_runs_what_a_name_says(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, name: str
 ) -> None:
@@ -47,6 +51,30 @@ def test_no_printed_command_runs_what_a_name_says(
     found = [one for ended in printed for text in (ended.stdout, ended.stderr) for one in commands_in(text, name)]
     assert len([one for one in found if "CANARY" in one]) > 30
     assert pasted(tmp_path / "sandbox", found) == []
+
+
+def test_every_command_is_given_hostile_names() -> None:
+    given = {words[:number] for words in every_command_with("x") for number in (1, 2)}
+    subcommands = {(name, inner) for name in COMMANDS for inner in getattr(load(name), "commands", ())}
+
+    assert {(name,) for name in COMMANDS} | subcommands <= given
+
+
+IGNORABLE = (
+    "00AD 034F 061C 115F-1160 17B4-17B5 180B-180F 200B-200F 202A-202E 2060-206F 3164 FE00-FE0F FEFF FFA0 FFF0-FFF8 "
+    "1BCA0-1BCA3 1D173-1D17A E0000-E0FFF"
+)
+"""Default_Ignorable_Code_Point (DerivedCoreProperties.txt of Unicode): characters that no terminal shows."""
+
+
+def test_each_character_without_a_shape_is_seen() -> None:
+    ranges = [part.partition("-") for part in IGNORABLE.split()]
+    codes = [code for first, _, last in ranges for code in range(int(first, 16), int(last or first, 16) + 1)]
+    assert len(codes) == 4174
+
+    raw = [f"{code:X}" for code in codes if chr(code) in clean_line(f"a{chr(code)}b") + quote(f"a{chr(code)}b")]
+
+    assert raw == []
 
 
 @pytest.mark.parametrize("character", "\u034f\u115f\u3164\ufe0f")

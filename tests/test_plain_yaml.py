@@ -130,6 +130,7 @@ def test_hostile_files_among_others_stop_no_command(kcert: Kcert, own_pki: Calla
     assert (renewed.status, "apiserver" in renewed.stdout) == (0, True), renewed.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not shutil.which("kubectl"), reason="there is no kubectl here")
 def test_kubernetes_reads_the_same_text_from_what_is_dumped(tmp_path: Path) -> None:
     """Go's YAML has numbers and booleans that PyYAML leaves without quotes; a token is hexadecimal and random."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +30,18 @@ def test_a_line_a_certificate_fits_eighty_columns(own_pki: Callable[..., Pki], k
     assert [line.split()[:2] for line in short.lines] == [line.split()[:2] for line in wide.lines]
     assert "CN=kube-admin, O=system:masters" in wide.stdout
     assert kcert("plan", "-o", "wide").stdout == wide.stdout
+
+
+def test_a_line_in_a_pipe_is_narrow_and_counts_what_it_cuts(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    names = ", ".join(f"{letter}.example.com" for letter in "abcdefghijklmnop")
+    with own_pki("course").config.open("a", encoding="utf-8") as config:
+        config.write(f"api_server: {{extra_sans: [{names}]}}\n")
+
+    short, wide = kcert("plan"), kcert("plan", "--wide")
+
+    assert max(map(len, short.lines)) <= 80
+    assert re.search(r"it lacks DNS:a\S* \+15 more$", short.stdout, re.MULTILINE)
+    assert re.search(r"it lacks DNS:a\.example\.com, .*, DNS:p\.example\.com$", wide.stdout, re.MULTILINE)
 
 
 def test_strict_tells_a_script_that_something_is_missing(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
@@ -185,7 +198,11 @@ def test_what_cannot_be_asked_for_is_refused(kcert: Kcert, arguments: str, said:
 
 @pytest.mark.parametrize(
     ("profile", "name", "file"),
-    [("course", "admin", "admin.key"), ("kubeadm", "sa", "pki/sa.key"), ("kubeadm", "sa", "pki/sa.pub")],
+    [
+        ("course", "admin", "admin.key"),
+        pytest.param("kubeadm", "sa", "pki/sa.key", marks=pytest.mark.thorough),
+        pytest.param("kubeadm", "sa", "pki/sa.pub", marks=pytest.mark.thorough),
+    ],
 )
 def test_a_key_that_is_cut_short_is_stale_and_the_plan_says_what_mends_it(
     own_pki: Callable[..., Pki], kcert: Kcert, profile: str, name: str, file: str

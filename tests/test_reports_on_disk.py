@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.refusals import assert_refused, snapshot
+from tests.running import representatives
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,7 @@ def test_with_force_a_copy_of_it_stays(own_pki: Callable[..., Pki], kcert: Kcert
     assert target.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.thorough
 def test_a_report_takes_the_place_of_an_older_one_in_every_format(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
 ) -> None:
@@ -65,6 +67,7 @@ def test_a_report_takes_the_place_of_an_older_one_in_every_format(
     assert [path.name for path in tmp_path.glob("report*")] == ["report"]
 
 
+@pytest.mark.thorough
 def test_what_a_command_found_before_makes_room_for_what_it_finds_now(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
 ) -> None:
@@ -130,7 +133,7 @@ def test_a_page_that_is_not_kcerts_stays(own_pki: Callable[..., Pki], kcert: Kce
 LESSONS: tuple[tuple[str, ...], ...] = ((), ("ca",), ("--all",))
 
 
-@pytest.mark.parametrize("form", ["html", "xlsx", "csv"])
+@pytest.mark.parametrize("form", representatives(["xlsx", "html", "csv"]))
 def test_a_report_that_does_not_fit_leaves_the_older_one(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, form: str
 ) -> None:

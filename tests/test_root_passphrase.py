@@ -93,6 +93,7 @@ def test_what_the_ca_signs_needs_no_root(own: Path, kcert: Kcert) -> None:
     assert judge.load(own / "bob.crt").issuer == judge.load(own / "ca.crt").subject
 
 
+@pytest.mark.thorough
 def test_no_process_gets_the_passphrase_of_another_key(own: Path, kcert: Kcert) -> None:
     wrapper = own.parent / "openssl"
     wrapper.write_text(
@@ -134,6 +135,7 @@ def test_a_file_without_a_root_is_refused(kcert: Kcert, tmp_path: Path) -> None:
     assert not (tmp_path / "pki").exists()
 
 
+@pytest.mark.thorough
 def test_one_that_is_told_for_the_ca_alone_serves_both(kcert: Kcert, tmp_path: Path) -> None:
     (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"))
 
@@ -144,6 +146,7 @@ def test_one_that_is_told_for_the_ca_alone_serves_both(kcert: Kcert, tmp_path: P
     assert opens(tmp_path / "pki/ca.key")
 
 
+@pytest.mark.thorough
 def test_at_a_terminal_each_is_asked_for_by_its_owner(kcert: Kcert, tmp_path: Path) -> None:
     (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"))
     makes = ("ca", "--encrypt-ca-key", "--root-dir", "safe", "--quiet")
@@ -185,6 +188,7 @@ def test_what_is_typed_in_another_encoding_is_said_to_be_so(own: Path, kcert: Kc
 # --- scripts and lessons
 
 
+@pytest.mark.thorough
 def test_a_script_asks_for_both_and_takes_one_for_both(kcert: Kcert, tmp_path: Path) -> None:
     (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"))
 

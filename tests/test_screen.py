@@ -98,7 +98,7 @@ def test_output_into_a_pipe_is_the_same_at_any_width_of_the_terminal(own_pki: Ca
     [
         pytest.param("course", "1", marks=pytest.mark.thorough),
         pytest.param("hardway", "1", marks=pytest.mark.thorough),
-        ("kubeadm", "1"),
+        pytest.param("kubeadm", "1", marks=pytest.mark.thorough),
         ("course", "3"),
     ],
 )
@@ -150,6 +150,7 @@ def test_what_openssl_said_stands_below_its_command(own_pki: Callable[..., Pki],
     assert lines[at + 1] == "    | admin.crt: OK"
 
 
+@pytest.mark.thorough
 def test_the_table_at_the_end_names_every_file_in_one_piece_and_whose_it_is(
     pki: Callable[[str, str], Pki], kcert: Kcert, tmp_path: Path
 ) -> None:
@@ -169,6 +170,7 @@ def test_the_table_at_the_end_names_every_file_in_one_piece_and_whose_it_is(
     assert "cp3.example.com" in " ".join(rows).split("certificate: ", 1)[1]
 
 
+@pytest.mark.thorough
 def test_a_wider_or_narrower_screen_never_cuts_a_command(kcert: Kcert, tmp_path: Path) -> None:
     node = f"{'n' * 50}"
     (tmp_path / "kcert.yaml").write_text(

@@ -52,8 +52,8 @@ def run_script(script: str, folder: Path) -> None:
     assert ended.status == 0, ended.stderr
 
 
-@pytest.mark.parametrize("size", representatives(SIZES, lambda _: None))
-@pytest.mark.parametrize("profile", representatives(PROFILES[::-1], lambda _: None))
+@pytest.mark.parametrize("size", representatives(SIZES))
+@pytest.mark.parametrize("profile", representatives(PROFILES[::-1]))
 def test_script_and_run_make_equal_pkis(
     kcert: Kcert, pki: Callable[[str, str], Pki], profile: str, size: str, tmp_path: Path
 ) -> None:
@@ -72,8 +72,8 @@ def test_script_and_run_make_equal_pkis(
 
 
 @pytest.mark.parametrize("explain", ["--explain", "--no-explain"])
-@pytest.mark.parametrize("size", representatives(SIZES, lambda _: None))
-@pytest.mark.parametrize("profile", representatives(PROFILES, lambda _: None))
+@pytest.mark.parametrize("size", representatives(SIZES))
+@pytest.mark.parametrize("profile", representatives(PROFILES))
 def test_shellcheck_finds_nothing_in_the_script(
     kcert: Kcert, tmp_path: Path, profile: str, size: str, explain: str
 ) -> None:
@@ -87,6 +87,7 @@ def test_shellcheck_finds_nothing_in_the_script(
     assert said.status == 0
 
 
+@pytest.mark.thorough
 def test_a_script_completes_a_pki_as_a_run_does(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> None:
     """A certificate gone: it is made again from its kept key. A key and a certificate gone: both are made."""
     own = own_pki("kubeadm")
@@ -118,6 +119,7 @@ def test_a_folder_of_any_name_works_in_script_and_run(kcert: Kcert, name: str, t
     assert (tmp_path / name / "ca.crt").exists()
 
 
+@pytest.mark.thorough
 def test_a_chapters_script_makes_what_its_run_makes(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> None:
     own = own_pki("course", "large")
     for path in own.folder.glob("etcd*"):

@@ -34,7 +34,13 @@ def both(kcert: Kcert, monkeypatch: pytest.MonkeyPatch, *arguments: str, **varia
     return forked, kcert(*arguments, variables=variables)
 
 
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(call, marks=() if call in ("a plan", "input that ends at once") else pytest.mark.thorough)
+        for call in CALLS
+    ],
+)
 def test_it_prints_and_ends_the_same(kcert: Kcert, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     forked, anew = both(kcert, monkeypatch, *CALLS[call], COLUMNS="70", KCERT_DIR="elsewhere")
 

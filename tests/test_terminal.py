@@ -102,12 +102,13 @@ def test_step_discards_what_was_typed_before_the_prompt(course: Pki, kcert: Kcer
 
 
 def test_step_runs_nothing_for_an_unknown_key_and_lists_and_explains(course: Pki, kcert: Kcert) -> None:
-    keys = ["yes\n", "?\n", "e\n", "q\n"]
+    keys = ["y", " ", "\x1b[A", "?\n", "e\n", "q"]
     ended = on_terminal(kcert, "client", "admin", "--step", rows=24, keys=keys)
 
     assert ended.status == 0
-    refused, listed, explained = ended.plain.split("lists the keys]")[1:4]
-    for listing in (refused, listed):
+    *refused, explained, _left = ended.plain.split("lists the keys]")[1:]
+    assert len(refused) == 4, "an Enter behind a key is thrown away"
+    for listing in refused:
         assert [line.split()[0] for line in listing.splitlines()[1:-1]] == ["Enter", "s", "r", "e", "q"]
     assert "Keys come in pairs." in explained
     assert "kcert explain step-key, kcert explain admin." in explained
@@ -125,7 +126,7 @@ def test_step_skips_a_certificate_and_what_its_ca_would_sign(kcert: Kcert, tmp_p
     assert list((tmp_path / "pki").glob("*.c*")) == []
     kcert.done("ca", "--quiet")
 
-    ended = on_terminal(kcert, "client", "jane", "bob", "-g", "dev", "--step", rows=24, keys=["\n", "s\n", "r\n"])
+    ended = on_terminal(kcert, "client", "jane", "bob", "-g", "dev", "--step", rows=24, keys=["\n", "s", "r"])
 
     assert ended.status == 0
     assert ended.plain.count("lists the keys]") == 3
@@ -227,7 +228,6 @@ def test_step_goes_with_nobody_who_does_not_wait(kcert: Kcert, other: list[str],
             {"PYTHONIOENCODING": "ascii:strict", "LC_ALL": "C"},
             {"LC_ALL": "nonsense"},
         ],
-        lambda variables: "LC_ALL" in variables,
     ),
     ids=str,
 )
@@ -260,7 +260,10 @@ def test_a_reader_who_goes_away_ends_it_quietly(course: Pki, kcert: Kcert, argum
     assert course.folder.exists()
 
 
-@pytest.mark.parametrize("redirection", [">&-", "> /dev/full", "2>&-", ">&- 2>&-", "2> /dev/full", "<&-"])
+@pytest.mark.parametrize(
+    "redirection",
+    representatives([">&-", "> /dev/full", "2> /dev/full", "2>&-", ">&- 2>&-", "<&-"], lambda how: how[:2]),
+)
 @pytest.mark.parametrize(
     "arguments", ["client admin", pytest.param("client admin --quiet", marks=pytest.mark.thorough)]
 )

@@ -120,6 +120,7 @@ def test_the_tour_goes_from_make_demo_to_a_connection() -> None:
     assert sum("openssl s_client" in line for line in LINES) == 2
 
 
+@pytest.mark.thorough
 def test_each_command_of_kcert_does_what_the_tour_says(said: dict[str, str]) -> None:
     assert "[12/12]" in ending_of(said, "make demo")
     assert "current  kube-apiserver" in ending_of(said, "kcert plan")

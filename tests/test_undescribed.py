@@ -90,6 +90,7 @@ def test_a_kubeconfig_keeps_its_key_and_its_group(etc: Path, kcert: Kcert) -> No
     assert [line.split(":")[0].strip() for line in other] == ["client-certificate-data"]
 
 
+@pytest.mark.thorough
 def test_without_the_ca_that_signed_it_nothing_is_renewed(etc: Path, kcert: Kcert) -> None:
     (etc / "pki/front-proxy-ca.crt").unlink()
     before = files_of(etc)
@@ -174,6 +175,7 @@ def test_what_the_wrong_ca_of_kubeadm_signed_is_not_signed_by_it_again(
     assert changed(before, files_of(etc)) == set()
 
 
+@pytest.mark.thorough
 def test_the_wrong_ca_is_refused_before_anything_runs_where_kcert_yaml_names_another(
     own_pki: Callable[..., Pki], kcert: Kcert
 ) -> None:
@@ -244,6 +246,7 @@ def test_nothing_is_done_from_the_example(etc: Path, kcert: Kcert, command: str)
     assert changed(before, files_of(etc)) == set()
 
 
+@pytest.mark.thorough
 def test_a_folder_remembers_that_it_was_made_for_the_example(kcert: Kcert) -> None:
     assert kcert("ca", "-q").status == 0
     folder = kcert.folder / "pki"
@@ -328,7 +331,8 @@ days: {{ca: 2000, leaf: 200}}
 """
 
 
-@pytest.mark.parametrize("profile", representatives(["kubeadm", "course", "hardway"], lambda _: None))
+@pytest.mark.thorough
+@pytest.mark.parametrize("profile", representatives(["kubeadm", "course", "hardway"]))
 def test_init_from_a_folder_describes_it(kcert: Kcert, profile: str) -> None:
     (kcert.folder / "made.yaml").write_text(MADE.format(profile=profile))
     assert kcert("all", "-q", "--config", "made.yaml").status == 0

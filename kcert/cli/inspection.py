@@ -20,9 +20,11 @@ from kcert.cli.options import (
     Program,
     ResultFormat,
     Signing,
+    WideOutput,
     complete_rules,
     load_cluster,
     takes,
+    wide_and_file,
 )
 from kcert.errors import InputError
 from kcert.quoting import format_command
@@ -129,7 +131,10 @@ def inventory(
             "tree, mermaid or svg.",
         ),
     ] = "text",
-    output: Output = None,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Print every SAN, and in a pipe every column as well; also -o wide.")
+    ] = False,
+    output: WideOutput = None,
     force: Force = False,
     sort: Annotated[
         Literal["expiry", "component", "path", "cn", "issuer", "kind"] | None,
@@ -161,7 +166,9 @@ def inventory(
         entries = ending_within(entries, within)
     if sort is not None:
         entries.sort(key=ORDERS[sort])
-    present(entries, scan, format, Target(output, force) if output else None, looked_around=not where, openssl=openssl)
+    wide, file = wide_and_file(wide, output)
+    target = Target(file, force) if file else None
+    present(entries, scan, format, target, looked_around=not where, openssl=openssl, wide=wide)
     raise typer.Exit(status(scan))
 
 
@@ -270,7 +277,8 @@ def history(  # noqa: PLR0917 - options, by name alone
         with written_to(output, force=force):
             entries = store.entries(options.dir / OWN_FOLDER)
             specs = _specs(options) if format in {"markdown", "html"} else ()
-            history.show(options.dir, entries[-last:] if last else entries, format, specs)
+            foreign = store.foreign(options.dir, options.dir / OWN_FOLDER, entries)
+            history.show(options.dir, entries[-last:] if last else entries, format, specs, foreign)
 
 
 def _specs(options: Signing) -> tuple[Certificate, ...]:
@@ -294,9 +302,7 @@ def _verify(options: Signing, since: str | None) -> None:
 
     own = options.dir / OWN_FOLDER
     count, _ = store.verify(own, store.BEGINNING if since is None else since)
-    signed = 0
-    if (own / history_signature.SIGNATURE).exists():
-        _, signed = store.verify(own, history_signature.signed_hash(_context(options)) or store.BEGINNING)
+    signed = history_signature.signed_lines(_context(options)) if history_signature.is_signed(own) else 0
     history.verified(options.dir, count, signed, store.unexplained(options.dir, own))
 
 

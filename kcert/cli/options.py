@@ -68,7 +68,21 @@ ResultFormat = Annotated[Literal["text", "json"], typer.Option("--format", help=
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
 ]
+WideOutput = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="wide|FILE",
+        help="Print as --wide does, or write to this file; - is standard output.",
+    ),
+]
 Program = Annotated[str, typer.Option("--openssl", envvar="KCERT_OPENSSL", help="Run this openssl.", metavar="PATH")]
+
+
+def wide_and_file(wide: bool, output: str | None) -> tuple[bool, Path | None]:
+    """Return whether --wide or -o wide was given, and the file of --output."""
+    return wide or output == "wide", Path(output) if output not in {None, "wide"} else None
 
 
 Force = Annotated[

@@ -9,7 +9,16 @@ import typer
 
 from kcert import profiles
 from kcert.cli import context
-from kcert.cli.options import DEFAULT_FILE, Force, ReadOptions, complete_profiles, load_cluster, takes
+from kcert.cli.options import (
+    DEFAULT_FILE,
+    Force,
+    ReadOptions,
+    WideOutput,
+    complete_profiles,
+    load_cluster,
+    takes,
+    wide_and_file,
+)
 from kcert.issue.adopt import detect_files
 from kcert.issue.status import State
 
@@ -24,15 +33,7 @@ def plan(
     wide: Annotated[
         bool, typer.Option("--wide", help="Print subjects, issuers, files and SANs as well; also -o wide.")
     ] = False,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="wide|FILE",
-            help="Print as --wide does, or write to this file; - is standard output.",
-        ),
-    ] = None,
+    output: WideOutput = None,
     force: Force = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with status 1 if a certificate is missing, stale or expired.")
@@ -53,8 +54,7 @@ def plan(
     known += unmanaged(options.dir, cluster, known, ())
     statuses = tuple(status_of(options.dir, detect_files(options.dir, known)).values())
     option = context.folder_option(options.dir, options.config)
-    wide = wide or output == "wide"
-    file = Path(output) if output not in {None, "wide"} else None
+    wide, file = wide_and_file(wide, output)
     with written_to(file, force=force):
         plan.show(cluster, options.dir, statuses, format, option, wide, recall(options.dir / OWN_FOLDER))
     if strict and any(status.state not in (State.CURRENT, State.EXPIRING) for status in statuses):
@@ -100,13 +100,14 @@ def init(
     ] = False,
 ) -> None:
     """Write a commented kcert.yaml for an example cluster or for the given machines. An existing file is kept."""
-    from kcert import profiles
+    from kcert import lessons, profiles
     from kcert.config import version
     from kcert.ui import plan
 
     if source is not None:
         _describe(config, source)
         return
+    lessons.check_own()
     machines = profiles.Machines(
         tuple(control_plane or ()), tuple(node or ()), load_balancer, tuple(service_cidr or ())
     )

@@ -274,7 +274,7 @@ def _passphrase(*, new: bool) -> str:
     import os
 
     from kcert.practice.state import SEAL_VARIABLE
-    from kcert.ui.passphrase import ask_for_seal
+    from kcert.ui.keyboard import ask_for_seal
 
     return os.environ.get(SEAL_VARIABLE) or ask_for_seal(SEAL_VARIABLE, twice=new)
 

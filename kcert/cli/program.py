@@ -12,8 +12,20 @@ from kcert import __version__
 from kcert.cli.options import Force, Output, Program, ResultFormat
 
 
+def _commands(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the commands, or those of the command that was typed before."""
+    from kcert import cli
+
+    words = ctx.params.get("words") or ()
+    names = getattr(cli.load(words[0]), "commands", ()) if words and words[0] in cli.COMMANDS else cli.COMMANDS
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def help_(
-    words: Annotated[list[str] | None, typer.Argument(metavar="COMMAND", help="Show the help of this command.")] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="COMMAND", help="Show the help of this command.", autocompletion=_commands),
+    ] = None,
 ) -> None:
     """Show the help of kcert, or of a command."""
     from kcert import cli

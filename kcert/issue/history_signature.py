@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import tempfile
 from pathlib import Path, PurePosixPath
 
@@ -17,9 +18,10 @@ from kcert.issue.execute import Executor
 from kcert.issue.steps import Step
 from kcert.shell import Command, read
 from kcert.store import OWN_FOLDER, Workspace
-from kcert.store.history import head
+from kcert.store.history import Entry, entries, head, verify
 
 SIGNED, SIGNATURE = PurePosixPath("history.signed"), PurePosixPath("history.sig")
+_STEP = "sign-history"
 
 
 def sign(ctx: Context) -> str:
@@ -41,20 +43,42 @@ def sign(ctx: Context) -> str:
         digest = head(workspace.own)
         staging = workspace.stage((ca.files.key,), ())
         staging.write(SIGNED, f"{digest}\n")
-        Executor(ctx, workspace).run_all(staging, [Step("sign-history", (SIGNATURE,), argv)], str(SIGNATURE))
+        Executor(ctx, workspace).run_all(staging, [Step(_STEP, (SIGNATURE,), argv)], str(SIGNATURE))
         workspace.keep_own(staging, (SIGNED, SIGNATURE))
     return digest
 
 
-def signed_hash(ctx: Context) -> str | None:
-    """Return the hash that the signature of this history covers; None if there is no signature.
+def is_signed(own: Path) -> bool:
+    """Return True if the history in the folder *own* was signed: something is left of the signature, or a record."""
+    return bool(_recorded(own)) or any((own / name).exists() for name in (SIGNED, SIGNATURE))
 
-    Raises VerdictError where the signature is not that of the CA's key.
+
+def signed_lines(ctx: Context) -> int:
+    """Return how many lines of the history the CA's signature covers.
+
+    Raises VerdictError where a part of the signature is missing, where it is not the one that was recorded last or not
+    that of the CA's key, and where the history does not contain what was signed.
     """
     own = ctx.root / OWN_FOLDER
+    recorded = _recorded(own)
     text, signature = (read_optional(own / name, error=VerdictError) for name in (SIGNED, SIGNATURE))
     if text is None or signature is None:
-        return None
+        missing = own / (SIGNED if text is None else SIGNATURE)
+        raise VerdictError(f"{missing} is missing: the history was signed, and its signature was deleted.")
+    if not recorded:
+        raise VerdictError(f"no record explains {own / SIGNATURE}: the end of the history was deleted.")
+    if hashlib.sha256(signature).hexdigest() != recorded[-1].files.get(str(SIGNATURE)):
+        raise VerdictError(f"{own / SIGNATURE} is not the signature that was recorded on {recorded[-1].time}.")
+    _check_signature(ctx, text, signature, recorded[-1].time)
+    return verify(own, text.decode("ascii", "replace").strip())[1]
+
+
+def _recorded(own: Path) -> list[Entry]:
+    return [entry for entry in entries(own) if entry.step == _STEP and not entry.status]
+
+
+def _check_signature(ctx: Context, text: bytes, signature: bytes, time: str) -> None:
+    """Raise VerdictError unless the key of the CA made *signature* of *text*."""
     ca = next(spec for spec in ctx.specs if spec.name == "ca")
     assert ca.files.crt
     with contextlib.ExitStack() as stack:
@@ -63,8 +87,10 @@ def signed_hash(ctx: Context) -> str | None:
         for name, content in (("ca.pub", public.stdout), (SIGNED.name, text), (SIGNATURE.name, signature)):
             (folder / name).write_bytes(content)
         argv = (ctx.openssl, "dgst", "-sha256", "-verify", "ca.pub", "-signature", SIGNATURE.name, SIGNED.name)
-        if not read(Command(argv, folder)).succeeded:
-            raise VerdictError(
-                f"{own / SIGNATURE} is not the signature that the key of {ca.files.crt} made of {SIGNED}."
-            )
-    return text.decode("ascii", "replace").strip()
+        if read(Command(argv, folder)).succeeded:
+            return
+    key = str(ca.files.key)
+    renewed = any(key in entry.files and entry.time > time for entry in entries(ctx.root / OWN_FOLDER))
+    hint = " The CA got a new key after that: `kcert history --sign` signs with it." if renewed else ""
+    path = ctx.root / OWN_FOLDER / SIGNATURE
+    raise VerdictError(f"{path} is not the signature that the key of {ca.files.crt} made of {SIGNED}.{hint}")

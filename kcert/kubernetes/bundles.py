@@ -43,7 +43,7 @@ from kcert.store import PUBLIC_MODE, SECRET_MODE
 from kcert.store.atomic import Written, check_unlinked, make_folder, write_file
 
 FOLDER = Path("bundles")
-"""Where archives are put, unless another place is named."""
+"""The folder for archives, unless another one is named."""
 
 LONG_AGO = 315532800
 """Midnight of 1 January 1980, UTC: the date of everything in an archive. tar warns of 1970."""
@@ -163,7 +163,8 @@ def _wanted(ctx: Context, host: Host, state: FolderState, version: Version) -> I
         cert = known[extra.certificate]
         if cert.kind is Kind.CA and extra.part == "key" and unusable_key(ctx.root / cert.files.key):
             continue  # kubeadm cannot renew with it either
-        yield _Wanted(cert, extra.part, profile.install_path(cert, extra.part, extra.reader), extra.reader, extra.why)
+        path, why = profile.install_path(cert, extra.part, extra.reader), lessons.file_reason(extra.purpose)
+        yield _Wanted(cert, extra.part, path, extra.reader, why)
 
 
 class _Reader:
@@ -224,16 +225,18 @@ class _Reader:
             if (inside.ca, inside.crt, inside.key) != tuple(
                 client.contents[file] for file in (client.ca, client.crt, client.key)
             ):
-                raise InputError(f"{path} holds another certificate than the PKI folder by now: {command} renews it.")
+                raise InputError(f"{path} no longer contains the certificate in the PKI folder: {command} renews it.")
             return content, True
         links = _links(content)
         if links is None:
             raise InputError(f"{path} is not a kubeconfig that can be used: {command} re-creates it.")
         for link, installed_path in zip(links, self._places(wanted), strict=True):
             if link != str(installed_path):
+                there = f"; with --no-embed --path-prefix {installed_path.parent} it names them there"
+                same_name = PurePosixPath(link).name == installed_path.name
                 raise InputError(
-                    f"{path} names {link!a}, which the host has as {installed_path}: {command} embeds its files; with "
-                    f"--no-embed --path-prefix {installed_path.parent} it names them there."
+                    f"{path} names {link!a}, which the host has as {installed_path}: {command} embeds its files"
+                    f"{there if same_name else ''}."
                 )
         return content, True
 
@@ -243,7 +246,8 @@ class _Reader:
         path = self.ctx.root / kubeconfig_of(file.certificate)
         if file.part != "kubeconfig" or not path.exists() or _links(read_file(path)) is None:
             return
-        why = f"named by {self.profile.install_path(file.certificate, 'kubeconfig', file.reader).name}"
+        by = self.profile.install_path(file.certificate, "kubeconfig", file.reader).name
+        why = lessons.file_reason("named by a kubeconfig", kubeconfig=by)
         client = self.clients[file.certificate.name]
         parts: tuple[tuple[Certificate, Part], ...] = (
             (client.issuer, "crt"),
@@ -283,8 +287,8 @@ class _Reader:
             for block in pem_blocks(inside.key if inside else file.content):
                 if block.is_key and self._is_ca_key(block.pem):
                     raise InputError(
-                        f"{file.source} holds the key of a CA, which {host.name} must not get: `kcert renew "
-                        f"{quote(file.owner)} --new-key{self.ctx.folder_option}` gives it one of its own."
+                        f"{file.source} contains the key of a CA, which {host.name} must not get: `kcert renew "
+                        f"{quote(file.owner)} --new-key{self.ctx.folder_option}` generates a separate key."
                     )
 
     def _is_ca_key(self, pem: str) -> bool:

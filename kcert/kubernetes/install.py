@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import PurePosixPath
 
-from kcert import profiles
+from kcert import lessons, profiles
 from kcert.config import Cluster, Host, Version
 from kcert.errors import InputError
 from kcert.files import filled_file
@@ -70,29 +70,27 @@ def generated(ctx: Context, host: Host, state: FolderState, version: Version) ->
         name = instance.component
         if runs_pods and instance.program.pod(instance):
             text = render.manifest(instance)
-            yield _file(
-                STATIC_PODS / f"{name}.yaml", instance, "the static pod that the kubelet starts", text, "manifest"
-            )
+            yield _file(STATIC_PODS / f"{name}.yaml", instance, "static pod", text, "manifest")
         elif instance.program.why_no_unit(profile) is None:
-            yield _file(UNITS / f"{name}.service", instance, "the systemd unit", render.unit(instance), "systemd")
+            yield _file(UNITS / f"{name}.service", instance, "systemd unit", render.unit(instance), "systemd")
         else:
             continue
         if tuple(instance.program.settings(instance)):
             path = PurePosixPath(profile.configurations[name])
-            yield _file(path, instance, "its configuration file", render.configuration(instance), "config")
+            yield _file(path, instance, "configuration file", render.configuration(instance), "config")
         if name == "kube-apiserver" and state.encrypts:
             content = read_file(ctx.root / encryption.FILE)
-            path, why = PurePosixPath(profile.encryption_config), "the key that Secrets are encrypted with in etcd"
+            path, why = PurePosixPath(profile.encryption_config), lessons.file_reason("encryption config")
             yield Generated(path, SECRET_MODE, name, why, content, encryption.FILE)
         if name == "kubelet" and instance.host.bootstrap:
-            path, why = PurePosixPath(profile.bootstrap_kubeconfig), "the token that it asks for its certificate with"
+            path, why = PurePosixPath(profile.bootstrap_kubeconfig), lessons.file_reason("bootstrap kubeconfig")
             _check_token(ctx, host)
             content = read_file(ctx.root / bootstrap.KUBECONFIG)
             yield Generated(path, SECRET_MODE, name, why, content, bootstrap.KUBECONFIG)
 
 
-def _file(path: PurePosixPath, instance: ComponentInstance, why: str, text: str, form: str) -> Generated:
-    return Generated(path, PUBLIC_MODE, instance.component, why, text.encode(), form=form)
+def _file(path: PurePosixPath, instance: ComponentInstance, purpose: str, text: str, form: str) -> Generated:
+    return Generated(path, PUBLIC_MODE, instance.component, lessons.file_reason(purpose), text.encode(), form=form)
 
 
 def _check_token(ctx: Context, host: Host) -> None:
@@ -113,19 +111,19 @@ def manifests(ctx: Context, host: Host) -> Iterator[Manifest]:
     client = known[profiles.PROFILES[cluster.profile].bindings(cluster, host.name).kubelet_client].subject
     assert client
     if MASTERS not in client.organizations and CLUSTER_ADMINS not in client.organizations:
-        why = f"the user {client.common_name} may use the kubelets' API, for logs and exec"
+        why = lessons.file_reason("kube-apiserver-to-kubelet.yaml", user=client.common_name)
         role = ("kcert:kube-apiserver-to-kubelet", "system:kubelet-api-admin")
         binding = bootstrap.role_binding(*role, "User", client.common_name)
         yield Manifest("kube-apiserver-to-kubelet.yaml", why, binding.encode())
     if any(cert.subject and CLUSTER_ADMINS in cert.subject.organizations for cert in known.values()):
-        why = f"the group {CLUSTER_ADMINS}, in admin.conf, has no rights before (use super-admin.conf to apply it)"
+        why = lessons.file_reason("cluster-admins.yaml")
         binding = bootstrap.role_binding(CLUSTER_ADMINS, "cluster-admin", "Group", CLUSTER_ADMINS)
         yield Manifest("cluster-admins.yaml", why, binding.encode())
     if cluster.bootstrap_nodes:
         _check_token(ctx, cluster.bootstrap_nodes[0])
         token, rbac = (read_file(ctx.root / name) for name in (bootstrap.TOKEN, bootstrap.RBAC))
-        yield Manifest(bootstrap.TOKEN.name, "the bootstrap token; as secret as a key", token, SECRET_MODE)
-        yield Manifest(bootstrap.RBAC.name, "what the token and the nodes may ask for", rbac)
+        yield Manifest(bootstrap.TOKEN.name, lessons.file_reason(bootstrap.TOKEN.name), token, SECRET_MODE)
+        yield Manifest(bootstrap.RBAC.name, lessons.file_reason(bootstrap.RBAC.name), rbac)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from kcert.errors import InputError, did_you_mean
+from kcert.files import read_input
 
 FOLDER = Path(__file__).parent
 """The folder of kcert's own lessons: beside this module in a checkout and in an installed kcert alike."""
@@ -50,8 +51,16 @@ _SECTIONS = {
 _OPTIONS = "component-options"
 """The lesson whose sections say what each option of a component, and each permission of a new node, is for."""
 
-_PARTS = (_OPTIONS, "openssl-text", "reading-a-certificate")
+_FILES = "files-on-a-host"
+"""The lesson whose sections say what each file is for that no option of a component explains."""
+
+_ISSUES = "known-issues"
+"""The lesson with the known issues of the guides that profiles follow, each with what fixes it."""
+
+PARTS = (_OPTIONS, _FILES, _ISSUES, "openssl-text", "quiz", "reading-a-certificate")
 """Lessons whose sections kcert prints one by one, each where it belongs."""
+
+_BLANK = re.compile(r"\{(\w+)\}")
 
 _CLOSING = ("Command", "How it fails", "What's next")
 """The sections that end a lesson; kcert does not look them up, so they may have other headings."""
@@ -90,26 +99,32 @@ def _own_folder() -> Path | None:
     return Path(named)
 
 
+@cache
 def check_own() -> None:
     """Check every lesson in the folder of KCERT_LESSONS; raises InputError for the first that is not right.
 
-    Besides its form, a lesson has to keep the section headings by which kcert looks up its parts.
+    Besides its form, a lesson has to keep the section headings by which kcert looks up its parts, and these can have
+    no other ``{value}`` than kcert's own have.
     """
     own = _own_folder()
     for path in sorted(own.glob("*.md")) if own else ():
         sections, original = lesson(path.stem).sections, FOLDER / path.name
         if not original.is_file():
             continue
-        needed = _read(original, original.read_text(encoding="utf-8")).sections
-        if path.stem in _PARTS:
-            needed = {heading: text for heading, text in needed.items() if heading not in _CLOSING}
-        else:
-            needed = {heading: text for heading, text in needed.items() if heading in _SECTIONS.values()}
-        if missing := [heading for heading in needed if heading not in sections]:
-            raise InputError(
-                f'{path}: the section "## {missing[0]}" is missing. kcert looks it up by this heading, so keep the '
-                "heading in English, and translate its text."
-            )
+        headings = set(_SECTIONS.values())
+        for heading, text in _read(original, original.read_text(encoding="utf-8")).sections.items():
+            if heading in _CLOSING if path.stem in PARTS else heading not in headings:
+                continue
+            if not sections.get(heading):
+                raise InputError(
+                    f'{path}: the section "## {heading}" is missing or empty. kcert looks it up by this heading, so '
+                    "keep the heading in English, and translate its text."
+                )
+            known = set(_BLANK.findall(text))
+            unknown = sorted(set(_BLANK.findall(sections[heading])) - known)
+            if unknown and path.stem in PARTS:
+                names = ", ".join(f"{{{name}}}" for name in sorted(known)) or "none"
+                raise InputError(f'{path}: the section "## {heading}" has {{{unknown[0]}}}; known there: {names}.')
 
 
 def topics() -> tuple[str, ...]:
@@ -133,10 +148,25 @@ def lesson(topic: str) -> Lesson:
         hint = did_you_mean(topic, known, "`kcert explain` lists all topics.")
         raise InputError(f"there is no lesson on {topic!a}; {hint}")
     path = file_of(f"{topic}.md")
+    return _read(path, text_of(path))
+
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a lesson, a lab or a picture, which may be someone else's.
+
+    Raises InputError where it cannot be read, and for a character that a terminal would act on.
+    """
     try:
-        return _read(path, path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_input(path).decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
         raise InputError(f"{path} cannot be read: {error}.") from None
+    if control := _CONTROL.search(text):
+        line = text[: control.start()].count("\n") + 1
+        raise InputError(f"{path}:{line}: delete the control character U+{ord(control[0]):04X}.")
+    return text
 
 
 def by_chapter() -> dict[str, tuple[Lesson, ...]]:
@@ -187,12 +217,9 @@ def export(target: Path) -> int:
 def picture(name: str) -> str:
     """Return the SVG *name* that a lesson shows on a page; raises InputError for a file that cannot be read."""
     path = file_of(name)
-    try:
-        if path.suffix != ".svg" or len(Path(name).parts) != 1:
-            raise InputError(f"a lesson shows the picture {name!a}: the name of an .svg file beside it is needed.")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}.") from None
+    if path.suffix != ".svg" or len(Path(name).parts) != 1:
+        raise InputError(f"a lesson shows the picture {name!a}: the name of an .svg file beside it is needed.")
+    return text_of(path)
 
 
 def why(role: str) -> str:
@@ -217,9 +244,24 @@ def option_reason(component: str, option: str = "") -> str:
     return section(_OPTIONS, f"{component} {option}".strip()) or section(_OPTIONS, option)
 
 
-def section(topic: str, heading: str) -> str:
-    """Return the section *heading* of the lesson on *topic* on one line; "" if it has none."""
-    return " ".join(lesson(topic).sections.get(heading, "").split())
+def file_reason(heading: str, **values: str) -> str:
+    """Return what a file is for that no option explains, by its *heading*, with *values* in place of ``{name}``."""
+    return section(_FILES, heading, **values)
+
+
+def known_issue(name: str) -> tuple[str, str]:
+    """Return what goes wrong with a known issue of a guide, and what fixes it."""
+    return section(_ISSUES, name), section(_ISSUES, f"{name}: fix")
+
+
+def section(topic: str, heading: str, **values: str) -> str:
+    """Return the section *heading* of the lesson on *topic* on one line, with *values* in place of ``{name}``.
+
+    It is "" if the lesson has no such section. Raises InputError for a folder of KCERT_LESSONS that is not right.
+    """
+    check_own()
+    text = " ".join(lesson(topic).sections.get(heading, "").split())
+    return _BLANK.sub(lambda match: values.get(match[1], match[0]), text)
 
 
 def _paragraphs(text: str) -> list[str]:

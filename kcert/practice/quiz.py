@@ -1,7 +1,7 @@
 """Short questions about certificates that are made for them: read what openssl prints, and choose an answer.
 
 A kind of question is a function in ``KINDS``: it makes certificates in a temporary folder, runs the openssl command
-that answers the question, and returns what it printed with the choices.
+that answers the question, and returns what it printed with the choices. The words are in the lesson `quiz`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path, PurePosixPath
 
+from kcert import lessons
 from kcert.certificates import Certificate, Subject
 from kcert.errors import ProgramError
 from kcert.practice.builder import LabBuilder, Make
@@ -48,11 +49,16 @@ class Desk:
         return ("openssl", *argv), reading.stdout.decode("utf-8", "replace").rstrip()
 
     def question(
-        self, commands: tuple[tuple[tuple[str, ...], str], ...], text: str, right: str, wrong: list[str], why: str
+        self, heading: str, commands: list[tuple[tuple[str, ...], str]], right: str, wrong: list[str], **values: str
     ) -> Question:
-        """Return the question with its choices in random order."""
+        """Return the question under *heading* in the lesson, filled with *values*, its choices in random order."""
         choices = self.rng.several([right, *wrong], len(wrong) + 1)
-        return Question(commands, text, tuple(choices), choices.index(right), why)
+        why = _words(f"{heading.partition(':')[0]}: explanation", **values)
+        return Question(tuple(commands), _words(heading, **values), tuple(choices), choices.index(right), why)
+
+
+def _words(heading: str, **values: str) -> str:
+    return lessons.section("quiz", heading, **values)
 
 
 def questions(seed: int, count: int, openssl: str) -> Iterator[Question]:
@@ -74,23 +80,11 @@ def _missing_san(desk: Desk) -> Question:
     cluster = desk.rng.cluster()
     ca, api = select_specs(cluster, "ca", "kube-apiserver")
     service, host = service_address(cluster), cluster.control_plane[0].addresses[0]
-    gone, who = desk.rng.pick(
-        (
-            (service, f"A pod connects to the API server at https://{service}:443"),
-            (host, f"kubectl connects to https://{host}:6443"),
-            ("kubernetes.default.svc", "A webhook connects to https://kubernetes.default.svc"),
-        )
-    )
-    _signed(desk, replace(api, alt_names=tuple(name for name in api.alt_names if name.value != gone)), ca)
+    missing, client = desk.rng.pick(((service, "pod"), (host, "kubectl"), ("kubernetes.default.svc", "webhook")))
+    _signed(desk, replace(api, alt_names=tuple(name for name in api.alt_names if name.value != missing)), ca)
     shown = desk.run("x509", "-in", "kube-apiserver.crt", "-noout", "-ext", "subjectAltName")
-    others = [name.value for name in api.alt_names if name.value != gone]
-    return desk.question(
-        (shown,),
-        f"{who} and rejects the certificate. Which name is missing?",
-        gone,
-        desk.rng.several(others, 3),
-        f"A client compares the name it connects to with the SANs only. {gone} is not among them.",
-    )
+    others = desk.rng.several([name.value for name in api.alt_names if name.value != missing], 3)
+    return desk.question(f"missing-san: {client}", [shown], missing, others, missing=missing)
 
 
 def _which_key(desk: Desk) -> Question:
@@ -105,13 +99,8 @@ def _which_key(desk: Desk) -> Question:
         (desk.builder.root / "pki" / file).rename(desk.builder.root / "pki" / name)
         shown.append(desk.run("pkey", "-in", name, "-pubout"))
     right = names[str(owner.files.key)]
-    return desk.question(
-        tuple(shown),
-        f"Which private key belongs to {owner.files.crt}?",
-        right,
-        [name for name in names.values() if name != right],
-        f"A certificate holds the public half of its key: {right} has the same public key.",
-    )
+    wrong = [name for name in names.values() if name != right]
+    return desk.question("which-key", shown, right, wrong, file=str(owner.files.crt), key=right)
 
 
 def _which_user(desk: Desk) -> Question:
@@ -125,14 +114,13 @@ def _which_user(desk: Desk) -> Question:
     _signed(desk, spec, ca)
     shown = desk.run("x509", "-in", str(spec.files.crt), "-noout", "-subject")
     assert spec.subject
-    seen, groups = spec.subject.common_name, spec.subject.organizations[0]
-    return desk.question(
-        (shown,),
-        "As which user, in which group, does the API server see the owner of this certificate?",
-        f"user {seen}, group {groups}",
-        [f"user {groups}, group {seen}", f"user {seen}, group {other}", f"user {seen}, in no group"],
-        f"The CN is the user name, each O is a group: user {seen}, group {groups}.",
-    )
+    seen = {"user": spec.subject.common_name, "group": spec.subject.organizations[0]}
+    wrong = [
+        _words("user and group", user=seen["group"], group=seen["user"]),
+        _words("user and group", user=seen["user"], group=other),
+        _words("user without a group", user=seen["user"]),
+    ]
+    return desk.question("which-user", [shown], _words("user and group", **seen), wrong, **seen)
 
 
 def _what_for(desk: Desk) -> Question:
@@ -143,14 +131,8 @@ def _what_for(desk: Desk) -> Question:
     ca, spec = select_specs(cluster, "ca", name)
     _signed(desk, spec, ca)
     shown = desk.run("x509", "-in", str(spec.files.crt), "-noout", "-ext", "keyUsage,extendedKeyUsage")
-    return desk.question(
-        (shown,),
-        "How can this certificate be used in a TLS connection?",
-        right,
-        [choice for choice in ("only as a server", "only as a client", "as both", "not at all") if choice != right],
-        "Extended Key Usage decides: serverAuth is for the side that is connected to, clientAuth for the side that "
-        "connects.",
-    )
+    uses = ("only as a server", "only as a client", "as both", "not at all")
+    return desk.question("what-for", [shown], _words(right), [_words(use) for use in uses if use != right])
 
 
 def _which_ca(desk: Desk) -> Question:
@@ -163,13 +145,9 @@ def _which_ca(desk: Desk) -> Question:
     extension = ("-noout", "-ext", "subjectKeyIdentifier,authorityKeyIdentifier")
     shown = [desk.run("x509", "-in", "kube-scheduler.crt", "-noout", "-issuer")]
     shown += [desk.run("x509", "-in", file, *extension) for file in ("kube-scheduler.crt", "ca.crt", "ca-old.crt")]
-    return desk.question(
-        tuple(shown),
-        "Both CAs have the same name. Which one signed kube-scheduler.crt?",
-        "ca.crt",
-        ["ca-old.crt", "kube-scheduler.crt itself"],
-        "The `Authority Key Identifier` of a certificate is the Subject Key Identifier of the CA that signed it.",
-    )
+    leaf = str(spec.files.crt)
+    wrong = ["ca-old.crt", _words("the certificate itself", file=leaf)]
+    return desk.question("which-ca", shown, "ca.crt", wrong, file=leaf)
 
 
 def _is_it_valid(desk: Desk) -> Question:
@@ -186,13 +164,9 @@ def _is_it_valid(desk: Desk) -> Question:
     between = (now + timedelta(days=begin), now + timedelta(days=end))
     desk.builder.make([Make(ca), Make(spec, ca, between)])
     shown = desk.run("x509", "-in", "admin.crt", "-noout", "-dates")
-    return desk.question(
-        (shown,),
-        f"Today is {now:%Y-%m-%d}. Does the API server accept this certificate?",
-        right,
-        [choice for choice in ("yes", "no, it has expired", "no, it is not valid yet") if choice != right],
-        "A certificate is accepted between notBefore and notAfter, by the clock of the side that checks it.",
-    )
+    answers = ("yes", "no, it has expired", "no, it is not valid yet")
+    wrong = [_words(answer) for answer in answers if answer != right]
+    return desk.question("is-it-valid", [shown], _words(right), wrong, today=f"{now:%Y-%m-%d}")
 
 
 KINDS: tuple[Callable[[Desk], Question], ...] = (

@@ -33,7 +33,7 @@ _CA_USAGES = Usages(key=("cRLSign", "keyCertSign"), extended=None, critical=Fals
 
 
 class Kelsey(Profile):
-    """The certificates of the book's ca.conf; with fix_known_issues also what the book leaves out."""
+    """The certificates of the book's ca.conf; with fix_known_issues also those that the book omits."""
 
     name = "kelsey"
     summary = "as Kelsey Hightower's Kubernetes the hard way: one CA, RSA 4096, machines server, node-0 and node-1"
@@ -44,7 +44,7 @@ class Kelsey(Profile):
         "kube-proxy": "/var/lib/kube-proxy/kube-proxy-config.yaml",
         "kube-scheduler": "/etc/kubernetes/config/kube-scheduler.yaml",
     }
-    restarting = "They are services here: `systemctl restart COMPONENT` on each machine."
+    restarting = "The components are services here: `systemctl restart COMPONENT` on each machine."
     context = "default"
     bootstrap_tokens = False
     # The nodes are reached by name: their certificates have no address but 127.0.0.1.
@@ -167,49 +167,22 @@ class Kelsey(Profile):
     def extras(self, cluster: Cluster, host: str) -> Iterator[Extra]:
         """Yield the administrator's kubeconfig: with 127.0.0.1 in it, it is of use on a control-plane host alone."""
         if any(member.name == host for member in cluster.control_plane):
-            yield Extra("admin", "kubeconfig", "kubectl", "for those who administer the cluster from this host")
+            yield Extra("admin", "kubeconfig", "kubectl", "administrator")
 
     def known_issues(self, cluster: Cluster) -> tuple[KnownIssue, ...]:
-        """Return what the book gets wrong or leaves out."""
+        """Return the mistakes and omissions of the book."""
         if cluster.fix_known_issues:
             return ()
         return _KNOWN_ISSUES[1:] if _has_etcd_tls(cluster) else _KNOWN_ISSUES
 
 
 _KNOWN_ISSUES = (
-    KnownIssue(
-        "etcd",
-        "etcd speaks plain HTTP on 127.0.0.1: every process on the control-plane host can read and change all Secrets.",
-        "adds the certificate etcd-server and TLS on both of etcd's ports",
-    ),
-    KnownIssue(
-        "kube-apiserver",
-        "The unit has no --service-cluster-ip-range, so the API server takes 10.0.0.0/24: pods connect to 10.0.0.1, "
-        "which is not a SAN of its certificate.",
-        "sets --service-cluster-ip-range to service_cidr",
-    ),
-    KnownIssue(
-        "kube-apiserver",
-        "The certificate lacks the full DNS name of the service, kubernetes.default.svc and the cluster's domain.",
-        "adds the SAN, and the name and addresses of each control-plane host",
-    ),
-    KnownIssue(
-        "kube-apiserver",
-        "The API server presents its serving certificate to the kubelets: its user, kubernetes, has to be bound to "
-        "the rights on nodes (kube-apiserver-to-kubelet.yaml).",
-        "adds the certificate apiserver-kubelet-client",
-    ),
-    KnownIssue(
-        "kubelet",
-        "The only address in the certificate is 127.0.0.1: the API server has to reach each node by a name that "
-        "resolves.",
-        "adds the node's addresses as SANs",
-    ),
-    KnownIssue(
-        "kube-scheduler",
-        "The group is system:system:kube-scheduler. Nothing is bound to it; the user name alone gives the rights.",
-        "sets the group to system:kube-scheduler",
-    ),
+    KnownIssue("etcd", "plain-http-etcd"),
+    KnownIssue("kube-apiserver", "no-service-range"),
+    KnownIssue("kube-apiserver", "no-full-service-name"),
+    KnownIssue("kube-apiserver", "no-kubelet-client"),
+    KnownIssue("kubelet", "loopback-only"),
+    KnownIssue("kube-scheduler", "scheduler-group"),
 )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import ClassVar, Literal
 
+from kcert import lessons
 from kcert.certificates import AltName, Certificate, Files, Key, Kind, Role, Subject, Usages, chain_of, new_ca_only_path
 from kcert.config import Cluster, Host, Lifetimes, url
 from kcert.roles import NODE_PREFIX, NODES, ROLES
@@ -62,21 +63,33 @@ class Example:
 
 @dataclass(frozen=True)
 class KnownIssue:
-    """A mistake of the book that a profile follows: which component it affects, what goes wrong, and what fixes it."""
+    """A mistake of the book that a profile follows, by its name in the lesson `known-issues`."""
 
     component: str
-    problem: str
-    fix: str
+    name: str
+
+    @property
+    def problem(self) -> str:
+        """Return the problem that it causes."""
+        return lessons.known_issue(self.name)[0]
+
+    @property
+    def fix(self) -> str:
+        """Return how kcert fixes it: the words that follow "fix_known_issues: true"."""
+        return lessons.known_issue(self.name)[1]
 
 
 @dataclass(frozen=True)
 class Extra:
-    """Something that a host gets though no option of its components names it; ``why`` completes "it is there …"."""
+    """Something that a host gets though no option of its components names it.
+
+    ``purpose`` is its heading in the lesson `files-on-a-host`.
+    """
 
     certificate: str
     part: Part
     reader: str
-    why: str
+    purpose: str
 
 
 Part = Literal["crt", "key", "public_key", "kubeconfig", "chain", "new"]

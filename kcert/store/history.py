@@ -26,7 +26,14 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from kcert.errors import InputError, KcertError, VerdictError
-from kcert.files import LARGEST_HISTORY, read_descriptor, read_optional, read_regular
+from kcert.files import (
+    LARGEST_HISTORY,
+    foreign_owner,
+    is_writable_by_others,
+    read_descriptor,
+    read_optional,
+    read_regular,
+)
 from kcert.openssl.pem import pem_blocks
 from kcert.quoting import quote
 from kcert.store.directory import Directory
@@ -38,14 +45,14 @@ if TYPE_CHECKING:
     from kcert.shell import Outcome
 
 BEGINNING = hashlib.sha256(b"").hexdigest()
-"""What the first line has as the hash of the line before it."""
+"""The hash that the first line has in place of that of the line before it."""
 
 _LONGEST_HEAD = 4096
 _HEAD_LENGTH = 12 + 2 * (1 + 64)
 _RECORD = b'{"time": "'
 
 MOST_READINGS = 1000
-"""How often both files are read until nothing was written meanwhile: then it is not a kcert that writes."""
+"""The number of times that both files are read before kcert concludes that the writer is another program."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +148,7 @@ class History:
         assert self._file is not None
         self._write_head(_hash(line))
         written = os.write(self._file, line)
-        if written < len(line):  # the disk is full: half a line is no line
+        if written < len(line):  # the disk is full: half a line is not a line
             os.ftruncate(self._file, os.fstat(self._file).st_size - written)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         self._last = _hash(line)
@@ -223,6 +230,19 @@ def head(own: Path) -> str:
     verify(own)
     lines, _ = _at_one_moment(own)
     return _hash(lines[-1]) if lines else BEGINNING
+
+
+def foreign(root: Path, own: Path, entries: Iterable[Entry]) -> str:
+    """Return why another user could have written *entries*, the history of *root* in *own*; empty if they are ours."""
+    here = {str(root.absolute()), str(root.resolve())}
+    if there := next((entry.folder for entry in entries if entry.folder not in here), ""):
+        return f"The commands were recorded in {there}, so the folder was moved, or came from someone else."
+    for path in (root, own, own / "history.jsonl"):
+        if path.exists() and (owner := foreign_owner(path)):
+            return f"{path} belongs to {owner}."
+        if path.exists() and is_writable_by_others(path.stat()):
+            return f"Others can write to {path}."
+    return ""
 
 
 def unexplained(root: Path, own: Path) -> tuple[Path, ...]:

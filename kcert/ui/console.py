@@ -160,6 +160,20 @@ def first_few(names: Sequence[object], most: int) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
+def abridged(text: str, width: int) -> str:
+    """Return a list with commas in at most *width* columns: the first parts, and how many more there are.
+
+    Of a first part that is longer, its beginning is left.
+    """
+    parts = re.split(r"(?<=[,;]) ", text)
+    left = ""
+    for kept in range(len(parts), 0, -1):
+        left = f" +{len(parts) - kept} more" if kept < len(parts) else ""
+        if len(shown := " ".join(parts[:kept]).rstrip(",;") + left) <= width:
+            return shown
+    return f"{parts[0][: max(width - 1 - len(left), 1)]}…{left}"
+
+
 def say_waiting(holder: str) -> None:
     """Say which process holds the PKI folder."""
     say(f"Waiting for another kcert in this folder: {clean_line(holder)}.", "notice", to=error_screen())

@@ -24,18 +24,24 @@ from kcert.ui.quiet import passphrase_asked
 MOST_NAMED = 10
 """Certificates that are named one by one."""
 
+_UNREAD = "delete_this_line_after_reading"
+"""A variable that is never set, so that a script with foreign commands ends before the first of them."""
+
 _READING = ("-in", "-key", "-signkey", "-CA", "-CAkey", "-config", "-extfile")
 """openssl's options for files that it reads."""
 
 
-def show(root: Path, entries: Sequence[Entry], form: str, specs: Sequence[Certificate] = ()) -> None:
-    """Print the history in the form asked for; *specs* are the certificates whose chapters a document has."""
+def show(root: Path, entries: Sequence[Entry], form: str, specs: Sequence[Certificate] = (), foreign: str = "") -> None:
+    """Print the history in the form asked for; *specs* are the certificates whose chapters a document has.
+
+    A script stops at its beginning if its commands may be *foreign*, which says why.
+    """
     if form in {"text", "table"}:
         paged(lambda: _table(root, entries))
     elif form == "json":
         print_json([asdict(entry) for entry in entries])
     elif form == "sh":
-        print_lines(_script(root, entries))
+        print_lines(_script(root, entries, foreign))
     else:
         title, sections = f"What was run in {root}", _sections(entries, specs)
         document = web_page(title, sections) if form == "html" else "\n".join([*markdown(title, sections), ""])
@@ -51,13 +57,13 @@ def verified(root: Path, count: int, signed: int, unexplained: Sequence[Path]) -
         raise VerdictError(
             f"{root} contains certificates ({first_few(unexplained, MOST_NAMED)}) but no record of any command: the "
             "record was deleted, "
-            "or another program made them."
+            "or another program created them."
         )
     by = f" The first {signed} are signed by the CA's key." if signed else ""
     say(f"The record of {count} lines is unchanged: every line matches the line before it.{by}", "good")
     if unexplained:
         names = first_few(unexplained, MOST_NAMED)
-        say(f"Not in the history: {names}. Another program made them, or they were signed elsewhere.")
+        say(f"Not in the history: {names}. Another program created them, or they were signed elsewhere.")
 
 
 def print_head(digest: str) -> None:
@@ -93,12 +99,15 @@ def _title(step: str) -> str:
     return lessons.lesson(topic).title if topic in lessons.topics() else ""
 
 
-def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
+def _script(root: Path, entries: Sequence[Entry], foreign: str) -> Iterator[str]:
     """Yield the commands again, for a new folder: in the old one they would replace keys."""
     yield "#!/usr/bin/env bash"
     yield f"# What kcert ran in {clean_line(str(root))}, to be repeated in another folder: bash THIS FOLDER"
-    yield "# Read it before you run it if others can write to that folder: they can change its history."
     yield "set -euo pipefail"
+    if foreign:
+        yield f"# {clean_line(foreign)} Someone else could have written any command here."
+        yield "# Read all of it, then delete the next line."
+        yield f': "${{{_UNREAD}:?read this script first: someone else could have written it}}"'
     yield "umask 077"
     yield from passphrase_asked(entry.argv for entry in entries if entry.status == 0)
     yield "folder=${1:?specify a new folder to repeat this in}"
@@ -144,13 +153,13 @@ def _not_repeatable(entry: Entry, made: AbstractSet[str]) -> str:
     if entry.step == "sign-history":
         return "This signed the history itself: `kcert history --sign` does it again."
     if entry.step == "issue":
-        return "Request and settings were those of a manifest: `kcert csr sign` does it again."
+        return "The request and its config came from a manifest: `kcert csr sign` does it again."
     if outside := _outside([*entry.files, *(name for own in entry.prepared for name in own.files)]):
         return f"{clean_line(outside[0])} is outside the folder, so this cannot be repeated."
     if not entry.argv and not {name for own in entry.prepared for name in own.files} <= made:
-        return "This needs files that were not made here, so it cannot be repeated."
+        return "This needs files that were not created here, so it cannot be repeated."
     missing = [name for name in _reads(entry) if name not in made and not PurePosixPath(name).is_absolute()]
-    return f"{clean_line(missing[0])} was not made here, so this cannot be repeated." if missing else ""
+    return f"{clean_line(missing[0])} was not created here, so this cannot be repeated." if missing else ""
 
 
 def _outside(names: Iterable[str]) -> list[str]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import os
-import select
 import signal
 import sys
-import termios
 import time
 from collections.abc import Sequence
 from types import FrameType
@@ -216,21 +213,21 @@ class Lesson(Reporter):
             say(words)
 
     def _wait(self, plan: IssuancePlan, step: Step, does: str) -> None:
-        """Wait for a key of ``_KEYS`` and Enter. The end of the input stops; any other input runs nothing.
+        """Wait for a key of ``_KEYS``. The end of the input stops; any other input runs nothing.
 
         *does* is what Enter does.
         """
+        from kcert.ui.keyboard import keys  # only --step waits
+
         while True:
-            if sys.stdin.isatty():
-                termios.tcflush(sys.stdin, termios.TCIFLUSH)  # what was typed before the prompt
-            screen().print(f"{INDENT}[Enter {does}, q stops, ? lists the keys] ", end="", style="code")
-            answer = _typed()
-            if not sys.stdin.isatty():
-                screen().print()
-            match answer.strip().lower():
+            with keys() as key:
+                screen().print(f"{INDENT}[Enter {does}, q stops, ? lists the keys] ", end="", style="code")
+                answer = key()
+                screen().print(clean_line(answer.strip("\r\n\x04")) if sys.stdin.isatty() else "")
+            match answer.strip("\r\n").lower():
                 case "" if answer:
                     return
-                case "" | "q":
+                case "" | "\x04" | "q":
                     raise StoppedError
                 case "s":
                     say_apart(f"Skipped: {plan.certificate.name}.", "notice")
@@ -290,26 +287,6 @@ class _Elapsed:
     def _write(text: str) -> None:
         screen().file.write(text)
         screen().file.flush()
-
-
-def _typed() -> str:
-    """Return a line of standard input; empty at its end.
-
-    Python notices a Ctrl-C that comes between its last look and the read only when the read returns, which it
-    then never does. A descriptor that every signal writes to wakes the wait for the keyboard in any case:
-    https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd
-    """
-    if sys.stdin.isatty():
-        signalled, woken_by = os.pipe()
-        os.set_blocking(woken_by, False)
-        before = signal.set_wakeup_fd(woken_by)
-        try:
-            select.select([sys.stdin, signalled], [], [])
-        finally:
-            signal.set_wakeup_fd(before)
-            os.close(signalled)
-            os.close(woken_by)
-    return sys.stdin.readline()
 
 
 _CHAPTERS = ("ca", "client", "etcd", "apiserver", "kubelet", "service-account")

@@ -15,7 +15,7 @@ from kcert.issue.status import CertificateStatus, State
 from kcert.quoting import format_command, quote
 from kcert.store.history import Memory, command_options
 from kcert.ui import print_json, print_lines
-from kcert.ui.console import block, command_line, draw, in_columns, say, screen, table
+from kcert.ui.console import PIPE_WIDTH, abridged, block, command_line, draw, in_columns, say, screen, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,8 @@ _COLUMNS = ("state", "certificate", "use", "subject", "issuer", "files", "SANs")
 
 
 _SHORT_COLUMNS = ("state", "certificate", "expires", "days", "why")
+_LEAST = 24
+"""Columns of a reason beside names that leave it no room."""
 
 
 def show(  # noqa: PLR0917 - one call
@@ -56,8 +58,7 @@ def show(  # noqa: PLR0917 - one call
     elif form == "markdown":
         print_lines(_markdown(statuses))
     elif not screen().is_terminal:
-        rows = (tuple(cell or "-" for cell in _row(status)) for status in statuses)
-        sys.stdout.write(in_columns([_COLUMNS, *rows] if wide else _short_rows(statuses)))
+        sys.stdout.write(in_columns(_wide_rows(statuses) if wide else _narrow(_short_rows(statuses))))
     else:
         _terminal(cluster, root, statuses, folder_option, wide=wide)
         _asked_for(statuses, memory)
@@ -120,8 +121,15 @@ def _files(certificate: Certificate) -> list[str]:
 
 
 def _markdown(statuses: Sequence[CertificateStatus]) -> list[str]:
-    rows = [_COLUMNS, ("---",) * len(_COLUMNS), *(_row(status) for status in statuses)]
-    return [f"| {' | '.join(row)} |" for row in rows]
+    heading, *rows = _wide_rows(statuses, empty="")
+    lines = (" | ".join(cell.replace("|", r"\|") for cell in row) for row in (heading, ("---",) * len(heading), *rows))
+    return [f"| {line} |" for line in lines]
+
+
+def _wide_rows(statuses: Sequence[CertificateStatus], empty: str = "-") -> list[tuple[str, ...]]:
+    """Return a row a certificate, with the heading: all that `plan` has of it; *empty* is a cell without content."""
+    rows = ((*_row(status), status.reason) for status in statuses)
+    return [(*_COLUMNS, "why"), *(tuple(cell or empty for cell in row) for row in rows)]
 
 
 def _short_rows(statuses: Sequence[CertificateStatus]) -> list[tuple[str, ...]]:
@@ -134,6 +142,12 @@ def _short_rows(statuses: Sequence[CertificateStatus]) -> list[tuple[str, ...]]:
         date = f"{expires:%Y-%m-%d}" if expires else "-"
         rows.append((status.state.value, status.certificate.name, date, days, status.reason or "-"))
     return rows
+
+
+def _narrow(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return *rows* with their last column, a list, cut to what 80 columns have room for."""
+    before = sum(max(len(row[column]) for row in rows) + 2 for column in range(len(rows[0]) - 1))
+    return [(*row[:-1], abridged(row[-1], max(PIPE_WIDTH - before, _LEAST))) for row in rows]
 
 
 def _asked_for(statuses: Sequence[CertificateStatus], memory: Memory) -> None:
@@ -239,11 +253,14 @@ def known_issues(issues: Sequence[KnownIssue], profile: str) -> None:
     """Say what the book that *profile* follows gets wrong, and how to have it corrected."""
     if not issues:
         return
+    from kcert.ui.explain import passage  # two commands need it
+
+    screen().print()
     say(f"The guide that the profile {profile} follows has known issues:", "notice")
-    for issue in issues:
-        block([f"- {issue.component}: {issue.problem}"])
+    passage("\n".join(f"- {issue.component}: {issue.problem}" for issue in issues))
+    screen().print()
     say("`fix_known_issues: true` in kcert.yaml (`kcert init --fix-known-issues` writes it) fixes them:")
-    block([f"- {issue.component}: {issue.fix}." for issue in issues])
+    passage("\n".join(f"- {issue.component}: {issue.fix}." for issue in issues))
 
 
 def _option(path: Path) -> str:

@@ -32,7 +32,6 @@ COLUMN, WIDEST = 56, 130
 """The columns at which notes beside openssl's text begin and end."""
 
 LONGEST = 2000  # characters of one value on the screen: a certificate may have ten thousand names
-_BLANK = re.compile(r"\{(\w+)\}")
 
 
 def show(description: Description, *, text: bool, explain: bool) -> None:
@@ -141,5 +140,5 @@ def _wrapped(text: Text, width: int, indent: str = "") -> None:
 
 
 def _meaning(field: Field) -> str:
-    words = " ".join(lessons.lesson(MEANINGS).sections[field.meaning or ""].split())
-    return _BLANK.sub(lambda match: clean_line(field.words.get(match[1], match[0])), words)
+    words = {name: clean_line(word) for name, word in field.words.items()}
+    return lessons.section(MEANINGS, field.meaning or "", **words)

@@ -72,7 +72,7 @@ def sick(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("size", [pytest.param("small", marks=pytest.mark.thorough), "large"])
-@pytest.mark.parametrize("profile", ["course", "hardway", "kubeadm"])
+@pytest.mark.parametrize("profile", representatives(["kubeadm", "course", "hardway"]))
 def test_what_kcert_makes_is_found_good_and_fits_its_own_kcert_yaml(
     profile: str, size: str, kcert: Kcert, own_pki: Callable[..., Pki]
 ) -> None:
@@ -127,6 +127,7 @@ def test_a_check_that_cannot_run_ends_with_status_2(
     assert ended.stdout == ""
 
 
+@pytest.mark.thorough
 def test_where_no_cluster_is_set_up_the_pki_folder_is_judged(kcert: Kcert, own_pki: Callable[..., Pki]) -> None:
     own = own_pki("course")
     assert found(kcert("check", "--format", "json")) == []
@@ -171,6 +172,7 @@ def test_how_near_an_expiry_counts_as_near(kcert: Kcert, sick: Path) -> None:
     assert "admin.crt" in expiring("2y")
 
 
+@pytest.mark.thorough
 def test_a_repair_makes_it_last_longer_than_what_counts_as_near(kcert: Kcert, tmp_path: Path) -> None:
     course.lay_out(tmp_path / "pki")
     check = ("check", "pki", "--only", "expiring-soon", "--expiring-in", "2y", "--format", "json")
@@ -196,6 +198,7 @@ def test_a_name_that_kcert_yaml_asks_for_is_missed(kcert: Kcert, own_pki: Callab
 # ---------------------------------------------------------------- while a CA is replaced
 
 
+@pytest.mark.thorough
 def test_a_repair_brings_the_new_ca_and_the_old_while_one_replaces_the_other(
     kcert: Kcert, own_pki: Callable[..., Pki]
 ) -> None:
@@ -422,6 +425,7 @@ def test_a_repair_takes_names_as_they_are(name: str, kcert: Kcert, tmp_path: Pat
     assert not list(tmp_path.rglob("pwned"))
 
 
+@pytest.mark.thorough
 def test_thousands_of_names_are_not_printed(kcert: Kcert, tmp_path: Path) -> None:
     names = tuple(f"DNS:n{number}.example" for number in range(3000))
     course.lay_out(tmp_path / "pki", changed(course.RECIPES, kube_apiserver={"names": names}))
@@ -446,6 +450,7 @@ def test_what_this_user_may_not_read_is_named_and_not_taken_for_good(kcert: Kcer
     assert "expired" not in ended.stdout
 
 
+@pytest.mark.thorough
 def test_json_to_a_reader_that_goes_away_is_no_traceback(kcert: Kcert, sick: Path) -> None:
     with kcert.started("check", str(sick), "--format", "json") as process:
         assert process.stdout is not None
@@ -455,7 +460,7 @@ def test_json_to_a_reader_that_goes_away_is_no_traceback(kcert: Kcert, sick: Pat
 
 
 @pytest.mark.parametrize("name", ["kube-apiserver", "etcd-server"])
-@pytest.mark.parametrize("described", representatives([True, False], lambda _: None), ids=["kcert.yaml", "built-in"])
+@pytest.mark.parametrize("described", representatives([True, False]), ids=["kcert.yaml", "built-in"])
 def test_what_a_repair_makes_is_what_the_plan_wants(
     tmp_path: Path, kcert: Kcert, name: str, *, described: bool
 ) -> None:

@@ -153,10 +153,12 @@ def two_clusters(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "one", tmp_path / "two"
 
 
+@pytest.mark.thorough
 def test_two_clusters_may_lie_in_one_tree(two_clusters: tuple[Path, Path]) -> None:
     assert judged(two_clusters[0].parent) == ()
 
 
+@pytest.mark.thorough
 def test_two_clusters_may_be_named_at_once(two_clusters: tuple[Path, Path]) -> None:
     assert judged(*two_clusters) == ()
     assert judged(*(host / "etc/kubernetes/pki" for host in two_clusters)) == ()

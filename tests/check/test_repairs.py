@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from kcert.openssl.pem import pem_blocks
 from tests.check.conftest import judged, mend, pasted
 from tests.check.sick import OVER, PKI, ROTATED, embed
+from tests.running import representatives
 from tests.zoo import course, kubeadm
 from tests.zoo.issuing import Recipe, Workshop, changed, kubeconfig, put
 
@@ -39,7 +40,7 @@ def chained(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("chained", [("apiserver", "kubelet", "admin"), ("ca",)], indirect=True, ids=["leaves", "ca"])
+@pytest.mark.parametrize("chained", representatives([("apiserver", "kubelet", "admin"), ("ca",)]), indirect=True)
 def test_a_file_keeps_its_chain_its_key_and_its_mode(chained: Path) -> None:
     findings = judged(root=chained)
     assert {one.rule for one in findings} == {"expired"}
@@ -201,6 +202,7 @@ def test_the_old_key_is_kept_for_its_owner_alone(tmp_path: Path, name: str) -> N
     assert belong_together(crt, key)
 
 
+@pytest.mark.thorough
 def test_a_damaged_signing_key_is_kept_beside_the_one_that_takes_its_place(tmp_path: Path) -> None:
     kubeadm.lay_out(tmp_path)
     damaged = put(tmp_path / PKI / "sa.key", b"not a key", 0o600).read_bytes()

@@ -33,6 +33,7 @@ def mended(root: Path) -> None:
     assert told(root) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("first", ["old", "new"])
 def test_the_controller_manager_signs_with_one_ca_alone(first: str, tmp_path: Path) -> None:
     workshop = kubeadm.lay_out(tmp_path)
@@ -43,6 +44,7 @@ def test_the_controller_manager_signs_with_one_ca_alone(first: str, tmp_path: Pa
     assert (tmp_path / PKI / "ca-signing.crt").read_bytes().strip() == workshop["ca"].crt.strip()
 
 
+@pytest.mark.thorough
 def test_a_client_ca_that_signed_no_client_is_named(tmp_path: Path) -> None:
     kubeadm.lay_out(tmp_path, options={"kube-apiserver": {"--client-ca-file": f"/{PKI}/users-ca.crt"}})
     put(tmp_path / PKI / "users-ca.crt", Workshop({"ca": Recipe("CN=users", None, ca=True, days=3650)})["ca"].crt)
@@ -61,6 +63,7 @@ DIFFERENT = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", DIFFERENT)
 def test_the_hosts_of_a_control_plane_share_what_they_must(what: str, tmp_path: Path) -> None:
     files, rule, paths = DIFFERENT[what]
@@ -74,6 +77,7 @@ def test_the_hosts_of_a_control_plane_share_what_they_must(what: str, tmp_path: 
     assert found == [(rule, tmp_path / path.replace("PKI", PKI)) for path in paths]
 
 
+@pytest.mark.thorough
 def test_a_renewed_ca_replaces_the_expired_one_in_every_kubeconfig(tmp_path: Path) -> None:
     workshop = kubeadm.lay_out(tmp_path)
     ca = workshop["ca"]
@@ -109,6 +113,7 @@ def test_the_certificate_of_the_key_comes_first(tmp_path: Path) -> None:
     assert told(tmp_path) == []
 
 
+@pytest.mark.thorough
 def test_a_member_of_etcd_has_the_address_that_it_advertises(tmp_path: Path) -> None:
     names = ("DNS:localhost", "IP:127.0.0.1")
     kubeadm.lay_out(tmp_path, changed(kubeadm.RECIPES, **{"etcd-server": {"names": names}}))

@@ -192,6 +192,7 @@ def test_the_fix_names_a_certificate_that_the_folder_has(
     assert is_right(broken, "sslclient")
 
 
+@pytest.mark.thorough
 def test_the_fix_for_a_kubelet_names_what_each_profile_calls_it(kcert: Kcert, own_pki: Callable[[str], Pki]) -> None:
     own_pki("hardway")
     log = "part of the existing bootstrap client certificate is expired: 2020-12-06 18:55:55 +0000 UTC"
@@ -236,6 +237,7 @@ def test_a_kubeconfig_that_is_not_base64_is_shown_and_written_again(
     assert kubeconfig.read_text() == text
 
 
+@pytest.mark.thorough
 def test_a_request_with_the_header_of_keytool_is_shown_and_rewritten(tmp_path: Path) -> None:
     bash("openssl req -new -newkey rsa:2048 -nodes -keyout k -subj /CN=jane -out jane.csr", tmp_path)
     request = (tmp_path / "jane.csr").read_text()
@@ -248,6 +250,7 @@ def test_a_request_with_the_header_of_keytool_is_shown_and_rewritten(tmp_path: P
     assert (tmp_path / "new.csr").read_text() == request
 
 
+@pytest.mark.thorough
 def test_every_command_of_kubeadm_is_one_that_kubeadm_has() -> None:
     """kubeadm cannot run here; these are its commands and their arguments, from its own help."""
     phases = {"ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client", "etcd-ca", "sa"}

@@ -131,7 +131,7 @@ def test_a_cabundle_that_was_encoded_twice_is_put_right(webhook: Path) -> None:
 # --- kubelets
 
 
-@pytest.mark.parametrize("profile", representatives(["course", "hardway"], lambda _: None))
+@pytest.mark.parametrize("profile", representatives(["course", "hardway"]))
 @pytest.mark.parametrize("fault", SERVER_FAULTS)
 def test_a_fault_of_a_kubelets_server_is_shown_and_ended(
     kcert: Kcert, own_pki: Callable[[str], Pki], tmp_path: Path, profile: str, fault: str

@@ -58,6 +58,7 @@ def test_each_posted_log_is_understood() -> None:
         assert not found or posted.says in found[0].explanation.cause, posted.lines
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cluster", ["", "kcert", *KINDS])
 def test_nothing_is_invented_and_every_word_that_stands_for_something_is_explained(cluster: str) -> None:
     glossary = knowledge().glossary
@@ -111,6 +112,22 @@ def test_the_kind_of_cluster_chooses_the_fix(cluster: str, foreign: str) -> None
     ):
         [finding] = diagnose([line.encode()], cluster).findings
         assert not re.search(foreign, finding.explanation.repair, re.MULTILINE), finding.explanation.repair
+
+
+@pytest.mark.parametrize("cluster", ["k3s", "rke2", "k0s", "microk8s", "openshift", "rke1", "kops", "typhoon"])
+def test_a_product_that_makes_its_certificates_is_not_repaired_with_kubeadm(cluster: str) -> None:
+    for number in EACH_ANSWER:
+        for finding in findings(number, cluster):
+            assert "# with kubeadm" not in finding.explanation.repair, POSTED[number].lines
+
+
+def test_no_value_from_a_line_takes_the_place_of_commands() -> None:
+    """A macro is put in first: a group of the same name would print commands where a name has to be."""
+    expressions = [pattern.regex for cause in causes().values() for pattern in cause.patterns]
+    for cause in causes().values():
+        expressions += [condition.pattern for case in cause.cases for condition in case.conditions.values()]
+    groups = {name for expression in expressions for name in re.compile(expression).groupindex}
+    assert groups.isdisjoint(knowledge().macros)
 
 
 def test_a_line_that_names_its_cluster_needs_no_option() -> None:

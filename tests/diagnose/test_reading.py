@@ -138,6 +138,7 @@ def test_the_line_itself_in_the_place_of_a_file() -> None:
     assert kcert("all is well here").status == 0
 
 
+@pytest.mark.thorough
 def test_a_device_is_not_a_log() -> None:
     for ended in (kcert("/dev/zero"), kcert(stdin=bytes(70 * 1024 * 1024))):
         assert ended.status == 2

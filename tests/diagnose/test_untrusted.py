@@ -145,6 +145,7 @@ def test_what_cannot_be_printed_is_not_believed(wild: str) -> None:
 # --- size
 
 
+@pytest.mark.thorough
 def test_a_long_log_is_not_held_in_memory() -> None:
     quiet = b'I1124 04:19:45.1 1 x.go:1] "Nothing happens here, and it takes many words to say so" name="%d"\n'
     loud = b"http: TLS handshake error from 10.0.0.7:%d: remote error: tls: bad certificate\n"
@@ -172,6 +173,7 @@ def test_a_line_without_end_is_cut_and_the_next_one_is_read() -> None:
     assert diagnose(lines).findings[0].lines[0].number == 2
 
 
+@pytest.mark.thorough
 def test_a_log_of_invented_names_does_not_fill_the_memory() -> None:
     log = (
         b"open /etc/kubernetes/pki/%d.crt: no such file or directory\n" % number for number in range(MOST_FINDINGS + 50)

@@ -220,6 +220,7 @@ def machine(exported: Callable[[str], Path], tmp_path: Path, temporary: Path) ->
     return Ansible(tmp_path, export, temporary)
 
 
+@pytest.mark.thorough
 def test_ansible_reads_the_inventory(machine: Ansible) -> None:
     ended = machine.run("ansible-inventory", "--list")
 
@@ -233,6 +234,7 @@ def test_ansible_reads_the_inventory(machine: Ansible) -> None:
     assert found["_meta"]["hostvars"]["cp1"]["kcert_ports"]["kube-apiserver"] == 8443
 
 
+@pytest.mark.thorough
 def test_a_host_that_is_called_like_a_group_is_not_confused_with_it(kcert: Kcert, temporary: Path) -> None:
     ansible("ansible-playbook")
     (kcert.folder / "kcert.yaml").write_text(CONFUSING, encoding="utf-8")
@@ -325,6 +327,7 @@ def test_a_bundle_that_does_not_fit_the_inventory_is_refused_before_anything_cha
     assert list(machine.temporary.glob("kcert.*")) == []
 
 
+@pytest.mark.thorough
 def test_an_export_after_each_step_of_a_change_over_fits_itself_and_keeps_what_was_edited(
     own_pki: Callable[..., Pki], kcert: Kcert
 ) -> None:
@@ -404,6 +407,6 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(own_pki: Callab
     (made.folder / "node01.crt").unlink()
     before = snapshot(made.home)
 
-    assert_refused(kcert("export", "ansible"), 2, "node01.crt is not in pki: `kcert kubelet` makes it")
+    assert_refused(kcert("export", "ansible"), 2, "node01.crt is not in pki: `kcert kubelet` creates it")
 
     assert snapshot(made.home) == before

@@ -73,7 +73,7 @@ def tree(root: Path) -> dict[str, tuple[bytes, int]]:
     }
 
 
-@pytest.mark.parametrize("profile", representatives(BUNDLED, lambda profile: profile == "kubeadm"))
+@pytest.mark.parametrize("profile", representatives(BUNDLED))
 def test_install_sh_installs_and_changes_nothing_the_second_time(
     unpacked: Callable[[str], Path], profile: str, tmp_path: Path
 ) -> None:
@@ -91,6 +91,7 @@ def test_install_sh_installs_and_changes_nothing_the_second_time(
         assert not list(root.rglob("backups"))
 
 
+@pytest.mark.thorough
 def test_install_sh_keeps_what_it_replaces(unpacked: Callable[[str], Path], tmp_path: Path) -> None:
     bundle = unpacked("hardway") / "cp1"
     key, link = tmp_path / "etc/etcd/etcd-server.key", tmp_path / "etc/etcd/ca.crt"
@@ -191,7 +192,7 @@ def test_a_node_that_bootstraps_has_no_certificate_and_no_secret_of_the_control_
 def test_a_node_that_bootstraps_is_told_apart(unpacked: Callable[[str], Path], command: str) -> None:
     refused = Kcert(unpacked("hardway").parent)(command, "node02")
 
-    assert_refused(refused, 2, "'node02': the node bootstraps", "`kcert bootstrap` makes the token")
+    assert_refused(refused, 2, "'node02': the node bootstraps", "`kcert bootstrap` creates the token")
 
 
 def test_the_api_server_of_the_book_may_ask_kubelets_only_once_it_is_bound(unpacked: Callable[[str], Path]) -> None:
@@ -269,6 +270,7 @@ def members(tmp_path: Path) -> Iterator[Path]:
         process.wait(30)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not shutil.which("etcd") or not shutil.which("etcdctl"), reason="there is no etcd here")
 def test_three_members_boot_from_their_units(members: Path) -> None:
     pki = members / "pki"
@@ -358,7 +360,7 @@ def test_kubectl_makes_the_same_bindings(own_pki: Callable[..., Pki], kcert: Kce
     [
         (("--ttl", "soon"), "--ttl 'soon'"),
         (("--ttl", "5m"), "expected 600 seconds or more"),
-        (("--dir", "nowhere"), "`kcert ca --dir nowhere` makes it"),
+        (("--dir", "nowhere"), "`kcert ca --dir nowhere` creates it"),
     ],
 )
 def test_bootstrap_refuses(own_pki: Callable[..., Pki], kcert: Kcert, arguments: tuple[str, ...], words: str) -> None:
@@ -385,6 +387,7 @@ def keys_of(home: Path) -> dict[str, str]:
     return {key["name"]: key["secret"] for value in provider.values() for key in value["keys"]}
 
 
+@pytest.mark.thorough
 def test_a_key_is_rotated_in_the_right_order(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     home = own_pki().home
     assert_refused(kcert("encryption-config", "--rotate"), 2, "does not exist")
@@ -466,6 +469,7 @@ def test_the_script_of_bootstrap_writes_the_same_files(own_pki: Callable[..., Pk
     )
 
 
+@pytest.mark.thorough
 def test_the_scripts_of_a_rotation_keep_each_key(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     home = own_pki().home
 
@@ -573,6 +577,7 @@ def test_a_request_fits_the_schema(own_pki: Callable[..., Pki], kcert: Kcert) ->
 # --- the book's own commands
 
 
+@pytest.mark.thorough
 def test_the_books_own_commands_make_the_same_certificate(pki: Callable[[str, str], Pki], tmp_path: Path) -> None:
     """The lesson shows a ca.conf and three commands of the book, before kcert's three."""
     section = lessons.lesson("hard-way-kelsey").sections["One certificate, both ways"]

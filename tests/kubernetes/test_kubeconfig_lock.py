@@ -38,6 +38,7 @@ def unheard(lock: Lock) -> None:
     pytest.fail(f"waited for {lock}")
 
 
+@pytest.mark.thorough
 def test_of_several_at_once_none_loses_what_another_added(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     made = own_pki()
     config, lock = made.home / "config", made.home / "config.lock"
@@ -140,6 +141,7 @@ def test_ctrl_c_waits_until_the_file_is_whole(config: Path, tmp_path: Path) -> N
     assert not (tmp_path / "config.lock").exists()
 
 
+@pytest.mark.thorough
 def test_where_no_lock_can_be_made_nothing_is_changed(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     made = own_pki()
     shut = made.home / "shut"

@@ -81,9 +81,9 @@ def test_a_sealed_exam_does_not_say_which_labs_they_are(sealed: Path, kcert: Kce
             ("plan", "--dir", "lab/1/pki"),
             ("all", "--dir", "lab/1/pki"),
             ("diagnose", "lab/1/story.txt"),
+            ("explain", "--all"),
             ("explain", "make-the-ca"),
             ("explain", "Practice"),
-            ("explain", "--all"),
             ("explain", "--export", "lessons"),
             ("practice", "start", "make-the-ca", "--dir", "other"),
             ("practice", "solution", "--dir", "other"),
@@ -99,6 +99,7 @@ def test_what_solves_a_task_by_itself_is_off(
     assert "is off while the sealed exam in" in refused(kcert(*command, variables=home))
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("sealed")
 def test_a_check_in_a_sealed_exam_says_solved_or_not_and_costs(kcert: Kcert, home: dict[str, str]) -> None:
     said = [kcert("practice", "check", "--dir", "lab/1", variables=home) for _ in range(2)]
@@ -114,6 +115,7 @@ def test_wrong_checks_cost_a_tenth_each_and_leave_a_quarter() -> None:
     assert points == pytest.approx([1.5, 1.1, 0.5])
 
 
+@pytest.mark.thorough
 def test_a_report_hides_the_tasks_of_a_running_exam_and_shows_a_changed_one(
     sealed: Path, kcert: Kcert, home: dict[str, str]
 ) -> None:
@@ -127,6 +129,7 @@ def test_a_report_hides_the_tasks_of_a_running_exam_and_shows_a_changed_one(
     assert report("--seal")[1] == ("", None, "broken")
 
 
+@pytest.mark.thorough
 def test_handing_in_below_the_pass_mark_ends_with_status_1(sealed: Path, kcert: Kcert, home: dict[str, str]) -> None:
     ended = kcert("practice", "exam", "--finish", variables=home)
 
@@ -233,6 +236,7 @@ def test_a_folder_without_labs_is_named(kcert: Kcert, tmp_path: Path) -> None:
     assert "empty and the folders below contain no lab" in refused(kcert("practice", "report", "empty"))
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("sealed")
 def test_the_passphrase_verifies_the_seal(kcert: Kcert, home: dict[str, str]) -> None:
     def seal(passphrase: str) -> set[str]:
@@ -255,6 +259,7 @@ def test_each_question_has_one_right_answer_which_openssl_shows(seed: int) -> No
         assert all(said for _, said in question.commands)
 
 
+@pytest.mark.thorough
 def test_the_quiz_counts_right_answers(kcert: Kcert) -> None:
     right = ["abcdefgh"[question.right] for question in quiz.questions(7, 6, "openssl")]
 

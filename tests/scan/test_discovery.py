@@ -452,6 +452,7 @@ def test_a_device_is_not_even_opened(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert opened == []
 
 
+@pytest.mark.thorough
 def test_thousands_of_blocks_and_documents_end_somewhere(tmp_path: Path) -> None:
     put(tmp_path / "many.crt", "-----BEGIN CERTIFICATE-----\n" * 150_000)
     put(tmp_path / "headers.crt", "-----BEGIN CERTIFICATE-----\n" + "a:\n" * 1_000_000)
@@ -642,6 +643,7 @@ def test_files_named_one_by_one_as_a_shell_does(kubeadm: Kubeadm) -> None:
     assert leaf.issuer_path == kubeadm.kubernetes / "pki/ca.crt"
 
 
+@pytest.mark.thorough
 def test_a_file_of_many_megabytes_is_passed_over_quickly(tmp_path: Path) -> None:
     put(tmp_path / "huge.crt", b"-----BEGIN CERTIFICATE-----\n" + b"A-A" * 2_000_000)
     put(tmp_path / "begins.crt", b"-----BEGIN CERTIFICATE-----\n" * 20_000)

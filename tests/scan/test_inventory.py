@@ -359,11 +359,16 @@ def test_a_column_with_ten_thousand_names_does_not_draw_the_others_apart(ca: Pai
     names = [f"host-{number}.example" for number in range(10_000)]
     certificate(name("many"), ca, uses=[SERVER], names=names).put(tmp_path / "pki/many.crt")
     ca.put(tmp_path / "pki/ca.crt")
-    heading, *lines = kcert("inventory", tmp_path / "pki").stdout.splitlines()
+    narrow = kcert("inventory", tmp_path / "pki").stdout.splitlines()
+    assert max(map(len, narrow)) < 150 + len(str(tmp_path))
+    assert "many +10000 SANs" in " ".join(narrow)
+    heading, *lines = kcert("inventory", tmp_path / "pki", "--wide").stdout.splitlines()
+    assert lines == kcert("inventory", tmp_path / "pki", "-o", "wide").stdout.splitlines()[1:]
     assert len(heading) < 500
     assert sorted(len(line) > 100_000 for line in lines) == [False, True]
 
 
+@pytest.mark.thorough
 def test_ten_thousand_names_in_a_spreadsheet_and_on_a_page(ca: Pair, tmp_path: Path) -> None:
     names = [f"host-{number}.example" for number in range(10_000)]
     certificate(name("many"), ca, uses=[SERVER], names=names).put(tmp_path / "pki/many.crt")

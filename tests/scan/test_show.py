@@ -140,6 +140,7 @@ FORMATS = {
 }
 
 
+@pytest.mark.thorough
 def test_other_formats_are_named_with_the_command_that_opens_them(pki: Path) -> None:
     for argv in (
         "x509 -in jane.crt -outform DER -out a.der",
@@ -177,6 +178,7 @@ def test_a_java_keystore(pki: Path) -> None:
     assert command in text.replace("\\ ", "")
 
 
+@pytest.mark.thorough
 def test_certificates_in_documents_are_shown_and_keys_are_not(pki: Path) -> None:
     crt, ca, key = (base64.b64encode((pki / one).read_bytes()).decode() for one in ("jane.crt", "ca.crt", "jane.key"))
     secret = {"kind": "Secret", "metadata": {"name": "x-tls"}, "data": {"tls.crt": crt, "tls.key": key}}
@@ -206,6 +208,7 @@ def test_certificates_in_documents_are_shown_and_keys_are_not(pki: Path) -> None
         assert re.search("CN ?= ?jane", output(["bash", "-c", line], folder=pki).stdout)
 
 
+@pytest.mark.thorough
 def test_the_first_hundred_of_a_bundle_and_how_many_more_there_are(pki: Path) -> None:
     put(pki / "bundle.crt", (pki / "ca.crt").read_bytes() * 2_000)
     done = kcert("show", "bundle.crt", "--no-explain", folder=pki)
@@ -374,6 +377,7 @@ def test_the_file_that_a_kubeconfig_names_in_vain_is_named(tmp_path: Path) -> No
     assert (done.status, done.stderr) == (1, "kcert: gone.crt does not exist.\n")
 
 
+@pytest.mark.thorough
 def test_the_command_that_is_shown_for_a_kubeconfig_prints_the_certificate_of_its_context(kubeadm: Kubeadm) -> None:
     program("kubectl")
     both, scheduler = (
@@ -426,6 +430,7 @@ def test_every_meaning_has_its_words() -> None:
     assert known.keys() - every_lesson_has <= used, "every section is used"
 
 
+@pytest.mark.thorough
 def test_a_request_with_java_s_label_is_read(tmp_path: Path) -> None:
     make = "openssl req -new -newkey rsa:2048 -nodes -keyout k -subj /CN=jane -out r.csr"
     subprocess.run(shlex.split(make), cwd=tmp_path, check=True, capture_output=True)

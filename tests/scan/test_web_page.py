@@ -75,6 +75,7 @@ def rows(dom: str) -> list[str]:
     return found
 
 
+@pytest.mark.thorough
 def test_the_address_sorts_and_filters(page: Path, tmp_path: Path) -> None:
     dom = opened(page, tmp_path / "profile", filter="example group", sort="days left")
     assert rows(dom) == ["alpha", "gamma", "beta", "delta"]
@@ -92,6 +93,7 @@ def test_clicks_and_keys_do_the_same(page: Path, tmp_path: Path) -> None:
     assert 'aria-sort="descending"' in dom
 
 
+@pytest.mark.thorough
 def test_a_name_is_never_part_of_the_page(page: Path, tmp_path: Path) -> None:
     dom = opened(page, tmp_path / "profile")
     assert "<img" not in dom

@@ -43,10 +43,10 @@ MOST_PROBLEMS = 10
 """The number of unreadable files that are named beside a list that is not a table."""
 
 
-def _content(form: str, entries: Sequence[Entry], scan: ScanResult) -> bytes:
+def _content(form: str, entries: Sequence[Entry], scan: ScanResult, *, wide: bool) -> bytes:
     """Return the inventory in the format *form*, as the bytes of a file."""
     if form in TABLES:
-        return plain_table(entries)
+        return plain_table(entries) if wide else narrow_table(entries)
     module, _, function = FORMATS[form].partition(":")
     return cast("bytes", getattr(importlib.import_module(f"kcert.ui.inventory.{module}"), function)(entries, scan))
 
@@ -59,6 +59,7 @@ def present(
     *,
     looked_around: bool,
     openssl: str,
+    wide: bool = False,
 ) -> None:
     """Write the inventory in the format *form* to *target*; None and ``-`` are the screen.
 
@@ -66,7 +67,7 @@ def present(
     read is said on standard error, unless the table says it: a list that lacks something must not look whole.
     """
     if target is not None and str(target.path) != "-":
-        written = write_report(target, _content(form, entries, scan))
+        written = write_report(target, _content(form, entries, scan, wide=wide))
         uses = "1 use of a certificate" if len(entries) == 1 else f"{len(entries)} uses of certificates"
         say(f"{target.path}: {uses}, as {form}.")
         if written.backup:
@@ -75,14 +76,16 @@ def present(
         return
     if form in TABLES and screen().is_terminal:
         introduce(scan, looked_around=looked_around)
-        _draw(entries, scan, openssl)
+        _draw(entries, scan, openssl, None if wide else MANY_NAMES)
         return
     if form in BINARY and sys.stdout.isatty():
-        raise InputError(f"{form} is no text for a terminal: write it to a file, --output certificates.{form}.")
+        raise InputError(
+            f"{form} is not text and cannot be printed on a terminal: write it to a file, --output certificates.{form}."
+        )
     if form in TABLES and looked_around:
         introduce(scan, looked_around=True)
     sys.stdout.flush()
-    sys.stdout.buffer.write(_content(form, entries, scan))
+    sys.stdout.buffer.write(_content(form, entries, scan, wide=wide))
     sys.stdout.buffer.flush()
     _complain(scan)
 
@@ -105,6 +108,12 @@ MANY_NAMES = 12
 WIDEST = 120
 """Characters to which a column of a pipe is filled up: one with ten thousand names would draw all others apart."""
 
+NARROW = ("component", "type", "path", "expires", "days left")
+"""The columns of the table in a pipe; the names follow."""
+
+LONGEST_NAME = 40
+"""Characters of a CN in that table."""
+
 WIDE = 110
 """Columns from which on the longest path of a usual installation fits between the two outer columns."""
 
@@ -116,8 +125,21 @@ STYLES = {
 }
 
 
+def narrow_table(entries: Sequence[Entry]) -> bytes:
+    """Return the table for a file or a pipe: columns, and a line for each use, with its CN and the number of SANs."""
+    columns = [HEADINGS.index(name) for name in NARROW]
+    rows: list[tuple[str, ...]] = [(*NARROW, "names")]
+    for entry in entries:
+        cells = row(entry)
+        cn = clean_line(entry.cn or "")
+        names = cn if len(cn) <= LONGEST_NAME else f"{cn[: LONGEST_NAME - 1]}…"
+        sans = f"+{counted(len(entry.san), 'SAN')}" if entry.san else ""
+        rows.append((*(cells[column] or "-" for column in columns), f"{names} {sans}".strip() or "-"))
+    return in_columns(rows).encode()
+
+
 def plain_table(entries: Sequence[Entry]) -> bytes:
-    """Return the table for a file or a pipe: columns, and a line for each use, whatever its length."""
+    """Return the table of --wide for a file or a pipe: every column, and a line for each use, whatever its length."""
     rows = [HEADINGS, *(tuple(cell or "-" for cell in row(entry)) for entry in entries)]
     return in_columns(rows, WIDEST).encode()
 
@@ -134,26 +156,31 @@ def introduce(scan: ScanResult, *, looked_around: bool) -> None:
         say(f"Searched: {', '.join(scan.looked)}.", "quiet")
 
 
-def _draw(entries: Sequence[Entry], scan: ScanResult, openssl: str) -> None:
-    """The table for a terminal; a narrow one gets a paragraph for each use, so that no path is broken."""
+def _draw(entries: Sequence[Entry], scan: ScanResult, openssl: str, most: int | None) -> None:
+    """The table for a terminal; a narrow one gets a paragraph for each use, so that no path is broken.
+
+    Of the SANs of a certificate *most* are listed.
+    """
     _summary(entries)
     if screen().width >= WIDE:
-        _columns(entries)
+        _columns(entries, most)
     else:
         for entry in entries:
-            _paragraph(entry)
+            _paragraph(entry, most)
+    if most is not None and any(len(entry.san) > most for entry in entries):
+        say("`--wide` lists every SAN.", "quiet")
     _close(entries, scan, openssl)
 
 
-def _paragraph(entry: Entry) -> None:
+def _paragraph(entry: Entry, most: int | None) -> None:
     console = screen()
     whose = Text.assemble((clean_line(entry.component or "-"), "heading"), f"  {entry.kind}  ", _expiry(entry, " "))
     console.print(whose, soft_wrap=True)
     console.print(Text(f"    {clean_line(entry.path)}", style="file"), soft_wrap=True)
-    console.print(Padding(_facts(entry), (0, 0, 1, 4)))
+    console.print(Padding(_facts(entry, most), (0, 0, 1, 4)))
 
 
-def _columns(entries: Sequence[Entry]) -> None:
+def _columns(entries: Sequence[Entry], most: int | None) -> None:
     """Print a row for each use: the component on the left, the certificate in the middle, the expiry on the right."""
     console = screen()
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), header_style="heading", width=console.width)
@@ -162,7 +189,7 @@ def _columns(entries: Sequence[Entry]) -> None:
     grid.add_column("expires", min_width=12, no_wrap=True)
     for entry in entries:
         path = Text(clean_line(entry.path), style="file", overflow="fold")
-        grid.add_row(_whose(entry), Group(path, _facts(entry)), _expiry(entry))
+        grid.add_row(_whose(entry), Group(path, _facts(entry, most)), _expiry(entry))
     if entries:
         console.print(grid)
         console.print()
@@ -173,14 +200,14 @@ def _whose(entry: Entry) -> Text:
     return text.append(f"\n{entry.kind}", style="not bold")
 
 
-def _facts(entry: Entry) -> Table:
+def _facts(entry: Entry, most: int | None) -> Table:
     lines = Table.grid(padding=(0, 1, 0, 0))
     lines.add_column(style="quiet", no_wrap=True)
     lines.add_column(overflow="fold", ratio=1)
     shown = [
         ("CN", entry.cn or "(none)"),
         ("O", listed(entry.organizations)),
-        ("SANs", _names(entry)),
+        ("SANs", _names(entry, most)),
         ("issuer", entry.issuer),
         ("key", entry.key_path or ""),
         ("used by", f"{entry.option} in {entry.source}" if entry.option and entry.source else entry.option or ""),
@@ -191,10 +218,10 @@ def _facts(entry: Entry) -> Table:
     return lines
 
 
-def _names(entry: Entry) -> str:
-    names = listed(entry.san[:MANY_NAMES])
-    left = len(entry.san) - MANY_NAMES
-    return f"{names} and {left} more" if left > 0 else names
+def _names(entry: Entry, most: int | None) -> str:
+    names = listed(entry.san[:most])
+    left = len(entry.san) - len(entry.san[:most])
+    return f"{names} and {left} more" if left else names
 
 
 def _expiry(entry: Entry, separator: str = "\n") -> Text:
@@ -219,8 +246,6 @@ def _summary(entries: Sequence[Entry]) -> None:
 
 def _close(entries: Sequence[Entry], scan: ScanResult, openssl: str) -> None:
     """Say what the table lacks, and how one file is read by hand."""
-    if any(len(entry.san) > MANY_NAMES for entry in entries):
-        say("`--format json` lists every SAN.", "quiet")
     for problem in scan.problems:
         say(described(problem), "notice")
     if entries:

@@ -1,13 +1,62 @@
-"""Asking for a passphrase, at the terminal and without an echo."""
+"""Typing at the terminal: the keys of --step, and passphrases without an echo."""
 
 from __future__ import annotations
 
 import getpass
+import os
+import select
+import signal
 import sys
+import termios
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from kcert.errors import InputError
 from kcert.issue.context import Owner
+
+_HABIT = 0.2
+"""Seconds in which an Enter follows a key that does not need it."""
+
+
+@contextmanager
+def keys() -> Iterator[Callable[[], str]]:
+    """Yield what reads a key at a terminal, where none needs Enter, and a line of any other input.
+
+    What was typed before, and what follows the key at once, such as an Enter out of habit, is thrown away.
+    """
+    if not sys.stdin.isatty():
+        yield sys.stdin.readline
+        return
+    before = termios.tcgetattr(sys.stdin)
+    mode = [*before[:3], before[3] & ~(termios.ICANON | termios.ECHO), *before[4:]]
+    try:
+        termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, mode)
+        yield _key
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, before)
+
+
+def _key() -> str:
+    """Return what one key has sent; empty at the end of the input.
+
+    Python notices a Ctrl-C that comes between its last look and the read only when the read returns, which it
+    then never does. A descriptor that every signal writes to wakes the wait for the keyboard in any case:
+    https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd
+    """
+    signalled, woken_by = os.pipe()
+    os.set_blocking(woken_by, False)
+    before = signal.set_wakeup_fd(woken_by)
+    try:
+        select.select([sys.stdin, signalled], [], [])
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(signalled)
+        os.close(woken_by)
+    key = os.read(sys.stdin.fileno(), 1024).decode(errors="replace")
+    if not key.endswith("\n"):
+        select.select([sys.stdin], [], [], _HABIT)
+    return key
 
 
 def ask(owner: Owner, key: str, *, twice: bool) -> str:
