@@ -262,7 +262,7 @@ def _look_at_commands() -> None:
             inspect(with_formats(function, schema(name, subcommand), ""))
     typer.main.get_command(app)
     parsed = typer.Typer(add_completion=False)  # typer imports what reads values with the first of them
-    parsed.command()(lambda value="": None)
+    parsed.command()(lambda value="": str(value))
     parsed([], standalone_mode=False)
 
 
