@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from typing import Literal
 from kcert.clusters import COMPONENTS, ClusterKind, kind_of_machine
 from kcert.diagnose.reading import log_lines
 from kcert.durations import duration
-from kcert.errors import InputError, ProgramError, did_you_mean
+from kcert.errors import InputError, ProgramError, ReaderGoneError, did_you_mean
 from kcert.quoting import format_command
 from kcert.shell import Command, exec_interactive, find, read, stream
 
@@ -163,11 +164,16 @@ def _file(request: LogRequest, why: str = "you named a file") -> LogSource:
 
 
 def show(command: Command) -> None:
-    """Run the command on the user's terminal; raises ProgramError if it fails. Ctrl-C ends --follow."""
+    """Run the command on the user's terminal. Ctrl-C ends --follow.
+
+    Raises ProgramError if it fails, ReaderGoneError if nothing reads what it prints any more.
+    """
     try:
         status = exec_interactive(command)
     except KeyboardInterrupt:
         return
+    if status == -signal.SIGPIPE:
+        raise ReaderGoneError
     if status:
         raise _failed(command, status)
 
