@@ -84,8 +84,8 @@ class Text:
     """A piece of prose with its place.
 
     ``kind`` is ``markdown``, ``data`` (a sentence in YAML, JSON or HTML), ``message``, ``error``, ``help``,
-    ``docstring``, ``paragraph`` (a later one of a docstring) or ``comment``. ``raw`` is the message as in the code, with
-    ``{}`` for each value.
+    ``docstring``, ``paragraph`` (a later one of a docstring) or ``comment``. ``raw`` is the message as in the code,
+    with ``{}`` for each value.
     """
 
     path: Path
