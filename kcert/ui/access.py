@@ -225,7 +225,7 @@ class KubeconfigReporter(OutputOfCommands):
             command_line(argv)
         if draft.credentials.certificate.files.kubeconfig:
             screen().print()
-            say_apart("Then take the loose files away:")
+            say_apart("Then delete the loose files:")
             command_line(("rm", str(draft.credentials.crt), str(draft.credentials.key)))
 
     def _file(self, text: str) -> None:
