@@ -261,6 +261,9 @@ def _look_at_commands() -> None:
         for subcommand, function in getattr(target, "functions", {"": target}).items():
             inspect(with_formats(function, schema(name, subcommand), ""))
     typer.main.get_command(app)
+    parsed = typer.Typer(add_completion=False)  # typer imports what reads values with the first of them
+    parsed.command()(lambda value="": str(value))
+    parsed([], standalone_mode=False)
 
 
 def _nothing(_number: int, _frame: FrameType | None) -> None:

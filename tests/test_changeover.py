@@ -376,7 +376,7 @@ def test_whoever_has_a_kubeconfig_is_named_before_the_leaves_change(own_pki: Cal
     said = " ".join(changed.stdout.split())
 
     assert (
-        "Hand these kubeconfigs, which contain the new CA, to their owners: admin.kubeconfig, jane.kubeconfig." in said
+        "Give these kubeconfigs, which contain the new CA, to their owners: admin.kubeconfig, jane.kubeconfig." in said
     )
     assert "restart the pods that connect to the API server" in said
     leaf = kcert.done("renew", "jane", "--no-explain")
@@ -406,7 +406,7 @@ def test_with_all_the_key_that_signs_tokens_stays(own_pki: Callable[..., Pki], k
 
     said = " ".join(kcert.done("renew", "--all", "--new-key", "--no-explain").stdout.split())
 
-    assert "It keeps its key, which signs tokens; `kcert renew service-account --new-key` replaces it." in said
+    assert "The key is kept, because it signs tokens; `kcert renew service-account --new-key` replaces it." in said
     assert (folder / "service-account.key").read_bytes() == before["service-account.key"]
     assert (folder / "admin.key").read_bytes() != before["admin.key"]
     named = " ".join(kcert.done("renew", "service-account", "--new-key", "--no-explain").stdout.split())

@@ -17,7 +17,7 @@ from tests import judge
 from tests.clusters import PROFILES, SMALL, Pki, made_once
 from tests.guarded import AUTHORITIES, WITH_IT, copied, opens
 from tests.refusals import assert_refused, snapshot
-from tests.running import Kcert, output, program, representatives
+from tests.running import Kcert, after_reading, output, program, representatives
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -210,7 +210,7 @@ def test_a_change_over_ends_with_one_ca_and_a_chain_that_fits(own: Path, kcert: 
     assert proof[:5] == ["openssl", "verify", "-partial_chain", "-CAfile", "ca.crt"]
     assert {"ca-new.crt", "admin.crt", "kube-apiserver.crt"} <= set(proof)
     script = kcert.done("history", "--format", "sh").stdout
-    again = output(["bash", "-s", "again"], tmp_path, stdin=script)
+    again = output(["bash", "-s", "again"], tmp_path, stdin=after_reading(script))
     assert again.status == 0, again.stderr
 
 
@@ -219,7 +219,7 @@ def test_a_ca_that_is_there_is_put_under_a_root_by_renewing_it(own_pki: Callable
 
     ended = kcert("ca", "--root-dir", "safe")
 
-    assert_refused(ended, 2, "pki/ca.crt is there already, and signed itself", "`kcert renew ca --root-dir safe`")
+    assert_refused(ended, 2, "pki/ca.crt exists already and is self-signed", "`kcert renew ca --root-dir safe`")
     assert not (kcert.folder / "safe").exists()
 
 

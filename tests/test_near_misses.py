@@ -165,7 +165,7 @@ def test_a_key_that_openssl_did_not_encrypt_is_not_kept(kcert: Kcert, tmp_path: 
 
     said = kcert("ca", "--encrypt-ca-key", "--openssl", lax, variables={"KCERT_CA_PASSPHRASE": "correct horse battery"})
 
-    assert_refused(said, 3, "without encrypting")
+    assert_refused(said, 3, "did not encrypt")
     assert not (tmp_path / "pki/ca.key").exists()
     assert not (tmp_path / "pki/ca.crt").exists()
 

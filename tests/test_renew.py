@@ -249,7 +249,7 @@ def test_a_certificate_whose_key_is_lost_gets_a_new_one(own_pki: Callable[..., P
     ended = kcert.done("renew", "--stale")
 
     assert judge.matches((folder / "admin.key").read_bytes(), judge.load(folder / "admin.crt"))
-    assert "admin.key does not exist, so it gets a new one" in " ".join(ended.stdout.split())
+    assert "admin.key does not exist, so a new one is generated" in " ".join(ended.stdout.split())
 
 
 @pytest.mark.parametrize("names", [("admin",), ("ca",), ("--all",)])
@@ -445,7 +445,7 @@ def test_under_an_expired_ca_nothing_is_renewed_until_the_ca_is(tmp_path: Path, 
     kcert.done("renew", "admin")
 
     assert refused.status == 2
-    assert "`kcert renew ca` gives it new dates" in " ".join(refused.stderr.split())
+    assert "`kcert renew ca` renews it" in " ".join(refused.stderr.split())
     verdict = running.output(["openssl", "verify", "-CAfile", "ca.crt", "admin.crt"], tmp_path / "pki")
     assert verdict.stdout == "admin.crt: OK\n"
 

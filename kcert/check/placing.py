@@ -288,7 +288,7 @@ def written_into_kubeconfig(ctx: RuleContext, problem: Problem, pems: list[str])
 
 
 NOT_FOR_KUBECTL = ("is not base64", "does not read it")
-"""How the reasons end for which kubectl cannot load the kubeconfig at all."""
+"""The ends of the reasons for which kubectl cannot load the kubeconfig at all."""
 
 
 def field_replaced(problem: Problem, new: str) -> str:

@@ -94,7 +94,7 @@ def missing_names(ctx: RuleContext, cert: CertificateInstance, present: set[str]
 
 
 _SERVICE_NAMES = ("kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
-"""What clients in pods call the API server, shortest first; "kubernetes" alone is too short for a comparison."""
+"""The names of the API server for clients in pods, shortest first; "kubernetes" alone is too short to compare."""
 
 
 def misspelled_names(cert: CertificateInstance) -> list[tuple[AltName, AltName]]:

@@ -23,7 +23,7 @@ from kcert.diagnose.context import (
     options_in,
 )
 from kcert.diagnose.engine import Cause, Explanation, Pattern, knowledge
-from kcert.diagnose.message import clean, strip_prefix
+from kcert.diagnose.message import Message, clean, strip_prefix
 from kcert.diagnose.reading import Entry, Found, entries
 
 SHOWN_LINES = 3
@@ -191,9 +191,8 @@ def explain(
     cluster: str = "",
 ) -> tuple[Cause | None, Explanation] | None:
     """Return the same, and without a cause the explanation of a line that was cut off in the middle of an error."""
-    candidates = _candidates(line)
+    message, candidates = _candidates(line)
     if candidates:
-        message = strip_prefix(line)
         around = ("\n".join(strip_prefix(text).text for text in before.splitlines()), strip_prefix(after).text)
         for candidate in candidates:
             match = candidate.pattern.search(message.text)
@@ -209,22 +208,23 @@ def explain(
     return (None, cut) if cut else None
 
 
-def _candidates(line: bytes) -> list[_Candidate]:
-    """The patterns that may match a line, in order."""
-    prefilter = _prefilter()
+def _candidates(line: bytes) -> tuple[Message, list[_Candidate]]:
+    """The message of a line, and the patterns that may match it, in order."""
+    prefilter, words = _prefilter(), line
     if b"\x1b" in line or b"^[[" in line or b"u001b" in line or b"033[" in line:
-        line = clean(line).encode()  # colors may be within a word
-    tokens = set(_words(line)) & prefilter.keys()
+        words = clean(line).encode()  # colors may be within a word
+    tokens = set(_words(words)) & prefilter.keys()
+    if not tokens:
+        return Message(""), []
+    message = strip_prefix(line)
     candidates = (candidate for token in tokens for candidate in prefilter[token])
-    return sorted(candidates, key=lambda candidate: candidate.position)
+    fitting = [candidate for candidate in candidates if candidate.pattern.literal in message.text]
+    return message, sorted(fitting, key=lambda candidate: candidate.position)
 
 
 def _find(line: bytes) -> Found | None:
     """Return the error of a line that comes first in the order of the causes; None where the line reports none."""
-    candidates = _candidates(line)
-    if not candidates:
-        return None
-    message = strip_prefix(line)
+    message, candidates = _candidates(line)
     matches = ((candidate.position, candidate.pattern.search(message.text)) for candidate in candidates)
     return next((Found(rank, match.start(), match.end()) for rank, match in matches if match), None)
 

@@ -16,6 +16,9 @@ from kcert.diagnose.message import Message
 ADDRESS = "address"
 """Under this name ``LogMatch.known`` holds the address that the log named last."""
 
+GRPC = "grpc"
+"""Under this name ``LogMatch.known`` holds the address in the lines that gRPC wrote before "}. Err: ..."."""
+
 KIND = "kind"
 """Under this name ``LogMatch.known`` holds the kind of cluster that the log named last."""
 
@@ -26,7 +29,8 @@ KCERT_FOLDER = "kcert"
 """The kind of a PKI folder that kcert made."""
 
 _SERVER_LOG = re.compile(
-    r"rejected connection|TLS handshake error (?:from|error=)|security handshake from|client'?s? certificate:|"
+    r"rejected connection|client SSL certificate verify error|"
+    r"TLS handshake error (?:from|error=)|security handshake from|client'?s? certificate:|"
     r"[Uu]nable to authenticate the request|verifying certificate SN=|tls_process_client_certificate|"
     r"peer did not return a certificate"
 )
@@ -63,11 +67,16 @@ _ONE_PORT = ("kubelet", "etcd", "etcd-peer")
 
 _CHECKED = re.compile(r"error (\S.*): verification failed\s*")
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\])(?::\d{1,5})?")
-OPTIONS = (b"trusted-ca = ", b"FLAG: --")
-"""Every line in which a program names its files (etcd's ``trusted-ca = ``, ``FLAG: --`` of components) has one."""
+OPTIONS = (b"trusted-ca = ", b"FLAG: --", b'"Addr')
+"""Every line in which a program names its files (etcd's ``trusted-ca = ``, ``FLAG: --`` of components) has one.
+
+So has gRPC's line with the address that an error some lines further on is about.
+"""
 
 _ETCD_FILES = re.compile(r"cert = ([^,]*), key = ([^,]*), (?:[a-z-]+ = [^,]*, )*?trusted-ca = ([^,]*),")
 _OPTION = re.compile(r"FLAG: --([a-z-]+)=\"?([^\"]+)")
+_GRPC_ADDRESS = re.compile(r"Addr=([^\s/,]+:\d+)")
+_GRPC_END = "}. Err"
 _FILE_OPTIONS = frozenset(("client-ca-file", "tls-cert-file", "tls-private-key-file"))
 
 _KIND_OF_LINE = (
@@ -162,7 +171,7 @@ class LogMatch:
     @cached_property
     def target(self) -> Target:
         """The first target of the table that the message, or the program that wrote it, speaks of."""
-        address = address_of(self.text)
+        address = self._named
         context = f"{self.context} https://{address}/" if address else self.context
         for target in self.targets:
             if any(pattern.search(context) for pattern in target.patterns):
@@ -170,12 +179,17 @@ class LogMatch:
         return Target("server")
 
     @cached_property
+    def _named(self) -> str:
+        """The address in the message, or in the lines that gRPC wrote before it."""
+        return address_of(self.text) or (self.known.get(GRPC, "") if self.text.startswith(_GRPC_END) else "")
+
+    @cached_property
     def address(self) -> str:
         """The HOST:PORT that the client connected to; empty if the log does not say."""
         if _BY_PROXY in self.text:
             return ""
-        if address := address_of(self.text):
-            return address
+        if self._named:
+            return self._named
         if self.text.startswith(_KUBECTL):
             return self.known.get(ADDRESS, "")
         name, port = self.word("name"), self.target.port
@@ -249,6 +263,8 @@ def options_in(text: str) -> dict[str, str]:
     """Return the files that a line names, by option; etcd's by the names of its options for clients."""
     if match := _ETCD_FILES.search(text):
         named = dict(zip(("cert-file", "key-file", "trusted-ca-file"), match.groups(), strict=True))
+    elif match := _GRPC_ADDRESS.fullmatch(text):
+        return {GRPC: match[1]}
     elif match := _OPTION.search(text):
         named = {match[1]: match[2]} if match[1] in _FILE_OPTIONS else {}
     else:

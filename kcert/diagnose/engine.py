@@ -64,8 +64,8 @@ class Pattern:
         return re.compile(self.regex)
 
     def search(self, text: str) -> re.Match[str] | None:
-        """Search *text* for this wording; the literal alone decides most of the time."""
-        return self._compiled.search(text) if self.literal in text else None
+        """Search *text*, which holds the literal, for this wording."""
+        return self._compiled.search(text)
 
 
 @dataclass(frozen=True)
@@ -256,8 +256,6 @@ class _Renderer:
         says = " ".join(self._sentence(chosen.says).split())
         return Explanation(says, self._with_glossary(proof), self._with_glossary(repair))
 
-    # --- sentences
-
     def _sentence(self, text: str) -> str:
         text = _OPTIONAL.sub(lambda part: self._sentence(part[1]) if self._complete(part[1]) else "", text)
         return _PLACEHOLDER.sub(lambda word: self._value(word[1]) or word[2] or "", text)
@@ -280,8 +278,6 @@ class _Renderer:
         if name == "note":
             return self._sentence(self.target.note)
         return self.values.get(name, "")
-
-    # --- commands
 
     def _commands(self, text: str, values: Mapping[str, str] | None = None) -> str:
         """The lines of *text*; one with a value that the log does not say and that has no default is left out."""
@@ -335,10 +331,8 @@ class _Renderer:
         notes = [f"# {word}: {glossary[word]}" for word in used if word in glossary and f"# {word}: " not in text]
         return "\n".join((*notes, text))
 
-    # --- fixes
-
     def _fix(self, fix: str | Mapping[str, str]) -> Iterator[str]:
-        recipes = self._recipes(fix)
+        recipes = self._by_product(fix, self._recipes(fix))
         if always := recipes.get("any"):
             yield self._commands(always)
         for name in self._chosen(recipes):
@@ -368,13 +362,22 @@ class _Renderer:
         result = {name: text for names, text in recipes.items() for name in names.split()}
         if verb == "trust" and self.values["client_hint"]:
             result["any"] = f"# {self.values['client_hint']}\n{result.get('any', '')}"
-        by_kind = verb in ("renew", "client", "resign") and self.kind in KINDS
-        if by_kind and self.kind not in result and "any" not in result:
+        if verb in ("renew", "client", "resign") and self.kind in KINDS and not {self.kind, "any"} & result.keys():
             result[self.kind] = functions.renewal(self.kind, target.role if verb == "renew" else "")
         if "others" in result and self.kind not in _PRINTED_BY_HAND:
             others = result.pop("others")
             result |= {} if self._own(result) else {"any": result.get("any", "") + others}
         return result
+
+    def _by_product(self, fix: str | Mapping[str, str], recipes: Mapping[str, str]) -> Mapping[str, str]:
+        """*recipes* without kubeadm's where the cluster is of a product that makes its certificates itself."""
+        if self.kind not in KINDS or self.kind in _PRINTED_BY_HAND or self._own(recipes) or "kubeadm" not in recipes:
+            return recipes
+        verb = fix if isinstance(fix, str) else "trust" if "own_kubeconfig" in recipes["kubeadm"] else ""
+        of_api = next(target.fixes for target in knowledge().targets if target.name == "apiserver")
+        known = of_api.get(verb, {}) if self.target.name in ("server", "apiserver", "pod-apiserver") else {}
+        own = known.get(self._own(known)) or functions.renewal(self.kind, "")
+        return {**{name: text for name, text in recipes.items() if name == "any"}, self.kind: own}
 
     def _own(self, recipes: Mapping[str, str]) -> str:
         """The kind whose recipe is the cluster's own; empty if there is none."""

@@ -50,7 +50,7 @@ def kcert_name(path: str) -> str:
 
 _ROLES = frozenset(role.value for role in Role)
 _INSTEAD = {"etcd-peer": "etcd-server", "apiserver-etcd-client": "etcd-server", "kubelet-client": "NODE"}
-"""What a profile without a certificate for this role presents in its place."""
+"""The certificate that a profile without one for this role presents in its place."""
 
 
 def with_names_here(commands: str, roles: frozenset[str]) -> str:
@@ -86,6 +86,7 @@ def _is_pki(path: PurePosixPath) -> bool:
         path.suffix in _SUFFIXES
         or path.name in {*_KUBECONFIGS, "bootstrap-kubelet.conf", "sa.pub", "service-account.pub", "kubeconfig"}
         or path.suffix == ".kubeconfig"
+        or path.parent.name == "calico-secrets"
         or (path.parent.name == ".kube" and path.name == "config")
     )
 

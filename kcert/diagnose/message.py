@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 _TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
 _PREFIXES = (
+    re.compile(r"(?:\d{1,3}\.){3}\d{1,3}: (?=\{)"),  # talosctl logs
     re.compile(r"\[pod/(?P<program>[^\]\s/]+)/[^\]\s]*\] "),
     re.compile(r"(?P<program>[a-z][\w.-]{1,60}?)(?:[_-]\d+)? +\| "),  # docker compose
     re.compile(rf"{_TIME} (?:stdout|stderr) [FP](?::\S+)? "),
@@ -25,7 +26,7 @@ _PREFIXES = (
 _FIELD = re.compile(r"\s*\"(?P<name>[\w.-]+)\":\s*(?P<value>\"(?:[^\"\\]|\\.)*\")\s*,?\s*")
 _MESSAGES = ("MESSAGE", "msg", "message", "log")
 _LEFT_OUT = {"ts", "level", "caller", "v", "stacktrace", "stream", "time", "logger", *_MESSAGES}
-_LONGEST = 6000
+SEARCHED = 6000
 """Characters of a message that are searched: of a longer one, its beginning, its end and some between."""
 
 _HINT = re.compile(r"x509|tls: |[Cc]ertificate |SSL|[Uu]nauthorized|forbidden")
@@ -80,12 +81,12 @@ def strip_prefix(line: bytes) -> Message:
             break
         text = bare
     text = _unescape(text)
-    return Message(text if len(text) <= _LONGEST else _shortened(text), program)
+    return Message(text if len(text) <= SEARCHED else _shortened(text), program)
 
 
 def _shortened(text: str) -> str:
     """The beginning and the end of a long message, and between them the text around the first word about TLS."""
-    quarter = _LONGEST // 4
+    quarter = SEARCHED // 4
     hint = _HINT.search(text, quarter)
     middle = text[max(quarter, hint.start() - quarter // 2) : hint.start() + quarter] if hint else ""
     return f"{text[:quarter]} {middle} {text[-2 * quarter :]}"

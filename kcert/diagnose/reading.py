@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from kcert.diagnose.message import strip_prefix
+from kcert.diagnose.message import SEARCHED, strip_prefix
 from kcert.errors import InputError
 from kcert.files import open_at_once
 from kcert.quoting import quote
@@ -179,7 +179,7 @@ def entries(log: Iterable[bytes], find: Callable[[bytes], Found | None]) -> Iter
     or a longer one. None stands for a pause of the log.
     """
     window: list[bytes] = []
-    before, number, ended = b"", 0, False
+    before, number, clean, ended = b"", 0, 0, False
     lines = iter(log)
     while True:
         while not ended and len(window) <= _wanted(window):
@@ -195,7 +195,7 @@ def entries(log: Iterable[bytes], find: Callable[[bytes], Found | None]) -> Iter
                 return
             yield None
             continue
-        count, text = _whole(window, find)
+        count, text, clean = _whole(window, find, number, clean)
         after = window[count] if len(window) > count else b""
         number += count
         yield Entry(number - count + 1, number, text, before, after)
@@ -215,20 +215,33 @@ def _wanted(window: list[bytes]) -> int:
     return _MOST_WRAPPED if len(window) > 1 and _goes_on(*window[:2]) and _is_full(window[0]) else 1
 
 
-def _whole(window: list[bytes], find: Callable[[bytes], Found | None]) -> tuple[int, bytes]:
-    """The number of lines that the first message takes, and its text."""
+def _whole(
+    window: list[bytes], find: Callable[[bytes], Found | None], number: int, clean: int
+) -> tuple[int, bytes, int]:
+    """The number of lines that the first message takes, its text, and how far the log is *clean*.
+
+    *number* lines come before the window. Lines put together that all come before line *clean* contain no error.
+    """
     if window[0].strip() == b"{":
-        return _object(window)
+        return *_object(window), clean
     if _is_part(window[0]):
-        return _parts(window)
+        return *_parts(window), clean
     if len(window) > 1 and _goes_on(*window[:2]) and _is_full(window[0]):
-        return _wrapped(window, find)
-    return 1, window[0]
+        return _wrapped(window, find, number, clean)
+    return 1, window[0], clean
 
 
-def _wrapped(window: list[bytes], find: Callable[[bytes], Found | None]) -> tuple[int, bytes]:
-    """A line with the rest of it that a terminal or a mail wrapped, as far as an error goes on; or the line alone."""
+def _wrapped(
+    window: list[bytes], find: Callable[[bytes], Found | None], number: int, clean: int
+) -> tuple[int, bytes, int]:
+    """A line with the rest of it that a terminal or a mail wrapped, as far as an error goes on; or the line alone.
+
+    Where every line may be the rest of the one before it, most of this work was done for the line before: what begins
+    further on and ends at the same line is part of what was searched then.
+    """
     own, best = find(window[0]), (1, window[0])
+    is_clean = own is None
+    known = 0 if _MAY_BEGIN_ENTRY.match(window[0]) else clean - number
     lines = [line.rstrip(b"\r\n") for line in window]
     joined, seam = [lines[0]], 0
     for count in range(2, min(len(lines), _MOST_WRAPPED) + 1):
@@ -240,18 +253,23 @@ def _wrapped(window: list[bytes], find: Callable[[bytes], Found | None]) -> tupl
         full = len(previous) >= max(map(len, lines[: count - 1]))
         joined = [text + glue + line.lstrip() for text in joined for glue in _glues(previous, line, full=full)]
         joined = joined[:_MOST_JOINTS]
-        errors = [(error.rank, number, error) for number, text in enumerate(joined) if (error := find(text))]
+        if own is None and count <= known:
+            continue
+        errors = [(error.rank, variant, error) for variant, text in enumerate(joined) if (error := find(text))]
+        is_clean = is_clean and full and not errors and len(joined[0]) <= SEARCHED
+        if is_clean:
+            clean = max(clean, number + count)
         if errors:
-            _, number, error = min(errors)
+            _, variant, error = min(errors)
             if not seam or (error.start <= seam + 1 and seam < error.end and _goes_further(own, error, seam, line)):
-                best = count, joined[number] + b"\n"
+                best = count, joined[variant] + b"\n"
         if best[0] > 1 and len(line) < len(lines[0]) - 1:
             break
-    return best
+    return *best, clean
 
 
 def _glues(previous: bytes, line: bytes, *, full: bool) -> tuple[bytes, ...]:
-    """What was between two pieces of a line: nothing in the middle of a word, or a space that may be lost."""
+    """Return what was between two pieces of a line: nothing in the middle of a word, or a space that may be lost."""
     if previous.endswith(b" "):
         return (b"",)
     if line.startswith(b" ") or previous.endswith((b",", b";")) or not full:

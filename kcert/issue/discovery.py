@@ -251,7 +251,7 @@ def spec_from_x509(certificate: Certificate, x509: X509) -> Certificate:
     if bool(x509.ca) and certificate.kind is not Kind.CA:
         raise InputError(
             f"the file of {name} is the certificate of a CA, which {name} must not be: "
-            f"`kcert renew {name} --stale` makes it as kcert.yaml says."
+            f"`kcert renew {name} --stale` replaces it as kcert.yaml says."
         )
     for alt_name in x509.alt_names:
         _check(name, alt_name)

@@ -255,7 +255,7 @@ def plan_renewal_request(certificate: Certificate, x509: X509, tools: ToolConfig
         steps.request_again(certificate, tools.openssl),
     )
     issuer = str(x509.issuer)
-    note = f"{ascii(issuer)[1:-1]} has signed it, and is asked to sign it again; until then everything stays as it is."
+    note = f"{ascii(issuer)[1:-1]} has signed it, and has to sign it again; nothing changes until then."
     asking = replace(certificate, files=replace(files, crt=None))
     return IssuancePlan(asking, None, made, certificate.days, keeps_key=True, inputs=(files.crt,), notes=(note,))
 

@@ -70,12 +70,12 @@ class KnownIssue:
 
     @property
     def problem(self) -> str:
-        """What goes wrong."""
+        """Return the problem that it causes."""
         return lessons.known_issue(self.name)[0]
 
     @property
     def fix(self) -> str:
-        """What kcert does about it, after "fix_known_issues: true …"."""
+        """Return how kcert fixes it: the words that follow "fix_known_issues: true"."""
         return lessons.known_issue(self.name)[1]
 
 

@@ -21,7 +21,7 @@ from kcert.files import LARGEST_DOCUMENT
 
 
 class NotADocumentError(Exception):
-    """The text is no YAML that kcert reads; the message is a clause that can follow the file's name."""
+    """The text is not YAML that kcert reads; the message is a clause that can follow the file's name."""
 
 
 def documents(content: bytes, largest: int = LARGEST_DOCUMENT) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ _OF_ONE_FILE = (Role.APISERVER, Role.APISERVER_KUBELET_CLIENT, Role.APISERVER_ET
 """Roles that one certificate of a control plane has."""
 
 _APART = 2
-"""How unlikely it is that a CA signed a certificate that names another one."""
+"""The penalty for a CA whose name differs from the issuer that a certificate names."""
 
 
 def linked(findings: Findings, openssl: str) -> ScanResult:

@@ -253,7 +253,7 @@ ORDERS: dict[str, Callable[[Entry], tuple[Any, ...]]] = {
     "issuer": lambda entry: (entry.issuer, entry.path),
     "kind": lambda entry: (entry.kind, entry.path),
 }
-"""What an inventory can be sorted by."""
+"""The fields by which an inventory can be sorted."""
 
 
 def _entry(use: CertificateRef, now: datetime, signers: dict[Name, list[tuple[str | None, str]]]) -> Entry:

@@ -34,7 +34,7 @@ _JOURNAL = "publish.json"
 _OWN_FOLDERS = ("staging", "backup")
 _BACKUP = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 _SUFFIXES = {".crt", ".key", ".csr", ".cnf", ".pem", ".pub", ".req", ".kubeconfig", ".conf", ".yaml"}
-"""How the names end that kcert gives to files in a PKI folder."""
+"""The ends of the names that kcert gives to files in a PKI folder."""
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,8 @@ class Workspace:
         for name in (relative for relative in names if not relative.is_absolute()):
             if name in self._waiting:
                 raise MachineError(
-                    f"{self.root / name} waits to be replaced by what an earlier kcert made, and cannot be replaced "
-                    "by anything else before that: remove what blocks it."
+                    f"{self.root / name} has to be replaced by a file that an earlier kcert created, before anything "
+                    f"else can replace it. Remove what blocks it."
                 )
             with self._folder.nearest_to(name) as folder:
                 folder.check_replaceable(name.relative_to(folder.path.relative_to(self.root)).parts[0], mount)
@@ -340,9 +340,7 @@ def _check_same(folder: Directory, path: Path) -> None:
     """Raise InputError where *path* does not lead to *folder* any more, because another user exchanged a folder."""
     opened, named = os.fstat(folder.handle), path.lstat()
     if (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino):
-        raise InputError(
-            f"{path} was exchanged for another folder while kcert worked in it. Nothing was put into place."
-        )
+        raise InputError(f"{path} was replaced by another folder while kcert worked in it. No file was put into place.")
 
 
 @dataclass(frozen=True)

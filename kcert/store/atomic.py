@@ -64,7 +64,7 @@ def edit_file(path: Path, content: bytes) -> None:
         with atomic_replace(target, content, stat.S_IMODE(target.stat().st_mode)):
             pass
     except OSError as error:
-        raise MachineError(f"{path} cannot be changed: {error.strerror}. It is as it was.") from None
+        raise MachineError(f"{path} cannot be changed: {error.strerror}. The file is unchanged.") from None
 
 
 def create_file(path: Path, content: bytes, mode: int) -> bool:
@@ -77,7 +77,7 @@ def create_file(path: Path, content: bytes, mode: int) -> bool:
         if path.exists():
             if path.is_file() and read_regular(path) == content:
                 return False
-            raise InputError(f"{path} is there already, and with other content: move it away, or specify another file.")
+            raise InputError(f"{path} exists already and has different content: move it away, or specify another file.")
         with atomic_replace(path, content, mode):
             pass
     except OSError as error:

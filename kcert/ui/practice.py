@@ -186,7 +186,7 @@ def _check(check: Check) -> None:
 def show_answer(answered: AnswerResult, option: str) -> None:
     """Print whether the answer is right, and the next question."""
     if not answered.right:
-        say(f"That is not the answer to question {answered.number}. Answer it again.", "notice")
+        say(f"The answer to question {answered.number} is wrong. Answer it again.", "notice")
         return
     say("Right.", "good")
     if answered.next:
@@ -287,7 +287,9 @@ def _answer(count: int) -> int:
         line = sys.stdin.readline()
         if not line:
             screen().print()
-            raise InputError("the input ended before the last question was answered.")
+            raise InputError(
+                "the input ended before the last question was answered. Run the quiz again, and answer every question."
+            )
         if (letter := line.strip().lower().rstrip(")")) and letter in letters and len(letter) == 1:
             return letters.index(letter)
         say(f"Type one of the letters {', '.join(letters)}.", "notice")

@@ -114,6 +114,22 @@ def test_the_kind_of_cluster_chooses_the_fix(cluster: str, foreign: str) -> None
         assert not re.search(foreign, finding.explanation.repair, re.MULTILINE), finding.explanation.repair
 
 
+@pytest.mark.parametrize("cluster", ["k3s", "rke2", "k0s", "microk8s", "openshift", "rke1", "kops", "typhoon"])
+def test_a_product_that_makes_its_certificates_is_not_repaired_with_kubeadm(cluster: str) -> None:
+    for number in EACH_ANSWER:
+        for finding in findings(number, cluster):
+            assert "# with kubeadm" not in finding.explanation.repair, POSTED[number].lines
+
+
+def test_no_value_from_a_line_takes_the_place_of_commands() -> None:
+    """A macro is put in first: a group of the same name would print commands where a name has to be."""
+    expressions = [pattern.regex for cause in causes().values() for pattern in cause.patterns]
+    for cause in causes().values():
+        expressions += [condition.pattern for case in cause.cases for condition in case.conditions.values()]
+    groups = {name for expression in expressions for name in re.compile(expression).groupindex}
+    assert groups.isdisjoint(knowledge().macros)
+
+
 def test_a_line_that_names_its_cluster_needs_no_option() -> None:
     [finding] = diagnose(
         [b"Sep 19 10:50:50 n k3s: Unable to authenticate the request: x509: certificate signed by unknown authority"]

@@ -280,7 +280,7 @@ def test_a_missing_curl_is_said(own_pki: Callable[..., Pki], kcert: Kcert, tmp_p
     ended = kcert("call", "/version", "--as", "admin", variables={"PATH": str(tools)})
 
     assert ended.status == 3
-    assert "curl is not on this machine" in told(ended.stderr)
+    assert "curl is not installed" in told(ended.stderr)
 
 
 @pytest.mark.parametrize(

@@ -407,6 +407,6 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(own_pki: Callab
     (made.folder / "node01.crt").unlink()
     before = snapshot(made.home)
 
-    assert_refused(kcert("export", "ansible"), 2, "node01.crt is not in pki: `kcert kubelet` makes it")
+    assert_refused(kcert("export", "ansible"), 2, "node01.crt is not in pki: `kcert kubelet` creates it")
 
     assert snapshot(made.home) == before

@@ -192,7 +192,7 @@ def test_a_node_that_bootstraps_has_no_certificate_and_no_secret_of_the_control_
 def test_a_node_that_bootstraps_is_told_apart(unpacked: Callable[[str], Path], command: str) -> None:
     refused = Kcert(unpacked("hardway").parent)(command, "node02")
 
-    assert_refused(refused, 2, "'node02': the node bootstraps", "`kcert bootstrap` makes the token")
+    assert_refused(refused, 2, "'node02': the node bootstraps", "`kcert bootstrap` creates the token")
 
 
 def test_the_api_server_of_the_book_may_ask_kubelets_only_once_it_is_bound(unpacked: Callable[[str], Path]) -> None:
@@ -360,7 +360,7 @@ def test_kubectl_makes_the_same_bindings(own_pki: Callable[..., Pki], kcert: Kce
     [
         (("--ttl", "soon"), "--ttl 'soon'"),
         (("--ttl", "5m"), "expected 600 seconds or more"),
-        (("--dir", "nowhere"), "`kcert ca --dir nowhere` makes it"),
+        (("--dir", "nowhere"), "`kcert ca --dir nowhere` creates it"),
     ],
 )
 def test_bootstrap_refuses(own_pki: Callable[..., Pki], kcert: Kcert, arguments: tuple[str, ...], words: str) -> None:

@@ -279,7 +279,7 @@ def test_what_was_killed_is_known_for_what_it_is(kcert: Kcert, tmp_path: Path) -
 def test_questions_come_one_by_one(kcert: Kcert, tmp_path: Path) -> None:
     begun = session.begin("unknown-cluster", tmp_path / "lab", seed=2)
     expected_answers = begun.expected_answers
-    assert_refused(kcert("practice", "answer", "3", "7"), 2, "question 3 comes later: answer question 1 first")
+    assert_refused(kcert("practice", "answer", "3", "7"), 2, "question 3 is not open yet: answer question 1 first")
     assert_refused(kcert("practice", "answer", "8", "7"), 2, "numbered 1 to 7")
     assert_refused(kcert("practice", "answer", "1", "  "), 2, "is empty")
     assert "Answer it again" in practice(kcert, "answer", "1", "pki/none.crt", status=1)
@@ -293,7 +293,7 @@ def test_questions_come_one_by_one(kcert: Kcert, tmp_path: Path) -> None:
 
 def test_a_lab_without_questions_takes_no_answer(kcert: Kcert, tmp_path: Path) -> None:
     started(tmp_path / "lab")
-    assert_refused(kcert("practice", "answer", "1", "x"), 2, f"{QUICK} asks no questions")
+    assert_refused(kcert("practice", "answer", "1", "x"), 2, f"{QUICK} has no questions")
 
 
 @pytest.mark.parametrize(
