@@ -370,7 +370,7 @@ def test_the_ca_signs_no_more_names_than_kcert_yaml_gives(
 
     ended = kcert("csr", "sign", "--file", "kube-apiserver.csr", "--dir", "stick")
 
-    assert_refused(ended, 2, "with other names", "lacks DNS:kubernetes", "also asks for DNS:evil.com")
+    assert_refused(ended, 2, "with other SANs", "lacks DNS:kubernetes", "also asks for DNS:evil.com")
     assert not (tmp_path / "kube-apiserver.crt").exists()
 
 

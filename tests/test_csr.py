@@ -219,7 +219,7 @@ def test_the_manifest_can_go_to_the_screen_or_to_another_file(
     assert (tmp_path / "elsewhere.yaml").read_text(encoding="utf-8") == bare
     assert not (pki_folder / "jane-csr.yaml").exists()
     assert refused.status == 2
-    assert "is there already" in refused.stderr
+    assert "exists already" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -328,7 +328,7 @@ def test_a_lesson_of_someone_else_has_nothing_that_a_terminal_acts_on(
 
     said = kcert("explain", "own", "--lessons", "own")
 
-    assert_refused(said, 2, f"own/{name}:7: delete the control character U+{ord(character):04X}")
+    assert_refused(said, 2, f"own/{name}:8: delete the control character U+{ord(character):04X}")
 
 
 @pytest.mark.thorough

@@ -560,7 +560,7 @@ def test_all_in_kubeadms_folder_leaves_the_kubelets_own_conf_alone(adopted: Path
     ended = kcert.done("renew", "--all", "--dir", adopted)
 
     assert (adopted / "kubelet.conf").read_bytes() == own
-    assert "the kubelet renews by itself" in " ".join(ended.stdout.split())
+    assert "the kubelet renews that certificate by itself" in " ".join(ended.stdout.split())
 
 
 @pytest.mark.thorough
