@@ -174,7 +174,12 @@ def test_a_folder_without_a_ca_is_no_folder_to_sign_with(kcert: Kcert, tmp_path:
 
 @pytest.mark.parametrize(
     ("folder", "said"),
-    [("pki", "is the PKI folder itself"), ("kcert.yaml", "is a file"), ("other", "are two different files")],
+    [
+        ("pki", "is the PKI folder itself"),
+        ("stick/../pki", "is the PKI folder itself"),
+        ("kcert.yaml", "is a file"),
+        ("other", "are two different files"),
+    ],
 )
 def test_a_folder_that_will_not_do_is_named(
     own: Path, apart: Callable[[str], Pki], kcert: Kcert, folder: str, said: str
@@ -410,6 +415,12 @@ def test_what_has_rights_is_signed_only_by_its_name(here: Callable[[str], Path],
 
     refused = kcert(*sign, "it's jane.csr")
     assert_refused(refused, 2, "asks for admin", "kube-admin", "system:masters", "signed only by its name")
+    with (tmp_path / "kcert.yaml").open("a", encoding="utf-8") as config:
+        config.write("users: [{name: jane, groups: ['kubeadm:cluster-admins']}]\n")
+    kcert.done("client", "jane", "--csr-only", "-q")
+    for name in ("kube-apiserver", "jane"):
+        shutil.copy(folder / f"{name}.csr", tmp_path / "renamed.csr")
+        assert_refused(kcert(*sign, "renamed.csr"), 2, f"asks for {name}", "signed only by its name")
     assert not list(tmp_path.glob("*.crt"))
     assert_refused(kcert(*sign, "it's jane.csr", "--as", "kube-proxy"), 2, "asks for the subject", "kube-proxy has")
     assert_refused(kcert(*sign, "it's jane.csr", *sign[-1:], "b.csr", "--as", "admin"), 2, "there are 2 files")

@@ -325,11 +325,15 @@ def test_a_signature_that_was_deleted_or_replaced_is_a_finding(kcert: Kcert, tmp
 def test_certificates_that_no_record_explains_are_told(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own = own_pki("course")
     argv: list[str | Path] = ["openssl", "x509", "-in", own.folder / "admin.crt", "-signkey", own.folder / "admin.key"]
-    (own.folder / "foreign.crt").write_text(output(argv).stdout, encoding="ascii")
+    foreign = output(argv).stdout
+    (own.folder / "foreign.crt").write_text(foreign, encoding="ascii")
+    known = (own.folder / "admin.crt").read_text(encoding="ascii")
+    (own.folder / "known.pem").write_text(known, encoding="ascii")
+    (own.folder / "mixed.pem").write_text(known + foreign, encoding="ascii")
 
     said = " ".join(kcert.done("history", "--verify").stdout.split())
 
-    assert "Not in the history: pki/foreign.crt. Another" in said
+    assert "Not in the history: pki/foreign.crt, pki/mixed.pem. Another" in said
 
 
 def test_without_its_record_a_folder_full_of_certificates_is_a_finding(
