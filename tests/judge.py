@@ -137,7 +137,7 @@ def _purposes(certificate: x509.Certificate) -> tuple[str, ...]:
 
 
 def _subject_key_id(certificate: x509.Certificate) -> str:
-    """Return an empty text for a certificate without a subject key identifier, as the Certificates API creates it."""
+    """Return the subject key identifier; empty if there is none, as in certificates of the Certificates API."""
     try:
         return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
     except x509.ExtensionNotFound:
