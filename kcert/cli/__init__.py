@@ -207,7 +207,7 @@ app = typer.Typer(
 
 
 def _not_loaded() -> None:
-    """Stand for a command until ``load`` makes it."""
+    """A placeholder for a command, until ``load`` replaces it."""
 
 
 for _name, _entry in COMMANDS.items():

@@ -327,7 +327,7 @@ def _options(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _cluster_name(path: Path) -> str:
-    """Return what a kubeconfig calls its first cluster; nothing if it is no such file."""
+    """Return what a kubeconfig calls its first cluster; nothing if it is not such a file."""
     try:
         return str(plain_yaml.load(read_regular(path))["clusters"][0]["name"])
     except (plain_yaml.NotPlainError, OSError, KeyError, IndexError, TypeError):

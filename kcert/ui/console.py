@@ -86,7 +86,7 @@ def clean(text: str) -> str:
     """Return *text* of foreign origin with its control characters made visible, so that none reaches the terminal.
 
     Line feed and tab stay. The characters that turn the direction of writing go too, and those without a width: they
-    can make a name look like another. A byte of a file name that is no text is shown as what it is.
+    can make a name look like another. A byte of a file name that is not text is shown as what it is.
     """
     return INVISIBLE.sub(_visible, text.replace("\r\n", "\n"))
 

@@ -304,7 +304,7 @@ def _write(text: str, target: Target | None) -> None:
     from kcert.ui.report import write_report
 
     written = write_report(target, text.encode(), _first_lines())
-    say(f"Wrote {target.path}.{f' What was there before is {written.backup}.' if written.backup else ''}")
+    say(f"Wrote {target.path}.{f' The previous file is {written.backup}.' if written.backup else ''}")
 
 
 def _first_lines() -> frozenset[str]:
