@@ -1,4 +1,4 @@
-"""The CA kept apart: used from a folder of its own, or on another machine that signs requests."""
+"""The external CA: used from its own folder, or on another machine that signs requests."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_certificate_that_is_not_here_yet_is_brought(own: Path, kcert: Kcert) 
 
 @pytest.fixture
 def answered(own: Path, kcert: Kcert) -> Callable[..., Ended]:
-    """bob's certificate, as somebody signs it with openssl for so many days and for that use, is fetched."""
+    """bob's certificate, signed with openssl for so many days and for that use, is fetched."""
     kcert.done("client", "bob", "--csr-only", "--quiet")
 
     def fetched(usage: str, days: int) -> Ended:
@@ -483,7 +483,7 @@ def test_options_that_contradict_each_other_are_refused(own: Path, kcert: Kcert)
     assert own.exists()
 
 
-# --- a change-over of a CA that is apart
+# --- the rotation of an external CA
 
 
 @pytest.mark.thorough
@@ -510,7 +510,7 @@ def test_each_step_of_a_change_over_names_the_folder_of_the_ca(kcert: Kcert, tmp
 
 @pytest.mark.thorough
 def test_a_ca_of_another_name_there_is_not_renewed(kcert: Kcert, tmp_path: Path) -> None:
-    """It was made anew here, say, because nobody thought of the stick: nothing there is changed."""
+    """It was re-created here, for example because the stick was forgotten: nothing there is changed."""
     (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"), encoding="utf-8")
     kcert.done("all", "--quiet", "--ca-dir", "stick")
     kcert.done("renew", "ca", "--new-key", "--quiet")

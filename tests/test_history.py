@@ -241,11 +241,11 @@ def test_the_line_that_was_being_written_at_a_kill_is_that_one_and_no_other(
     assert_refused(kcert("history", "--verify"), 1, f"line {len(lines)} was changed after it was written")
 
 
-# --- against a history that was written anew, for which no secret is needed
+# --- against a history that was rewritten, for which no secret is needed
 
 
 def rewritten(folder: Path, lines: list[bytes]) -> None:
-    """Another history, as whoever can write to both files can make it."""
+    """Another history, from a user who can write to both files."""
     write_lines(folder, lines)
     head = f"{len(lines):012} {sha256(lines[-1])}\n"
     (folder / ".kcert/history.head").write_text(head, encoding="ascii")

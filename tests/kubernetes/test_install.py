@@ -306,7 +306,7 @@ def test_three_members_boot_from_their_units(members: Path) -> None:
 
 
 def everything_said(home: Path, *outputs: str) -> str:
-    """What was shown, and what is in the history."""
+    """Return what was shown, and what is in the history."""
     return "".join(outputs) + (home / "pki/.kcert/history.jsonl").read_text(encoding="utf-8")
 
 
