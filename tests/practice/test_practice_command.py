@@ -293,7 +293,7 @@ def test_questions_come_one_by_one(kcert: Kcert, tmp_path: Path) -> None:
 
 def test_a_lab_without_questions_takes_no_answer(kcert: Kcert, tmp_path: Path) -> None:
     started(tmp_path / "lab")
-    assert_refused(kcert("practice", "answer", "1", "x"), 2, f"{QUICK} has no questions")
+    assert_refused(kcert("practice", "answer", "1", "x"), 2, "the lab in lab has no questions")
 
 
 @pytest.mark.parametrize(
