@@ -29,7 +29,7 @@ check: $(VENV)/.developer  ## ruff, mypy --strict, the tests' own lint of code a
 	$(BIN)/python -m tests.prose
 	$(BIN)/codespell
 
-thorough: $(VENV)/.developer  ## the tests that `make test` leaves out: more of the same, and what takes long
+thorough: $(VENV)/.developer  ## the tests that `make test` omits: more of the same, and what takes long
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m thorough $(TESTS)
 
 labs: $(VENV)/.developer  ## every lab with 20 seeds, each way: broken, wrongly repaired, solved by hand and by kcert
@@ -57,7 +57,7 @@ format: $(VENV)/.developer  ## put the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:  ## take away what was built; ./pki stays
+clean:  ## delete what was built; ./pki stays
 	rm -rf $(VENV) .platforms build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find kcert tests -name __pycache__ -prune -exec rm -rf {} +
 

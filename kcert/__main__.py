@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 BROKEN_PIPE = 141  # 128 + SIGPIPE: what a shell reports of a program whose reader has gone
 
 _NO_MEMORY = (
-    "there is not enough memory, or a limit (`ulimit -a`) allows too little. What was finished is in place, and "
-    "nothing half-made was kept."
+    "there is not enough memory, or a limit (`ulimit -a`) allows too little. Finished files are in place, and "
+    "unfinished ones were discarded."
 )
 
 
@@ -153,7 +153,7 @@ def _explained(error: OSError) -> Exception:
     if error.errno == errno.EPIPE:
         return ReaderGoneError()
     if error.errno == errno.EBADF:
-        return OutputError("standard output is closed, so the result cannot be printed.")
+        return OutputError("standard output is closed: redirect it to a file or to another program.")
     return OutputError(f"standard output: {error.strerror}.")
 
 

@@ -44,9 +44,7 @@ OPENSSL = Program(
     "openssl", ("version",), "everything", "only init, plan, flags, explain, history, diagnose and doctor work"
 )
 PROGRAMS = (
-    Program(
-        "kubectl", ("version", "--client"), "kubeconfigs, the Certificates API", "kcert writes both itself, offline"
-    ),
+    Program("kubectl", ("version", "--client"), "kubeconfigs, the Certificates API", "kcert writes both itself"),
     Program("curl", ("--version",), "kcert call", "the other commands work"),
     Program(
         "etcd", ("--version",), "testing etcd certificates against a real etcd", "they are created and checked anyway"

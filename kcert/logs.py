@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from typing import Literal
 from kcert.clusters import COMPONENTS, ClusterKind, kind_of_machine
 from kcert.diagnose.reading import log_lines
 from kcert.durations import duration
-from kcert.errors import InputError, ProgramError, did_you_mean
+from kcert.errors import InputError, ProgramError, ReaderGoneError, did_you_mean
 from kcert.quoting import format_command
 from kcert.shell import Command, exec_interactive, find, read, stream
 
@@ -118,7 +119,7 @@ def locate(request: LogRequest, machine: Machine | None = None) -> LogSource:
     if _is_file(request.component):
         return _file(request)
     if request.via:
-        return _LOCATORS[request.via](request, machine, "you asked for it")
+        return _LOCATORS[request.via](request, machine, "you chose it")
     kind = machine.kind
     if kind is not None and request.component in kind.logs:
         return _of_kind(request, machine, kind)
@@ -163,11 +164,16 @@ def _file(request: LogRequest, why: str = "you named a file") -> LogSource:
 
 
 def show(command: Command) -> None:
-    """Run the command on the user's terminal; raises ProgramError if it fails. Ctrl-C ends --follow."""
+    """Run the command on the user's terminal. Ctrl-C ends --follow.
+
+    Raises ProgramError if it fails, ReaderGoneError if nothing reads what it prints any more.
+    """
     try:
         status = exec_interactive(command)
     except KeyboardInterrupt:
         return
+    if status == -signal.SIGPIPE:
+        raise ReaderGoneError
     if status:
         raise _failed(command, status)
 
@@ -182,13 +188,13 @@ def read_lines(command: Command) -> Iterator[bytes]:
 
 
 def _failed(command: Command, status: int) -> ProgramError:
-    root = "" if os.geteuid() == 0 else " It may need root: try it with sudo."
+    root = "" if os.geteuid() == 0 else " If it needs root, try it with sudo."
     return ProgramError(f"{command.argv[0]} ended with status {status}; its output is above.{root}")
 
 
 def _runtime(request: LogRequest, machine: Machine, refused: ProgramError, *, on_this_host: bool) -> LogSource:
     """Ask the container runtime of this host, because the API server *refused* to answer."""
-    why = "the API server does not answer, and the container runtime still has the log"
+    why = "the API server does not answer, but the container runtime still has the log"
     if find("crictl"):
         return _crictl(request, machine, why)
     if find("docker") and on_this_host:
@@ -201,7 +207,7 @@ def _runtime(request: LogRequest, machine: Machine, refused: ProgramError, *, on
         )
     raise InputError(
         f"{request.component} is neither a systemd unit nor a static pod on this machine, and no API server answers: "
-        f"{refused} Run it on the host of {request.component}, or choose the way with --via."
+        f"{refused} Run it on the host of {request.component}, or choose the program with --via."
     )
 
 

@@ -28,15 +28,15 @@ EXIT_STATUSES = {
 
 FILES = {
     "kcert.yaml": "The description of the cluster; kcert init writes one with comments.",
-    "pki/": "The PKI folder: keys, requests, certificates, and the openssl.cnf files that made them.",
+    "pki/": "The PKI folder: keys, requests, certificates, and their openssl.cnf files.",
     "pki/.kcert/": "The lock, the backups, and the history of every command.",
 }
 
 
 _OPENING = """
-kcert makes, explains, inspects and repairs the certificates of a Kubernetes cluster by running openssl. Each command
-is shown before it runs, with the reason for it, and what is shown is exactly what runs. Run kcert all in an empty
-folder to see it work.
+kcert creates, explains, inspects and fixes the certificates of a Kubernetes cluster by running openssl. Each command
+is shown before it runs, with the reason for it, and what is shown is exactly what runs. To see how it works, run
+kcert all in an empty folder.
 """
 
 

@@ -28,7 +28,7 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def findings(path: Path) -> Iterator[str]:
-    """What is wrong with the test module at *path*: ``path:line: what``."""
+    """Yield the faults of the test module at *path*: ``path:line: what``."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         for what in _said_of(node, path):
@@ -97,7 +97,7 @@ def _reasoned(call: ast.Call, called: str) -> bool:
 
 
 def _judges(test: _Function) -> bool:
-    """Whether anything in *test*, or in a helper that is called for it, can fail it."""
+    """Return True if anything in *test*, or in a helper that is called for it, can fail it."""
     for node in ast.walk(test):
         if isinstance(node, ast.Assert):
             return True

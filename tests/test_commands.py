@@ -76,9 +76,9 @@ def test_what_to_type_next_is_what_the_folder_lacks(own_pki: Callable[..., Pki],
     ("arguments", "said"),
     [
         (["admin", "--group", "developers"], "cannot be put into other groups"),
-        (["--group", "developers"], "no user is named"),
-        (["system:node:node01"], "the certificate kubelet-client-node01, which `kcert kubelet` makes"),
-        (["kube-admin"], "the certificate admin, which `kcert client admin` makes"),
+        (["--group", "developers"], "no user is specified"),
+        (["system:node:node01"], "the certificate kubelet-client-node01, which `kcert kubelet` creates"),
+        (["kube-admin"], "the certificate admin, which `kcert client admin` creates"),
         (["kube-apiserver"], "kcert apiserver"),
         (["node01"], "kcert kubelet"),
         (["ca"], "kcert ca"),
@@ -97,13 +97,13 @@ def test_a_client_that_cannot_be_is_refused(
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("kube-schduler", "did you mean kube-scheduler? For a user of that name use --group GROUP."),
-        ("admn", "did you mean admin? For a user of that name use --group GROUP."),
-        ("kube-apiservr", "did you mean kube-apiserver, which `kcert apiserver` makes? For a user"),
+        ("kube-schduler", "did you mean kube-scheduler? To create a user with this name, use --group GROUP."),
+        ("admn", "did you mean admin? To create a user with this name, use --group GROUP."),
+        ("kube-apiservr", "did you mean kube-apiserver, which `kcert apiserver` creates? To create a user"),
         ("system:kube-schduler", "did you mean system:kube-scheduler?"),
         ("node1", "did you mean node01, which `kcert kubelet"),
-        ("etcd", "etcd is made by `kcert etcd`."),
-        ("node01", "is made by `kcert kubelet"),
+        ("etcd", "etcd is created by `kcert etcd`."),
+        ("node01", "is created by `kcert kubelet"),
     ],
 )
 def test_what_is_nearly_the_clusters_own_is_no_new_user(
@@ -118,7 +118,7 @@ def test_what_is_nearly_the_clusters_own_is_no_new_user(
 def test_kubelet_is_sent_to_its_own_command(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     before = snapshot(own_pki("course").folder)
 
-    assert_refused(kcert("client", "kubelet"), 2, "kubelet is made by `kcert kubelet`.")
+    assert_refused(kcert("client", "kubelet"), 2, "kubelet is created by `kcert kubelet`.")
     assert snapshot(kcert.folder / "pki") == before
 
 
@@ -165,7 +165,7 @@ def _resigned(folder: Path, *dates: str) -> None:
 
 
 def _ended() -> tuple[str, ...]:
-    """What makes a certificate that has ended: -days takes nothing below 0 where openssl can be told both dates."""
+    """Return the options that create an expired certificate: a new openssl accepts no -days below 0."""
     told = "-not_after" in output(["openssl", "x509", "-help"]).stderr
     return ("-not_before", "20200101000000Z", "-not_after", "20210101000000Z") if told else ("-days", "-1")
 

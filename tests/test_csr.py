@@ -22,7 +22,7 @@ from kcert import cli
 from kcert.errors import KcertError
 from tests import judge
 from tests.refusals import assert_refused
-from tests.running import Ended, output, program
+from tests.running import Ended, after_reading, output, program
 from tests.scan.odd import tlv
 from tests.test_certificates import conf
 from tests.test_handshakes import Side, client, server, shake_hands
@@ -119,8 +119,10 @@ def test_the_whole_exercise_from_a_key_to_a_tls_connection(pki_folder: Path, kce
     assert (pki_folder / "jane.key").stat().st_mode & 0o777 == 0o600
     story = [line.split()[1] for line in recorded(kcert, "--format", "markdown")][-4:]
     assert story == ["ecparam", "req", "ca", "verify"]
+    last = json.loads(kcert.done("history", "--format", "json").stdout)[-1]
+    assert [(own["step"], own["files"]) for own in last["prepared"]] == [("fetch", ["jane.crt"])]
     script = tmp_path / "again.sh"
-    script.write_text(kcert.done("history", "--format", "sh").stdout, encoding="utf-8")
+    script.write_text(after_reading(kcert.done("history", "--format", "sh").stdout), encoding="utf-8")
     again = output(["bash", script, tmp_path / "again"])
     assert again.status == 0, again.stderr
     assert "`kcert csr sign` does it again" in script.read_text(encoding="utf-8")
@@ -217,7 +219,7 @@ def test_the_manifest_can_go_to_the_screen_or_to_another_file(
     assert (tmp_path / "elsewhere.yaml").read_text(encoding="utf-8") == bare
     assert not (pki_folder / "jane-csr.yaml").exists()
     assert refused.status == 2
-    assert "is there already" in refused.stderr
+    assert "exists already" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -247,7 +249,7 @@ def test_a_kubelet_asks_as_the_node_that_it_is(
 
 
 class Applicant:
-    """Somebody with a key who asks for whatever a test says."""
+    """A user with a key who requests what a test says."""
 
     def __init__(self, folder: Path) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
@@ -294,7 +296,7 @@ def _name(text: str) -> x509.GeneralName:
 
 @pytest.fixture
 def applicant(pki_folder: Path, tmp_path: Path) -> Applicant:
-    """Somebody who asks."""
+    """A user who sends a request."""
     assert pki_folder
     return Applicant(tmp_path)
 
@@ -345,7 +347,7 @@ def test_what_a_signer_allows_is_signed_as_it_was_asked_for(
     assert abs(begins - (now - timedelta(minutes=5))) < timedelta(seconds=60)
     assert ends - begins == timedelta(days=365)
     assert manifest(path)["metadata"]["labels"] == {"kept": "as it is"}
-    # All that Go's x509.CreateCertificate puts in for what is no CA, in its order: no identifier for the new key.
+    # All that Go's x509.CreateCertificate writes for a client, in its order: no identifier for the new key.
     assert [f"{'critical ' * one.critical}{judge._called(one.oid)}" for one in made.extensions] == [
         *(["critical keyUsage"] if _key_usages(made) else []),
         *("extendedKeyUsage", "critical basicConstraints", "authorityKeyIdentifier"),
@@ -552,7 +554,7 @@ def test_fetch_tells_apart_what_there_is_to_wait_for(pki_folder: Path, inside: I
 def test_an_object_may_have_any_name_and_the_pki_folder_stays_as_it_is(
     applicant: Applicant, inside: InProcess, pki_folder: Path, name: str
 ) -> None:
-    """openssl writes next to the CA's own files, and a stranger chooses the name."""
+    """openssl writes next to the CA's own files, and the sender chooses the name."""
     path = applicant.object(applicant.request("CN=jane"))
     path.write_text(path.read_text().replace("name: asks", f"name: {name}"), encoding="utf-8")
     before = files_of(pki_folder)
@@ -622,7 +624,7 @@ def test_no_servers_certificate_becomes_a_clients(pki_folder: Path, inside: InPr
 
         assert ended.status == 2
         assert "kube-apiserver is a server, and" in " ".join(ended.stderr.split())
-        assert "`kcert apiserver` makes it where the CA's key is" in " ".join(ended.stderr.split())
+        assert "`kcert apiserver` creates it where the CA's key is" in " ".join(ended.stderr.split())
     path = applicant.object((pki_folder / "kube-apiserver.csr").read_bytes())
     inside.done("csr", "approve", "--file", path)
     inside.done("csr", "sign", "--file", path)
@@ -630,7 +632,7 @@ def test_no_servers_certificate_becomes_a_clients(pki_folder: Path, inside: InPr
     refused = inside("csr", "fetch", "kube-apiserver", "--file", path)
 
     assert refused.status == 2
-    assert "it is for clients, and kube-apiserver has to serve" in " ".join(refused.stderr.split())
+    assert "it is for clients, but kube-apiserver is a server certificate" in " ".join(refused.stderr.split())
     assert files_of(pki_folder) == before
     inside.done("csr", "manifest", "kube-apiserver", "--signer", "example.com/serving", "--usage", "server auth")
 
@@ -699,7 +701,7 @@ def test_somebody_elses_certificate_is_not_kept(pki_folder: Path, inside: InProc
     ended = inside("csr", "fetch", "asks", "--file", path)
 
     assert ended.status == 2
-    assert "it is for another key than the request's" in " ".join(ended.stderr.split())
+    assert "it is not for the key of the request" in " ".join(ended.stderr.split())
     assert not (pki_folder / "asks.crt").exists()
 
 
@@ -900,7 +902,7 @@ def test_a_request_is_exactly_one_block_in_the_form_that_every_reader_agrees_on(
 ) -> None:
     mine, other = applicant.request("CN=jane/O=developers"), applicant.request("CN=eve/O=kubeadm:cluster-admins")
     begin, *lines, end = mine.decode().splitlines()
-    # One block of each is no block, or another one, for Go or for openssl: they read the second request.
+    # One block of each is not a block, or a different one, for Go or for openssl: they read the second request.
     disguised = {
         "blank before BEGIN": [f" {begin}", *lines, end],
         "tab before BEGIN": [f"\t{begin}", *lines, end],
@@ -941,7 +943,7 @@ def test_a_request_is_exactly_one_block_in_the_form_that_every_reader_agrees_on(
             "is the user jane, in the group developers"
             in inside.done("csr", "show", "--file", applicant.object(content)).stdout
         )
-    # A manifest that somebody approved elsewhere.
+    # A manifest that was approved elsewhere.
     path = applicant.object(b" " + mine + other)
     path.write_text(path.read_text("utf-8") + "status: {conditions: [{type: Approved}]}\n", encoding="utf-8")
     assert inside("csr", "sign", "--file", path).status == 2
@@ -1038,7 +1040,7 @@ def test_a_file_that_is_no_manifest_is_refused(inside: InProcess, tmp_path: Path
         (("new", "jane", "--san", "under_score!"), "neither a DNS name nor an address"),
         (("new", "jane", "--signer", "kubernetes.io/nobody"), "Kubernetes has no such signer"),
         (("new", "ca"), "which the Certificates API does not sign"),
-        (("new", "elsewhere", "--signer", "kubelet-serving"), "its names have to be given"),
+        (("new", "elsewhere", "--signer", "kubelet-serving"), "specify its SANs"),
         (("manifest", "nobody"), "`kcert csr new nobody` creates key and request"),
         (("approve",), "specify the object"),
         (("approve", "jane", "--file", "x.yaml"), "cannot be combined with --file"),
@@ -1096,7 +1098,7 @@ users: [{name: a, user: {}}]
 contexts: [{name: a, context: {cluster: a, user: a}}]
 current-context: a
 """
-"""A kubeconfig for a port at which nobody listens."""
+"""A kubeconfig for a port without a listener."""
 
 
 def test_a_name_that_no_object_can_have_needs_another_one(pki_folder: Path, inside: InProcess) -> None:
@@ -1135,7 +1137,7 @@ def test_a_leaf_is_renewed_where_the_cas_key_is_not(
     assert backups(here, "kube-scheduler.crt")[-1].read_bytes() == old
 
 
-# --- what else lies in a file
+# --- other content of a file
 
 
 def test_of_an_answer_only_the_certificate_is_kept(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

@@ -21,6 +21,7 @@ import pytest
 
 from kcert import lessons
 from tests.lesson_commands import lines
+from tests.refusals import assert_refused
 from tests.running import REPOSITORY, Kcert
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def on_a_terminal(*arguments: str, columns: int, rows: int, **variables: str) -> str:
-    """What a terminal of this size gets to show."""
+    """Return what a terminal of this size gets to show."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     process = subprocess.Popen(
@@ -314,6 +315,20 @@ def test_lessons_that_an_older_kcert_exported_still_work(tmp_path: Path) -> None
         path.write_text(text.replace("## What's next\n", "## Read on\n").replace("## Fix\n", "## Repair\n"), "utf-8")
 
     assert "\nRead on\n" in explain("openssl-text", "--lessons", str(own))
+
+
+@pytest.mark.parametrize("character", ["\x1b", "\x9b", "\u202e"], ids=ascii)
+@pytest.mark.parametrize("name", ["own.md", "labs/make-the-ca.md"])
+def test_a_lesson_of_someone_else_has_nothing_that_a_terminal_acts_on(
+    kcert: Kcert, tmp_path: Path, name: str, character: str
+) -> None:
+    path = tmp_path / "own" / name
+    path.parent.mkdir(parents=True)
+    path.write_text(f"# Title\nchapter: Steps\n\nText.\n\n## Command\n\n    ls {character}[2J\n", encoding="utf-8")
+
+    said = kcert("explain", "own", "--lessons", "own")
+
+    assert_refused(said, 2, f"own/{name}:8: delete the control character U+{ord(character):04X}")
 
 
 @pytest.mark.thorough

@@ -157,13 +157,16 @@ FAILING = {
         "verif",
     ),
     "is killed": ('case "$*" in *" -out admin.crt"*) kill -9 $$;; esac', "signal 9"),
-    "makes no key": ('case "$*" in *" -out admin.key"*) exit 0;; esac', "left no admin.key"),
-    "makes an empty key": ('case "$*" in *" -out admin.key"*) : > admin.key; exit 0;; esac', "left no admin.key"),
+    "makes no key": ('case "$*" in *" -out admin.key"*) exit 0;; esac', "did not create admin.key"),
+    "makes an empty key": (
+        'case "$*" in *" -out admin.key"*) : > admin.key; exit 0;; esac',
+        "did not create admin.key",
+    ),
     "makes half a key": (
         'case "$*" in *" -out admin.key"*) $OPENSSL "$@"; head -c 90 admin.key > x; mv x admin.key; exit 0;; esac',
         "admin",
     ),
-    "makes no certificate": ('case "$*" in *" -out admin.crt"*) exit 0;; esac', "left no admin.crt"),
+    "makes no certificate": ('case "$*" in *" -out admin.crt"*) exit 0;; esac', "did not create admin.crt"),
     "makes half a certificate": (
         'case "$*" in *" -out admin.crt"*) $OPENSSL "$@"; head -c 300 admin.crt > x; mv x admin.crt; exit 0;; esac',
         "admin",
@@ -264,7 +267,7 @@ def test_only_a_program_that_may_ask_keeps_the_terminal(asks: bool) -> None:
 
 
 def _runs(process: int) -> bool:
-    """True for a process that is neither gone nor a zombie that nobody has waited for."""
+    """True for a process that is neither gone nor a zombie."""
     return output(["ps", "-o", "stat=", "-p", str(process)]).stdout.strip() not in ("", "Z", "Zs")
 
 
@@ -394,7 +397,7 @@ AUTHORITY: dict[str, tuple[dict[str, Callable[[Path, Path], bytes | None]], tupl
     ),
     "key encrypted": (
         {"ca.key": lambda own, _other: _encrypted(own / "ca.key")},
-        # Without -out the key would stand on the screen.
+        # Without -out the key would be on the screen.
         ("ca.key is encrypted", "KCERT_CA_PASSPHRASE", "--ca-passphrase-file FILE"),
     ),
     "key cut short": (

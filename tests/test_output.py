@@ -1,4 +1,4 @@
-"""Whatever stands in the way of standard output: one sentence, the documented status, and nothing at the exit."""
+"""Faults of standard output: one sentence, the documented status, and nothing at the exit."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_it_is_the_same_when_python_buffers_and_when_not(
     assert said.stderr.splitlines() == [
         "kcert: standard output: No space left on device.",
         "3",
-        "kcert: standard output is closed, so the result cannot be printed.",
+        "kcert: standard output is closed: redirect it to a file or to another program.",
         "3",
         "141",
     ]

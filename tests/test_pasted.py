@@ -9,6 +9,7 @@ import pytest
 
 from kcert.cli import COMMANDS, load
 from kcert.quoting import quote
+from kcert.ui.console import clean_line
 from tests.hostile import RUNS, commands_in, commands_with, every_command_with, pasted, set_up
 from tests.running import representatives
 
@@ -57,6 +58,23 @@ def test_every_command_is_given_hostile_names() -> None:
     subcommands = {(name, inner) for name in COMMANDS for inner in getattr(load(name), "commands", ())}
 
     assert {(name,) for name in COMMANDS} | subcommands <= given
+
+
+IGNORABLE = (
+    "00AD 034F 061C 115F-1160 17B4-17B5 180B-180F 200B-200F 202A-202E 2060-206F 3164 FE00-FE0F FEFF FFA0 FFF0-FFF8 "
+    "1BCA0-1BCA3 1D173-1D17A E0000-E0FFF"
+)
+"""Default_Ignorable_Code_Point (DerivedCoreProperties.txt of Unicode): characters that no terminal shows."""
+
+
+def test_each_character_without_a_shape_is_seen() -> None:
+    ranges = [part.partition("-") for part in IGNORABLE.split()]
+    codes = [code for first, _, last in ranges for code in range(int(first, 16), int(last or first, 16) + 1)]
+    assert len(codes) == 4174
+
+    raw = [f"{code:X}" for code in codes if chr(code) in clean_line(f"a{chr(code)}b") + quote(f"a{chr(code)}b")]
+
+    assert raw == []
 
 
 @pytest.mark.parametrize("character", "\u034f\u115f\u3164\ufe0f")

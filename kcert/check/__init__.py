@@ -162,7 +162,7 @@ def _complain_of_nothing(result: CheckResult, *, looked_around: bool) -> None:
     if result.denied:
         first = result.denied[0].path
         raise InputError(
-            f"nothing could be checked: this user may not read {first}. Run it as root: sudo kcert check …"
+            f"nothing could be checked: this user may not read {first}. Run it as root: `sudo kcert check`."
         )
     if result.unreachable:
         first = result.unreachable[0].path
@@ -199,24 +199,25 @@ def wanted_at(folder: Path, certificates: Iterable[Certificate]) -> dict[Path, C
 DATES = frozenset({"expired", "expiring-soon", "not-yet-valid", "weak-signature", "duplicate-serial"})
 """Rules whose findings end with a new certificate that says the same as the old one."""
 
-NEW_KEYS = frozenset({"key-mismatch", "weak-key"})
-"""Rules whose findings end with a new key."""
-
-UPDATED = NEW_KEYS | {
-    "wrong-issuer",
-    "self-signed-leaf",
-    "version-1",
-    "missing-san",
-    "san-type",
-    "malformed-san",
-    "service-cidr-mismatch",
-    "missing-server-auth",
-    "missing-client-auth",
-    "wrong-cn",
-    "wrong-organization",
-    "group-in-ou",
-    "powerful-user",
-}
+UPDATED = frozenset(
+    {
+        "key-mismatch",
+        "weak-key",
+        "wrong-issuer",
+        "self-signed-leaf",
+        "version-1",
+        "missing-san",
+        "san-type",
+        "malformed-san",
+        "service-cidr-mismatch",
+        "missing-server-auth",
+        "missing-client-auth",
+        "wrong-cn",
+        "wrong-organization",
+        "group-in-ou",
+        "powerful-user",
+    }
+)
 """Rules whose findings end with the certificate that kcert planned, where it was kcert that planned it."""
 
 RENEWED = DATES | {"wrong-issuer", "key-mismatch"}
@@ -278,7 +279,7 @@ class Renewals:
     def _updating(self, cert: CertificateInstance, rule: str) -> str:
         """Return the command that makes *cert* what kcert planned, if that is all that it should be.
 
-        The plan knows nothing of names and groups that others gave it, and a command that takes them away is no fix.
+        The plan knows nothing of names and groups that others gave it, and a command that removes them is not a fix.
         """
         spec = cert.wanted
         if spec is None or spec.subject is None or spec.issuer is None or not self._can_sign(cert, spec):
@@ -286,7 +287,8 @@ class Renewals:
         names, parts = sans.names(self.ctx, cert), corrections.subject(self.ctx, cert)
         if not set(names) <= set(spec.alt_names) or not set(parts) <= set(spec.subject.parts):
             return ""
-        options = ("--new-key", "--stale") if rule in NEW_KEYS else ("--stale",)
+        # Of another size than kcert.yaml has, a key is replaced anyway; a foreign one has to be.
+        options = ("--new-key", "--stale") if rule == "key-mismatch" else ("--stale",)
         return format_command(("kcert", "renew", spec.name, *options, "--dir", str(_folder_of(cert, spec))))
 
     def _can_sign(self, cert: CertificateInstance, spec: Certificate) -> bool:

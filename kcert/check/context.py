@@ -108,7 +108,7 @@ class CertificateInstance:
         return any(demand.is_client for demand in self.demands) or self._named_as(Kind.CLIENT, Kind.PEER)
 
     def _named_as(self, *kinds: Kind) -> bool:
-        """True if an option uses it as one of *kinds*; what a folder's walk thinks of it is no demand."""
+        """True if an option uses it as one of *kinds*; a file that was found in a folder is not a request."""
         return any(use.option and use.position == 0 and use.kind in kinds for use in self.uses if use.role is None)
 
     @property
@@ -161,12 +161,12 @@ class RuleContext:
 
     @cached_property
     def leaves(self) -> tuple[CertificateInstance, ...]:
-        """Return what is no CA."""
+        """Return the certificates that are not CAs."""
         return tuple(cert for cert in self.found if not cert.is_authority)
 
     @cached_property
     def leaf_of_file(self) -> Mapping[Path, CertificateInstance]:
-        """Return the first certificate of each file, where that is no CA."""
+        """Return the first certificate of each file, if that is not a CA."""
         return {cert.path: cert for cert in reversed(self.leaves) if not cert.use.position}
 
     @cached_property
@@ -264,8 +264,8 @@ class RuleContext:
     def unused_cas(self) -> frozenset[str]:
         """CAs (by SHA-256) that are trusted beside others, and that nothing here depends on.
 
-        A CA that was replaced stays in the bundle until the last certificate that it signed is gone, and the bundle
-        of a whole distribution holds roots that ended long ago: neither disturbs anybody.
+        A CA that was replaced stays in the bundle until the last certificate that it signed is gone. The bundle of
+        a whole distribution contains roots that expired long ago. Both are harmless.
         """
         unused: set[str] = set()
         for members in self.certs_by_file.values():

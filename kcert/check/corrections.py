@@ -154,7 +154,7 @@ def usages(ctx: RuleContext, cert: CertificateInstance) -> tuple[str, ...]:
         needed.append("clientAuth")
     own = cert.certificate.extended_key_usage
     if own is None:
-        # None at all means any use, and that is how the guides that leave it out mean it.
+        # None at all means any use, and that is how the guides that omit it mean it.
         return tuple(needed) if cert.certificate.version < 3 or not cert.roles else ()
     return tuple(dict.fromkeys([*own, *(usage for usage in needed if "anyExtendedKeyUsage" not in own)]))
 
@@ -176,7 +176,7 @@ def extensions(ctx: RuleContext, cert: CertificateInstance) -> list[str]:
 
 
 def _names_line(ctx: RuleContext, cert: CertificateInstance) -> str:
-    """The alternative names; hundreds of them are taken out of the certificate when the command runs."""
+    """Return the SANs; if there are hundreds, the command reads them from the certificate when it runs."""
     wanted = [name for name in sans.names(ctx, cert) if _PLAIN.fullmatch(name.value)]
     own = cert.certificate.alt_names
     # openssl's text is taken only where no name in it can be mistaken for two.

@@ -81,8 +81,8 @@ def not_yet_valid(ctx: RuleContext) -> Iterator[Violation]:
         start = cert.certificate.not_before
         if start > ctx.now:
             message = (
-                f"{_whose(cert)} is not valid yet: it becomes valid in {_span(start - ctx.now)}. Either it was made on "
-                "a machine whose clock was fast, or the clock of this one is slow."
+                f"{_whose(cert)} is not valid yet: it becomes valid in {_span(start - ctx.now)}. Either it was "
+                f"created on a machine whose clock was fast, or the clock of this machine is slow."
             )
             yield _fault(ctx, cert, message, f"not before {stamp(start)}; this machine's time is {stamp(ctx.now)}")
 

@@ -313,7 +313,7 @@ def _signing_key_made(path: Path) -> str:
 
 
 def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None) -> str:
-    """A copy of the CA, if there is one; else its key and the name that its leaves give it make it again."""
+    """Copy the CA, if there is a copy; else re-create it from its key and the name that its certificates give it."""
     right = ctx.belonging(problem.source or problem.path).get(role) if role else None
     origin = _origin(ctx, problem, right) if right else None
     if problem.path == problem.source:

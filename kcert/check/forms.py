@@ -28,7 +28,7 @@ def weak_signature(ctx: RuleContext) -> Iterator[Violation]:
             if cert.is_root:
                 if not _is_the_cluster_s(ctx, cert):
                     continue
-                why = "No client verifies the signature of a root, but what it signs the same way is rejected."
+                why = "No client verifies the signature of a root, but rejects what it signs in the same way."
             else:
                 why = "Go, and so Kubernetes, has rejected it since Go 1.18."
             message = f"{cert.description} is signed with {algorithm}, which can be forged. {why}"
@@ -50,7 +50,7 @@ def version_1(ctx: RuleContext) -> Iterator[Violation]:
             continue
         message = (
             f"{cert.description} is a version {certificate.version} certificate: it cannot say what it may be used "
-            "for, so that it may be used for anything. It was signed without -extfile."
+            "for, so it may be used for anything. It was signed without -extfile."
         )
         if cert.is_authority and certificate.self_issued:
             fix = reissue_ca(ctx, cert, extensions=corrections.AUTHORITY)
@@ -73,8 +73,8 @@ def duplicate_serial(ctx: RuleContext) -> Iterator[Violation]:
             if cert.certificate.sha256 == first.certificate.sha256:
                 continue
             message = (
-                f"{cert.description} has the serial number of {first.path}, and both are from one CA: a CA must not "
-                "use a number twice, and some programs reject the second."
+                f"{cert.description} has the serial number of {first.path}, and both are from the same CA: a CA must "
+                "not use a serial number twice, and some programs reject the second certificate."
             )
             evidence = f"serial {cert.certificate.serial}, issuer {cert.certificate.issuer}"
             yield Violation(cert.path, message, evidence, reissue_commands(ctx, cert))

@@ -25,13 +25,13 @@ def wrong_cn(ctx: RuleContext) -> Iterator[Violation]:
         name = cert.certificate.subject.common_name
         is_now = f"has the CN {name}" if name else "has no CN"
         if cert.roles & KUBELET_ROLES:
-            why = "the node authorizer knows a kubelet by exactly system:node: and its node's name, in lower case"
+            why = "the node authorizer accepts only system:node: followed by the name of the node, in lower case"
         elif Role.FRONT_PROXY_CLIENT in cert.roles:
             why = "--requestheader-allowed-names of the API server allows no other"
         elif cert.wanted is not None:
             why = f"{ctx.plan} says so"
         else:
-            why = "the roles that Kubernetes brings are bound to that name"
+            why = "the default roles of Kubernetes are bound to that name"
         message = f"{cert.description} {is_now}, but needs {right}: {why}."
         # Another file with this certificate keeps the key: two names must not share one.
         holders = {other.holder for other in ctx.copies.get(cert.certificate.sha256, ())}

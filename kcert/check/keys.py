@@ -52,8 +52,8 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
             continue
         if owner is not None and cert.is_root and owner.embedded and ctx.has_signed(owner.certificate):
             message += (
-                f" The certificate that belongs to the key is in {owner.path}, and signed what is here: this file has "
-                "another CA in its place."
+                f" The certificate that belongs to the key is in {owner.path}, and signed the other certificates "
+                f"here: this file contains another CA instead."
             )
             fix = repairs.copied_to(ctx, cert, bash.literal(owner.certificate.pem))
             yield Violation(cert.path, message, evidence, fix, authority=True)
@@ -97,7 +97,7 @@ def _swapped_files(ctx: RuleContext) -> Iterator[Violation]:
         )
         path, other = bash.word(first), bash.word(second)
         fix = f"mv {path} {path}.new &&\n  mv {other} {path} &&\n  mv {path}.new {other}"
-        yield Violation(first, message, f"the keys of {first} and {second} belong crosswise", fix, authority=True)
+        yield Violation(first, message, f"the keys of {first} and {second} are swapped", fix, authority=True)
 
 
 def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
@@ -136,7 +136,8 @@ def _keys_of_other_hosts(ctx: RuleContext) -> Iterator[Violation]:
             message = (
                 f"{public[0].path} does not contain the public key of {key.path}, although both hosts have the same "
                 "CA of the cluster: tokens of service accounts that one host signs are Unauthorized on the other. "
-                "Copy the pair of the host that is right: its tokens stay valid, and those of the other end."
+                "Copy the pair from the correct host: its tokens stay valid, and those of the other host become "
+                "invalid."
             )
             evidence = f"{key.path} and {other_key.path} are different keys"
             yield Violation(public[0].path, message, evidence, "")

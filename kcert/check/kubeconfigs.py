@@ -98,8 +98,8 @@ def wrong_ca(ctx: RuleContext) -> Iterator[Violation]:
         fix = _authority_set(ctx, kubeconfig, shown)
         if _is_of_another_cluster(ctx, kubeconfig):
             message += (
-                " That CA signed its client certificate too: the file is of another cluster, or of this one before it "
-                "was created again. It has to be replaced as a whole."
+                " That CA signed its client certificate too: the file belongs to another cluster, or to this one "
+                "before it was re-created. Replace the whole file."
             )
             fix = _replaced(ctx, kubeconfig)
         yield Violation(kubeconfig.path, message, evidence, fix)

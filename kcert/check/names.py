@@ -144,7 +144,7 @@ def service_range_not_set(ctx: RuleContext) -> Iterator[Violation]:
         other = ctx.option("kube-controller-manager", "--service-cluster-ip-range", cert)
         others = f", while kube-controller-manager has {other}" if other else ""
         message = (
-            f"{own[0].source} gives the API server no --service-cluster-ip-range, so it takes {_DEFAULT_RANGE}"
+            f"{own[0].source} does not set --service-cluster-ip-range for the API server, so it uses {_DEFAULT_RANGE}"
             f"{others}. Pods connect to it at {address}, which is not among the SANs of {cert.path}. Set "
             f"--service-cluster-ip-range{f'={other}' if other else ''} for the API server."
         )

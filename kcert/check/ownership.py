@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Owners:
     """The CA of each sort, for each of the clusters that were found together.
 
-    ``clusters`` maps every ``cluster_root_of`` to the one that stands for its cluster, ``populated`` are the clusters
+    ``clusters`` maps every ``cluster_root_of`` to the one that represents its cluster, ``populated`` are the clusters
     that have certificates of their own.
     """
 
@@ -80,7 +80,7 @@ def owners(ctx: RuleContext) -> Owners:
 
 
 def _clusters(ctx: RuleContext) -> dict[Path, Path]:
-    """Each home, with the one that stands for its cluster: what one configuration names is of one cluster."""
+    """Each home, with the one that represents its cluster: what one configuration names is of one cluster."""
     next_of: dict[Path, Path] = {}
 
     def last(home: Path) -> Path:
@@ -127,8 +127,8 @@ def wrong_ca_option(ctx: RuleContext) -> Iterator[Violation]:
                 continue
             replaced.add(use.path)
             message += (
-                " Other options name this file too, so the CA was replaced and what it signed was not: put the former "
-                "CA back with its key, or have the new one sign every certificate again."
+                " Other options name this file too, so the CA was replaced, but not the certificates that it signed: "
+                "restore the former CA with its key, or sign every certificate again with the new one."
             )
             fix = ""
         yield Violation(use.source, message, evidence, fix)
@@ -183,7 +183,7 @@ def _other_hosts(ctx: RuleContext) -> Iterator[Violation]:
         message = (
             f"{use.option} of {use.component} is set to {_value(use)}, and {use.path} is another CA than {other.path}, "
             "although both hosts have the same CA of the cluster: the members of etcd reject each other. Copy the CA "
-            "of etcd, with its key, from the host that is right, and re-create the certificates of etcd on this one."
+            "of etcd, with its key, from the correct host, and re-create the certificates of etcd on this one."
         )
         evidence = f"two CAs: SHA-256 {other.certificate.sha256[:16]}… and {use.certificate.sha256[:16]}…"
         yield Violation(use.source, message, evidence, "")
@@ -205,8 +205,8 @@ def _kubelets_of_another_ca(ctx: RuleContext) -> Iterator[Violation]:
             message = (
                 f"{use.option} of kubelet is set to {_value(use)}, which is another CA with the same name as the CA "
                 f"that {kubeconfig.path} trusts, and that signed the kubelet's own certificate: if the API server's "
-                "client certificate is from the latter, kubectl logs and kubectl exec fail. One of the two files is "
-                "of another cluster, or of this one before it was created again."
+                "client certificate is from the latter, kubectl logs and kubectl exec fail. One of the two files "
+                "belongs to another cluster, or to this one before it was re-created."
             )
             evidence = f"two CAs: SHA-256 {cas[0].sha256[:16]}… and {authorities[0].sha256[:16]}…"
             yield Violation(use.source, message, evidence, "")

@@ -28,8 +28,10 @@ _NO_CA_HERE = "# The CA is not among the files found here: run this where its fi
 _WHICH_KEY = (
     "# The key of the CA that signed it is not among the files found here: run this where it is, here called {key}."
 )
-TOKENS_END = "# This key signs the tokens of service accounts: a new one ends them all. Give it to every API server."
-_THE_KUBELETS_OWN = "# The kubelet made these itself, and makes new ones when it starts: systemctl restart kubelet"
+TOKENS_END = (
+    "# This key signs the tokens of service accounts: a new key makes all of them invalid. Copy it to every API server."
+)
+_THE_KUBELETS_OWN = "# The kubelet created these itself, and creates new ones when it starts: systemctl restart kubelet"
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def missing_names(ctx: RuleContext, cert: CertificateInstance, present: set[str]
 
 
 _SERVICE_NAMES = ("kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
-"""What clients in pods call the API server, shortest first; "kubernetes" alone is too short for a comparison."""
+"""The names of the API server for clients in pods, shortest first; "kubernetes" alone is too short to compare."""
 
 
 def misspelled_names(cert: CertificateInstance) -> list[tuple[AltName, AltName]]:
@@ -284,7 +284,7 @@ def _etcd_names(ctx: RuleContext, cert: CertificateInstance, present: set[str]) 
 
 
 def advertised(cert: CertificateInstance) -> list[AltName]:
-    """Return the hosts that a member of etcd tells its clients, and the other members, to connect to.
+    """Return the hosts that a member of etcd announces to its clients and to the other members.
 
     kubeadm and `etcdctl --cluster` connect to the first; of peers only a cluster with several members has any.
     """

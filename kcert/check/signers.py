@@ -90,13 +90,13 @@ def _why_refused(cert: CertificateInstance, use: CertificateRef, verdict: str) -
         ), False
     if cert.certificate.authority_key_id is not None and cert.certificate.authority_key_id in key_ids:
         return (
-            f"The signature of {cert.description} does not fit its content, although it names the key of the CA in "
+            f"The signature of {cert.description} does not match its content, although it names the key of the CA in "
             f"{use.issuer_path}: the file is damaged, or the certificate was changed after it was signed."
         ), True
     if signers:
         return (
             f"{cert.description} says that {issuer} signed it, but not with the key of the CA in "
-            f"{use.issuer_path}: it comes from an earlier CA of the same name."
+            f"{use.issuer_path}: it was signed by an earlier CA with the same name."
         ), True
     return (
         f"{cert.description} was signed by {issuer}, but the other side of the connection trusts {ca} "
@@ -158,8 +158,8 @@ def not_a_ca(ctx: RuleContext) -> Iterator[Violation]:
         else:
             continue
         message = (
-            f"{cert.description} is used as a CA, but its extensions do not let it be one: nothing that it signed "
-            "is accepted."
+            f"{cert.description} is used as a CA, but its extensions do not allow this: certificates that it signed "
+            f"are rejected."
         )
         if certificate.self_issued:
             fix = reissue_ca(ctx, cert)

@@ -53,7 +53,7 @@ def require_folder_path(path: Path) -> None:
         if os.path.lexists(parent):
             if not parent.is_dir():
                 raise InputError(
-                    f"--dir {quote(str(path))}: {parent} is a file, and the PKI folder has to be a folder."
+                    f"--dir {quote(str(path))}: {parent} is a file, but the PKI folder has to be a folder."
                 )
             return
 
@@ -152,7 +152,7 @@ def _passphrases(options: IssueOptions) -> Passphrases:
         return Passphrases(ca, roots(Passphrase(ROOT_KEY, None, asks), ca))
     file = options.root_passphrase_file
     if file is not None and options.root_dir is None:
-        raise InputError(f"{ROOT_KEY.option} is for the key of a root: --root-dir FOLDER says where that is.")
+        raise InputError(f"{ROOT_KEY.option} is for the key of a root CA: specify its folder with --root-dir FOLDER.")
     return Passphrases(ca, roots(Passphrase(ROOT_KEY, file, asks), ca), options.encrypt_ca_key)
 
 

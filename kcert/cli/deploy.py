@@ -54,7 +54,7 @@ def bundle(
         bool,
         typer.Option(
             "--certificates-only",
-            help="Leave out units, manifests and configuration files, for example after a renewal.",
+            help="Omit units, manifests and configuration files, for example after a renewal.",
         ),
     ] = False,
     output: Annotated[

@@ -56,8 +56,8 @@ def client(
     known, wanted = profiles.clients(cluster, names or (), wanted_groups)
     if MASTERS in wanted_groups:
         warning(
-            f"members of {MASTERS} may do everything, and no RBAC rule can take that from them until the certificate "
-            "expires. Use another group and a ClusterRoleBinding where that is not intended."
+            f"members of {MASTERS} may do everything, and no RBAC rule can restrict them until the certificate "
+            f"expires. If this is not intended, use another group and a ClusterRoleBinding."
         )
     replaced: list[str] = []
 

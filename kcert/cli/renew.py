@@ -89,7 +89,7 @@ def _renew(options: Renewing, names: tuple[str, ...], renewal: Renewal) -> None:
 
     context.require_folder_path(options.dir)
     if not options.dir.is_dir():
-        raise InputError(f"{options.dir} does not exist, so nothing can be renewed. `kcert all` makes certificates.")
+        raise InputError(f"{options.dir} does not exist, so nothing can be renewed. `kcert all` creates certificates.")
     cluster = load_cluster(options.config)
     if describes(cluster, options.dir):
         known = profiles.certificates(cluster)

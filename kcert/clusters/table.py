@@ -30,7 +30,7 @@ KUBEADM_NAMES = {
     f"/etc/kubernetes/{name}.conf": f"{name}.conf"
     for name in ("admin", "super-admin", "controller-manager", "scheduler")
 }
-"""What `kubeadm certs renew` calls each file."""
+"""The name of each file for `kubeadm certs renew`."""
 
 _KUBEADM_RESTART = (
     "move the manifests of kube-apiserver, kube-controller-manager, kube-scheduler and etcd out of "
@@ -129,7 +129,7 @@ K0S = ClusterKind(
     renew="k0s stop && k0s start",
     renew_all="k0s stop && k0s start",
     renewal_names={"/var/lib/k0s/pki/*.crt": "all", "/var/lib/k0s/pki/*.conf": "all"},
-    renewal="k0s makes every certificate but the CAs again each time a controller starts.",
+    renewal="k0s re-creates every certificate except the CAs each time a controller starts.",
     restart="k0s stop && k0s start",
     key_mode=0o640,
     unit="k0scontroller",
@@ -171,7 +171,7 @@ MICROK8S = ClusterKind(
     renew="microk8s refresh-certs --cert NAME",
     renew_all="microk8s refresh-certs --cert server.crt && microk8s refresh-certs --cert front-proxy-client.crt",
     renewal_names={f"/certs/{name}": name for name in ("server.crt", "front-proxy-client.crt")},
-    renewal="MicroK8s renews nothing by itself; `microk8s refresh-certs --check` shows what is left.",
+    renewal="MicroK8s renews nothing by itself; `microk8s refresh-certs --check` shows the remaining time.",
     restart="microk8s stop && microk8s start",
     key_mode=0o660,  # group microk8s, whose members may do everything in the cluster
     unit="snap.microk8s.daemon-kubelite",
@@ -211,7 +211,7 @@ MINIKUBE = ClusterKind(
     client_ca="~/.minikube/ca.crt",
     server_ca="~/.minikube/ca.crt",
     renew_all="minikube start",
-    renewal="`minikube start` makes expired certificates again (--cert-expiration says for how long).",
+    renewal="`minikube start` renews expired certificates (--cert-expiration sets their lifetime).",
     restart="minikube stop && minikube start",
     unit="kubelet",
     powerful=("minikube-user", "kubernetes-admin", "minikube", "aggregator"),
@@ -325,7 +325,7 @@ KOPS = ClusterKind(
     server_ca="/srv/kubernetes/ca.crt",
     renew_all="kops rolling-update cluster --yes --force",
     logs={name: (f"/var/log/{name}.log",) for name in COMPONENTS if name not in ("etcd", "kubelet")},
-    renewal="nodeup creates the certificates again whenever a machine is replaced.",
+    renewal="nodeup re-creates the certificates whenever a machine is replaced.",
     unit="kubelet",
     powerful=("kubecfg",),
 )
@@ -349,7 +349,7 @@ TYPHOON = ClusterKind(
     client_ca="/etc/kubernetes/pki/ca.crt",
     server_ca="/etc/kubernetes/pki/ca.crt",
     renew_all="terraform apply",
-    renewal="Terraform makes the certificates; `terraform apply -replace=ADDRESS` makes one again.",
+    renewal="Terraform creates the certificates; `terraform apply -replace=ADDRESS` re-creates one.",
     unit="kubelet",
 )
 
@@ -368,7 +368,7 @@ KUBEADM = ClusterKind(
     restart=_KUBEADM_RESTART,
     unit="kubelet",
     powerful=("kubernetes-super-admin",),
-    sans="add it to apiServer.certSANs of kubeadm, and have kubeadm issue the certificate again",
+    sans="add it to apiServer.certSANs of kubeadm, and let kubeadm issue the certificate again",
 )
 
 KIND = replace(

@@ -208,7 +208,7 @@ def check_user_name(value: str) -> str | None:
 def check_group_name(value: str) -> str | None:
     """Return why *value* cannot be a group; None if it can. It goes into the subject alone, so blanks may be in it."""
     if "  " in value:
-        return "two blanks in a row are not accepted, because they are easily lost"
+        return "two blanks in a row are not accepted, because they are easy to overlook"
     if value != value.strip():
         return "blanks at its beginning and end are not accepted"
     return check_user_name(value.replace(" ", ""))
@@ -245,9 +245,9 @@ def check_network(value: str) -> str | None:
     if "/" not in value:
         length = 112 if parsed.version == 6 else 16
         begins = ipaddress.ip_network(f"{value}/{length}", strict=False)
-        return f"a range says behind a slash how long its prefix is: write {str(begins)!a}"
+        return f"a range ends with a slash and the length of its prefix: write {str(begins)!a}"
     if parsed.num_addresses < 8:
-        return "kube-apiserver wants a range of eight addresses or more"
+        return "kube-apiserver needs a range of eight addresses or more"
     return None
 
 
@@ -278,8 +278,8 @@ def check_machines(cluster: Cluster) -> None:
                 line = f"line {other.line}" if other.line else "kcert's defaults"
                 raise InputError(
                     f"{cluster.place(host.line)}{key}: {host.name!a} has {', '.join(host.addresses)} here and "
-                    f"{', '.join(other.addresses)} in {first} ({line}): one name is one machine, so the addresses "
-                    "have to be the same, or the names others."
+                    f"{', '.join(other.addresses)} in {first} ({line}): a name is the name of one machine: use the "
+                    f"same addresses, or different names."
                 )
 
 

@@ -182,10 +182,10 @@ def _read(path: Path) -> str:
             content = file.read(LARGEST_DOCUMENT + 1)
             piped = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
         if len(content) > LARGEST_DOCUMENT:
-            raise InputError(f"{path} is larger than {LARGEST_DOCUMENT} bytes: that is not a kcert.yaml.")
+            raise InputError(f"{path} is larger than {LARGEST_DOCUMENT} bytes, which is too large for a kcert.yaml.")
         if piped and not content:
             # An empty file means the built-in example; a program that failed, or was never started, does not.
-            raise InputError(f"{path} is a pipe without content: expected a cluster's description.")
+            raise InputError(f"{path} is a pipe without content; expected the YAML of a kcert.yaml.")
         return content.decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(
@@ -204,7 +204,7 @@ def _composed(text: str, path: Path) -> Value | None:
     try:
         node = plain_yaml.compose(text)
     except plain_yaml.TooDeepError:
-        raise InputError(f"{path}: this is nested deeper than any kcert.yaml.") from None
+        raise InputError(f"{path}: the values are nested too deeply.") from None
     except plain_yaml.NotPlainError as error:
         if error.line is None:
             raise InputError(f"{path}: this is not YAML that can be read: {error.problem or error}.") from None
@@ -392,7 +392,7 @@ def _days(value: Value, default: Lifetimes) -> Lifetimes:
     if leaf > ca:
         blamed = fields.get("leaf", fields.get("ca", value))
         raise blamed.refuse(
-            f"a leaf of {leaf} days would outlive its CA of {ca} days; leaf has to be at most {ca},"
-            f" or ca at least {leaf}"
+            f"a leaf of {leaf} days would expire after its CA of {ca} days: set leaf to at most {ca}, or ca to at "
+            f"least {leaf}"
         )
     return Lifetimes(ca, leaf)

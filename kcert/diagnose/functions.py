@@ -50,7 +50,7 @@ def kcert_name(path: str) -> str:
 
 _ROLES = frozenset(role.value for role in Role)
 _INSTEAD = {"etcd-peer": "etcd-server", "apiserver-etcd-client": "etcd-server", "kubelet-client": "NODE"}
-"""What a profile without a certificate for this role presents in its place."""
+"""The certificate that a profile without one for this role presents in its place."""
 
 
 def with_names_here(commands: str, roles: frozenset[str]) -> str:

@@ -133,7 +133,7 @@ def require_ca(ctx: Context, leaf: Certificate, status: CertificateStatus, now: 
     if x509.not_after <= now:
         raise InputError(
             f"the CA {ca.name} expired on {x509.not_after:%Y-%m-%d}; no certificate that it signs is accepted. "
-            f"`kcert renew {ca.name}{ctx.folder_option}` gives it new dates."
+            f"`kcert renew {ca.name}{ctx.folder_option}` renews it."
         )
     _check_ca_key(ctx, leaf, ca, x509)
     return x509
@@ -202,8 +202,8 @@ def open_key(ctx: Context, ca: Certificate, content: bytes) -> str | None:
     material = public_material(ctx.openssl, content, (source.owner.variable, passphrase))
     if material is None:
         raise InputError(
-            f"the passphrase does not open {path}. (Where it comes from: {_origin(ca)}, else the keyboard. "
-            "The file can also be damaged.)"
+            f"the passphrase does not open {path}. (Its source: {_origin(ca)}, or the keyboard. The file can also be "
+            f"damaged.)"
         )
     return material
 
@@ -222,7 +222,7 @@ def require_typable(spec: Certificate) -> None:
     if spec.subject and any("\0" in value for _, value in spec.subject.parts):
         raise InputError(
             f"the subject of {spec.name}, {str(spec.subject)!a}, holds a NUL character, which no command line can pass "
-            "to openssl: it can only be renewed with the key that it has."
+            "to openssl: it can only be renewed with its existing key."
         )
     if spec.key.algorithm != "rsa" and spec.key.curve not in CURVES:
         raise InputError(

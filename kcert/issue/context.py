@@ -74,7 +74,7 @@ class Passphrase:
 
     @property
     def argument(self) -> str:
-        """Return what an openssl command has behind -passin or -passout."""
+        """Return the argument of -passin or -passout of an openssl command."""
         return self.owner.in_environment if self._file is None else f"file:{self._file}"
 
     @property
@@ -141,8 +141,8 @@ def _first_line(path: Path, owner: Owner) -> str:
     line = content.split(b"\n", 1)[0]
     if line.endswith(b"\r"):
         raise InputError(
-            f"the first line of {path} ends with a carriage return (a Windows line ending), which openssl would take "
-            "for a part of the passphrase. Save the file with Unix line endings."
+            f"the first line of {path} ends with a carriage return (a Windows line ending), which openssl would "
+            f"treat as part of the passphrase. Save the file with Unix line endings."
         )
     return os.fsdecode(line)
 
@@ -151,7 +151,7 @@ def _exposed(path: Path) -> Iterator[str]:
     """Yield how others can read the passphrase in the file at *path*, or replace the file, and what ends that.
 
     Where it is a link (Kubernetes mounts secrets so), link and file both count, and all folders above both: who can
-    rename a folder can replace what is in it. Whoever works through sudo may use a file of their own. Raises OSError
+    rename a folder can replace what is in it. A user who works through sudo may use a file of their own. Raises OSError
     where that cannot be looked at.
     """
     real, named = Path(os.path.realpath(path)), path.absolute()
@@ -177,7 +177,7 @@ def _checked(value: str, source: str) -> str:
     if any(character in value for character in "\n\r\0"):
         raise InputError(f"{source} contains a line break, which ends the passphrase for openssl.")
     if len(os.fsencode(value)) > LONGEST:
-        raise InputError(f"{source} is longer than {LONGEST} bytes, and openssl would cut it off silently.")
+        raise InputError(f"{source} is longer than {LONGEST} bytes, and openssl would truncate it without a warning.")
     return value
 
 
@@ -186,7 +186,7 @@ class StoppedError(Exception):
 
 
 class SkippedError(Exception):
-    """The user leaves out a certificate; raised by a reporter, and not an error."""
+    """The user skips a certificate; raised by a reporter, and not an error."""
 
 
 class CsrTarget(enum.Enum):

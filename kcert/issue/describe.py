@@ -40,7 +40,7 @@ _BOOK = ".kubernetes.local"
 
 
 _ADOPTED = """\
-# The certificates were made by another tool: where they differ in what no client notices, they stay as they are.
+# The certificates were made by another tool: differences that no client notices do not make them stale.
 adopted: true
 """
 
@@ -187,7 +187,9 @@ class _Describer:
         elif len(control_plane) > 1:
             self.unknown.append("which control-plane host has which address: they are in the order of the SANs.")
         if api is None:
-            self.unknown.append("no kubeconfig names the API server, so its address is what the SANs leave over.")
+            self.unknown.append(
+                "no kubeconfig names the API server, so its address is the one that remains among the SANs."
+            )
             reached = others[-1] if others else control_plane[0]
             api = ApiServer(reached.name, reached.addresses if hosts else (), 6443)
             if not hosts and reached.name not in {san.value for san in sans}:
@@ -244,7 +246,7 @@ class _Describer:
         by_name = {name: own.get(name, addresses) if addresses else () for name, addresses in by_name.items()}
         for name, addresses in by_name.items():
             if not addresses and name not in own:
-                self.unknown.append(f"the node {name!a} is left out, because no certificate has its address.")
+                self.unknown.append(f"the node {name!a} is omitted, because no certificate contains its address.")
         hosts = ((name, ips) for name, ips in by_name.items() if ips and not check_host_name(name))
         return tuple(Host(name, ips) for name, ips in hosts)
 
@@ -325,7 +327,7 @@ def _options(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _cluster_name(path: Path) -> str:
-    """Return what a kubeconfig calls its first cluster; nothing if it is no such file."""
+    """Return what a kubeconfig calls its first cluster; nothing if it is not such a file."""
     try:
         return str(plain_yaml.load(read_regular(path))["clusters"][0]["name"])
     except (plain_yaml.NotPlainError, OSError, KeyError, IndexError, TypeError):

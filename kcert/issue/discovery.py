@@ -94,7 +94,7 @@ class FolderContent:
         return any(isinstance(other, X509) and other.ca and not issuer_mismatch(x509, other) for other in read)
 
     def unnamed(self, cluster: Cluster) -> Cluster:
-        """Return *cluster* as a stand-in for the one that the folder is for, of which nothing is known."""
+        """Return *cluster* in place of the cluster that the folder is for, of which nothing is known."""
         return replace(cluster, name="", profile="", defaults=(), users=())
 
     def kubeconfigs_above(self) -> list[str]:
@@ -251,7 +251,7 @@ def spec_from_x509(certificate: Certificate, x509: X509) -> Certificate:
     if bool(x509.ca) and certificate.kind is not Kind.CA:
         raise InputError(
             f"the file of {name} is the certificate of a CA, which {name} must not be: "
-            f"`kcert renew {name} --stale` makes it as kcert.yaml says."
+            f"`kcert renew {name} --stale` replaces it as kcert.yaml says."
         )
     for alt_name in x509.alt_names:
         _check(name, alt_name)

@@ -224,14 +224,14 @@ class Executor:
             lines = [line for line in outcome.output.splitlines() if line.strip()]
             last = f": {ascii(lines[-1].strip())[1:-1]}" if lines else ""
             raise ProgramError(
-                f"{' '.join(step.argv[:2])} failed ({how}) while {name} was made{last}. Nothing of it was put into "
-                f"{self.ctx.root}; what was finished before is there."
+                f"{' '.join(step.argv[:2])} failed ({how}) while {name} was made{last}. None of its files were put "
+                f"into {self.ctx.root}; certificates that were finished before are there."
             )
         for path in map(staging.path, step.makes):
             if not path.is_file() or path.stat().st_size == 0:
                 raise ProgramError(
-                    f"{' '.join(step.argv[:2])} says that all went well, but left no "
-                    f"{path.relative_to(staging.folder)}. Is the disk full, or is {step.argv[0]} not what it seems?"
+                    f"{' '.join(step.argv[:2])} reported success, but did not create "
+                    f"{path.relative_to(staging.folder)}. Is the disk full, or is {step.argv[0]} a different program?"
                 )
 
     def publish(self, jobs: Sequence[Job]) -> None:
@@ -243,17 +243,21 @@ class Executor:
             read = x509 if isinstance(x509, X509) else None
             self._check(job, read)
             plan = job.plan
-            for step in plan.steps:
-                if step.late:
-                    self._perform(job.staging, step)
-            if own := self._prepared.get(job.staging.folder):
-                makes = dict.fromkeys(PurePosixPath(name) for prepared in own for name in prepared.files)
-                self._record(job.staging, own[-1].step, makes, plan.secrets, None)
+            self.finish(job.staging, plan.steps, plan.secrets)
             existing = [name for name in plan.outputs if job.staging.path(name).exists()]
             self.store.publish(job.staging, existing, plan.secrets, plan.removes)
             issued = Issued(plan, read)
             self.issued.append(issued)
             self.ctx.reporter.on_issued(issued)
+
+    def finish(self, staging: Staging, steps: Iterable[Step], secrets: Container[PurePosixPath]) -> None:
+        """Do those of *steps* that are late, and record what kcert did itself since the last command."""
+        for step in steps:
+            if step.late:
+                self._perform(staging, step)
+        if own := self._prepared.get(staging.folder):
+            makes = dict.fromkeys(PurePosixPath(name) for prepared in own for name in prepared.files)
+            self._record(staging, own[-1].step, makes, secrets, None)
 
     def _check(self, job: Job, x509: X509 | None) -> None:
         """A template or an openssl with ideas of its own must not go unnoticed."""
@@ -267,9 +271,9 @@ class Executor:
         key = path(files.key).read_bytes()
         blocks = [block for block in pem_blocks(key) if block.is_key]
         if not blocks or blocks[0].fault:
-            raise ProgramError(f"openssl left a damaged {files.key}: is the disk full?")
+            raise ProgramError(f"openssl created a damaged {files.key}: is the disk full?")
         if certificate.passphrase and not blocks[0].encrypted:
-            raise ProgramError(f"openssl left {files.key} without encrypting it. Nothing of it was kept.")
+            raise ProgramError(f"openssl did not encrypt {files.key}. The key was discarded.")
         if certificate.kind is not Kind.KEY_PAIR:
             self._check_public(job, key, x509)
 
@@ -279,12 +283,12 @@ class Executor:
         if files.crt is None:
             request = read_request(_text(job, files.csr))
             if not isinstance(request, Request) or key_belongs(key, request.public_key) is False:
-                raise ProgramError(f"openssl left a {files.csr} that is not a request of {files.key}.")
+                raise ProgramError(f"openssl created a {files.csr} that is not a request of {files.key}.")
             return
         if x509 is None or self._is_of_another_key(key, certificate, x509):
-            raise ProgramError(f"openssl left a {files.crt} that is not a certificate of {files.key}.")
+            raise ProgramError(f"openssl created a {files.crt} that is not a certificate of {files.key}.")
         if wrong := drift(certificate, x509, self._ca_of(certificate)):
-            raise self._not_as_asked(f"{files.crt} is not what was asked for: {'; '.join(wrong)}.")
+            raise self._not_as_asked(f"{files.crt} is not what was requested: {'; '.join(wrong)}.")
 
     def _is_of_another_key(self, key: bytes, certificate: Certificate, x509: X509) -> bool:
         """Return whether the certificate is not the key's. Only openssl can look into an encrypted one."""
@@ -295,7 +299,7 @@ class Executor:
     def _not_as_asked(self, what: str) -> KcertError:
         if self.ctx.templates:
             return InputError(f"{what} Correct the templates in {self.ctx.templates}.")
-        return ProgramError(f"{what} Nothing of it was kept.")
+        return ProgramError(f"{what} The files were discarded.")
 
     def _ca_of(self, certificate: Certificate) -> X509 | None:
         """Return the CA's certificate as read when it was made or found; None for one that signs itself."""

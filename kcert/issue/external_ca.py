@@ -84,7 +84,9 @@ def public_files(ctx: Context, ca: Certificate) -> dict[PurePosixPath, PurePosix
     for path in sources.values():
         # It would be in the PKI folder, readable for everyone.
         if Path(path).is_file() and any(block.is_key for block in pem_blocks(read_regular(Path(path)))):
-            raise InputError(f"{path} holds a private key besides the certificate. Take it out; nothing was changed.")
+            raise InputError(
+                f"{path} holds a private key besides the certificate. Remove the key; nothing was changed."
+            )
     return sources
 
 
@@ -150,8 +152,8 @@ def _check_unsigned(ctx: Context, statuses: dict[str, CertificateStatus], folder
     for name, status in statuses.items():
         if status.x509 and status.x509.self_issued:
             raise InputError(
-                f"{ctx.root / str(status.certificate.files.crt)} is there already, and signed itself. To have the "
-                f"root sign it, with the key that it has: `kcert renew {name} --root-dir {quote(str(folder))}"
+                f"{ctx.root / str(status.certificate.files.crt)} exists already and is self-signed. To have the root "
+                f"CA sign it, with its existing key: `kcert renew {name} --root-dir {quote(str(folder))}"
                 f"{ctx.folder_option}`."
             )
 
@@ -180,8 +182,8 @@ def check(ctx: Context, folder: Path) -> None:
             continue
         if mine.is_file() and theirs.is_file() and read_regular(mine) != read_regular(theirs):
             raise InputError(
-                f"{mine} and {theirs} are two different files, so one of them is out of date or another cluster's. Put "
-                "the right one into both places; nothing was changed."
+                f"{mine} and {theirs} are two different files, so one of them is outdated or belongs to another "
+                f"cluster. Put the right one in both places; nothing was changed."
             )
 
 
@@ -194,8 +196,8 @@ def _check_related(ca: Certificate, ctx: Context, folder: Path) -> None:
     known = {x509.public_key.material for x509 in (in_ca_dir_status.x509, *in_ca_dir_status.previous_cas)}
     if in_pki.x509.public_key.material not in known:
         raise InputError(
-            f"{ctx.root / ca.files.crt} and {folder / ca.files.crt} are two different CAs, so one of "
-            "them is another cluster's, or was re-created. Put the right one into both places; nothing was changed."
+            f"{ctx.root / ca.files.crt} and {folder / ca.files.crt} are two different CAs, so one of them belongs to "
+            f"another cluster, or was re-created. Put the right one in both places; nothing was changed."
         )
 
 

@@ -1,6 +1,6 @@
 """The renewal of certificates: those that are meant, their content, and what has to follow.
 
-What is renewed keeps the content of the old certificate, whatever made that, unless it is to be updated to match
+A renewal keeps the content of the old certificate, whatever tool made it, unless it is to be updated to match
 kcert.yaml (``--stale``).
 """
 
@@ -101,8 +101,8 @@ class _LeafPlanner(RenewalPlanner):
                 chosen.append(status)
             elif links:
                 self.remarks.append(
-                    f"{spec.files.kubeconfig} names its files instead of holding them: that certificate the "
-                    "kubelet renews by itself."
+                    f"{spec.files.kubeconfig} contains paths instead of the files: the kubelet renews that "
+                    f"certificate by itself."
                 )
             elif not self.renewal.every or leaf:
                 left.append(status)
@@ -240,20 +240,20 @@ class _LeafPlanner(RenewalPlanner):
         spec, option = status.certificate, self.ctx.signing_option
         notes = []
         if updates and status.reasons:
-            notes.append(f"It is brought in line with kcert.yaml: {status.reason}.")
+            notes.append(f"The certificate is updated to match kcert.yaml: {status.reason}.")
         if not updates and status.state is State.STALE:
             differences = [reason for reason in status.reasons if "signed it" not in reason and "key" not in reason]
             if differences:
                 notes.append(
-                    f"It differs from kcert.yaml and stays as it is ({'; '.join(differences)}): "
-                    f"`kcert renew {spec.name} --stale{option}` brings it in line."
+                    f"The certificate differs from kcert.yaml and is not updated ({'; '.join(differences)}): "
+                    f"`kcert renew {spec.name} --stale{option}` updates it."
                 )
         if self.renewal.new_key and key_kept:
-            notes.append(f"It keeps its key, which signs tokens; `kcert renew {spec.name} --new-key` replaces it.")
+            notes.append(f"The key is kept, because it signs tokens; `kcert renew {spec.name} --new-key` replaces it.")
         if not status.has_key:
-            notes.append(f"Its key {spec.files.key} does not exist, so it gets a new one.")
+            notes.append(f"The key {spec.files.key} does not exist, so a new one is generated.")
         elif not key_kept:
-            notes.append("It gets a new key.")
+            notes.append("A new key is generated.")
             if spec.role == "service-account":
                 notes.append(_TOKENS)
         elif not belongs and status.x509:
@@ -291,10 +291,10 @@ class _LeafPlanner(RenewalPlanner):
         spec = status.certificate
         if status.state is State.CURRENT and not self.renewal.new_key:
             raise InputError(
-                f"{spec.name} is a bare key pair, which does not expire. --new-key replaces it; then every token "
-                "that it signed is rejected."
+                f"{spec.name} is a key pair without a certificate, and does not expire. --new-key replaces it; then "
+                f"every token that it signed is rejected."
             )
         if not self.renewal.new_key and self._key(spec) is not None:
-            note = f"It keeps its key: {spec.files.public_key} is made of {spec.files.key} again."
+            note = f"The key is kept: {spec.files.public_key} is re-created from {spec.files.key}."
             return replace(plan_new(spec, None, self.ctx.tools, keeps_key=True), notes=(note,))
         return replace(plan_new(spec, None, self.ctx.tools), notes=(_TOKENS,))

@@ -45,7 +45,7 @@ class CertificateStatus:
     """One certificate and its state.
 
     ``reasons`` are clauses that say why it is not current, ``cosmetic`` those among them that no user of it
-    would notice: other tools give CAs other names, and leave out what is not needed; an outgoing CA is still
+    would notice: other tools give CAs other names, and omit what is not needed; an outgoing CA is still
     trusted. ``x509`` is what is there now, if it can be read; ``has_key`` says whether its private key is there.
     ``previous_cas`` are the other certificates of a CA's file, whose leaves are accepted until the rotation ends.
     """
@@ -72,12 +72,12 @@ class CertificateStatus:
 
     def fix_command(self, folder_option: str) -> str:
         """Return the command that fixes it: what is stale is updated to match kcert.yaml, the rest is renewed."""
-        in_line = " --stale" if self.state is State.STALE else ""
+        is_ca = self.certificate.kind is Kind.CA
         unusable = any(f" is {why}" in reason for reason in self.reasons for why in (f"{_DAMAGED} (", f"{_ENCRYPTED},"))
-        if unusable and self.certificate.kind is not Kind.CA:
-            return f"kcert renew {self.certificate.name} --new-key{folder_option}"
-        new_key = " --new-key" if in_line and self.is_other_ca else ""
-        return f"kcert renew {self.certificate.name}{new_key}{in_line}{folder_option}"
+        new_key = self.is_other_ca if is_ca else unusable or any(_MISMATCH in reason for reason in self.reasons)
+        options = [" --new-key"] if new_key else []
+        options += [" --stale"] if self.state is State.STALE and (is_ca or not unusable) else []
+        return f"kcert renew {self.certificate.name}{''.join(options)}{folder_option}"
 
     @property
     def is_other_ca(self) -> bool:
@@ -273,7 +273,7 @@ def _unlike(certificate: Certificate, x509: X509) -> list[tuple[str, bool]]:
         reasons.append((f"its subject is {str(x509.subject)!a}", not is_equivalent(certificate, x509)))
     reasons += _unlike_names(certificate, x509)
     if bool(x509.ca) != (certificate.kind is Kind.CA):
-        reasons.append(("it is no CA" if certificate.kind is Kind.CA else "it is a CA", True))
+        reasons.append(("it is not a CA" if certificate.kind is Kind.CA else "it is a CA", True))
     reasons += _unlike_usages(certificate, x509)
     key = x509.public_key
     is_now = _kind_of(key)
@@ -294,7 +294,7 @@ def _unlike_names(certificate: Certificate, x509: X509) -> Iterator[tuple[str, b
         harms = not set(missing) <= set(certificate.optional_sans)
         yield f"it lacks {', '.join(map(str, missing))}", harms
     if more := [ascii(str(name))[1:-1] for name in x509.alt_names if name not in wanted]:
-        yield f"it also answers to {', '.join(more)}", False
+        yield f"it has the extra SANs {', '.join(more)}", False
 
 
 def is_equivalent(certificate: Certificate, x509: X509) -> bool:
@@ -323,7 +323,7 @@ def _unlike_usages(certificate: Certificate, x509: X509) -> list[tuple[str, bool
     if given := certificate.usages:
         pairs = ((given.key, x509.key_usage), (given.extended, x509.extended_key_usage))
         if any(sorted(wanted or ()) != sorted(has or ()) for wanted, has in pairs):
-            return [("it has other usages than were asked for", True)]
+            return [("its usages differ from those that were requested", True)]
         return []
     reasons = []
     if certificate.kind.is_server and not x509.allows_server_auth:
@@ -359,7 +359,7 @@ def _kubeconfig_trouble(certificate: Certificate, content: _Content, cas: tuple[
     from kcert.openssl.x509 import X509
 
     if certificate.server and content.server != certificate.server:
-        yield f"it talks to {content.server!a}, not to {certificate.server}"
+        yield f"it connects to {content.server!a}, not to {certificate.server}"
     if content.ca is None or not cas:
         return
     trusted = [ca for ca in map(read_certificate, certificate_pems(content.ca)) if isinstance(ca, X509)]
@@ -372,6 +372,7 @@ def _kubeconfig_trouble(certificate: Certificate, content: _Content, cas: tuple[
 
 _DAMAGED = "damaged"
 _ENCRYPTED = "encrypted"
+_MISMATCH = "does not match the certificate"
 
 
 def _unusable(key: bytes) -> str | None:
@@ -395,5 +396,5 @@ def _key_trouble(certificate: Certificate, content: _Content, x509: X509) -> lis
     if trouble and not (certificate.kind is Kind.CA and trouble.startswith(_ENCRYPTED)):
         return [(f"its key {certificate.files.secret} is {trouble}", True)]
     if key_belongs(content.key, x509.public_key) is False:
-        return [(f"{certificate.files.secret} does not match the certificate", True)]
+        return [(f"{certificate.files.secret} {_MISMATCH}", True)]
     return []

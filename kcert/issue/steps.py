@@ -50,7 +50,7 @@ class Step:
 
     ``action`` is the lesson's topic of its reason. ``script`` are the bash lines that do the same where ``argv``
     does not say it, ``summary`` and ``preview`` what a lesson shows. ``makes`` are its files; with ``secret`` they
-    hold a private key, with ``scratch`` only later steps need them, with ``late`` they are made when all else of
+    hold a private key; with ``scratch`` only later steps need them; with ``late`` they are made when all else of
     the certificate is checked, because other certificates change the same file. ``reads`` are the files of the folder
     that ``script`` needs. ``limit`` is in seconds.
     """
@@ -181,6 +181,11 @@ def concatenate(action: str, target: PurePosixPath, *parts: PurePosixPath) -> St
     )
 
 
+def save_issued(target: PurePosixPath, pem: bytes) -> Step:
+    """Write the certificate *pem*, which was signed elsewhere: no script can repeat that with new keys."""
+    return Step("fetch", (target,), perform=lambda staging, _root: staging.put(target, pem))
+
+
 def append_certificates(target: PurePosixPath, pems: tuple[str, ...]) -> Step:
     """Append certificates (PEM) to the file *target*, as a chain is presented: the first certificate is the owner's."""
     text = "".join(pem if pem.endswith("\n") else f"{pem}\n" for pem in pems)
@@ -193,7 +198,7 @@ def append_certificates(target: PurePosixPath, pems: tuple[str, ...]) -> Step:
     return Step(
         "chain",
         (target,),
-        summary=f"{target}, with the {len(pems)} further certificates of the old file behind the new one",
+        summary=f"{target}, with the new certificate followed by the {len(pems)} other certificates of the old file",
         script=(begin.replace("cat >", "cat >>", 1), *rest),
         perform=perform,
     )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 FAILURES = Path(__file__).parent / "failures.yaml"
-"""What kubectl, curl and the API server say when something fails, and what to do about it."""
+"""The errors of kubectl, curl and the API server, and what to do about each."""
 
 TEMPLATES = Path(__file__).parent / "templates"
 """The files that kcert fills in for hosts and clusters."""

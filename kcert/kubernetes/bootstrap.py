@@ -198,7 +198,7 @@ def ca_certificate(ctx: Context) -> bytes:
     """Return the PEM of the cluster's CA; raises InputError if it is missing."""
     crt = ctx.known["ca"].files.crt
     assert crt
-    return read_input(ctx.root / crt, advice=f"`kcert ca{ctx.folder_option}` makes it.")
+    return read_input(ctx.root / crt, advice=f"`kcert ca{ctx.folder_option}` creates it.")
 
 
 def rbac() -> str:

@@ -43,7 +43,7 @@ from kcert.store import PUBLIC_MODE, SECRET_MODE
 from kcert.store.atomic import Written, check_unlinked, make_folder, write_file
 
 FOLDER = Path("bundles")
-"""Where archives are put, unless another place is named."""
+"""The folder for archives, unless another one is named."""
 
 LONG_AGO = 315532800
 """Midnight of 1 January 1980, UTC: the date of everything in an archive. tar warns of 1970."""
@@ -225,7 +225,7 @@ class _Reader:
             if (inside.ca, inside.crt, inside.key) != tuple(
                 client.contents[file] for file in (client.ca, client.crt, client.key)
             ):
-                raise InputError(f"{path} holds another certificate than the PKI folder by now: {command} renews it.")
+                raise InputError(f"{path} no longer contains the certificate in the PKI folder: {command} renews it.")
             return content, True
         links = _links(content)
         if links is None:
@@ -287,8 +287,8 @@ class _Reader:
             for block in pem_blocks(inside.key if inside else file.content):
                 if block.is_key and self._is_ca_key(block.pem):
                     raise InputError(
-                        f"{file.source} holds the key of a CA, which {host.name} must not get: `kcert renew "
-                        f"{quote(file.owner)} --new-key{self.ctx.folder_option}` gives it one of its own."
+                        f"{file.source} contains the key of a CA, which {host.name} must not get: `kcert renew "
+                        f"{quote(file.owner)} --new-key{self.ctx.folder_option}` generates a separate key."
                     )
 
     def _is_ca_key(self, pem: str) -> bool:

@@ -34,7 +34,7 @@ class Call:
     """One request: who asks, where, and the command that does it.
 
     ``script`` is what one types in bash. ``argv`` is what that runs: where certificate and key are in a kubeconfig
-    alone, both reach curl through pipes, and /dev/fd/{crt} and /dev/fd/{key} in it stand for these.
+    alone, both reach curl through pipes, and /dev/fd/{crt} and /dev/fd/{key} in it are the names of these.
     """
 
     credentials: Credentials
@@ -127,7 +127,7 @@ def _script(root: Path, client: Credentials, url: str) -> str:
 def run(api_call: Call) -> Answer:
     """Run the command; raises ProgramError, with the failure explained, where no answer came."""
     if shell.find("curl") is None:
-        raise ProgramError("curl is not on this machine, or not on PATH. Install it, or use kubectl with a kubeconfig.")
+        raise ProgramError("curl is not installed, or not in PATH. Install it, or use kubectl with a kubeconfig.")
     with contextlib.ExitStack() as pipes:
         argv, descriptors = api_call.argv, tuple[int, ...]()
         if api_call.script is not None:

@@ -89,7 +89,7 @@ def named(ctx: Context, name: str, among: Iterable[Certificate]) -> tuple[Certif
     if user := _newcomer(ctx, name):
         return (user,)
     hint = did_you_mean(name, choice, f"there are {listed}.")
-    command = "" if check_user_name(name) else f" `kcert client {quote(name)}{ctx.folder_option}` makes a new one."
+    command = "" if check_user_name(name) else f" `kcert client {quote(name)}{ctx.folder_option}` creates a new one."
     raise InputError(f"{name!a} has no certificate in {ctx.root}; {hint}{command}")
 
 
@@ -133,7 +133,7 @@ def require_usable(ctx: Context, statuses: Iterable[CertificateStatus]) -> None:
         listed = ", ".join(str(cert.files.primary) for cert in missing[:10])
         more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
         verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
-        raise InputError(f"{listed}{more} {verb} not in {ctx.root}: `{command}{ctx.folder_option}` makes {them}.")
+        raise InputError(f"{listed}{more} {verb} not in {ctx.root}: `{command}{ctx.folder_option}` creates {them}.")
     for status in unfit:
         raise InputError(
             f"{status.certificate.files.primary} is {status.state.value}: {status.blocking}. "
@@ -156,8 +156,8 @@ def _credentials(ctx: Context, cert: Certificate, ca: Certificate, status: Certi
         inside = kubeconfig.opened(read_regular(ctx.root / files.kubeconfig))
         if inside is None:
             raise InputError(
-                f"{files.kubeconfig} names the files of its certificate, which the kubelet renews by itself, and holds "
-                "none that could be copied."
+                f"{files.kubeconfig} names the files of its certificate, which the kubelet renews by itself, and "
+                f"contains no certificate that could be copied."
             )
         contents |= {files.crt: inside.crt, files.key: inside.key}
     else:

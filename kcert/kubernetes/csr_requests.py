@@ -30,7 +30,7 @@ from kcert.quoting import format_command
 from kcert.roles import NODE_PREFIX, NODES
 
 _STEMS = {signers.KUBELET_CLIENT: "kubelet-client-", signers.KUBELET_SERVING: "kubelet-serving-"}
-"""What the files of a kubelet's request are called, before the node's name, by signer."""
+"""The names of the files of a kubelet's request, up to the node's name, by signer."""
 
 
 def subject_for(
@@ -108,9 +108,7 @@ def _kubelet(
     if serving and not names:
         host = host_of(cluster, node)
         if host is None:
-            raise InputError(
-                f"{node} is not a node of this cluster, so its names have to be given: --san NAME, --san ADDRESS."
-            )
+            raise InputError(f"{node} is not a node of this cluster, so specify its SANs: --san NAME, --san ADDRESS.")
         names = host_sans(host)
     return _unissued(
         replace(
@@ -126,7 +124,10 @@ def _kubelet(
 def _known(known: tuple[Certificate, ...], groups: tuple[str, ...], names: tuple[AltName, ...]) -> Certificate:
     certificate = known[0]
     if len(known) > 1:
-        raise InputError(f"{certificate.role} is several here: {', '.join(cert.name for cert in known)}. Specify one.")
+        raise InputError(
+            f"{certificate.role} is the role of several certificates: "
+            f"{', '.join(cert.name for cert in known)}. Specify one."
+        )
     _check_signable(certificate)
     assert certificate.subject
     if groups and set(groups) != set(certificate.subject.organizations):
@@ -140,8 +141,8 @@ def check_signer(certificate: Certificate, signer: str) -> None:
     if certificate.kind.is_server and signer in (signers.CLIENT, signers.KUBELET_CLIENT):
         raise InputError(
             f"{certificate.name} is a server, and {signer} signs for clients only; of servers, Kubernetes signs for "
-            f"kubelets only ({signers.KUBELET_SERVING}). `kcert {certificate.chapter}` makes it where the CA's key is; "
-            "a signer of your own is named with --signer."
+            f"kubelets only ({signers.KUBELET_SERVING}). `kcert {certificate.chapter}` creates it where the CA's key "
+            f"is. For your own signer, use --signer."
         )
 
 
@@ -171,7 +172,7 @@ def san(value: str) -> AltName:
 
 
 _BOOTSTRAP_PREFIX = "system:bootstrap:"
-"""What the user name of a bootstrap token begins with; the token's ID follows."""
+"""The beginning of the user name of a bootstrap token; the token's ID follows."""
 
 
 def described(content: bytes, openssl: str) -> Iterator[tuple[str, str]]:
@@ -186,7 +187,7 @@ def summaries(content: bytes, openssl: str) -> Iterator[dict[str, Any]]:
     try:
         items = plain_yaml.load(content)["items"]
     except (plain_yaml.NotPlainError, KeyError, TypeError):
-        raise ProgramError("kubectl printed something other than a list of objects.") from None
+        raise ProgramError("`kubectl get csr -o json` printed something other than a list of objects.") from None
     for item in items:
         try:
             csr = parse_object(item, "the object")
@@ -262,7 +263,7 @@ def check_serving(cluster: Cluster, csr: SigningRequest, request: Request) -> No
 def for_requests(ctx: Context, specs: tuple[Certificate, ...]) -> tuple[Context, tuple[Certificate, ...]]:
     """Return *ctx* and *specs* for requests in place of certificates: of all that is wanted and not current.
 
-    A request for a CA is made only where nothing else is wanted: then somebody else's root is to sign it.
+    A request for a CA is made only where nothing else is wanted: then an external root CA is to sign it.
     """
     everything = {spec.name: spec for spec in (*ctx.specs, *specs)}
     statuses = status_of(ctx.root, everything.values())

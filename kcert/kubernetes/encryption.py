@@ -173,7 +173,7 @@ def _next(root: Path, action: Action, provider: str, new_key: Callable[[], str])
             )
         return Update(replace(config, keys=config.keys[::-1]), Change.SWAPPED)
     if not rotating:
-        raise InputError(f"--finish: {root / FILE} has one key: no rotation is under way. Use --rotate to begin.")
+        raise InputError(f"--finish: {root / FILE} has one key: no rotation is in progress. Use --rotate to start one.")
     if not new_is_first:
         raise InputError(f"--finish: {config.names[0]} still encrypts. Use --rotate to make the new key first.")
     return Update(replace(config, keys=config.keys[:1]), Change.FINISHED)

@@ -47,8 +47,8 @@ def certificate_of(csr: SigningRequest, *, offline: bool) -> bytes:
     name = csr.name
     if denied := csr.condition(DENIED):
         raise VerdictError(
-            f"{name} was denied ({denied.reason}: {ascii(denied.message)[1:-1].rstrip('.')}). The API server never "
-            "undoes that: create an object with another name."
+            f"{name} was denied ({denied.reason}: {ascii(denied.message)[1:-1].rstrip('.')}). A decision cannot be "
+            f"changed: create an object with another name."
         )
     if failed := csr.condition(FAILED):
         raise VerdictError(
@@ -158,10 +158,10 @@ def validate_issued(
     key = _key(root / files.key, root / files.kubeconfig if files.kubeconfig else None)
     reasons = unlike(x509, request, key, of_ca=certificate.kind is Kind.CA)
     if certificate.kind.is_server and not x509.allows_server_auth:
-        reasons += (f"it is for clients, and {certificate.name} has to serve",)
+        reasons += (f"it is for clients, but {certificate.name} is a server certificate",)
     elif missing := _missing_usages(x509, _asked(certificate, request, usages)):
         has = ", ".join(x509.extended_key_usage or ()) or "empty"
-        reasons += (f"its extended key usage is {has}, and {' and '.join(missing)} is missing, which was asked for",)
+        reasons += (f"its extended key usage is {has}, and {' and '.join(missing)} is missing, which was requested",)
     if reasons:
         raise InputError(f"the certificate does not belong to {csr}: {'; '.join(reasons)}. It was not saved.")
     _check_dates(x509, datetime.now(timezone.utc))
@@ -253,10 +253,10 @@ def keep(
         )
     verified, issuer, late = None, None, timedelta(0)
     with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as store:
-        staging = store.stage((ca.files.crt,), (crt,))
-        staging.put(crt, issued.pem)
+        staging, executor = store.stage((ca.files.crt,), (crt,)), Executor(ctx, store)
+        executor.run_step(staging, steps.save_issued(crt, issued.pem))
         if ca_file.is_file():
-            outcome = Executor(ctx, store).run_step(staging, steps.verify(ctx.openssl, ca, crt))
+            outcome = executor.run_step(staging, steps.verify(ctx.openssl, ca, crt))
             verified = outcome is not None and outcome.succeeded
             if needs_ca and not verified:
                 raise InputError(
@@ -270,11 +270,13 @@ def keep(
             target, loose = files.kubeconfig, (files.key,)
             staging.put(files.key, issued.key, secret=True)
             kubeconfig = kubeconfig_for(certificate, ca, ctx.cluster.name)
-            staging.write(target, kubeconfig.embedded(staging.base64_of), secret=True)
+            executor.run_step(staging, steps.write_kubeconfig(target, kubeconfig))
         path = ctx.root / target
         is_new = not path.is_file() or read_regular(path) != staging.path(target).read_bytes()
         if is_new:
-            store.publish(staging, (target,), (target,) if loose else (), loose)
+            secret = (target,) if loose else ()
+            executor.finish(staging, (), secret)
+            store.publish(staging, (target,), secret, loose)
         else:
             store.discard(staging)
     return Kept(path, is_new, verified, issuer, late)
@@ -297,13 +299,11 @@ def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate) 
         if len(pems) == 1 and old and (old.issuer, old.authority_key_id) == (new.issuer, new.authority_key_id):
             chain = ctx.root / chain_of(crt)
             pems += certificate_pems(read_regular(chain))[1:] if chain.is_file() else []
-        staging = store.stage((), (crt, *updated))
-        staging.write(crt, pems[0])
+        staging, executor = store.stage((), (crt, *updated)), Executor(ctx, store)
         chains = (chain_of(crt),) if len(pems) > 1 else ()
-        for name in chains:
-            staging.write(name, "".join(pems))
-        if rewrite and rewrite.perform:
-            rewrite.perform(staging, ctx.root)
+        for name, content in zip((crt, *chains), (pems[0], "".join(pems)), strict=False):
+            executor.run_step(staging, steps.save_issued(name, content.encode("ascii")))
+        executor.finish(staging, [rewrite] if rewrite else (), updated)
         store.publish(staging, [crt, *chains, *updated], updated)
     return Kept(path, updated=updated if old else None)
 

@@ -211,14 +211,15 @@ def _check_own(draft: Draft) -> None:
     for option, value in (("--server", draft.options.server), ("--context", draft.options.context)):
         if value is not None:
             raise InputError(
-                f"{option}: {draft.file} is as kcert.yaml says. Write another file with --output, or change kcert.yaml."
+                f"{option}: {draft.file} has the value in kcert.yaml. Write another file with --output, or change "
+                f"kcert.yaml."
             )
 
 
 def _check_kubectl() -> None:
     if find("kubectl") is None:
         raise ProgramError(
-            "kubectl is not on this machine, or not on PATH. Without --via kubectl kcert writes the same file itself."
+            "kubectl is not installed, or not in PATH. Without --via kubectl, kcert writes the same file itself."
         )
 
 
@@ -231,7 +232,7 @@ def _by_kubectl(executor: Executor, staging: Staging, draft: Draft) -> None:
     )
     executor.run_all(staging, commands, str(draft.file))
     if not merging.same(staging.path(draft.file).read_bytes(), draft.text().encode()):
-        raise ProgramError(f"kubectl made another {draft.file} than its commands ask for. Nothing was kept.")
+        raise ProgramError(f"kubectl created a {draft.file} that does not match its commands. The file was discarded.")
 
 
 def put(ctx: Context, made: tuple[Draft, ...], target: Path) -> tuple[Written, ...]:

@@ -76,8 +76,8 @@ def merge(path: Path, content: bytes, addition: bytes, *, replace: bool) -> Merg
 
     An entry of the same name and content is reused; where another has its name, the new one is called like the
     context. With *replace* a context of that name is brought up to date instead: its user and its cluster get what
-    they have in *addition*. Raises InputError for content that is not a kubeconfig, for a context that is there
-    (without *replace*) or belongs to another user or cluster, and where another context would change as well.
+    they have in *addition*. Raises InputError for content that is not a kubeconfig, and if another context would
+    change as well. Also for a context that exists (without *replace*) or belongs to another user or cluster.
     """
     new = plain_yaml.load(addition)
     if not content.strip():
@@ -89,8 +89,8 @@ def merge(path: Path, content: bytes, addition: bytes, *, replace: bool) -> Merg
     name = context["name"]
     if not replace:
         raise InputError(
-            f"{path} has a context called {name} already: --replace brings it up to date, and --context NAME gives the "
-            "new one another name."
+            f"{path} has a context called {name} already: --replace updates it, and --context NAME gives the new one "
+            f"another name."
         )
     after, updated = dict(before), list[str]()
     for key, kind in (("clusters", "cluster"), ("users", "user")):
@@ -129,7 +129,7 @@ def _entry(path: Path, config: dict[str, Any], key: str, name: str) -> dict[str,
     """Return the entry called *name* of the list *key*, None if there is none."""
     entries: list[dict[str, Any]] = [entry for entry in config.get(key) or [] if entry["name"] == name]
     if len(entries) > 1:
-        raise InputError(f"{path} has {name!a} twice in {key}, which kubectl refuses. Correct it first.")
+        raise InputError(f"{path} has {name!a} twice in {key}, which kubectl rejects. Correct this first.")
     return entries[0] if entries else None
 
 
@@ -140,8 +140,8 @@ def _own_entry(path: Path, context: dict[str, Any], kind: str, name: str) -> str
     if called not in (name, context["name"]):
         has = f"the {kind} {called!a}" if called else f"no {kind}"
         raise InputError(
-            f"the context {context['name']} in {path} has {has}, not {name}: it belongs to something else, and stays "
-            "as it is. Give the new one another name with --context NAME."
+            f"the context {context['name']} in {path} has {has}, not {name}: it belongs to something else and is not "
+            f"changed. Give the new one another name with --context NAME."
         )
     return str(called)
 
@@ -160,7 +160,7 @@ def _check_unshared(path: Path, config: dict[str, Any], name: str, kind: str, ca
     if others:
         raise InputError(
             f"in {path} the {kind} {ascii(called)[1:-1]} would have to change, and {', '.join(others)} has it as well: "
-            "kcert does not change other contexts. --context NAME adds the new one under a name of its own; `kubectl "
+            "kcert does not change other contexts. --context NAME adds the new one under its own name; `kubectl "
             f"config {_SETS[kind]}` changes it for all of them."
         )
 
@@ -183,8 +183,8 @@ def _parsed(path: Path, content: bytes) -> dict[str, Any]:
         for number, entry in enumerate(entries, 1):
             if not isinstance(entry["name"], str):  # kubectl does not read most of these either
                 raise InputError(
-                    f"{path} is not a kubeconfig: the name of entry {number} of {key} is not text. What looks like a "
-                    "number, a date or yes is text in quotes."
+                    f"{path} is not a kubeconfig: the name of entry {number} of {key} is not text. Put a name that "
+                    f"looks like a number, a date or yes in quotes."
                 )
     return config
 
@@ -230,8 +230,9 @@ def locked(path: Path, on_wait: Callable[[Lock], None]) -> Iterator[None]:
             if time.monotonic() >= deadline:
                 raise MachineError(
                     f"{path} was not changed: {lock.file} says that {lock.holder} is changing it, and has been there "
-                    f"for {in_words(lock.age)}. A program that was killed leaves it behind: if none is at work there, "
-                    f"delete it with `rm -f {quote(str(lock.file))}`, which kubectl needs as well, and run this again."
+                    f"for {in_words(lock.age)}. A program that was killed leaves the lock behind. If no program is "
+                    f"using the file, delete the lock with `rm -f {quote(str(lock.file))}`, which kubectl needs as "
+                    f"well, and run this again."
                 )
             if not waiting:
                 on_wait(lock)

@@ -99,12 +99,14 @@ def _ca_values(ctx: Context) -> Iterator[tuple[str, str]]:
         for name, is_key in ((cert.files.crt, False), (cert.files.key, True)):
             path = ctx.root / name
             content = read_optional(path)
-            pem = next((block.pem for block in pem_blocks(content or b"") if block.is_key is is_key), None)
-            if pem:
-                file = folder_argument(path)
-                alone = content == pem.encode()
-                argv = ("cat", file) if alone else (ctx.openssl, "pkey" if is_key else "x509", "-in", file)
-                yield base64.b64encode(pem.encode()).decode(), f"{format_command(argv)} | base64 | tr -d '\\n'"
+            block = next((block for block in pem_blocks(content or b"") if block.is_key is is_key), None)
+            if block:
+                # In the form that the file has: PKCS#8 ("PRIVATE KEY"), or the older one of its algorithm.
+                older = ("-traditional",) if is_key and block.label != "PRIVATE KEY" else ()
+                argv = (ctx.openssl, "pkey" if is_key else "x509", *older, "-in", folder_argument(path))
+                if content == block.pem.encode():
+                    argv = ("cat", folder_argument(path))
+                yield base64.b64encode(block.pem.encode()).decode(), f"{format_command(argv)} | base64 | tr -d '\\n'"
 
 
 def copying(ctx: Context, bundle: Bundle) -> Iterator[tuple[str, ...] | str]:

@@ -14,7 +14,7 @@ from kcert.kubernetes.components import ComponentInstance, Option
 from kcert.kubernetes.components.component import Pod, Probe
 
 PROGRAMS = "/usr/local/bin"
-"""Where the hard way puts what it downloads."""
+"""The folder of the programs that the hard way downloads."""
 
 
 def render(instance: ComponentInstance, form: str) -> str:

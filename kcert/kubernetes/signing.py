@@ -51,7 +51,7 @@ SIGNER = PurePosixPath("signer")
 """The folder of all that `openssl ca` reads and writes but the CA: an object may have any name, the CA's as well."""
 
 LIST, SERIAL = SIGNER / "index.txt", SIGNER / "serial"
-"""What was signed before, and the next serial number; openssl_templates/sign.cnf names them, too."""
+"""The files with the certificates signed before and with the next serial number, as in openssl_templates/sign.cnf."""
 
 SERIAL_BYTES = 16
 """kube-controller-manager draws 128 bits."""
@@ -104,9 +104,11 @@ def _check_signable(path: Path, csr: SigningRequest, openssl: str) -> None:
     have.
     """
     if csr.condition(DENIED):
-        raise VerdictError(f"{csr.name} was denied, so no signer looks at it.")
+        raise VerdictError(f"{csr.name} was denied, so no signer processes it.")
     if failed := csr.condition(FAILED):
-        raise VerdictError(f"{csr.name} has failed already ({failed.reason}: {failed.message!a}); it stays like that.")
+        raise VerdictError(
+            f"{csr.name} has failed already ({failed.reason}: {failed.message!a}); this cannot be changed."
+        )
     if not csr.condition(APPROVED):
         raise VerdictError(
             f"{csr.name} is not approved, and signers only look at what is: `kcert csr approve --file "
@@ -181,6 +183,12 @@ def sign_object(
     return signed, x509
 
 
+_BY_HAND = (
+    "To repeat this by hand, change to the PKI folder, extract the request from the manifest, create an empty database "
+    "of signed certificates, and generate the serial number:"
+)
+
+
 def _signer_files(csr_object: SigningRequest, csr: PurePosixPath, extraction: str) -> Step:
     """Put the request, an empty list of what was signed, and a random serial number beside each other."""
 
@@ -191,13 +199,13 @@ def _signer_files(csr_object: SigningRequest, csr: PurePosixPath, extraction: st
 
     drawn = f"openssl rand -hex {SERIAL_BYTES} > {SERIAL}"
     script = (f"mkdir -p {SIGNER}", f"{extraction} > {quote(str(csr))}", f": > {LIST}", drawn) if extraction else ()
-    return Step("signer-files", (csr, LIST, SERIAL), script=script, perform=perform)
+    return Step("signer-files", (csr, LIST, SERIAL), summary=_BY_HAND, script=script, perform=perform)
 
 
 def _validity(csr: SigningRequest, longest: timedelta, ca: X509, now: datetime) -> tuple[datetime, datetime]:
     """Return begin and end, in whole seconds: backdated, for the shorter of what is asked for and what is allowed."""
     requested = longest if csr.expires is None else timedelta(seconds=csr.expires)
-    lifetime = min(max(requested, 2 * BACKDATED), longest)
+    lifetime = min(requested, longest)
     now = now.replace(microsecond=0)
     end = now + lifetime - (BACKDATED if lifetime >= SHORT else timedelta(0))
     return now - BACKDATED, min(end, ca.not_after)
@@ -232,9 +240,9 @@ def unlike(x509: X509, request: Request, key: bytes | None, *, of_ca: bool = Fal
     """Return why *x509* cannot be the answer to *request* (with *of_ca* a CA's), or is not of *key*."""
     reasons = []
     if x509.public_key.material != request.public_key.material:
-        reasons.append("it is for another key than the request's")
+        reasons.append("it is not for the key of the request")
     elif key is not None and key_belongs(key, x509.public_key) is False:
-        reasons.append("it is for another key than the one that is here")
+        reasons.append("it is not for the key in this folder")
     if sorted(x509.subject.parts) != sorted(request.subject.parts):
         reasons.append(f"its subject is {str(x509.subject)!a}, the request's {str(request.subject)!a}")
     if more := [ascii(str(name))[1:-1] for name in x509.alt_names if name not in request.alt_names]:
@@ -263,19 +271,19 @@ def match_request(ctx: Context, path: Path, name: str | None) -> tuple[Certifica
         if name is not None:
             raise InputError(f"{asks_for}, and {name} has {', '.join(repr(str(cert.subject)) for cert in leaves)}.")
         raise InputError(
-            f"{asks_for}, which none of this cluster's certificates has. Add a user to `users` in kcert.yaml; for any "
-            "other client there are `kcert csr manifest` and `kcert csr approve`."
+            f"{asks_for}, which none of this cluster's certificates has. Add a user to `users` in kcert.yaml; for "
+            f"any other client, use `kcert csr manifest` and `kcert csr approve`."
         )
     matching = [cert for cert in same if set(cert.alt_names) == set(request.alt_names)]
     if not matching:
-        raise InputError(f"{path} asks for {same[0].name} with other names: {_compared(same[0], request)}.")
+        raise InputError(f"{path} asks for {same[0].name} with other SANs: {_compared(same[0], request)}.")
     named = [cert for cert in matching if name is not None or (cert.files.csr and cert.files.csr.name == path.name)]
     certificate = (named or matching)[0]
     if not named and _is_privileged(certificate):
         command = format_command(("kcert", "csr", "sign", "--file", str(path), "--as", certificate.name))
         raise InputError(
-            f"{path} asks for {certificate.name} ({str(request.subject)!a}), which has more rights than a user and is "
-            f"signed only by its name. If you meant that: `{command}{ctx.folder_option}`."
+            f"{path} asks for {certificate.name} ({str(request.subject)!a}), which has more permissions than a user "
+            f"and is signed only by its name. If this is intended: `{command}{ctx.folder_option}`."
         )
     return replace(certificate, key=_key(request.public_key, path)), request
 
@@ -288,7 +296,7 @@ def sign_request(ctx: Context, path: Path, certificate: Certificate, request: Re
     csr, pem = files.csr, request.pem.encode("ascii")
     target = path.with_name(files.crt.name)
     if target.exists():
-        raise InputError(f"{target} is there already: move it away, for {path} to be signed.")
+        raise InputError(f"{target} exists already: move it away, then sign {path} again.")
     spec = next(cert for cert in ctx.specs if cert.name == certificate.issuer)
     status = status_of(ctx.root, [spec], now)[spec.name]
     ca = require_ca(ctx, certificate, status, now)
@@ -324,7 +332,7 @@ def _compared(certificate: Certificate, request: Request) -> str:
         listed(certificate.alt_names, request.alt_names),
         listed(request.alt_names, certificate.alt_names),
     )
-    differs = [f"it lacks {missing}"] * bool(missing) + [f"it also wants {more}"] * bool(more)
+    differs = [f"it lacks {missing}"] * bool(missing) + [f"it also asks for {more}"] * bool(more)
     return f"{' and '.join(differs)}; the kcert.yaml here and the one that it was made with have to be the same"
 
 

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from kcert.errors import InputError, did_you_mean
+from kcert.files import read_input
 
 FOLDER = Path(__file__).parent
 """The folder of kcert's own lessons: beside this module in a checkout and in an installed kcert alike."""
@@ -147,10 +148,25 @@ def lesson(topic: str) -> Lesson:
         hint = did_you_mean(topic, known, "`kcert explain` lists all topics.")
         raise InputError(f"there is no lesson on {topic!a}; {hint}")
     path = file_of(f"{topic}.md")
+    return _read(path, text_of(path))
+
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a lesson, a lab or a picture, which may be someone else's.
+
+    Raises InputError where it cannot be read, and for a character that a terminal would act on.
+    """
     try:
-        return _read(path, path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_input(path).decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
         raise InputError(f"{path} cannot be read: {error}.") from None
+    if control := _CONTROL.search(text):
+        line = text[: control.start()].count("\n") + 1
+        raise InputError(f"{path}:{line}: delete the control character U+{ord(control[0]):04X}.")
+    return text
 
 
 def by_chapter() -> dict[str, tuple[Lesson, ...]]:
@@ -201,12 +217,9 @@ def export(target: Path) -> int:
 def picture(name: str) -> str:
     """Return the SVG *name* that a lesson shows on a page; raises InputError for a file that cannot be read."""
     path = file_of(name)
-    try:
-        if path.suffix != ".svg" or len(Path(name).parts) != 1:
-            raise InputError(f"a lesson shows the picture {name!a}: the name of an .svg file beside it is needed.")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}.") from None
+    if path.suffix != ".svg" or len(Path(name).parts) != 1:
+        raise InputError(f"a lesson shows the picture {name!a}: the name of an .svg file beside it is needed.")
+    return text_of(path)
 
 
 def why(role: str) -> str:

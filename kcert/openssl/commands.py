@@ -21,8 +21,8 @@ EXTENSIONS = "v3_req"
 """The section that every template has, and that the signing command names."""
 
 AUTHORITY_KEY = "keyid, issuer"
-"""How a certificate names its CA's key, as in every template: by the key's identifier alone. Where the CA has none
-(libraries leave it out by default, version 1 has no room for it), the CA's issuer and serial number name it.
+"""The way a certificate names its CA's key, as in every template: by the key's identifier alone. If the CA has none
+(libraries omit it by default, version 1 has no room for it), the CA's issuer and serial number name it.
 
 With ``keyid`` alone, OpenSSL 3.0 does not sign for such a CA, and 1.1.1 names nothing
 (https://docs.openssl.org/3.0/man5/x509v3_config/#authority-key-identifier).
@@ -96,7 +96,7 @@ def _filled(path: Path, values: Mapping[str, str]) -> str:
     try:
         template = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text in UTF-8: byte {error.start + 1} is none of it.") from None
+        raise InputError(f"{path} is not text in UTF-8: byte {error.start + 1} is not valid.") from None
     return filled(template, values, str(path))
 
 

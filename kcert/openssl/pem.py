@@ -258,7 +258,7 @@ def _why_overlooked(data: bytes, before: bytes, behind: bytes, label: bytes, tra
         return "ends on the line where the next block begins: a line break is missing, and Kubernetes sees neither"
     if rest or data[trailer.start() - 1 : trailer.start()] != b"\n":
         return "has other text on its END line: Kubernetes does not see it"
-    return "holds something that is not base64"
+    return "contains something that is not base64"
 
 
 def _before(before: bytes) -> str:
@@ -297,7 +297,7 @@ def _unusable(label: str, der: bytes, *, encrypted: bool, headers: bool) -> str 
     if label == "OPENSSH PRIVATE KEY":
         return "is a key of OpenSSH, which neither openssl nor Kubernetes reads"
     if label == "CERTIFICATE" and headers:
-        return "has headers before its base64: Kubernetes passes over it"
+        return "has headers before its base64: Kubernetes skips it"
     if not _matters(label) or (encrypted and label != "ENCRYPTED PRIVATE KEY"):
         return None
     return _length_fault(der)
@@ -308,9 +308,9 @@ def _length_fault(der: bytes) -> str | None:
         return "is empty"
     announced = announced_length(der)
     if der[0] != 0x30 or announced is None:
-        return "holds something else than its label says"
+        return "contains something other than its label says"
     if announced > len(der):
         return f"is cut short: {len(der)} of {announced} bytes are there"
     if announced < len(der):
-        return f"has {len(der) - announced} bytes too many"
+        return f"has {len(der) - announced} extra bytes"
     return None

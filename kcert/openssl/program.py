@@ -95,7 +95,7 @@ def unusable(version_text: str) -> str | None:
     """Return why kcert cannot work with the openssl that describes itself like this; None if it can."""
     if version_text.startswith("LibreSSL"):
         return (
-            "LibreSSL has its own ideas of serial numbers and extensions, and kcert is tested with OpenSSL alone "
+            "LibreSSL treats serial numbers and extensions differently, and kcert is tested only with OpenSSL "
             '(macOS: `brew install openssl@3`, then --openssl "$(brew --prefix openssl@3)/bin/openssl")'
         )
     release = _release(version_text)
@@ -103,7 +103,7 @@ def unusable(version_text: str) -> str | None:
         return "this is not OpenSSL"
     if release < OLDEST:
         oldest = ".".join(map(str, OLDEST))
-        return f"kcert needs OpenSSL {oldest} or newer, for random serials and keys that others cannot read"
+        return f"kcert needs OpenSSL {oldest} or newer, for random serial numbers and keys with mode 0600"
     return None
 
 
@@ -113,7 +113,7 @@ _WHAT = "malformed private key"
 def public_part(block: Block) -> PublicKey | None:
     """Return the public key that the key in *block* holds, in this process; None if it cannot be read.
 
-    Its ``material`` is empty if the private key leaves it out: Ed25519, and EC keys without the optional publicKey
+    Its ``material`` is empty if the private key omits it: Ed25519, and EC keys without the optional publicKey
     (RFC 5915). An encrypted key says nothing.
     """
     if block.fault or block.encrypted:

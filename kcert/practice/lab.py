@@ -71,7 +71,7 @@ class Scenario:
 class ExpectedAnswer:
     """The right answer to a question: ``kind`` says how answers are compared with ``text``.
 
-    ``words`` (case, blanks and a full stop do not matter), ``path`` (from the lab's folder or the end of it), ``date``
+    ``words`` (case, blanks and a full stop do not matter); ``path`` (from the lab's folder or the end of it); ``date``
     (any usual form), ``number``, ``names`` (a list in any order).
     """
 
@@ -250,11 +250,7 @@ class Words:
 def words(name: str) -> Words:
     """Return the words of the lab *name*; raises InputError for a file that cannot be read or is incomplete."""
     path = lessons.file_of(f"labs/{name}.md")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}.") from None
-    title, _, rest = text.partition("\n")
+    title, _, rest = lessons.text_of(path).partition("\n")
     header, _, body = rest.partition("\n\n")
     values = dict(_header_line(line) for line in header.splitlines())
     story, *parts = f"\n{body}".split("\n## ")

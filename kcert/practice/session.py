@@ -142,14 +142,14 @@ class Session:
         """Take an answer; raises InputError for a question that does not exist or is not open yet."""
         count = len(self.words.questions)
         if not count:
-            raise InputError(f"{self.lab.name} asks no questions: the files in {self.root} solve it.")
+            raise InputError(f"the lab in {self.root} has no questions: change its files to solve it.")
         if not 1 <= number <= count:
             raise InputError(f"there is no question {number}: the questions are numbered 1 to {count}.")
         if not text.strip():
             raise InputError(f"the answer to question {number} is empty.")
         asked = self.question()
         if asked and number > asked[0]:
-            raise InputError(f"question {number} comes later: answer question {asked[0]} first.")
+            raise InputError(f"question {number} is not open yet: answer question {asked[0]} first.")
         self._keep(replace(self.state, answers={**self.state.answers, str(number): text.strip()[:500]}))
         if not self._is_right(number):
             self._keep(replace(self.state, wrong=self.state.wrong + 1))

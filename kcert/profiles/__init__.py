@@ -171,7 +171,7 @@ def _line(cluster: Cluster, certificate: Certificate) -> int:
 def why_absent(cluster: Cluster, name: str) -> str | None:
     """Return why the cluster has no certificate called *name* where one could be expected; None without a reason."""
     if any(name in (node.name, f"kubelet-client-{node.name}") for node in cluster.bootstrap_nodes):
-        return "the node bootstraps, so it gets its certificates from the cluster; `kcert bootstrap` makes the token"
+        return "the node bootstraps, so it gets its certificates from the cluster; `kcert bootstrap` creates the token"
     return PROFILES[cluster.profile].why_absent(name)
 
 
@@ -203,7 +203,7 @@ def clients(
     known = certificates(cluster)
     if not names:
         if groups:
-            raise InputError("--group says which groups a user is in, but no user is named.")
+            raise InputError("--group applies to a user, but no user is specified.")
         return known, tuple(spec for spec in known if spec.chapter == "client")
     wanted: list[Certificate] = []
     for name in names:
@@ -220,7 +220,7 @@ def clients(
 def _check_client(certificate: Certificate, groups: tuple[str, ...]) -> None:
     assert certificate.subject or certificate.kind is Kind.KEY_PAIR
     if certificate.chapter != "client":
-        raise InputError(f"{certificate.name} is made by `kcert {certificate.chapter}`.")
+        raise InputError(f"{certificate.name} is created by `kcert {certificate.chapter}`.")
     fixed = certificate.subject.organizations if certificate.subject else ()
     if groups and set(groups) != set(fixed):
         where = "kcert.yaml has him" if certificate.role is Role.USER else "Kubernetes wants it"
@@ -238,8 +238,8 @@ def _newcomer(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certifica
     if meant and not groups:
         made_by = f"kcert client {meant.name}" if meant.chapter == "client" else f"kcert {meant.chapter}"
         raise InputError(
-            f"{name!a} is the common name of the certificate {meant.name}, which `{made_by}` makes. For another of "
-            "that name say with --group which groups it is in."
+            f"{name!a} is the common name of the certificate {meant.name}, which `{made_by}` creates. To create "
+            f"another user with this name, use --group GROUP."
         )
     if not groups:
         _check_meant(known, name)
@@ -253,15 +253,15 @@ def _check_meant(known: Iterable[Certificate], name: str) -> None:
     """
     made_by = _makers(known)
     if name in made_by:
-        raise InputError(f"{name} is made by `{made_by[name]}`.")
+        raise InputError(f"{name} is created by `{made_by[name]}`.")
     whole = [known_name for known_name in made_by if known_name == f"kube-{name}"]
     close = whole or nearest(name, [known_name for known_name in made_by if len(known_name) >= _SHORTEST], 1, _NEAR)
     if close:
         command = made_by[close[0]]
-        elsewhere = "" if command.startswith("kcert client ") else f", which `{command}` makes"
+        elsewhere = "" if command.startswith("kcert client ") else f", which `{command}` creates"
         raise InputError(
             f"{name!a} is not a component or user of this cluster; did you mean {close[0]}{elsewhere}? "
-            "For a user of that name use --group GROUP."
+            "To create a user with this name, use --group GROUP."
         )
 
 

@@ -40,13 +40,17 @@ class HardWay(Profile):
     """One certificate for all that a component does."""
 
     name = "hardway"
-    summary = "as mmumshad's Kubernetes the hard way: one CA, one certificate a component, installed as systemd units"
+    summary = (
+        "as mmumshad's Kubernetes the hard way: one CA, one certificate for each component, installed as systemd units"
+    )
     lifetimes = Lifetimes(ca=1000, leaf=1000)
     configurations: ClassVar[Mapping[str, str]] = {
         "kubelet": "/var/lib/kubelet/kubelet-config.yaml",
         "kube-proxy": "/var/lib/kube-proxy/kube-proxy-config.yaml",
     }
-    restarting = "They are services here: `sudo systemctl restart COMPONENT` on each host, one host after the other."
+    restarting = (
+        "The components are services here: `sudo systemctl restart COMPONENT` on each host, one host after the other."
+    )
 
     encryption_config = "/var/lib/kubernetes/encryption-config.yaml"
     bootstrap_kubeconfig = "/var/lib/kubelet/bootstrap-kubeconfig"
@@ -95,7 +99,7 @@ class HardWay(Profile):
     def why_absent(self, name: str) -> str | None:
         """Return that etcd-server does the work of one certificate that the course has."""
         if name == Role.APISERVER_ETCD_CLIENT:
-            return "in the profile hardway the API server presents etcd-server to etcd; `kcert etcd` makes that"
+            return "in the profile hardway the API server presents etcd-server to etcd; `kcert etcd` creates it"
         return None
 
     def server(self, cluster: Cluster, certificate: Certificate) -> str:

@@ -33,7 +33,7 @@ _CA_USAGES = Usages(key=("cRLSign", "keyCertSign"), extended=None, critical=Fals
 
 
 class Kelsey(Profile):
-    """The certificates of the book's ca.conf; with fix_known_issues also what the book leaves out."""
+    """The certificates of the book's ca.conf; with fix_known_issues also those that the book omits."""
 
     name = "kelsey"
     summary = "as Kelsey Hightower's Kubernetes the hard way: one CA, RSA 4096, machines server, node-0 and node-1"
@@ -44,7 +44,7 @@ class Kelsey(Profile):
         "kube-proxy": "/var/lib/kube-proxy/kube-proxy-config.yaml",
         "kube-scheduler": "/etc/kubernetes/config/kube-scheduler.yaml",
     }
-    restarting = "They are services here: `systemctl restart COMPONENT` on each machine."
+    restarting = "The components are services here: `systemctl restart COMPONENT` on each machine."
     context = "default"
     bootstrap_tokens = False
     # The nodes are reached by name: their certificates have no address but 127.0.0.1.
@@ -170,7 +170,7 @@ class Kelsey(Profile):
             yield Extra("admin", "kubeconfig", "kubectl", "administrator")
 
     def known_issues(self, cluster: Cluster) -> tuple[KnownIssue, ...]:
-        """Return what the book gets wrong or leaves out."""
+        """Return the mistakes and omissions of the book."""
         if cluster.fix_known_issues:
             return ()
         return _KNOWN_ISSUES[1:] if _has_etcd_tls(cluster) else _KNOWN_ISSUES

@@ -29,7 +29,7 @@ class Kubeadm(Profile):
     """The control plane as static pods; the kubelets make their serving certificates themselves."""
 
     name = "kubeadm"
-    summary = "as kubeadm: a CA each for cluster, etcd and front proxy, and the folder that goes into /etc/kubernetes"
+    summary = "as kubeadm: one CA each for the cluster, etcd and the front proxy, in the folder for /etc/kubernetes"
     lifetimes = Lifetimes(ca=3650, leaf=365)
     configurations: ClassVar[Mapping[str, str]] = {
         "kubelet": "/var/lib/kubelet/config.yaml",
@@ -38,8 +38,8 @@ class Kubeadm(Profile):
     kubelets_rotate = True
     static_pods = True
     restarting = (
-        "They are static pods here, except the kubelet: move the manifest out of /etc/kubernetes/manifests, wait "
-        "until the pod is gone (some 20 seconds), and move it back. The kubelet: `sudo systemctl restart kubelet`."
+        "The components are static pods here, except the kubelet: move the manifest out of /etc/kubernetes/manifests, "
+        "wait until the pod is gone (some 20 seconds), and move it back. The kubelet: `sudo systemctl restart kubelet`."
     )
     ca_copies = "cluster-info in kube-public, from which `kubeadm join` takes it (certificate-authority-data)"
 
@@ -67,7 +67,9 @@ class Kubeadm(Profile):
         if name == Role.PROXY:
             return "kubeadm runs kube-proxy as a pod, which presents its service account's token, not a certificate"
         if name == Role.SERVICE_ACCOUNT:
-            return "kubeadm has a bare key pair for service accounts; `kcert service-account` makes it"
+            return (
+                "kubeadm has a key pair without a certificate for service accounts; `kcert service-account` creates it"
+            )
         return None
 
     def etcd_servers(self, cluster: Cluster, host: str) -> tuple[str, ...]:

@@ -284,7 +284,7 @@ def _server(server: Server, openssl: str) -> Description:
     parts = []
     for number, certificate in enumerate(map(read_certificate, shown)):
         if isinstance(certificate, Unreadable):
-            raise VerdictError(f"{server} shows something that is not a certificate: it {certificate.reason}.")
+            raise VerdictError(f"{server} presents something that is not a certificate: it {certificate.reason}.")
         commands: tuple[CommandResult, ...] = ()
         extra: tuple[Field, ...] = ()
         if number == 0:

@@ -1,4 +1,4 @@
-"""YAML that somebody else wrote: manifests, component configuration, and kubeconfigs with their contexts.
+"""YAML from other people and tools: manifests, component configuration, and kubeconfigs with their contexts.
 
 It is read as kubectl reads it: UTF-8 or UTF-16, with a byte order mark or without, JSON, aliases, several documents.
 Values that aliases share are one object, so that what reads a document must never walk all of it. Source of what a
@@ -21,7 +21,7 @@ from kcert.files import LARGEST_DOCUMENT
 
 
 class NotADocumentError(Exception):
-    """The text is no YAML that kcert reads; the message is a clause that can follow the file's name."""
+    """The text is not YAML that kcert reads; the message is a clause that can follow the file's name."""
 
 
 def documents(content: bytes, largest: int = LARGEST_DOCUMENT) -> list[dict[str, Any]]:

@@ -106,7 +106,7 @@ def inside(content: Content) -> Inside:
 def _other_form(data: bytes, blocks: list[Block]) -> str | None:
     """Return, as a clause, in which form certificates may be that are no PEM of their own; None for anything else."""
     if not blocks and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "is in UTF-16, and Kubernetes reads UTF-8 alone"
+        return "is in UTF-16, and Kubernetes reads only UTF-8"
     if blocks and all(block.label == "PKCS7" for block in blocks):
         return "holds its certificates in PKCS#7, which Kubernetes does not read"
     return None

@@ -1,6 +1,6 @@
 """Paths of files: below a root, in a copy of /etc/kubernetes, behind links; and reading them, and servers, safely.
 
-A file system that somebody else made may hold loops of links, FIFOs that never answer, and huge files. Nothing
+A file system that another user made may hold loops of links, FIFOs that never answer, and huge files. Nothing
 here blocks for long, and nothing is read that is not a regular file of a sensible size. A running server is asked for
 its certificates with ``openssl s_client``.
 """
@@ -199,7 +199,7 @@ def lexists(path: Path) -> bool:
 
 
 def can_be_there(path: Path) -> bool:
-    """False for what no file can be called: a NUL ends a name, and half a character of UTF-16 is no text."""
+    """Return False for names that no file can have: with a NUL, or with half a character of UTF-16."""
     try:
         return b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:
@@ -229,7 +229,7 @@ def read_file(path: Path) -> Content | ReadError:
         return ReadError("special", "is a folder, not a file" if is_folder else "is not a regular file")
     if status.st_size > LARGEST:
         os.close(descriptor)
-        return ReadError("unreadable", f"is {status.st_size // 1024 // 1024} MiB large, too large for a certificate")
+        return ReadError("unreadable", f"is {status.st_size // 1024 // 1024} MiB in size, too large for a certificate")
     try:
         content = read_descriptor(descriptor, path, LARGEST)
     except OSError as error:
@@ -250,7 +250,7 @@ def _trouble(path: Path, error: OSError) -> ReadError:
             return dangling(path)
         return ReadError("missing", "does not exist")
     if error.errno == errno.ELOOP:
-        return ReadError("dangling", "is a link that leads round in a circle")
+        return ReadError("dangling", "is a link that leads back to itself")
     if error.errno in (errno.EACCES, errno.EPERM):
         return ReadError("denied", "may not be read by this user")
     if error.errno in (errno.ENXIO, errno.EWOULDBLOCK):
@@ -323,7 +323,7 @@ def s_client(openssl: str, server: Server) -> Command:
     """The command that asks *server* for its certificates, as a person would type it."""
     argv = [openssl, "s_client", "-connect", str(server), "-showcerts"]
     if not re.fullmatch(r"[0-9.]+|.*:.*", server.host):
-        argv += ["-servername", server.host]  # an address is no server name (RFC 6066, 3)
+        argv += ["-servername", server.host]  # an address is not a server name (RFC 6066, 3)
     return Command(tuple(argv), limit=PATIENCE)
 
 
@@ -343,11 +343,11 @@ def certificates_of(openssl: str, server: Server) -> tuple[list[str], str | None
 def _reason(message: str) -> str:
     """Return why no certificate came, from what openssl wrote."""
     if "wrong version number" in message or "packet length too long" in message or "http request" in message:
-        return "speaks, but not TLS (plain HTTP, perhaps)"
+        return "responds, but not with TLS (perhaps with plain HTTP)"
     if "Connection refused" in message:
         return "refuses the connection: no program listens there"
     if "Name or service not known" in message or "name resolution" in message or "nodename nor servname" in message:
         return "is a name that this machine cannot resolve"
     if "timed out" in message or "No route" in message or "unreachable" in message:
         return "cannot be reached from this machine"
-    return "ended the connection without showing a certificate"
+    return "closed the connection without presenting a certificate"

@@ -122,8 +122,8 @@ class CertificateRef:
 class Problem:
     """A file that cannot be what it has to be.
 
-    ``what``: ``missing`` (named, and not there), ``unreadable`` (damaged, empty, DER, not PEM), ``denied`` (this user
-    may not read it), ``dangling`` (a link to nothing), ``special`` (a FIFO, a device), ``unreachable`` (a live server),
+    ``what``: ``missing`` (named, and not there); ``unreadable`` (damaged, empty, DER, not PEM); ``denied`` (this user
+    may not read it); ``dangling`` (a link to nothing); ``special`` (a FIFO, a device); ``unreachable`` (a live server);
     ``second manifest`` (of a component that another file of the folder starts).
     ``reason`` is a clause that can follow the path. ``expects`` is what should have been inside.
     """
@@ -253,7 +253,7 @@ ORDERS: dict[str, Callable[[Entry], tuple[Any, ...]]] = {
     "issuer": lambda entry: (entry.issuer, entry.path),
     "kind": lambda entry: (entry.kind, entry.path),
 }
-"""What an inventory can be sorted by."""
+"""The fields by which an inventory can be sorted."""
 
 
 def _entry(use: CertificateRef, now: datetime, signers: dict[Name, list[tuple[str | None, str]]]) -> Entry:

@@ -272,7 +272,7 @@ def _egress(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 _ETCD_SECTIONS = {"client-transport-security": "--", "peer-transport-security": "--peer-"}
-"""Where etcd's configuration file names its files, and how the options begin that do the same."""
+"""The fields of etcd's configuration file that name its files, and the beginnings of the equivalent options."""
 
 
 def _etcd_options(document: dict[str, Any]) -> tuple[tuple[str, str], ...]:

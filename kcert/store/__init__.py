@@ -34,7 +34,7 @@ _JOURNAL = "publish.json"
 _OWN_FOLDERS = ("staging", "backup")
 _BACKUP = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 _SUFFIXES = {".crt", ".key", ".csr", ".cnf", ".pem", ".pub", ".req", ".kubeconfig", ".conf", ".yaml"}
-"""How the names end that kcert gives to files in a PKI folder."""
+"""The ends of the names that kcert gives to files in a PKI folder."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Workspace:
 
         *doing* is what another kcert shows when it has to wait; *waits_for* hears whom this one waits for.
         What an earlier run was killed over is completed or cleared away first. Raises InputError where
-        *root* is no folder, or what is in ``.kcert`` may be another user's; MachineError where the machine refuses
+        *root* is not a folder, or what is in ``.kcert`` may be another user's; MachineError where the machine refuses
         or its disk is full.
         """
         mask = os.umask(0o077)
@@ -154,8 +154,8 @@ class Workspace:
         for name in (relative for relative in names if not relative.is_absolute()):
             if name in self._waiting:
                 raise MachineError(
-                    f"{self.root / name} waits to be replaced by what an earlier kcert made, and cannot be replaced "
-                    "by anything else before that: remove what blocks it."
+                    f"{self.root / name} has to be replaced by a file that an earlier kcert created, before anything "
+                    f"else can replace it. Remove what blocks it."
                 )
             with self._folder.nearest_to(name) as folder:
                 folder.check_replaceable(name.relative_to(folder.path.relative_to(self.root)).parts[0], mount)
@@ -282,7 +282,7 @@ class Workspace:
         return (status.st_uid, status.st_gid) if status is not None and stat.S_ISREG(status.st_mode) else None
 
     def _new_backup(self) -> str:
-        """A name that no backup has yet: a clock can be put back, or stand still."""
+        """A name that no backup has yet: a clock can be set back, or stopped."""
         name = backup_name()
         if self._own.status("backup") is None:
             return name
@@ -340,9 +340,7 @@ def _check_same(folder: Directory, path: Path) -> None:
     """Raise InputError where *path* does not lead to *folder* any more, because another user exchanged a folder."""
     opened, named = os.fstat(folder.handle), path.lstat()
     if (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino):
-        raise InputError(
-            f"{path} was exchanged for another folder while kcert worked in it. Nothing was put into place."
-        )
+        raise InputError(f"{path} was replaced by another folder while kcert worked in it. No file was put into place.")
 
 
 @dataclass(frozen=True)

@@ -214,14 +214,14 @@ class Directory:
         if self.mount != mount:
             raise MachineError(
                 f"{self.path} is on another file system than the PKI folder, so nothing can be moved there in one "
-                f"step. Unmount it, or have all of the PKI folder on one file system. Nothing was changed."
+                f"step. Unmount it, or move the whole PKI folder to one file system. Nothing was changed."
             )
         _refuse_immutable(self._descriptor, self.path)
         status = self.status(name)
         if status is None:
             return
         if stat.S_ISDIR(status.st_mode):
-            raise MachineError(f"{path} is a folder, where a file is to be. Move it away. Nothing was changed.")
+            raise MachineError(f"{path} is a folder, but a file is expected. Move it away. Nothing was changed.")
         if not stat.S_ISREG(status.st_mode):
             return
         with contextlib.suppress(PermissionError):  # another's file can be replaced without being read
@@ -288,8 +288,8 @@ def refuse_foreign_link(path: Path) -> None:
             return
         if stat.S_ISLNK(status.st_mode) and status.st_uid not in (0, os.geteuid()):
             raise InputError(
-                f"{part} is a symbolic link that belongs to {user_name(status.st_uid)}, who could have kcert write "
-                "wherever it leads. Specify the folder itself."
+                f"{part} is a symbolic link that belongs to {user_name(status.st_uid)}, who could make kcert write "
+                f"to any place. Specify the folder itself."
             )
 
 
@@ -297,14 +297,14 @@ def check_own(status: os.stat_result, path: Path) -> None:
     """Raise InputError for a file or folder of kcert's own that another user could have planted."""
     if status.st_uid != os.geteuid():
         raise InputError(
-            f"{path} belongs to {user_name(status.st_uid)}, and kcert runs as {user_name(os.geteuid())}: what is "
-            "in it could have kcert write anywhere. Run kcert as its owner; or, if you trust all of it, "
+            f"{path} belongs to {user_name(status.st_uid)}, and kcert runs as {user_name(os.geteuid())}: its content "
+            f"could make kcert write to any place. Run kcert as its owner; or, if you trust all of it, "
             f"`chown -R {os.geteuid()} {quote(str(path))}`."
         )
     if is_writable_by_others(status):
         raise InputError(
-            f"others can write to {path}, and what they put there could have kcert write anywhere: check what is in "
-            f"it, then `chmod go-w {quote(str(path))}`."
+            f"others can write to {path}, and files that they put there could make kcert write to any place: check "
+            f"its content, then `chmod go-w {quote(str(path))}`."
         )
 
 
@@ -338,4 +338,4 @@ def _holder(written: bytes) -> str:
         holder = json.loads(written)
         return f"{holder['doing']} (process {int(holder['pid'])}, since {holder['since']})"
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return "another kcert that has just begun"
+        return "another kcert that has just started"

@@ -45,14 +45,14 @@ if TYPE_CHECKING:
     from kcert.shell import Outcome
 
 BEGINNING = hashlib.sha256(b"").hexdigest()
-"""What the first line has as the hash of the line before it."""
+"""The hash that the first line has in place of that of the line before it."""
 
 _LONGEST_HEAD = 4096
 _HEAD_LENGTH = 12 + 2 * (1 + 64)
 _RECORD = b'{"time": "'
 
 MOST_READINGS = 1000
-"""How often both files are read until nothing was written meanwhile: then it is not a kcert that writes."""
+"""The number of times that both files are read before kcert concludes that the writer is another program."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class History:
         assert self._file is not None
         self._write_head(_hash(line))
         written = os.write(self._file, line)
-        if written < len(line):  # the disk is full: half a line is no line
+        if written < len(line):  # the disk is full: half a line is not a line
             os.ftruncate(self._file, os.fstat(self._file).st_size - written)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         self._last = _hash(line)
@@ -195,7 +195,7 @@ class _Head:
 def entries(own: Path) -> tuple[Entry, ...]:
     """The lines of the history in the folder *own*, oldest first; none if nothing was run yet.
 
-    Raises VerdictError for a line that is no record of a command.
+    Raises VerdictError for a line that is not the record of a command.
     """
     return tuple(entry for entry, _ in _parsed(own, _lines(own)))
 
@@ -226,7 +226,7 @@ def verify(own: Path, since: str = BEGINNING) -> tuple[int, int]:
 
 
 def head(own: Path) -> str:
-    """The hash of the last line, which stands for the whole history; raises VerdictError where that was changed."""
+    """Return the hash of the last line, which covers the whole history; raises VerdictError where that was changed."""
     verify(own)
     lines, _ = _at_one_moment(own)
     return _hash(lines[-1]) if lines else BEGINNING

@@ -1,4 +1,4 @@
-"""What gives access to the API server: kubeconfigs, a bootstrap token (never its secret part), a call with curl."""
+"""Access to the API server: kubeconfigs, a bootstrap token (never its secret part), a call with curl."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ class KubeconfigReporter(OutputOfCommands):
         say_paragraphs(lessons.lesson("kubeconfig").opening)
         if drafts[0].credentials.certificate.files.kubeconfig:
             say(
-                "In this profile, `kcert all` has already made the kubeconfigs, and only they contain the keys. This "
-                "command compares each with kcert.yaml. Four commands make the same file:"
+                "In this profile, `kcert all` has already created the kubeconfigs, and only they contain the keys. "
+                "This command compares each with kcert.yaml. Four commands create the same file:"
             )
         else:
-            say("Four commands make each kubeconfig. To run them yourself, change to the PKI folder first:")
+            say("Four commands create each kubeconfig. To run them yourself, change to the PKI folder first:")
         screen().print()
         command_line(("cd", folder_argument(self._ctx.root)))
         screen().print()
@@ -96,7 +96,7 @@ class KubeconfigReporter(OutputOfCommands):
             screen().print()
 
     def _presents(self, draft: Draft) -> None:
-        say_apart(f"It presents the certificate of {draft.kubeconfig.user} to {draft.kubeconfig.server}.")
+        say_apart(f"The kubeconfig presents the certificate of {draft.kubeconfig.user} to {draft.kubeconfig.server}.")
 
     def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
         """Show a command before it runs."""
@@ -200,7 +200,7 @@ class KubeconfigReporter(OutputOfCommands):
             return
         context = clean_line(draft.kubeconfig.context)
         if updated:
-            outcome = f"The context {context} is up to date now ({' and '.join(updated)} replaced)"
+            outcome = f"The context {context} was updated ({' and '.join(updated)} replaced)"
         elif updated is None:
             outcome = f"The context {context} was added"
         else:
@@ -225,7 +225,7 @@ class KubeconfigReporter(OutputOfCommands):
             command_line(argv)
         if draft.credentials.certificate.files.kubeconfig:
             screen().print()
-            say_apart("Then take the loose files away:")
+            say_apart("Then delete the extracted files:")
             command_line(("rm", str(draft.credentials.crt), str(draft.credentials.key)))
 
     def _file(self, text: str) -> None:
@@ -303,11 +303,16 @@ class BootstrapReporter(ResultReporter):
     def _next(self) -> None:
         nodes, option = self._ctx.cluster.bootstrap_nodes, self._ctx.folder_option
         if not nodes:
-            say("No node has `bootstrap: true` in kcert.yaml yet. For those that do, kcert makes no certificate.")
+            say(
+                "No node has `bootstrap: true` in kcert.yaml yet. kcert creates no certificates for nodes that have it."
+            )
             return
         say(f"Next: `kcert bundle {nodes[0].name}{option}` packs what the node needs. Once its kubelet runs:")
         block(
-            ["kcert csr list", "kcert csr approve NAME   # its serving certificate, which nothing approves by itself"]
+            [
+                "kcert csr list",
+                "kcert csr approve NAME   # its serving certificate, which is not approved automatically",
+            ]
         )
 
 
@@ -315,7 +320,7 @@ def show_call(api_call: Call, *, explain: bool) -> None:
     """Print the command, before it runs."""
     if explain:
         say_apart(lessons.why("call"))
-        say_apart(f"The API server will see {api_call.user}, because that is what the certificate says.")
+        say_apart(f"The API server will see {api_call.user}, because of the subject of the certificate.")
     if api_call.script is None:
         command_line(api_call.argv)
     else:
@@ -324,7 +329,7 @@ def show_call(api_call: Call, *, explain: bool) -> None:
 
 
 def show_answer(api_call: Call, answer: Answer, *, quiet: bool) -> None:
-    """Print the answer; raises VerdictError for one that is no success."""
+    """Print the answer; raises VerdictError for one that is not a success."""
     body = readable(answer.body)
     sys.stdout.write(body if not body or body.endswith("\n") else f"{body}\n")
     sys.stdout.flush()

@@ -66,7 +66,7 @@ class _Group:
 
     @property
     def first(self) -> Finding:
-        """The finding that stands for all."""
+        """The finding that is shown for all of them."""
         return self.findings[0]
 
     @property
@@ -258,7 +258,7 @@ def _not_judged(judgement: CheckResult) -> None:
     for problem in judgement.unreachable:
         say(f"kcert: {clean_line(str(problem.path))} {clean_line(problem.reason)}.", to=error_screen())
     if denied := first_few([problem.path for problem in judgement.denied], _SHOWN):
-        say(f"kcert: not checked, because this user may not read it: {denied}. Root may.", to=error_screen())
+        say(f"kcert: not checked, because this user may not read it: {denied}. Run it as root.", to=error_screen())
     if elsewhere := first_few(list(dict.fromkeys(problem.path for problem in judgement.elsewhere)), _SHOWN):
         say(
             f"kcert: not checked, because they are not on this machine: {elsewhere}. Kubeconfigs name them for the "

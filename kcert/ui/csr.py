@@ -55,14 +55,11 @@ class Steps(OutputOfCommands):
             self._begin = None
         super().on_step(step, plan)
         if step.preview:
-            say_apart(f"The openssl.cnf: {step.summary}.")
+            say_apart(f"The {'kubeconfig' if step.action == 'kubeconfig' else 'openssl.cnf'}: {step.summary}.")
             block(step.preview, "config")
             screen().print()
-        elif step.script:
-            say_apart(
-                "To repeat this by hand, change to the PKI folder, extract the request from the manifest, create an "
-                "empty database of signed certificates, and generate the serial number:"
-            )
+        elif step.summary and step.script:
+            say_apart(step.summary)
             block(step.script, "command")
             screen().print()
 
@@ -201,7 +198,7 @@ def _becomes(csr: SigningRequest, request: Request) -> None:
         say(f"SANs: {', '.join(clean_line(str(name)) for name in request.alt_names)}.")
     if not csr.signer:
         return
-    purpose = signers.SIGNERS[csr.signer].purpose if csr.signer in signers.SIGNERS else "a signer of its own"
+    purpose = signers.SIGNERS[csr.signer].purpose if csr.signer in signers.SIGNERS else "another signer"
     say(f"Signer: {clean_line(csr.signer)} ({purpose}). Usages: {', '.join(csr.usages)}.")
     if csr.expires is not None:
         say(f"Requested lifetime: at most {in_words(timedelta(seconds=csr.expires))}.")
@@ -289,7 +286,7 @@ lastTransitionTime: "{condition.changed}"
 
 def begin_object(csr: SigningRequest, *, explain: bool) -> None:
     """Say whose rules apply to the signature of an object."""
-    heading(f"{csr.name}: signed as by {csr.signer}")
+    heading(f"{csr.name}: signed in place of {csr.signer}")
     if explain:
         say_paragraphs(lessons.lesson("step-issue").opening)
 

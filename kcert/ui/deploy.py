@@ -113,17 +113,19 @@ def show_commands(ctx: Context, made: Sequence[Bundle]) -> None:
 
 
 def stream_archive(made: Sequence[Bundle]) -> None:
-    """Write one archive to standard output, if that is no terminal."""
+    """Write one archive to standard output, if that is not a terminal."""
     if len(made) > 1:
         raise InputError(f"--output - writes one archive, and there are {len(made)}: specify one host.")
     if sys.stdout.isatty():
-        raise InputError("--output -: an archive would upset the terminal. Lead it into a file or a program.")
+        raise InputError(
+            "--output -: an archive cannot be printed on a terminal. Redirect it to a file, or pipe it into a program."
+        )
     _warn(made)
     sys.stdout.buffer.write(bundles.archive(made[0]))
 
 
 def show_export(made: Export, written: Sequence[Written], *, explain: bool) -> None:
-    """Print what the export holds and what it leaves out, and the files that were written."""
+    """Print what the export contains and what it omits, and the files that were written."""
     if explain:
         _explain(made)
     for folder, files in groupby(written, key=lambda file: file.path.parent):
@@ -131,7 +133,7 @@ def show_export(made: Export, written: Sequence[Written], *, explain: bool) -> N
     backups = [file.backup for file in written if file.backup]
     if backups:
         more = f", and {len(backups) - 1} more like it" if len(backups) > 1 else ""
-        say(f"What was there before is {clean_line(str(backups[0]))}{more}: with its keys, if it had any.", "notice")
+        say(f"The previous file is {clean_line(str(backups[0]))}{more}: with its keys, if it had any.", "notice")
     screen().print()
 
 
@@ -163,7 +165,7 @@ def _explain(made: Export) -> None:
     draw(rows)
     screen().print()
     if made.left:
-        heading("What it does not get")
+        heading("What is not exported")
         for aside in made.left:
             say_apart(str(aside))
     for note in made.notes:
@@ -179,7 +181,7 @@ def apply(path: Path, namespace: str, *, secret: bool) -> None:
         ("kubectl", "get", "issuers,certificates", "--namespace", namespace),
     )
     say(
-        f"{clean_line(str(path))} holds keys of CAs, and only you can read it: delete it once it is applied."
+        f"{clean_line(str(path))} contains keys of CAs, and only you can read it: delete it once it is applied."
         if secret
         else f"{clean_line(str(path))} holds no key."
     )
@@ -219,6 +221,6 @@ def stream_export(made: Export) -> None:
     if piece.secret and sys.stdout.isatty():
         raise InputError(
             "--output - would print the CA key on the screen. Pipe it into a program "
-            "(`| kubectl apply --server-side -f -`), or leave the key out with --no-secret."
+            "(`| kubectl apply --server-side -f -`), or omit the key with --no-secret."
         )
     sys.stdout.buffer.write(piece.content)

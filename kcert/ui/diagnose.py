@@ -105,13 +105,13 @@ def _total(diagnosis: Diagnosis) -> None:
     if not diagnosis.findings:
         say(f"Nothing about certificates or access in {lines}.")
         say(
-            "If a connection fails all the same, read the log of the other side: the side that rejects a certificate "
+            "If a connection still fails, read the log of the other side: the side that rejects a certificate "
             "knows the reason."
         )
         return
     say(f"{counted(len(diagnosis.findings), 'cause')} in {lines}", style="heading")
     if diagnosis.left_out:
-        say(f"{counted(diagnosis.left_out, 'line')} of other causes left out: fix these first.", "notice")
+        say(f"{counted(diagnosis.left_out, 'line')} of other causes not shown: fix these first.", "notice")
 
 
 def reads_keyboard() -> None:

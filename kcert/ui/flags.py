@@ -92,7 +92,7 @@ def warn(instance: ComponentInstance, unfit: Iterable[CertificateStatus], folder
     if missing:
         chapters = {spec.chapter for spec in missing}
         command = f"kcert {chapters.pop() if len(chapters) == 1 else 'all'}{folder_option}"
-        _warning(f"not made yet: {', '.join(spec.name for spec in missing)}. `{command}` does it.")
+        _warning(f"not created yet: {', '.join(spec.name for spec in missing)}. `{command}` creates them.")
     for status in unfit:
         if status.state is not State.MISSING:
             name, command = status.certificate.name, status.fix_command(folder_option)
@@ -110,16 +110,17 @@ def warn_of_release(version: Version) -> None:
     """Warn that kcert does not know what a newer release has removed."""
     if version.minor > STABLE.minor:
         _warning(
-            f"Kubernetes {version} is newer than {STABLE}, the last whose options kcert knows: compare with its "
-            "release notes."
+            f"Kubernetes {version} is newer than {STABLE}, the last whose options kcert knows: compare them with its "
+            f"release notes."
         )
 
 
 def unsigning(why: str) -> str:
     """Return what follows if kube-controller-manager cannot have the CA's key."""
     return (
-        f"{why}. So kube-controller-manager gets no --cluster-signing options: all else works, but requests through "
-        "the Certificates API stay unsigned, those of new kubelets among them (`kcert csr sign` signs them by hand)."
+        f"{why}. So kube-controller-manager gets no --cluster-signing options: everything else works, but requests "
+        f"through the Certificates API are not signed, including those of new kubelets (`kcert csr sign` signs them "
+        f"by hand)."
     )
 
 

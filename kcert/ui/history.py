@@ -57,13 +57,13 @@ def verified(root: Path, count: int, signed: int, unexplained: Sequence[Path]) -
         raise VerdictError(
             f"{root} contains certificates ({first_few(unexplained, MOST_NAMED)}) but no record of any command: the "
             "record was deleted, "
-            "or another program made them."
+            "or another program created them."
         )
     by = f" The first {signed} are signed by the CA's key." if signed else ""
     say(f"The record of {count} lines is unchanged: every line matches the line before it.{by}", "good")
     if unexplained:
         names = first_few(unexplained, MOST_NAMED)
-        say(f"Not in the history: {names}. Another program made them, or they were signed elsewhere.")
+        say(f"Not in the history: {names}. Another program created them, or they were signed elsewhere.")
 
 
 def print_head(digest: str) -> None:
@@ -153,13 +153,13 @@ def _not_repeatable(entry: Entry, made: AbstractSet[str]) -> str:
     if entry.step == "sign-history":
         return "This signed the history itself: `kcert history --sign` does it again."
     if entry.step == "issue":
-        return "Request and settings were those of a manifest: `kcert csr sign` does it again."
+        return "The request and its config came from a manifest: `kcert csr sign` does it again."
     if outside := _outside([*entry.files, *(name for own in entry.prepared for name in own.files)]):
         return f"{clean_line(outside[0])} is outside the folder, so this cannot be repeated."
     if not entry.argv and not {name for own in entry.prepared for name in own.files} <= made:
-        return "This needs files that were not made here, so it cannot be repeated."
+        return "This needs files that were not created here, so it cannot be repeated."
     missing = [name for name in _reads(entry) if name not in made and not PurePosixPath(name).is_absolute()]
-    return f"{clean_line(missing[0])} was not made here, so this cannot be repeated." if missing else ""
+    return f"{clean_line(missing[0])} was not created here, so this cannot be repeated." if missing else ""
 
 
 def _outside(names: Iterable[str]) -> list[str]:

@@ -36,7 +36,7 @@ class ResultReporter(OutputOfCommands):
 
     LESSON: str
     PARAGRAPHS: int
-    """How much of the lesson's opening is shown."""
+    """The number of paragraphs of the lesson that are shown."""
 
     def __init__(self, ctx: Context, *, explain: bool, quiet: bool, form: str) -> None:
         super().__init__(explain=explain and not quiet and form == "text")

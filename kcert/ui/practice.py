@@ -14,11 +14,11 @@ from kcert.ui.console import (
     INDENT,
     MOST_WIDTH,
     block,
-    broken,
     clean,
     clean_line,
     command_line,
     counted,
+    fitted,
     heading,
     print_rows,
     say,
@@ -186,7 +186,7 @@ def _check(check: Check) -> None:
 def show_answer(answered: AnswerResult, option: str) -> None:
     """Print whether the answer is right, and the next question."""
     if not answered.right:
-        say(f"That is not the answer to question {answered.number}. Answer it again.", "notice")
+        say(f"The answer to question {answered.number} is wrong. Answer it again.", "notice")
         return
     say("Right.", "good")
     if answered.next:
@@ -231,7 +231,7 @@ def _actions(actions: Sequence[Action]) -> None:
         if action.commands:
             console.print()
         for line in action.commands:
-            for part in broken(line, width).split("\n"):
+            for part in fitted([line], width):
                 console.print(Text(f"{INDENT}{clean(part)}".rstrip(), style="command"), soft_wrap=True)
 
 
@@ -287,7 +287,9 @@ def _answer(count: int) -> int:
         line = sys.stdin.readline()
         if not line:
             screen().print()
-            raise InputError("the input ended before the last question was answered.")
+            raise InputError(
+                "the input ended before the last question was answered. Run the quiz again, and answer every question."
+            )
         if (letter := line.strip().lower().rstrip(")")) and letter in letters and len(letter) == 1:
             return letters.index(letter)
         say(f"Type one of the letters {', '.join(letters)}.", "notice")

@@ -43,7 +43,7 @@ class Quiet(Reporter):
         """Print the lines of the certificates that are kept."""
         self._cluster = cluster = ctx.cluster
         if cluster.defaults and not cluster.source:
-            self._note(f"no kcert.yaml, so the built-in example: {', '.join(cluster.defaults)}.")
+            self._note(f"no kcert.yaml, so kcert uses the built-in example: {', '.join(cluster.defaults)}.")
         for remark in work.remarks:
             self._note(remark)
         self._order = [status.certificate.name for status in work.statuses]

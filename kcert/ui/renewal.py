@@ -57,13 +57,13 @@ def _hand_out(ctx: Context, issued: Sequence[Issued]) -> None:
     done = [result.plan.certificate for result in issued]
     owners = user_certificates(done)
     if owners:
-        say(f"Hand these certificates to their owners: {', '.join(owners)}.")
+        say(f"Give these certificates to their owners: {', '.join(owners)}.")
     # A kubeconfig that a user has copied still contains the old CA.
     authorities = [result.plan for result in issued if result.plan.certificate.kind is Kind.CA]
     rewritten = {path for plan in authorities for step in plan.steps if step.late for path in step.makes}
     components = {kubeconfig_of(spec) for spec in ctx.specs if spec.subject and not user_certificates([spec])}
     if theirs := sorted(str(path) for path in rewritten - components):
-        say(f"Hand these kubeconfigs, which contain the new CA, to their owners: {', '.join(theirs)}.")
+        say(f"Give these kubeconfigs, which contain the new CA, to their owners: {', '.join(theirs)}.")
     if owners or theirs:
         name = quote(owners[0]) if len(owners) == 1 and not theirs else "NAME"
         say("Other kubeconfigs keep the old certificate until they are updated:")

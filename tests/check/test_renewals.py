@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,6 +95,23 @@ def signed(folder: Path, name: str, subject: str, extensions: str, *, ca: str = 
         subprocess.run(argv, cwd=folder, check=True, capture_output=True)
     for made in ("new.csr", "new.cnf"):
         (folder / made).unlink()
+
+
+def test_plan_and_check_print_the_same_command_for_a_key(kcert: Kcert, own_pki: Callable[..., Pki]) -> None:
+    folder = own_pki("course", "small").folder
+    shutil.copy(folder / "node01.key", folder / "admin.key")
+    weak = ["openssl", "genrsa", "-out", "kube-proxy.key", "1024"]
+    subprocess.run(weak, cwd=folder, check=True, capture_output=True)
+    signed(folder, "kube-proxy", "/CN=system:kube-proxy/O=system:node-proxier", "extendedKeyUsage = clientAuth")
+
+    found = json.loads(kcert("check", folder, "--format", "json").stdout)["findings"]
+    from_check = {one["fix"].splitlines()[0].removeprefix("# With kcert: ") for one in found}
+    from_plan = {
+        f"{one['fix']} --dir {folder}" for one in json.loads(kcert.done("plan", "--json").stdout) if one["fix"]
+    }
+
+    names = ("admin --new-key --stale", "kube-proxy --stale")
+    assert from_check == from_plan == {f"kcert renew {name} --dir {folder}" for name in names}
 
 
 @pytest.mark.thorough

@@ -177,7 +177,7 @@ def test_a_ca_that_was_replaced_alone_has_no_certain_fix(layout: object, tmp_pat
     put(tmp_path / pki / "ca.key", new.pkcs8, 0o600)
     (only,) = judged(root=tmp_path)
     assert (only.rule, only.fix) == ("wrong-ca-option", "")
-    assert "the CA was replaced and what it signed was not" in only.message
+    assert "the CA was replaced, but not the certificates that it signed" in only.message
 
 
 def test_the_certificate_of_a_webhook_s_service_needs_sans(tmp_path: Path) -> None:

@@ -63,6 +63,12 @@ def test_a_program_that_fails_is_named(path: Path) -> None:
     assert "journalctl ended with status 4" in ended.stderr
 
 
+def test_a_reader_who_leaves_the_log_is_no_fault(path: Path) -> None:
+    (path / "journalctl").write_text("#!/bin/sh\nkill -PIPE $$\n")
+    ended = kcert(path, "kubelet")
+    assert (ended.status, ended.stderr) == (141, "")
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -47,6 +47,11 @@ def _requests(chance: random.Random, count: int, ground: LabBuilder) -> Iterable
     return test_like_go.request_differences(_judge(ground), cases)
 
 
+def _forms(chance: random.Random, count: int, ground: LabBuilder) -> Iterable[str]:
+    cases = [test_like_go.disguised(chance) for _ in range(count)]
+    return map(repr, test_like_go.request_form_differences(_judge(ground), cases))
+
+
 def _pem(chance: random.Random, count: int, ground: LabBuilder) -> Iterable[str]:
     cases = [test_pem.mutated(chance) for _ in range(count)]
     return map(repr, test_pem.differences(_judge(ground), cases))
@@ -71,5 +76,6 @@ PARTS = (
         "certificates", "odd certificates: refused where Go refuses", _course("certificates", _certificates), 5_000, 200
     ),
     Part("requests", "odd requests: refused where Go refuses", _course("requests", _requests), 5_000, 200),
+    Part("forms", "odd PEM of requests: what Go and openssl read", _course("forms", _forms), 5_000, 100),
     Part("pem", "odd PEM: the blocks that Go finds", _course("pem", _pem), 20_000, 300),
 )

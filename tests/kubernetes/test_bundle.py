@@ -219,7 +219,7 @@ def test_the_same_input_makes_the_same_bytes(own_pki: Callable[..., Pki], kcert:
 
 
 def test_the_commands_in_install_md_install(packed: Callable[[str], Path], tmp_path: Path) -> None:
-    """Typed as they are; only the root folder is another, and the owner is whoever runs the test."""
+    """Typed as they are; only the root folder is another, and the owner is the user who runs the test."""
     for host in ("cp1", "node01"):
         folder, root = packed("hardway") / host, tmp_path / host
         root.mkdir()
@@ -342,7 +342,7 @@ def test_a_bundle_is_for_the_release_that_is_asked_for(own_pki: Callable[..., Pk
     assert "Kubernetes 1.23.4." in old[1]
     scp = kcert.done("bundle", "node01", "--scp", "--kubernetes-version", "1.23.4").stdout
     assert scp.count("--kubernetes-version 1.23.4") == scp.count("kcert flags ") > 0
-    assert "compare with its release notes" in " ".join(
+    assert "compare them with its release notes" in " ".join(
         kcert.done("bundle", "node01", "--kubernetes-version", "1.99").stderr.split()
     )
     assert_refused(kcert("bundle", "--kubernetes-version", "new"), 2, "'new' is invalid")
@@ -452,7 +452,7 @@ def test_a_kubeconfig_of_yesterdays_certificate_is_refused(own_pki: Callable[...
 
 
 def test_a_node_that_was_given_the_cas_key_gets_no_bundle(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
-    """Somebody certified the CA's own key for a node: by name all is well."""
+    """A node has a certificate for the CA's own key: by its name it looks right."""
     made = own_pki("hardway")
     (made.folder / "node01.crt").unlink()
     (made.folder / "node01.key").write_bytes((made.folder / "ca.key").read_bytes())
@@ -462,7 +462,7 @@ def test_a_node_that_was_given_the_cas_key_gets_no_bundle(own_pki: Callable[...,
 
     assert ended.status == 2
     said = " ".join(ended.stderr.split())
-    assert "holds the key of a CA, which node01 must not get: `kcert renew node01 --new-key` gives it one" in said
+    assert "contains the key of a CA, which node01 must not get: `kcert renew node01 --new-key` generates" in said
     assert kcert("bundle", "controlplane01").status == 0
     kcert.done("renew", "node01", "--new-key", "--quiet")
     assert "bundles/node01.tar.gz" in kcert.done("bundle", "node01", "--no-explain").stdout
@@ -518,7 +518,7 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(own_pki: Callab
     ended = kcert("bundle", "node01")
 
     assert ended.status == 2
-    assert "node01.crt is not in pki: `kcert kubelet` makes it" in " ".join(ended.stderr.split())
+    assert "node01.crt is not in pki: `kcert kubelet` creates it" in " ".join(ended.stderr.split())
     assert not (made.home / "bundles").exists()
 
 
@@ -535,5 +535,5 @@ def test_a_cas_key_in_any_form_goes_to_no_node(kcert: Kcert, tmp_path: Path, how
 
     ended = kcert("bundle", "node01")
 
-    assert_refused(ended, 2, "holds the key of a CA, which node01 must not get", "kubelet-client-node01 --new-key")
+    assert_refused(ended, 2, "contains the key of a CA, which node01 must not get", "kubelet-client-node01 --new-key")
     assert not (tmp_path / "bundles").exists()

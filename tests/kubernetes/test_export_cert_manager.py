@@ -1,4 +1,4 @@
-"""What cert-manager gets fits its schema, asks for what kcert itself makes, and says what it leaves out, and why."""
+"""What cert-manager gets fits its schema, asks for what kcert itself makes, and says what it omits, and why."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def test_a_ca_that_signs_nothing_of_it_keeps_its_key(exported: Callable[..., str
     text = exported("kubeadm")
 
     assert [one["metadata"]["name"] for one in of_kind(objects(text), "Secret")] == ["prod-eu-ca", "prod-eu-etcd-ca"]
-    assert "front-proxy-ca: nothing of what it signs is in here" in comment_of(text)
+    assert "front-proxy-ca: none of the certificates that it signs are in this file" in comment_of(text)
 
 
 def test_no_issuer_serves_every_namespace(exported: Callable[..., str]) -> None:
@@ -255,6 +255,25 @@ def test_the_file_is_for_its_owner_alone(own_pki: Callable[..., Pki], kcert: Kce
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize("form", ["PKCS#8", "traditional"])
+def test_the_script_reads_a_key_that_is_not_alone_in_its_form(
+    own_pki: Callable[..., Pki], kcert: Kcert, form: str
+) -> None:
+    made = own_pki("course")
+    key = made.folder / "ca.key"
+    argv = ["openssl", "pkcs8" if form == "PKCS#8" else "ec", "-in", key, *["-topk8", "-nocrypt"] * (form == "PKCS#8")]
+    key.write_text(f"Key Attributes: <No Attributes>\n{output(argv).stdout}", encoding="ascii")
+    script = kcert.done("export", "cert-manager", "--dry-run").stdout
+    assert output(["bash", "-s"], made.home, stdin=script).status == 0
+    (by_hand,) = made.home.glob("export/**/*.yaml")
+    before = by_hand.read_text(encoding="utf-8")
+    by_hand.unlink()
+
+    kcert.done("export", "cert-manager", "-q")
+
+    assert by_hand.read_text(encoding="utf-8") == before
+
+
 def test_the_keys_are_never_on_a_terminal(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own_pki()
     ours, theirs = pty.openpty()
@@ -372,7 +391,7 @@ def test_an_encrypted_key_is_refused_in_words(own_pki: Callable[..., Pki], kcert
     plain = key.rename(made.home / "plain.key")
     for how in (["ec", "-aes256"], ["pkcs8", "-topk8"]):
         assert output(["openssl", *how, "-in", plain, "-passout", "pass:secret", "-out", key]).status == 0
-        assert_refused_untouched(made, kcert, 2, "pki/ca.key is encrypted", "--no-secret leaves it out")
+        assert_refused_untouched(made, kcert, 2, "pki/ca.key is encrypted", "With --no-secret it is omitted")
 
 
 def test_a_ca_without_its_key_is_refused_in_words(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
@@ -385,7 +404,7 @@ def test_a_ca_without_its_key_is_refused_in_words(own_pki: Callable[..., Pki], k
 def test_a_ca_that_is_not_there_is_named_with_the_command_that_makes_it(kcert: Kcert) -> None:
     ended = kcert("export", "cert-manager", "--dir", "lab")
 
-    assert_refused(ended, 2, "ca.crt is not in lab: `kcert ca --dir lab` makes it")
+    assert_refused(ended, 2, "ca.crt is not in lab: `kcert ca --dir lab` creates it")
     assert list(kcert.folder.iterdir()) == []
 
 
@@ -393,7 +412,7 @@ def test_a_stale_ca_is_named_with_the_command_that_renews_it(own_pki: Callable[.
     made = own_pki("kubeadm")
     (made.folder / "pki/ca.crt").write_bytes((made.folder / "pki/apiserver.crt").read_bytes())
 
-    assert_refused_untouched(made, kcert, 2, "is stale: it is no CA", "`kcert renew ca --stale` renews it")
+    assert_refused_untouched(made, kcert, 2, "is stale: it is not a CA", "`kcert renew ca --stale` renews it")
 
 
 def test_two_users_whose_objects_would_share_a_name_are_refused(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

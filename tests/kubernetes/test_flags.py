@@ -75,7 +75,7 @@ def loaded(home: Path, component: str, form: str, *arguments: str) -> Any:
 
 @dataclass(frozen=True)
 class Etcd:
-    """A cluster of etcd that runs, and how the API server was told to talk to it."""
+    """A cluster of etcd that runs, and the options with which the API server connects to it."""
 
     clients: dict[str, str]
     api_server: dict[str, str]
@@ -607,7 +607,7 @@ def test_a_missing_certificate_is_said_beside_the_flags(own_pki: Callable[..., P
     ended = kcert("flags", "etcd", "--format", "flags")
 
     assert "--cert-file=/etc/kubernetes/pki/etcd-server.crt" in ended.lines
-    assert "not made yet: etcd-server. `kcert etcd` does it." in " ".join(ended.stderr.split())
+    assert "not created yet: etcd-server. `kcert etcd` creates them." in " ".join(ended.stderr.split())
 
 
 def test_a_stale_certificate_is_said_with_the_command_that_mends_it(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

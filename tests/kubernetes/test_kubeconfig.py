@@ -218,7 +218,7 @@ def test_in_kubeadm_the_commands_on_the_screen_make_the_conf_and_leave_no_loose_
     shown = kcert.done("kubeconfig", "kubelet-node01").stdout
     typed = [line for line in shown.splitlines() if line.startswith("    ") and "->" not in line]
     before, names = read(file), {path.name for path in made.folder.rglob("*.key")}
-    # The last of them takes away what lay open meanwhile: its mode is looked at before.
+    # The last of them deletes the extracted files: their mode is looked at before.
     modes = f"stat -c %a {file.with_suffix('.key')}"
 
     ended = output([program("bash"), "-e"], made.home, "\n".join([*typed[:-1], modes, typed[-1]]))
@@ -418,7 +418,7 @@ def test_in_kubeadm_a_conf_talks_to_what_kcert_yaml_says(own_pki: Callable[..., 
     kcert.done("kubeconfig", "admin")
 
     assert (refused.status, refused.stdout, unlinked.status) == (2, "", 2)
-    assert "admin.conf is as kcert.yaml says" in " ".join(refused.stderr.split())
+    assert "admin.conf has the value in kcert.yaml" in " ".join(refused.stderr.split())
     assert conf.read_bytes() == before
     assert list((made.folder / ".kcert" / "backup").glob("*/admin.conf"))
 
@@ -430,7 +430,7 @@ def test_a_missing_certificate_names_the_command_that_makes_it(own_pki: Callable
     ended = kcert("kubeconfig", "admin")
 
     assert ended.status == 2
-    assert "admin.crt is not in pki: `kcert client admin` makes it" in " ".join(ended.stderr.split())
+    assert "admin.crt is not in pki: `kcert client admin` creates it" in " ".join(ended.stderr.split())
     assert not (made.folder / "admin.kubeconfig").exists()
 
 
@@ -483,8 +483,8 @@ def test_without_kubectl_via_kubectl_says_what_to_do(own_pki: Callable[..., Pki]
     ended = kcert("kubeconfig", "admin", "--via", "kubectl", variables={"PATH": str(tools)})
 
     assert ended.status == 3
-    assert "kubectl is not on this machine" in ended.stderr
-    assert "Without --via kubectl" in " ".join(ended.stderr.split())
+    assert "kubectl is not installed" in ended.stderr
+    assert "Without --via kubectl," in " ".join(ended.stderr.split())
 
 
 def test_a_folder_that_may_not_be_written_is_the_machines_fault(

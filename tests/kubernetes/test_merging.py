@@ -113,7 +113,7 @@ STYLES = {
 
 
 def merge(text: str, addition: str = NEW) -> str:
-    """What becomes of *text*."""
+    """Return what becomes of *text*."""
     return merging.merge(Path("config"), text.encode(), addition.encode(), replace=False).content.decode()
 
 
@@ -238,7 +238,7 @@ OLD_STYLES = {
 
 
 def renew(text: str, addition: str = RENEWED) -> str:
-    """What becomes of *text*, which has the context already."""
+    """Return what becomes of *text*, which has the context already."""
     return merging.merge(Path("config"), text.encode(), addition.encode(), replace=True).content.decode()
 
 
@@ -439,7 +439,7 @@ def test_the_command_renews_a_context_that_is_there(own_pki: Callable[..., Pki],
     new = kcert.done("kubeconfig", "admin", "--merge", "config", "--replace")
 
     assert "The context admin@kubernetes is up to date." in same.stdout
-    assert (refused.status, "--replace brings it up to date" in " ".join(refused.stderr.split())) == (2, True)
+    assert (refused.status, "--replace updates it" in " ".join(refused.stderr.split())) == (2, True)
     assert "user kube-admin replaced" in " ".join(new.stdout.split())
     after = yaml.safe_load(config.read_text(encoding="utf-8"))
     renewed = base64.b64decode(after["users"][-1]["user"]["client-certificate-data"])

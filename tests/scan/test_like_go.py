@@ -1,21 +1,25 @@
-"""kcert reads and refuses certificates, requests and chains as Go does: generated and mutated ones, judged by both."""
+"""kcert reads and refuses certificates, requests and chains as Go does: generated and mutated ones, checked by both."""
 
 from __future__ import annotations
 
 import base64
 import ipaddress
 import random
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from kcert.errors import InputError
+from kcert.kubernetes.signing_request import read_asked
 from kcert.openssl.extensions import KEY_USAGES
 from kcert.openssl.pem import armoured
 from kcert.openssl.reader import read_certificate, read_request
 from kcert.openssl.verify import refusals, violation
 from kcert.openssl.x509 import X509, Request, Unreadable
+from tests.scan import test_pem
 from tests.scan.made import SERVER, authority, certificate, name
 from tests.scan.odd import encode, mutated, parse, sound, sound_requests, tlv
 
@@ -33,7 +37,7 @@ def refused(record: X509 | Request | Unreadable, *stages: str) -> list[str]:
 
 
 def fields(record: X509 | Request) -> dict[str, Any]:
-    """What Go says of a certificate or request too, in its words."""
+    """Return what Go says of a certificate or request too, in its words."""
     names = {
         kind: [one.value for one in record.alt_names if one.type == kind] for kind in ("DNS", "IP", "email", "URI")
     }
@@ -246,3 +250,35 @@ def test_requests(go: GoJudge) -> None:
     rng = random.Random(19)  # noqa: S311 - the same cases in every run
     cases = [*sound_requests(), *(mutated(rng, rng.choice(sound_requests())) for _ in range(400))]
     assert list(request_differences(go, cases)) == []
+
+
+def disguised(rng: random.Random) -> bytes:
+    """One or two requests in PEM, their BEGIN and END lines and their base64 changed at a few places."""
+    pems = [armoured(rng.choice(sound_requests()), "CERTIFICATE REQUEST") for _ in range(rng.randint(1, 2))]
+    lines = "".join(pems).splitlines(keepends=True)
+    for _ in range(rng.randint(0, 2)):
+        at = rng.choice([0, 1, -1, rng.randrange(len(lines))])
+        lines[at] = test_pem.changed(rng, lines[at]).decode()
+    return "".join(lines).encode()
+
+
+def request_form_differences(go: GoJudge, cases: list[bytes]) -> list[bytes]:
+    """Return those of *cases* of which kcert accepts a request, and Go or openssl reads another one, or none."""
+    answers = go.answers({"op": "pem", "data": case} for case in cases)
+    wrong = []
+    for case, answer in zip(cases, answers, strict=True):
+        try:
+            accepted = read_asked("openssl", case, "a file")
+        except InputError:
+            continue
+        der = base64.b64decode("".join(accepted.pem.splitlines()[1:-1]))
+        by_go = [base64.b64decode(block["der"]) for block in answer.get("blocks", [])]
+        by_openssl = subprocess.run(["openssl", "req", "-outform", "DER"], input=case, capture_output=True, check=True)
+        if by_go != [der] or by_openssl.stdout != der:
+            wrong.append(case)
+    return wrong
+
+
+def test_a_request_that_is_accepted_is_the_only_one_that_go_and_openssl_read(go: GoJudge) -> None:
+    rng = random.Random(20)  # noqa: S311 - the same cases in every run
+    assert request_form_differences(go, [disguised(rng) for _ in range(120)]) == []

@@ -49,7 +49,7 @@ def s_server(folder: Path, pair: Pair, *options: str) -> Iterator[Server]:
     ) as process:
         assert process.stdout
         port = next(line.rsplit(":", 1)[1] for line in process.stdout if line.startswith("ACCEPT 127.0.0.1:"))
-        # It goes on writing, and must not wait for somebody to read.
+        # It goes on writing, and must not wait for a reader.
         reader = threading.Thread(target=process.stdout.read)
         reader.start()
         try:
@@ -124,7 +124,7 @@ def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_server_that_speaks_plain_http() -> None:
     with answering(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n") as server:
         (problem,) = survey([str(server)]).problems
-    assert "not TLS" in problem.reason
+    assert "not with TLS" in problem.reason
 
 
 def test_a_port_where_nothing_listens() -> None:

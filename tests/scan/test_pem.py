@@ -43,9 +43,9 @@ OVERLOOKED = {
     "has other text on its END line": FIRST.rstrip() + ".\n",
     "has no END line: the file is cut short": FIRST[:300],
     "has an END line of another type: X509 CERTIFICATE": FIRST.replace("END C", "END X509 C"),
-    "holds something that is not base64": f"{LINES[0]}\nnot base64!\n{LINES[-1]}\n",
+    "contains something that is not base64": f"{LINES[0]}\nnot base64!\n{LINES[-1]}\n",
     "is cut short: 30 of": armoured(b"\x30\x81\x90" + bytes(27)),
-    "has 3 bytes too many": armoured(b"\x30\x02\x05\x00" + bytes(3)),
+    "has 3 extra bytes": armoured(b"\x30\x02\x05\x00" + bytes(3)),
     "is empty": armoured(b""),
     "is labelled X509 CERTIFICATE": FIRST.replace(" CERT", " X509 CERT"),
     "is labelled TRUSTED CERTIFICATE": FIRST.replace(" CERT", " TRUSTED CERT"),
@@ -125,8 +125,12 @@ PIECES = [
 
 
 def mutated(rng: random.Random) -> bytes:
-    """PEM in which text was put in, taken out and moved."""
-    text = "".join(rng.choice(PIECES[-3:] + PIECES) for _ in range(rng.randint(1, 5)))
+    """PEM in which text was inserted, deleted and moved."""
+    return changed(rng, "".join(rng.choice(PIECES[-3:] + PIECES) for _ in range(rng.randint(1, 5))))
+
+
+def changed(rng: random.Random, text: str) -> bytes:
+    """*text*, changed at a few places."""
     for _ in range(rng.choice([0, 1, 1, 2, 3, 5])):
         at, other = rng.randint(0, len(text)), rng.randint(0, len(text))
         match rng.randint(0, 4):

@@ -198,7 +198,7 @@ class KubeScheduler(Component):
 
     NAME = "kube-scheduler"
     UNIT = Unit(
-        "kube-scheduler, which gives pods their nodes",
+        "kube-scheduler, which selects a node for each pod",
         "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-scheduler/",
         after=("network-online.target", "kube-apiserver.service"),
     )

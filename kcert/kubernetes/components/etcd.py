@@ -73,7 +73,7 @@ class Etcd(Component):
     """etcd: the cluster's memory. Each member serves clients on one port and its peers on another."""
 
     NAME = "etcd"
-    UNIT = Unit("etcd, the memory of Kubernetes", "https://etcd.io/docs/", type="notify")
+    UNIT = Unit("etcd, the data store of Kubernetes", "https://etcd.io/docs/", type="notify")
 
     def hosts(self, _profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
         """Return the members."""

@@ -32,7 +32,7 @@ class Kubelet(Component):
 
     NAME = "kubelet"
     UNIT = Unit(
-        "kubelet, which starts the pods of its node",
+        "kubelet, which runs the pods of its node",
         "https://kubernetes.io/docs/reference/command-line-tools-reference/kubelet/",
         after=("network-online.target", "containerd.service"),
     )
@@ -86,7 +86,7 @@ class Kubelet(Component):
 
 
 IN_THE_POD = "/var/lib/kube-proxy/kubeconfig.conf"
-"""Where kubeadm's kube-proxy finds its kubeconfig, which a ConfigMap brings into the pod."""
+"""The path at which kubeadm's kube-proxy finds its kubeconfig, which a ConfigMap brings into the pod."""
 
 
 class KubeProxy(Component):
@@ -94,7 +94,7 @@ class KubeProxy(Component):
 
     NAME = "kube-proxy"
     UNIT = Unit(
-        "kube-proxy, which leads services' addresses to pods",
+        "kube-proxy, which forwards the traffic of services to pods",
         "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-proxy/",
     )
 

@@ -14,7 +14,7 @@ from kcert.store import SECRET_MODE
 from kcert.store.atomic import Written, check_unlinked, make_folder, write_file
 
 FOLDER = Path("export")
-"""Where exports are put, unless another place is named."""
+"""The folder for exports, unless another one is named."""
 
 
 _MOST_NAMES = 20
@@ -37,7 +37,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Aside:
-    """A part of the cluster that an export leaves out, by name, and why."""
+    """A part of the cluster that an export omits, by name, and why."""
 
     names: tuple[str, ...]
     why: str

@@ -56,10 +56,11 @@ _ON_DISK = {
     "kube-scheduler": _OF_PODS,
     "kubelet": _OF_KUBELETS,
 }
-"""By the component that presents a certificate, why a Secret is no use to it. cert-manager holds these on request."""
+"""By the component that presents a certificate, why it cannot use a Secret. cert-manager holds these on request."""
 
 _SERVICE_ACCOUNT = (
-    "its key signs the tokens of all service accounts, and cert-manager makes a new key with each renewal: every token "
+    "its key signs the tokens of all service accounts, and cert-manager generates a new key with each renewal: every "
+    "token "
     "would become invalid at once"
 )
 _CA_ITSELF = (
@@ -141,7 +142,9 @@ def _sorted_out(ctx: Context, options: Options) -> tuple[tuple[Certificate, ...]
         else:
             wanted.append(cert)
     if not wanted:
-        raise InputError("nothing here is for cert-manager to hold.")
+        raise InputError(
+            "cert-manager can manage none of these certificates; `kcert explain leaving-kcert` gives the reasons."
+        )
     return tuple(wanted), tuple(Aside(tuple(names), why) for why, names in left.items())
 
 
@@ -153,7 +156,9 @@ def _cas_left(ctx: Context, used: list[Certificate]) -> Iterator[Aside]:
     yield Aside(tuple(ca.name for ca in used), _CA_ITSELF)
     unused = tuple(ca.name for ca in _cas(ctx) if ca not in used)
     if unused:
-        yield Aside(unused, "nothing of what it signs is in here, so its key has no business in the cluster")
+        yield Aside(
+            unused, "none of the certificates that it signs are in this file, so its key is not needed in the cluster"
+        )
 
 
 def _everything(ctx: Context) -> Iterator[tuple[Certificate, CertificateStatus | None]]:
@@ -222,7 +227,10 @@ def _read_cas(ctx: Context, options: Options, names: Mapping[str, str], wanted: 
         ends = status.x509.not_after
         if (days := (ends - now).days) < 1:
             command = f"`kcert renew {cert.name}{ctx.folder_option}`"
-            raise InputError(f"{cert.files.crt} ends within a day, and all that it signs with it: {command} renews it.")
+            raise InputError(
+                f"{cert.files.crt} expires within a day, and so does every certificate that it signs: {command} "
+                f"renews it."
+            )
         # In a CA's file that holds two, the new one is first; cert-manager takes several as one chain.
         crt = next(block.pem for block in pem_blocks(read_file(ctx.root / cert.files.crt)) if block.is_certificate)
         key = _key(ctx, cert) if options.secret else ""
@@ -231,7 +239,7 @@ def _read_cas(ctx: Context, options: Options, names: Mapping[str, str], wanted: 
 
 def _key(ctx: Context, cert: Certificate) -> str:
     path = ctx.root / cert.files.key
-    without = "--no-secret leaves it out: then its Secret has to be made where the key is."
+    without = "With --no-secret it is omitted: then create its Secret where the key is."
     if not path.exists():
         raise InputError(f"{path} does not exist, and cert-manager signs with it. {without}")
     blocks = [block for block in pem_blocks(read_file(path)) if block.is_key]
@@ -272,7 +280,7 @@ def _of_certificates(
         head = _object(API_VERSION, "Certificate", names[cert.name], options)
         comment = f"{cert.name}: {_who(cert)}"
         if _on_disk(cert):
-            comment += ". Read from a host's disk: something has to bring it there"
+            comment += ". Read from a host's disk: another tool has to copy it there"
         yield comment, {**head, "spec": _spec(cert, names[cert.name], ca)}
 
 
@@ -348,7 +356,7 @@ def _notes(options: Options, wanted: Iterable[Certificate], cas: Iterable[_Ca]) 
     if options.secret:
         yield (
             "This file holds the keys of CAs. Apply it on the server side, because plain `kubectl apply` copies it "
-            "into an annotation of each object; then take it away."
+            "into an annotation of each object; then delete the file."
         )
     else:
         yield f"The CAs' keys are not in here; each Issuer waits for a Secret of type kubernetes.io/tls ({listed})."
@@ -375,7 +383,7 @@ def _head(cluster: Cluster, options: Options, notes: Iterable[str], left: Iterab
         yield ""
         yield from _wrapped(note)
     yield ""
-    yield "Not for cert-manager to hold:"
+    yield "Not managed by cert-manager:"
     for aside in left:
         yield from _wrapped(f"- {aside}", "  ")
 

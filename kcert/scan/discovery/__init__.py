@@ -76,16 +76,16 @@ USUAL = ("/etc/ssl/etcd",)
 """Bytes: all Secrets of a large cluster, those of Helm among them."""
 
 UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
-"""Where systemd looks, the folder that counts most first (systemd.unit(5))."""
+"""The folders in which systemd looks, the one with precedence first (systemd.unit(5))."""
 
 MOST_BESIDE = 500
 """So many neighbours of one file are looked at."""
 
 _STATIC_PODS = ("manifests", "pod-manifests")
-"""What the folder is called in which the kubelet starts every file, whatever its name."""
+"""The name of the folder in which the kubelet starts every file, whatever its name."""
 
 _PATTERN = re.compile(r"[*?\[]")
-"""What makes of the name of an EnvironmentFile a pattern for several (systemd.exec(5))."""
+"""The characters that make the name of an EnvironmentFile a pattern for several (systemd.exec(5))."""
 
 _PEM_ENDINGS = CERTIFICATE_ENDINGS | {".key"}
 
@@ -142,7 +142,7 @@ class Finder:
             raise InputError(f"standard input {error}.") from None
         if not parsed and not opened.certificates:
             raise InputError(
-                "standard input contains no objects and no certificates: kubectl get secrets -A -o yaml | …"
+                "standard input contains no objects and no certificates: pipe `kubectl get secrets -A -o yaml` into it."
             )
         self._objects(parsed, "-")
 

@@ -28,7 +28,7 @@ def follow_kubeconfig(
         return
     if opened.text is None:
         what = opened.trouble.what if opened.trouble else "unreadable"
-        reason = opened.trouble.reason if opened.trouble else (opened.nothing or "is no kubeconfig")
+        reason = opened.trouble.reason if opened.trouble else (opened.nothing or "is not a kubeconfig")
         collector.problem(path, what, reason, named, "kubeconfig")
         return
     try:

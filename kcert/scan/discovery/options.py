@@ -236,7 +236,7 @@ WEBHOOKS = (
     "CustomResourceDefinition",
 )
 _CLIENT_CONFIGS = (("spec",), ("spec", "conversion", "webhook", "clientConfig"))
-"""Where an APIService and a CustomResourceDefinition have their caBundle and their service."""
+"""The fields in which an APIService and a CustomResourceDefinition have their caBundle and their service."""
 
 
 def objects_in(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -71,7 +71,7 @@ def present(
         uses = "1 use of a certificate" if len(entries) == 1 else f"{len(entries)} uses of certificates"
         say(f"{target.path}: {uses}, as {form}.")
         if written.backup:
-            say(f"What was there before is {written.backup}.")
+            say(f"The previous file is {written.backup}.")
         _complain(scan)
         return
     if form in TABLES and screen().is_terminal:
@@ -79,7 +79,9 @@ def present(
         _draw(entries, scan, openssl, None if wide else MANY_NAMES)
         return
     if form in BINARY and sys.stdout.isatty():
-        raise InputError(f"{form} is no text for a terminal: write it to a file, --output certificates.{form}.")
+        raise InputError(
+            f"{form} is not text and cannot be printed on a terminal: write it to a file, --output certificates.{form}."
+        )
     if form in TABLES and looked_around:
         introduce(scan, looked_around=True)
     sys.stdout.flush()
