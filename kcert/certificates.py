@@ -185,10 +185,10 @@ class Certificate:
     kubelet); ``chapter`` is the command that makes it; ``issuer`` is the name of its CA (None: it signs
     itself, or has nothing to sign); ``days`` is its lifetime in whole days; ``server`` is the API server's
     URL, for a certificate that lives in a kubeconfig; ``host`` is the machine it belongs to, where it
-    belongs to one alone; ``usages`` stand in for those of its kind, where something else says them. ``passphrase``
+    belongs to one alone; ``usages`` replace those of its kind, where something else says them. ``passphrase``
     is how openssl gets the one that opens its key (``env:NAME``, ``file:PATH``), where that is a CA's and encrypted.
     ``intermediate`` is a CA that another one, outside the cluster, has signed. ``optional_sans`` are those of its
-    SANs that other tools leave out, because nothing in a cluster has to connect to them. ``adopted``: another tool
+    SANs that other tools omit, because nothing in a cluster has to connect to them. ``adopted``: another tool
     made it, and what no client notices does not make it stale; None: nothing has said so yet.
     """
 

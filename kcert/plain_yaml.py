@@ -47,7 +47,7 @@ class TooDeepError(NotPlainError):
 
 
 class AliasError(NotPlainError):
-    """The text has aliases (``*name``), a few lines of which can stand for gigabytes."""
+    """The text has aliases (``*name``), a few lines of which can expand to gigabytes."""
 
 
 _OTHER_IN_GO = re.compile(

@@ -44,7 +44,7 @@ def _escaped(character: str) -> str:
         return f"\\{character}"
     if character.isprintable() and character != "`" and not INVISIBLE.match(character):
         return character
-    # A byte that is no text is kept by Python's surrogateescape; no name holds any other surrogate.
+    # A byte that is not text is kept by Python's surrogateescape; no name holds any other surrogate.
     return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
 
 

@@ -112,7 +112,7 @@ class RefusedError(Exception):
 
 @dataclass
 class Api:
-    """The state of the server; ``signs`` is what happens to an object that was approved (None: nobody signs)."""
+    """The state of the server; ``signs`` is what happens to an object that was approved (None: no signer signs it)."""
 
     signs: Callable[[dict[str, Any]], dict[str, Any]] | None
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -123,7 +123,7 @@ class Api:
     def answer(
         self, method: str, path: str, body: dict[str, Any] | None, user: tuple[str, list[str]]
     ) -> dict[str, Any]:
-        """What the server says to *method* on *path*."""
+        """Return what the server says to *method* on *path*."""
         with self.lock:
             self.asked.append(f"{method} {path}")
             if path in _DISCOVERY:
@@ -205,7 +205,7 @@ def _now() -> str:
 
 
 def _body(kind: str, raw: bytes) -> dict[str, Any] | None:
-    """What was sent, as far as this server looks at it. kubectl approves and denies in protobuf."""
+    """Return what was sent, as far as this server looks at it. kubectl approves and denies in protobuf."""
     if raw.startswith(_PROTOBUF):
         return _decided(_fields(_fields(raw[len(_PROTOBUF) :])[2][0]))
     found = json.loads(raw) if raw and kind.startswith("application/json") else None
@@ -322,4 +322,4 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is no fault of the server."""
+        """A client that goes away is not an error of the server."""

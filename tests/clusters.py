@@ -73,7 +73,7 @@ SIZES = {"small": SMALL, "large": LARGE, "book": BOOK, "fixed": FIXED}
 
 @dataclass(frozen=True)
 class Pki:
-    """A PKI that the real command line made, in ``home/pki``; whoever changes it works on a copy."""
+    """A PKI that the real command line made, in ``home/pki``; a test that changes it works on a copy."""
 
     home: Path
     profile: str

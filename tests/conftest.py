@@ -55,7 +55,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def go(shared: Path) -> GoJudge:
-    """What Go, and so Kubernetes, makes of PEM and DER; compiled once in a test run."""
+    """Return what Go, and so Kubernetes, makes of PEM and DER; compiled once in a test run."""
     return GoJudge(clusters.made_once(shared, "gojudge", build) / "gojudge")
 
 

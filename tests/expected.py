@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Expected:
-    """One row of a table. ``names`` are kept apart by blanks, as are the parts of the subject by commas."""
+    """One row of a table. ``names`` are separated by blanks, as are the parts of the subject by commas."""
 
     file: str
     subject: str

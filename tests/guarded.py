@@ -47,7 +47,7 @@ def copied(pki: Pki, home: Path) -> Path:
 
 
 def opens(key: Path, passphrase: str | None = PASSPHRASE) -> bool:
-    """Whether the passphrase opens the private key, in the judgement of another library."""
+    """Return whether the passphrase opens the private key, in the judgement of another library."""
     try:
         load_pem_private_key(key.read_bytes(), None if passphrase is None else passphrase.encode())
     except (TypeError, ValueError):
@@ -56,7 +56,7 @@ def opens(key: Path, passphrase: str | None = PASSPHRASE) -> bool:
 
 
 def secrets_of(folder: Path, *passphrases: str) -> Iterator[bytes]:
-    """What must not be seen outside the files with keys: each line of each key's PEM body, and passphrases."""
+    """Yield what must not be seen outside the files with keys: each line of each key's PEM body, and passphrases."""
     for path in folder.rglob("*"):
         if path.is_file() and path.suffix in (".key", ".conf"):
             yield from _halves(path.read_bytes())

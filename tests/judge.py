@@ -1,4 +1,4 @@
-"""An independent judge of certificates: the package ``cryptography``, which kcert itself does not use."""
+"""An independent check of certificates: the package ``cryptography``, which kcert itself does not use."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def load(path: Path) -> x509.Certificate:
 
 
 def judged(certificate: x509.Certificate) -> Seen:
-    """What *certificate* says."""
+    """Return what *certificate* says."""
     critical = {extension.oid: extension.critical for extension in certificate.extensions}
     digest = certificate.signature_hash_algorithm
     return Seen(
@@ -92,7 +92,7 @@ def described(key: object) -> str:
 
 
 def matches(key_pem: bytes, certificate: x509.Certificate) -> bool:
-    """Whether the private key *key_pem* is the one of *certificate*."""
+    """Return whether the private key *key_pem* is the one of *certificate*."""
     spki = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     private = serialization.load_pem_private_key(key_pem, password=None)
     return private.public_key().public_bytes(*spki) == certificate.public_key().public_bytes(*spki)
@@ -137,7 +137,7 @@ def _purposes(certificate: x509.Certificate) -> tuple[str, ...]:
 
 
 def _subject_key_id(certificate: x509.Certificate) -> str:
-    """What the signers of the Certificates API make has none, and shows as an empty text."""
+    """Return the subject key identifier; empty if there is none, as in certificates of the Certificates API."""
     try:
         return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
     except x509.ExtensionNotFound:

@@ -1,4 +1,4 @@
-"""The command lines inside the lessons, and how each kind of them is judged."""
+"""The command lines inside the lessons, and how each kind of them is checked."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from tests.running import REPOSITORY, Kcert
 from tests.terminal import on_terminal
 
 PICTURE = REPOSITORY / ".github/lesson.svg"
-"""It lies where a repository keeps what serves its page alone; kcert itself has no use for it."""
+"""It is where a repository keeps what serves its page alone; kcert itself has no use for it."""
 
 COMMAND = ("client", "admin")
 COLUMNS = 100
@@ -57,7 +57,7 @@ FORMAT = """\
 
 
 def lesson() -> str:
-    """What kcert prints of one certificate, from its head to its check, with the colours of a terminal."""
+    """Return what kcert prints of one certificate, from its head to its check, with the colours of a terminal."""
     with tempfile.TemporaryDirectory() as folder:
         kcert = Kcert(Path(folder))
         kcert.done("ca", "--quiet")

@@ -33,7 +33,7 @@ SUBSET = (
 """What touches each dependency, and each kind of openssl command."""
 
 NOT_TRIED_AT_THEIR_OLDEST = ("mypy", "ruff")
-"""What checks the code gets stricter with each version: the newest judges, and only it."""
+"""What checks the code gets stricter with each version: only the newest version is used."""
 
 
 def interpreters() -> tuple[tuple[str, str], ...]:

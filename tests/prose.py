@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import html.parser
+import inspect
 import json
 import re
 import sys
@@ -83,7 +84,8 @@ class Text:
     """A piece of prose with its place.
 
     ``kind`` is ``markdown``, ``data`` (a sentence in YAML, JSON or HTML), ``message``, ``error``, ``help``,
-    ``docstring`` or ``comment``. ``raw``: the message as in the code, with ``{}`` for each value.
+    ``docstring``, ``paragraph`` (a later one of a docstring) or ``comment``. ``raw`` is the message as in the code,
+    with ``{}`` for each value.
     """
 
     path: Path
@@ -135,14 +137,15 @@ def python(path: Path) -> Iterator[Text]:
         kind = kinds.get(id(node), "message")
         raw = ""
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and kind != "part":
-            raw = node.value
+            raw = inspect.cleandoc(node.value) if kind == "docstring" else node.value
         elif isinstance(node, ast.JoinedStr):
             raw = "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
         words = raw.replace("{}", "X")
         if len(words.split()) > (1 if kind == "help" else 2) and not re.match(r"\s*[<{\[]|.*\x1b", words):
-            for paragraph in re.split(r"\n\s*\n", words):
+            for number, paragraph in enumerate(re.split(r"\n\s*\n", words)):
                 if not paragraph.lstrip("\n").startswith("    "):
-                    yield Text(path, getattr(node, "lineno", 0), kind, " ".join(paragraph.split()), raw)
+                    part = "paragraph" if number and kind == "docstring" else kind
+                    yield Text(path, getattr(node, "lineno", 0), part, " ".join(paragraph.split()), raw)
     with path.open("rb") as file:
         for token in tokenize.tokenize(file.readline):
             if token.type == tokenize.COMMENT and not token.string.startswith(("#!", "# noqa", "# type:")):
@@ -300,7 +303,7 @@ def _of_sentences(text: Text, words: str) -> Iterator[tuple[str, str]]:
     for sentence in re.split(r"(?<=[.!?:;]) ", words):
         if (count := len(re.findall(r"\w[\w'-]*", sentence))) > LONGEST_SENTENCE:
             yield "long sentence", f"a sentence of {count} words, more than {LONGEST_SENTENCE}: {sentence[:60]}..."
-    if text.kind != "docstring" and PRONOUN.match(words):
+    if text.kind not in ("docstring", "paragraph") and PRONOUN.match(words):
         yield "pronoun", f"begins with a pronoun: name what {words.split(maxsplit=1)[0]!r} is"
     if text.kind in ("markdown", "data") and (found := _LONG_COMMAND.search(text.words)):
         yield "long command", f"a command of {len(found[1])} characters in a sentence: give it a line of its own"

@@ -27,7 +27,7 @@ def snapshot(folder: Path) -> dict[str, str]:
 
 
 def staged(folder: Path) -> list[str]:
-    """What lies in the staging folder of a PKI folder: nothing, once kcert has ended on its own."""
+    """The content of the staging folder of a PKI folder: nothing, once kcert has exited by itself."""
     return [str(path) for path in (folder / ".kcert/staging").rglob("*")]
 
 

@@ -245,7 +245,7 @@ class Kcert:
 
 
 def _starts_as_usual(variables: Mapping[str, str]) -> bool:
-    """False where the interpreter itself would notice the environment, or where every call is to start it anew."""
+    """False where the interpreter itself would notice the environment, or where every call is to start a new one."""
     if os.environ.get(ANEW) == "1" or os.environ.get(VARIABLES):
         return False
     noticed = {name for name in variables if name.startswith(("PYTHON", "LC_", "LANG", "LD_", "DYLD_"))}

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parent.parent
 STREAMS = 3
 LONGEST_INPUT = 60_000
-"""Bytes that fit into a pipe which nobody reads yet, on Linux and macOS."""
+"""Bytes that fit into a pipe without a reader, on Linux and macOS."""
 
 CLIENT = """\
 #!{python} -IS
@@ -277,7 +277,7 @@ def _tell_ends(running: dict[int, socket.socket]) -> None:
             process, status = os.waitpid(-1, os.WNOHANG)
             if process == 0:
                 return
-            with running.pop(process) as connection, contextlib.suppress(OSError):  # nobody may wait any more
+            with running.pop(process) as connection, contextlib.suppress(OSError):  # no test may wait any more
                 connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
 
 

@@ -67,6 +67,6 @@ def on_terminal(
             process.kill()
         return OnTerminal(process.wait(), text.decode())
     finally:
-        process.kill()  # nothing to one that has ended
+        process.kill()  # nothing to one that has exited
         process.wait()
         os.close(master)

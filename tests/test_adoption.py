@@ -1,4 +1,4 @@
-"""PKI folders that others made: what differs from kcert's own and harms nobody is no reason to refuse."""
+"""PKI folders that others made: harmless differences from kcert's own are accepted."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BY_HAND: dict[str, Recipe] = changed(
         ),
     },
 )
-"""A folder as somebody might make it: other names where nobody looks, no names that nothing dials, ECDSA keys."""
+"""A folder from another tool: other names where no client looks, no SANs that no client uses, ECDSA keys."""
 
 
 def lay_out(folder: Path, **changes: dict[str, object]) -> None:
@@ -117,7 +117,7 @@ def test_what_would_not_work_is_refused_with_the_reason(
     ended = kcert("kubeconfig", name)
 
     assert_refused(ended, 2, why, f"`kcert renew {name}")
-    assert "key is ECDSA" not in ended.stderr  # what harms nobody is not among the reasons
+    assert "key is ECDSA" not in ended.stderr  # harmless differences are not among the reasons
 
 
 def test_an_api_server_without_a_name_that_is_dialled_is_refused(tmp_path: Path, kcert: Kcert) -> None:

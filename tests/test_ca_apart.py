@@ -1,4 +1,4 @@
-"""The CA kept apart: used from a folder of its own, or on another machine that signs requests."""
+"""The external CA: used from its own folder, or on another machine that signs requests."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_certificate_that_is_not_here_yet_is_brought(own: Path, kcert: Kcert) 
 
 @pytest.fixture
 def answered(own: Path, kcert: Kcert) -> Callable[..., Ended]:
-    """bob's certificate, as somebody signs it with openssl for so many days and for that use, is fetched."""
+    """bob's certificate, signed with openssl for so many days and for that use, is fetched."""
     kcert.done("client", "bob", "--csr-only", "--quiet")
 
     def fetched(usage: str, days: int) -> Ended:
@@ -174,7 +174,12 @@ def test_a_folder_without_a_ca_is_no_folder_to_sign_with(kcert: Kcert, tmp_path:
 
 @pytest.mark.parametrize(
     ("folder", "said"),
-    [("pki", "is the PKI folder itself"), ("kcert.yaml", "is a file"), ("other", "are two different files")],
+    [
+        ("pki", "is the PKI folder itself"),
+        ("stick/../pki", "is the PKI folder itself"),
+        ("kcert.yaml", "is a file"),
+        ("other", "are two different files"),
+    ],
 )
 def test_a_folder_that_will_not_do_is_named(
     own: Path, apart: Callable[[str], Pki], kcert: Kcert, folder: str, said: str
@@ -365,7 +370,7 @@ def test_the_ca_signs_no_more_names_than_kcert_yaml_gives(
 
     ended = kcert("csr", "sign", "--file", "kube-apiserver.csr", "--dir", "stick")
 
-    assert_refused(ended, 2, "with other names", "lacks DNS:kubernetes", "also asks for DNS:evil.com")
+    assert_refused(ended, 2, "with other SANs", "lacks DNS:kubernetes", "also asks for DNS:evil.com")
     assert not (tmp_path / "kube-apiserver.crt").exists()
 
 
@@ -410,6 +415,12 @@ def test_what_has_rights_is_signed_only_by_its_name(here: Callable[[str], Path],
 
     refused = kcert(*sign, "it's jane.csr")
     assert_refused(refused, 2, "asks for admin", "kube-admin", "system:masters", "signed only by its name")
+    with (tmp_path / "kcert.yaml").open("a", encoding="utf-8") as config:
+        config.write("users: [{name: jane, groups: ['kubeadm:cluster-admins']}]\n")
+    kcert.done("client", "jane", "--csr-only", "-q")
+    for name in ("kube-apiserver", "jane"):
+        shutil.copy(folder / f"{name}.csr", tmp_path / "renamed.csr")
+        assert_refused(kcert(*sign, "renamed.csr"), 2, f"asks for {name}", "signed only by its name")
     assert not list(tmp_path.glob("*.crt"))
     assert_refused(kcert(*sign, "it's jane.csr", "--as", "kube-proxy"), 2, "asks for the subject", "kube-proxy has")
     assert_refused(kcert(*sign, "it's jane.csr", *sign[-1:], "b.csr", "--as", "admin"), 2, "there are 2 files")
@@ -472,7 +483,7 @@ def test_options_that_contradict_each_other_are_refused(own: Path, kcert: Kcert)
     assert own.exists()
 
 
-# --- a change-over of a CA that is apart
+# --- the rotation of an external CA
 
 
 @pytest.mark.thorough
@@ -499,7 +510,7 @@ def test_each_step_of_a_change_over_names_the_folder_of_the_ca(kcert: Kcert, tmp
 
 @pytest.mark.thorough
 def test_a_ca_of_another_name_there_is_not_renewed(kcert: Kcert, tmp_path: Path) -> None:
-    """It was made anew here, say, because nobody thought of the stick: nothing there is changed."""
+    """It was re-created here, for example because the stick was forgotten: nothing there is changed."""
     (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"), encoding="utf-8")
     kcert.done("all", "--quiet", "--ca-dir", "stick")
     kcert.done("renew", "ca", "--new-key", "--quiet")

@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def named_authority(crt: Path) -> x509.AuthorityKeyIdentifier:
-    """How a certificate names its CA."""
+    """Return how a certificate names its CA."""
     return judge.load(crt).extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
 
 

@@ -51,7 +51,7 @@ EVERY = [
 
 
 def conf(path: Path) -> dict[str, str]:
-    """What a kubeconfig with one cluster and one user says, flat."""
+    """Return what a kubeconfig with one cluster and one user says, flat."""
     found = yaml.safe_load(path.read_text(encoding="utf-8"))
     (cluster,), (context,), (user,) = found["clusters"], found["contexts"], found["users"]
     return {

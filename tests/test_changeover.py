@@ -1,4 +1,4 @@
-"""A CA is renewed, with the same key and with a new one, and nobody is refused while it goes on."""
+"""A CA is renewed, with the same key and with a new one, and no client is rejected meanwhile."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Snapshot:
 
 
 def talk(serving: Snapshot, dialling: Snapshot) -> bytes:
-    """The administrator with the files of *dialling* dials an API server with those of *serving*; both look closely."""
+    """Connect as the administrator with the files of *dialling* to an API server with *serving*; both verify."""
     there = server(serving.side("kube-apiserver"), serving.ca)
     here = client(dialling.ca, dialling.side("admin"))
     return shake_hands(there, here, API_SERVER)
@@ -238,11 +238,11 @@ class Cluster:
         return self.home / "pki"
 
     def client_url(self, name: str) -> str:
-        """Where a member serves clients."""
+        """Return where a member serves clients."""
         return f"https://{MEMBERS[name]}:{self.ports[name][0]}"
 
     def peer_url(self, name: str) -> str:
-        """Where it serves the others."""
+        """Return where it serves the others."""
         return f"https://{MEMBERS[name]}:{self.ports[name][1]}"
 
     def bring(self, name: str) -> None:
@@ -289,7 +289,7 @@ class Cluster:
             process.wait()
 
     def writes(self, shows: Path, *names: str) -> bool:
-        """Whether a client with the files of the folder *shows* can write through one of the members."""
+        """Return whether a client with the files of the folder *shows* can write through one of the members."""
         urls = ",".join(self.client_url(name) for name in names or MEMBERS)
         ended = output(
             [

@@ -165,7 +165,7 @@ def _resigned(folder: Path, *dates: str) -> None:
 
 
 def _ended() -> tuple[str, ...]:
-    """What makes a certificate that has ended: -days takes nothing below 0 where openssl can be told both dates."""
+    """Return the options that create an expired certificate: a new openssl accepts no -days below 0."""
     told = "-not_after" in output(["openssl", "x509", "-help"]).stderr
     return ("-not_before", "20200101000000Z", "-not_after", "20210101000000Z") if told else ("-days", "-1")
 

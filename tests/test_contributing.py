@@ -32,7 +32,7 @@ HAS_LABS = (PACKAGE / "practice").exists()
 
 @cache
 def modules() -> frozenset[str]:
-    """What lies at the top of the package, but for where it starts."""
+    """The modules at the top of the package, except where it starts."""
     folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     return frozenset(folders | {path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__")})
 

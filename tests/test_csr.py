@@ -219,7 +219,7 @@ def test_the_manifest_can_go_to_the_screen_or_to_another_file(
     assert (tmp_path / "elsewhere.yaml").read_text(encoding="utf-8") == bare
     assert not (pki_folder / "jane-csr.yaml").exists()
     assert refused.status == 2
-    assert "is there already" in refused.stderr
+    assert "exists already" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_a_kubelet_asks_as_the_node_that_it_is(
 
 
 class Applicant:
-    """Somebody with a key who asks for whatever a test says."""
+    """A user with a key who requests what a test says."""
 
     def __init__(self, folder: Path) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
@@ -296,7 +296,7 @@ def _name(text: str) -> x509.GeneralName:
 
 @pytest.fixture
 def applicant(pki_folder: Path, tmp_path: Path) -> Applicant:
-    """Somebody who asks."""
+    """A user who sends a request."""
     assert pki_folder
     return Applicant(tmp_path)
 
@@ -347,7 +347,7 @@ def test_what_a_signer_allows_is_signed_as_it_was_asked_for(
     assert abs(begins - (now - timedelta(minutes=5))) < timedelta(seconds=60)
     assert ends - begins == timedelta(days=365)
     assert manifest(path)["metadata"]["labels"] == {"kept": "as it is"}
-    # All that Go's x509.CreateCertificate puts in for what is no CA, in its order: no identifier for the new key.
+    # All that Go's x509.CreateCertificate writes for a client, in its order: no identifier for the new key.
     assert [f"{'critical ' * one.critical}{judge._called(one.oid)}" for one in made.extensions] == [
         *(["critical keyUsage"] if _key_usages(made) else []),
         *("extendedKeyUsage", "critical basicConstraints", "authorityKeyIdentifier"),
@@ -554,7 +554,7 @@ def test_fetch_tells_apart_what_there_is_to_wait_for(pki_folder: Path, inside: I
 def test_an_object_may_have_any_name_and_the_pki_folder_stays_as_it_is(
     applicant: Applicant, inside: InProcess, pki_folder: Path, name: str
 ) -> None:
-    """openssl writes next to the CA's own files, and a stranger chooses the name."""
+    """openssl writes next to the CA's own files, and the sender chooses the name."""
     path = applicant.object(applicant.request("CN=jane"))
     path.write_text(path.read_text().replace("name: asks", f"name: {name}"), encoding="utf-8")
     before = files_of(pki_folder)
@@ -902,7 +902,7 @@ def test_a_request_is_exactly_one_block_in_the_form_that_every_reader_agrees_on(
 ) -> None:
     mine, other = applicant.request("CN=jane/O=developers"), applicant.request("CN=eve/O=kubeadm:cluster-admins")
     begin, *lines, end = mine.decode().splitlines()
-    # One block of each is no block, or another one, for Go or for openssl: they read the second request.
+    # One block of each is not a block, or a different one, for Go or for openssl: they read the second request.
     disguised = {
         "blank before BEGIN": [f" {begin}", *lines, end],
         "tab before BEGIN": [f"\t{begin}", *lines, end],
@@ -943,7 +943,7 @@ def test_a_request_is_exactly_one_block_in_the_form_that_every_reader_agrees_on(
             "is the user jane, in the group developers"
             in inside.done("csr", "show", "--file", applicant.object(content)).stdout
         )
-    # A manifest that somebody approved elsewhere.
+    # A manifest that was approved elsewhere.
     path = applicant.object(b" " + mine + other)
     path.write_text(path.read_text("utf-8") + "status: {conditions: [{type: Approved}]}\n", encoding="utf-8")
     assert inside("csr", "sign", "--file", path).status == 2
@@ -1098,7 +1098,7 @@ users: [{name: a, user: {}}]
 contexts: [{name: a, context: {cluster: a, user: a}}]
 current-context: a
 """
-"""A kubeconfig for a port at which nobody listens."""
+"""A kubeconfig for a port without a listener."""
 
 
 def test_a_name_that_no_object_can_have_needs_another_one(pki_folder: Path, inside: InProcess) -> None:
@@ -1137,7 +1137,7 @@ def test_a_leaf_is_renewed_where_the_cas_key_is_not(
     assert backups(here, "kube-scheduler.crt")[-1].read_bytes() == old
 
 
-# --- what else lies in a file
+# --- other content of a file
 
 
 def test_of_an_answer_only_the_certificate_is_kept(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

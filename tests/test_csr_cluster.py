@@ -40,7 +40,7 @@ class Cluster:
     home: Path
 
     def kubeconfig(self, name: str) -> Path:
-        """A kubeconfig of somebody in the PKI folder."""
+        """A kubeconfig of a user in the PKI folder."""
         pki = self.home / "pki"
         one = Kubeconfig(
             "here",
@@ -56,7 +56,7 @@ class Cluster:
         return path
 
     def whoami(self, name: str) -> dict[str, Any]:
-        """Whom the server takes somebody for."""
+        """Return the user as the server sees it."""
         context = ssl.create_default_context(cafile=str(self.home / "pki/ca.crt"))
         context.load_cert_chain(self.home / f"pki/{name}.crt", self.home / f"pki/{name}.key")
         connection = http.client.HTTPSConnection(self.url.removeprefix("https://"), context=context, timeout=20)

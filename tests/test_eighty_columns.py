@@ -71,7 +71,7 @@ LOG = 'E0101 00:00:00.000000 1 reflector.go:1] "x509: certificate signed by unkn
 
 
 def broken(text: str, names: list[str]) -> list[str]:
-    """What of *text* is broken at the edge: the names, and the commands in backticks."""
+    """Return what of *text* is broken at the edge: the names, and the commands in backticks."""
     flat = re.sub(r" *\n *", "", text)
     spread = [name for name in names if flat.count(name) > text.count(name)]
     commands = re.findall(r"`(?:kcert|openssl|kubectl|cat|rm) [^`\n]*\n[^`]*`", text)

@@ -101,7 +101,7 @@ def test_the_reference_has_the_table() -> None:
 
 @cache
 def _plain(home: Kcert, arguments: tuple[str, ...]) -> tuple[int, bytes, bytes]:
-    """How it ends with no variable but those that every program needs."""
+    """Return how it ends with no variable but those that every program needs."""
     return _ended(home, arguments, {})
 
 
@@ -120,7 +120,7 @@ def _ended(home: Kcert, arguments: tuple[str, ...], variables: dict[str, str]) -
 
 @pytest.fixture(scope="module")
 def home(pki: Callable[[str], Pki]) -> Kcert:
-    """Where the commands run: all of them only read."""
+    """Return where the commands run: all of them only read."""
     return Kcert(pki("course").home)
 
 

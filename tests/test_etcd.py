@@ -1,4 +1,4 @@
-"""A real etcd cluster of three members runs on the certificates of each profile, and keeps strangers out."""
+"""A real etcd cluster of three members runs on the certificates of each profile, and rejects clients of other CAs."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_strange_client_is_refused_and_writes_nothing(etcd: Etcd, stranger: Pa
 
 
 def _dial(url: str, ca: Path, shows: Path | None) -> bytes:
-    """What the server at *url* answers to a request over TLS; an ssl.SSLError where it does not let one in."""
+    """Return what the server at *url* answers to a request over TLS; an ssl.SSLError where it does not let one in."""
     address, _, port = url.removeprefix("https://").rpartition(":")
     context = ssl.create_default_context(cafile=str(ca))
     if shows:
@@ -168,7 +168,7 @@ def test_the_ports_between_members_are_closed_to_strangers(etcd: Etcd, stranger:
 
 
 def test_with_kubeadms_ca_of_its_own_etcd_knows_no_user_of_the_cluster(etcd: Etcd, tmp_path: Path) -> None:
-    """In the other profiles one CA signs for everybody: there the administrator is a client of etcd, too."""
+    """In the other profiles one CA signs for every client: there the administrator is a client of etcd, too."""
     admin = tmp_path / "admin.crt"
     if etcd.profile == "kubeadm":
         inside = conf(etcd.pki / "super-admin.conf")

@@ -45,7 +45,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def on_a_terminal(*arguments: str, columns: int, rows: int, **variables: str) -> str:
-    """What a terminal of this size gets to show."""
+    """Return what a terminal of this size gets to show."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     process = subprocess.Popen(

@@ -267,7 +267,7 @@ def test_only_a_program_that_may_ask_keeps_the_terminal(asks: bool) -> None:
 
 
 def _runs(process: int) -> bool:
-    """True for a process that is neither gone nor a zombie that nobody has waited for."""
+    """True for a process that is neither gone nor a zombie."""
     return output(["ps", "-o", "stat=", "-p", str(process)]).stdout.strip() not in ("", "Z", "Zs")
 
 
@@ -397,7 +397,7 @@ AUTHORITY: dict[str, tuple[dict[str, Callable[[Path, Path], bytes | None]], tupl
     ),
     "key encrypted": (
         {"ca.key": lambda own, _other: _encrypted(own / "ca.key")},
-        # Without -out the key would stand on the screen.
+        # Without -out the key would be on the screen.
         ("ca.key is encrypted", "KCERT_CA_PASSPHRASE", "--ca-passphrase-file FILE"),
     ),
     "key cut short": (

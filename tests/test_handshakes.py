@@ -1,4 +1,4 @@
-"""What was made shakes hands over TLS: under each of its names, with its own side, and with nobody else.
+"""What was made shakes hands over TLS: under each of its names, with its own side, and with no other.
 
 The handshakes are Python's ssl's, both sides in this process, so that nothing but the certificates can be
 in the way.
@@ -72,7 +72,7 @@ def client(ca: Path, side: Side | None = None) -> ssl.SSLContext:
 
 
 def shake_hands(serving: ssl.SSLContext, dialling: ssl.SSLContext, name: str) -> bytes:
-    """Shake hands and bring a word across, as a client that dials *name*; an ssl.SSLError where it fails."""
+    """Shake hands and bring a word across, as a client that connects to *name*; an ssl.SSLError where it fails."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     there = serving.wrap_bio(to_server, to_client, server_side=True)
     here = dialling.wrap_bio(to_client, to_server, server_hostname=name)
@@ -89,7 +89,7 @@ def shake_hands(serving: ssl.SSLContext, dialling: ssl.SSLContext, name: str) ->
 
 
 def dialled(name: str) -> str:
-    """What a client dials to reach a server under *name*, as a SAN is written."""
+    """The address that a client connects to for a server under *name*, as a SAN is written."""
     return name.partition(":")[2].replace("*.", "some.")
 
 

@@ -29,7 +29,7 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 
 def format_command(command: Any) -> Iterator[str]:
-    """What the user has to learn from the help to type it: options, variables, values, names of arguments."""
+    """Yield what the user has to learn from the help to type it: options, variables, values, names of arguments."""
     context = typer.Context(command)
     for one in command.get_params(context):
         if one.param_type_name == "option":

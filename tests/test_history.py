@@ -241,11 +241,11 @@ def test_the_line_that_was_being_written_at_a_kill_is_that_one_and_no_other(
     assert_refused(kcert("history", "--verify"), 1, f"line {len(lines)} was changed after it was written")
 
 
-# --- against a history that was written anew, for which no secret is needed
+# --- against a history that was rewritten, for which no secret is needed
 
 
 def rewritten(folder: Path, lines: list[bytes]) -> None:
-    """Another history, as whoever can write to both files can make it."""
+    """Another history, from a user who can write to both files."""
     write_lines(folder, lines)
     head = f"{len(lines):012} {sha256(lines[-1])}\n"
     (folder / ".kcert/history.head").write_text(head, encoding="ascii")
@@ -325,11 +325,15 @@ def test_a_signature_that_was_deleted_or_replaced_is_a_finding(kcert: Kcert, tmp
 def test_certificates_that_no_record_explains_are_told(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own = own_pki("course")
     argv: list[str | Path] = ["openssl", "x509", "-in", own.folder / "admin.crt", "-signkey", own.folder / "admin.key"]
-    (own.folder / "foreign.crt").write_text(output(argv).stdout, encoding="ascii")
+    foreign = output(argv).stdout
+    (own.folder / "foreign.crt").write_text(foreign, encoding="ascii")
+    known = (own.folder / "admin.crt").read_text(encoding="ascii")
+    (own.folder / "known.pem").write_text(known, encoding="ascii")
+    (own.folder / "mixed.pem").write_text(known + foreign, encoding="ascii")
 
     said = " ".join(kcert.done("history", "--verify").stdout.split())
 
-    assert "Not in the history: pki/foreign.crt. Another" in said
+    assert "Not in the history: pki/foreign.crt, pki/mixed.pem. Another" in said
 
 
 def test_without_its_record_a_folder_full_of_certificates_is_a_finding(

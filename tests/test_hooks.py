@@ -37,7 +37,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def statuses(checkout: Path) -> dict[str, int]:
-    """How each hook ends in a checkout."""
+    """Return how each hook ends in a checkout."""
     program(str(Path(sys.prefix, "bin/ruff")))
     return {hook["id"]: output(shlex.split(hook["entry"]), checkout, PYTHONPATH="").status for hook in HOOKS}
 

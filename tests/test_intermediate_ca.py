@@ -45,7 +45,7 @@ def own(rooted: Callable[[str], Pki], tmp_path: Path) -> Path:
 
 
 def verified(folder: Path, *arguments: str) -> str:
-    """What `openssl verify` says."""
+    """Return what `openssl verify` says."""
     ended = output(["openssl", "verify", "-no-CApath", *arguments], folder, SSL_CERT_FILE="/dev/null")
     return ended.stdout + ended.stderr
 
@@ -108,7 +108,7 @@ def _handshake(client: ssl.SSLContext, server: ssl.SSLContext, name: str) -> boo
 
 
 def _goes_on(end: ssl.SSLObject) -> bool:
-    """Whether one end has finished; a fault of its own is raised."""
+    """Return whether one end has finished; a fault of its own is raised."""
     try:
         end.do_handshake()
     except ssl.SSLWantReadError:
@@ -117,7 +117,7 @@ def _goes_on(end: ssl.SSLObject) -> bool:
 
 
 def test_etcd_trusts_its_ca_alone_and_no_sibling_under_the_same_root(rooted: Callable[[str], Pki]) -> None:
-    """Were the root among etcd's client CAs, everybody in the cluster would be a client of etcd."""
+    """Were the root among etcd's client CAs, every client of the cluster would be a client of etcd."""
     folder = rooted("kubeadm").folder / "pki"
     chained = folder / "apiserver-kubelet-client.crt"
 
@@ -206,7 +206,7 @@ def test_a_change_over_ends_with_one_ca_and_a_chain_that_fits(own: Path, kcert: 
     judge.load(own / "ca.crt").verify_directly_issued_by(judge.load(own.parent / "safe/root.crt"))
     assert verified(own, "-CAfile", "ca-chain.crt", "admin.crt") == "admin.crt: OK\n"
     assert kcert.done("check", "pki").stdout.endswith("no problems found.\n")
-    # That old and new vouch for all leaves is proven in a quiet run as well, and the script of it all can be repeated.
+    # A quiet run also verifies all certificates with the old and the new CA, and the script of it all can be repeated.
     assert proof[:5] == ["openssl", "verify", "-partial_chain", "-CAfile", "ca.crt"]
     assert {"ca-new.crt", "admin.crt", "kube-apiserver.crt"} <= set(proof)
     script = kcert.done("history", "--format", "sh").stdout

@@ -88,7 +88,7 @@ def test_a_kill_at_any_moment_leaves_nothing_half(own_pki: Callable[..., Pki], k
 
 
 def test_a_kill_between_checked_and_in_place_is_completed(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
-    """What was to be moved stands in a journal: the next run moves the rest, and makes nothing anew."""
+    """The files to move are in a journal: the next run moves the rest, and creates none again."""
     own = own_pki("course")
     staging = own.folder / ".kcert/staging/1-1"
     staging.mkdir(parents=True)
@@ -331,7 +331,7 @@ def test_whatever_the_lock_says_of_its_holder_a_second_kcert_waits(
 def test_what_a_kill_left_half_is_completed_before_a_passphrase_is_asked_for(
     shared: Path, kcert: Kcert, tmp_path: Path
 ) -> None:
-    """The CA's key was moved, and its certificate not yet: whoever looks now sees two that do not belong together."""
+    """The CA's key was moved, and its certificate not yet: a reader now sees two that do not match."""
     folder = copied(encrypted_pki(shared, "course"), tmp_path)
     staging = folder / ".kcert/staging/1-1"
     staging.mkdir(parents=True)

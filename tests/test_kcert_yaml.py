@@ -354,7 +354,7 @@ def test_the_example_is_written_once_and_never_replaced(kcert: Kcert, tmp_path: 
 
 
 def described(kcert: Kcert, *arguments: str) -> dict[str, Any]:
-    """What `kcert init` with *arguments* writes, as YAML reads it."""
+    """Return what `kcert init` with *arguments* writes, as YAML reads it."""
     kcert.done("init", *arguments, "--config", "described.yaml")
     path = kcert.folder / "described.yaml"
     found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -86,7 +86,7 @@ def procedures() -> list[IssuancePlan]:
 
 
 def bash(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a line as if somebody sat there who answers every question for a passphrase with the same one.
+    """Run a line with a user who answers every question for a passphrase with the same one.
 
     It has no terminal, where openssl would ask the one who runs the tests.
     """
@@ -306,7 +306,7 @@ def test_openssl_takes_every_line_of_a_lesson(topic: str, workshop: Path, tmp_pa
         if programs(line)[0] != "openssl":
             continue
         ended = bash(line, folder)
-        # No server answers here, but openssl complains of options before it dials.
+        # No server answers here, but openssl reports wrong options before it connects.
         said_well = "Connection refused" in ended.stderr if "s_client" in line else ended.returncode == 0
         assert said_well, f"{line}\n{ended.stdout}{ended.stderr}"
 

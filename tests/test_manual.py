@@ -24,7 +24,7 @@ COMMANDS = [
 
 
 def helped(command: str) -> str:
-    """What `kcert COMMAND --help` prints, on a screen wide enough to wrap nothing."""
+    """Return what `kcert COMMAND --help` prints, on a screen wide enough to wrap nothing."""
     said = CliRunner().invoke(cli.app, [*command.split(), "--help"], env={"COLUMNS": "300", "NO_COLOR": "1"})
     assert said.exit_code == 0
     return said.stdout

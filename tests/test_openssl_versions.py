@@ -55,7 +55,7 @@ def strange(argv: list[str]) -> list[str]:
 def test_every_command_that_runs_is_one_for_openssl_1_1_1(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
 ) -> None:
-    """Recorded where openssl is started: making, renewing, requests, signing, reading, judging."""
+    """Recorded where openssl is started: making, renewing, requests, signing, reading, checking."""
     own_pki("course")
     log = tmp_path / "log"
     # A line for each command, its words apart by tabs.

@@ -39,7 +39,7 @@ def options() -> Iterator[tuple[str, Any]]:
 
 
 def choices(option: Any) -> list[str]:
-    """What a shell offers for the option."""
+    """Return what a shell offers for the option."""
     return [item.value for item in option.shell_complete(typer.Context(typer.main.get_command(cli.app)), "")]
 
 

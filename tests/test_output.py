@@ -1,4 +1,4 @@
-"""Whatever stands in the way of standard output: one sentence, the documented status, and nothing at the exit."""
+"""Faults of standard output: one sentence, the documented status, and nothing at the exit."""
 
 from __future__ import annotations
 

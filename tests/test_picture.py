@@ -16,7 +16,7 @@ def printed() -> str:
 
 
 def kcerts_own(lines: list[str]) -> list[str]:
-    """All but what openssl answered, which it words anew in each version."""
+    """All but what openssl answered, which differs between versions."""
     return [line for line in lines if not line.startswith("    | ")]
 
 

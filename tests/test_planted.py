@@ -137,6 +137,20 @@ def test_root_creates_no_folder_through_a_link_of_another_user(
     assert list((tmp_path / "root").iterdir()) == []
 
 
+@as_root
+def test_root_writes_no_key_over_the_file_of_another_user(
+    own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
+) -> None:
+    own_pki("course")
+    (tmp_path / "out").mkdir()
+    bundle = ("bundle", "node01", "-q", "-o", "out")
+    kcert.done(*bundle)
+    (made,) = (tmp_path / "out").iterdir()
+    os.chown(made, NOBODY, NOBODY)
+
+    assert_refused(kcert(*bundle), 2, f"out/{made.name} belongs to nobody, who could read what root writes there")
+
+
 @pytest.mark.parametrize("name", [".kcert", ".kcert/staging", ".kcert/history.jsonl", ".kcert/lock"])
 def test_what_others_can_write_to_is_not_believed(own_pki: Callable[..., Pki], kcert: Kcert, name: str) -> None:
     folder = own_pki("course").folder

@@ -1,4 +1,4 @@
-"""`kcert renew`: new dates and nothing else new, whoever made the old certificate; and what follows from it."""
+"""`kcert renew`: new dates and nothing else new, whatever tool made the old certificate; and what follows from it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 def but_dates(certificate: x509.Certificate) -> judge.Seen:
-    """What a certificate says, but for its dates and its serial number."""
+    """Return what a certificate says, but for its dates and its serial number."""
     return replace(judge.judged(certificate), serial=0, days=0)
 
 
 def backups(pki: Path, name: str) -> list[Path]:
-    """What the backup has of the file *name*, oldest first."""
+    """Return what the backup has of the file *name*, oldest first."""
     return sorted((pki / ".kcert/backup").glob(f"*/{name}"))
 
 
@@ -331,7 +331,7 @@ def test_the_script_of_a_dry_run_does_the_same_by_hand(
 
 
 def but_same_key(path: Path) -> object:
-    """What a certificate says, but for what is drawn at random."""
+    """Return what a certificate says, but for what is drawn at random."""
     return replace(but_dates(judge.load(path)), subject_key_id="", authority_key_id="")
 
 
@@ -560,7 +560,7 @@ def test_all_in_kubeadms_folder_leaves_the_kubelets_own_conf_alone(adopted: Path
     ended = kcert.done("renew", "--all", "--dir", adopted)
 
     assert (adopted / "kubelet.conf").read_bytes() == own
-    assert "the kubelet renews by itself" in " ".join(ended.stdout.split())
+    assert "the kubelet renews that certificate by itself" in " ".join(ended.stdout.split())
 
 
 @pytest.mark.thorough

@@ -1,4 +1,4 @@
-"""The root's key behind a passphrase of its own: whoever works with the CA every day does not know it."""
+"""The root's key behind a passphrase of its own: the users of the CA do not need to know it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What the screen shows is what ran; and it looks as the golden files have it.
 
-``KCERT_WRITE_GOLDEN=1 pytest tests/test_screen.py`` writes the golden files anew: read the difference before
+``KCERT_WRITE_GOLDEN=1 pytest tests/test_screen.py`` rewrites the golden files: read the difference before
 it is committed.
 """
 

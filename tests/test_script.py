@@ -89,7 +89,7 @@ def test_shellcheck_finds_nothing_in_the_script(
 
 @pytest.mark.thorough
 def test_a_script_completes_a_pki_as_a_run_does(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> None:
-    """A certificate gone: it is made again from its kept key. A key and a certificate gone: both are made."""
+    """A certificate gone: it is re-created from its kept key. A key and a certificate gone: both are made."""
     own = own_pki("kubeadm")
     for gone in ("pki/apiserver.crt", "pki/etcd/server.crt", "pki/etcd/server.key", "admin.conf"):
         (own.folder / gone).unlink()

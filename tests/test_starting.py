@@ -28,7 +28,7 @@ CALLS: dict[str, tuple[str, ...]] = {
 
 
 def both(kcert: Kcert, monkeypatch: pytest.MonkeyPatch, *arguments: str, **variables: str) -> tuple[Ended, Ended]:
-    """How a call ends when it is forked, and when Python starts for it."""
+    """Return how a call ends when it is forked, and when Python starts for it."""
     forked = kcert(*arguments, variables=variables)
     monkeypatch.setenv(running.ANEW, "1")
     return forked, kcert(*arguments, variables=variables)

@@ -1,4 +1,4 @@
-"""Terminals, pipes and locales: what is printed arrives, and what cannot be printed is no traceback."""
+"""Terminals, pipes and locales: what is printed arrives, and what cannot be printed causes no traceback."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_an_interruption_of_what_makes_nothing_speaks_of_nothing_finished(kcert:
 
 
 def test_q_stops_cleanly_and_says_how_to_go_on(course: Pki, kcert: Kcert) -> None:
-    """The command's name alone would not do: nobody but this command line knows of jane and her group."""
+    """The command's name alone would not do: only this command line names jane and her group."""
     before = snapshot(course.folder)
     command = ("client", "jane", "--group", "developers")
 
@@ -298,7 +298,7 @@ LONG_FOLDER = "/".join(["a-folder-with-a-long-name"] * 6)
 
 @pytest.mark.parametrize("columns", [0, 80])
 def test_a_long_path_stays_whole(kcert: Kcert, columns: int) -> None:
-    """Nobody can copy a path in two pieces; zero columns stand for a pipe."""
+    """A path in two pieces cannot be copied; zero columns mean a pipe."""
     path = f"{LONG_FOLDER}/kcert.yaml"
     arguments = ("plan", "--config", path)
 

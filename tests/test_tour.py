@@ -32,7 +32,7 @@ PORT = "6443"
 
 
 class Shell:
-    """A bash that is told one line at a time, as somebody at a terminal does it."""
+    """A bash that gets one line at a time, as from a user at a terminal."""
 
     def __init__(self, folder: Path) -> None:
         self._process = subprocess.Popen(
@@ -55,7 +55,7 @@ class Shell:
             self._said += line
 
     def type(self, line: str, *, until: str = "") -> str:
-        """What is printed when *line* is typed, up to the next prompt, or (of a server) to *until*."""
+        """Return what is printed when *line* is typed, up to the next prompt, or (of a server) to *until*."""
         assert self._process.stdin
         begins = len(self._said)
         self._process.stdin.write(f"{line}\necho prompt-$?\n")
@@ -102,7 +102,7 @@ def take(home: Path) -> None:
 
 @pytest.fixture(scope="session")
 def said(shared: Path) -> dict[str, str]:
-    """What each line of the tour printed; it is typed once in a test run."""
+    """Return what each line of the tour printed; it is typed once in a test run."""
     program("make")
     home = made_once(shared, "tour", take)
     found: dict[str, str] = json.loads((home / "said.json").read_text(encoding="utf-8"))

@@ -279,7 +279,7 @@ class Renewals:
     def _updating(self, cert: CertificateInstance, rule: str) -> str:
         """Return the command that makes *cert* what kcert planned, if that is all that it should be.
 
-        The plan knows nothing of names and groups that others gave it, and a command that takes them away is no fix.
+        The plan knows nothing of names and groups that others gave it, and a command that removes them is not a fix.
         """
         spec = cert.wanted
         if spec is None or spec.subject is None or spec.issuer is None or not self._can_sign(cert, spec):

@@ -264,8 +264,8 @@ class RuleContext:
     def unused_cas(self) -> frozenset[str]:
         """CAs (by SHA-256) that are trusted beside others, and that nothing here depends on.
 
-        A CA that was replaced stays in the bundle until the last certificate that it signed is gone, and the bundle
-        of a whole distribution holds roots that ended long ago: neither disturbs anybody.
+        A CA that was replaced stays in the bundle until the last certificate that it signed is gone. The bundle of
+        a whole distribution contains roots that expired long ago. Both are harmless.
         """
         unused: set[str] = set()
         for members in self.certs_by_file.values():

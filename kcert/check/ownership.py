@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Owners:
     """The CA of each sort, for each of the clusters that were found together.
 
-    ``clusters`` maps every ``cluster_root_of`` to the one that stands for its cluster, ``populated`` are the clusters
+    ``clusters`` maps every ``cluster_root_of`` to the one that represents its cluster, ``populated`` are the clusters
     that have certificates of their own.
     """
 
@@ -80,7 +80,7 @@ def owners(ctx: RuleContext) -> Owners:
 
 
 def _clusters(ctx: RuleContext) -> dict[Path, Path]:
-    """Each home, with the one that stands for its cluster: what one configuration names is of one cluster."""
+    """Each home, with the one that represents its cluster: what one configuration names is of one cluster."""
     next_of: dict[Path, Path] = {}
 
     def last(home: Path) -> Path:

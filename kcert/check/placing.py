@@ -94,7 +94,7 @@ def into_place(ctx: RuleContext, cert: CertificateInstance, crt: str, key: Path 
 def key_into_place(key: Path) -> str:
     """The commands that put *key*.new in the place of *key*; the old one is kept beside it, for its owner alone.
 
-    With a CA's key goes all that it signed, and with a service account's its tokens: somebody may want it back.
+    Without the key of a CA, all that it signed is lost, and without that of a service account its tokens: keep it.
     """
     target = target_of(key)
     path = bash.word(target)

@@ -284,7 +284,7 @@ def _etcd_names(ctx: RuleContext, cert: CertificateInstance, present: set[str]) 
 
 
 def advertised(cert: CertificateInstance) -> list[AltName]:
-    """Return the hosts that a member of etcd tells its clients, and the other members, to connect to.
+    """Return the hosts that a member of etcd announces to its clients and to the other members.
 
     kubeadm and `etcdctl --cluster` connect to the first; of peers only a cluster with several members has any.
     """

@@ -207,7 +207,7 @@ app = typer.Typer(
 
 
 def _not_loaded() -> None:
-    """Stand for a command until ``load`` makes it."""
+    """A placeholder for a command, until ``load`` replaces it."""
 
 
 for _name, _entry in COMMANDS.items():
@@ -251,7 +251,9 @@ def run() -> int:
         hint = f"`{path} --help` lists what it accepts."
         if path == "kcert" and (meant := _in_order(sys.argv[1:])):
             hint = f"Options come after the command: `{meant}`."
-        message = error.format_message().replace(": Value error, ", ": ")  # what pydantic puts before typer's own words
+        # pydantic puts a heading before typer's own words, and choices are a column.
+        message = " ".join(error.format_message().replace(": Value error, ", ": ").split())
+        message = message.replace("is not a valid int range", "is not a whole number")
         raise InputError(f"{sentence(message)} {hint}") from None
     return status if isinstance(status, int) else 0
 

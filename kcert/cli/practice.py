@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from kcert.cli import refuse_in_exam
-from kcert.cli.options import Program, Subcommands
+from kcert.cli.options import Force, Output, Program, Subcommands
 from kcert.errors import FOUND, InputError
 from kcert.practice import DEFAULT_FOLDER
 
@@ -225,17 +225,22 @@ def report(
         bool, typer.Option("--seal", help="Ask for the passphrase of the sealed exams, and verify their seals.")
     ] = False,
     format: Annotated[
-        Literal["text", "csv", "json", "html"], typer.Option("--format", help="Print the result in this format.")
+        Literal["text", "table", "csv", "json", "html"],
+        typer.Option("--format", help="Print the result in this format."),
     ] = "text",
+    output: Output = None,
+    force: Force = False,
     openssl: Program = "openssl",
 ) -> None:
     """List which learner solved which lab, when, how fast, and with how much help."""
     from kcert.openssl import program
     from kcert.practice import report as reports
     from kcert.ui import exam as view
+    from kcert.ui.report import written_to
 
-    results = reports.lines(folders, program.openssl(openssl), _passphrase(new=False) if seal else None)
-    view.show_class(list(results), format)
+    results = list(reports.lines(folders, program.openssl(openssl), _passphrase(new=False) if seal else None))
+    with written_to(output, force=force):
+        view.show_class(results, format)
 
 
 @app.command("quiz")

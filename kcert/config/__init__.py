@@ -278,7 +278,7 @@ def check_machines(cluster: Cluster) -> None:
                 line = f"line {other.line}" if other.line else "kcert's defaults"
                 raise InputError(
                     f"{cluster.place(host.line)}{key}: {host.name!a} has {', '.join(host.addresses)} here and "
-                    f"{', '.join(other.addresses)} in {first} ({line}): a name stands for one machine, so use the "
+                    f"{', '.join(other.addresses)} in {first} ({line}): a name is the name of one machine: use the "
                     f"same addresses, or different names."
                 )
 

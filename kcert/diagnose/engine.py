@@ -115,7 +115,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """All of the data: causes by name, targets in order, macros, the words that stand for what a log does not say."""
+    """All of the data: causes by name, targets in order, macros, the placeholders for what a log does not say."""
 
     causes: Mapping[str, Cause]
     targets: tuple[Target, ...]
@@ -325,7 +325,7 @@ class _Renderer:
         return "" if missing else shown
 
     def _with_glossary(self, text: str) -> str:
-        """*text* behind comments on the words in it that stand for what the log does not say."""
+        """Return *text* after comments on its placeholders, the words in capitals for what the log does not say."""
         used = dict.fromkeys(_WORD.findall("\n".join(line.partition(" # ")[0] for line in text.splitlines())))
         glossary = knowledge().glossary
         notes = [f"# {word}: {glossary[word]}" for word in used if word in glossary and f"# {word}: " not in text]

@@ -176,7 +176,7 @@ def entries(log: Iterable[bytes], find: Callable[[bytes], Found | None]) -> Iter
     """Yield the messages of a log: a line each, except what a terminal, a runtime or indented JSON divided.
 
     *find* returns the error in a line: what a terminal wrapped is put together only where that makes an error of it,
-    or a longer one. None stands for a pause of the log.
+    or a longer one. None is a pause of the log.
     """
     window: list[bytes] = []
     before, number, clean, ended = b"", 0, 0, False

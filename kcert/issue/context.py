@@ -151,7 +151,7 @@ def _exposed(path: Path) -> Iterator[str]:
     """Yield how others can read the passphrase in the file at *path*, or replace the file, and what ends that.
 
     Where it is a link (Kubernetes mounts secrets so), link and file both count, and all folders above both: who can
-    rename a folder can replace what is in it. Whoever works through sudo may use a file of their own. Raises OSError
+    rename a folder can replace what is in it. A user who works through sudo may use a file of their own. Raises OSError
     where that cannot be looked at.
     """
     real, named = Path(os.path.realpath(path)), path.absolute()

@@ -94,7 +94,7 @@ class FolderContent:
         return any(isinstance(other, X509) and other.ca and not issuer_mismatch(x509, other) for other in read)
 
     def unnamed(self, cluster: Cluster) -> Cluster:
-        """Return *cluster* as a stand-in for the one that the folder is for, of which nothing is known."""
+        """Return *cluster* in place of the cluster that the folder is for, of which nothing is known."""
         return replace(cluster, name="", profile="", defaults=(), users=())
 
     def kubeconfigs_above(self) -> list[str]:

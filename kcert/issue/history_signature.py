@@ -56,8 +56,8 @@ def is_signed(own: Path) -> bool:
 def signed_lines(ctx: Context) -> int:
     """Return how many lines of the history the CA's signature covers.
 
-    Raises VerdictError where a part of the signature is missing, where it is not the one that was recorded last or not
-    that of the CA's key, and where the history does not contain what was signed.
+    Raises VerdictError if a part of the signature is missing, or if it is not the one that was recorded last. Also if
+    another key made it, or if the history does not contain what was signed.
     """
     own = ctx.root / OWN_FOLDER
     recorded = _recorded(own)

@@ -24,8 +24,8 @@ class IssuancePlan:
 
     ``issuer`` is its CA (itself, where it signs itself; None for a bare key pair or a request); with ``keeps_key``
     the key is there already; ``days`` is the lifetime it gets, which can be less than it asks for. ``replaces`` is
-    what is renewed. ``inputs`` are other files of the PKI folder that its commands read, ``copies`` those that they
-    would write over (where each is, and its name while they run), ``removes`` those that are not needed after it,
+    what is renewed. ``inputs`` are other files of the PKI folder that its commands read; ``copies`` those that they
+    would write over (where each is, and its name while they run); ``removes`` those that are not needed after it;
     ``notes`` what has to be said before it begins. With ``is_import`` a CA's certificate is copied from where its
     key is kept, and nothing is made.
     """
@@ -183,7 +183,7 @@ def plan_import(
 def plan_request(
     certificate: Certificate, tools: ToolConfig, *, keeps_key: bool, usages_in_config: bool
 ) -> IssuancePlan:
-    """Plan a request for somebody else to sign: *certificate* has no ``crt``.
+    """Plan a request for another CA to sign: *certificate* has no ``crt``.
 
     With *usages_in_config* the signer takes the usages from the openssl.cnf; otherwise it learns them in another way.
     """

@@ -45,7 +45,7 @@ class CertificateStatus:
     """One certificate and its state.
 
     ``reasons`` are clauses that say why it is not current, ``cosmetic`` those among them that no user of it
-    would notice: other tools give CAs other names, and leave out what is not needed; an outgoing CA is still
+    would notice: other tools give CAs other names, and omit what is not needed; an outgoing CA is still
     trusted. ``x509`` is what is there now, if it can be read; ``has_key`` says whether its private key is there.
     ``previous_cas`` are the other certificates of a CA's file, whose leaves are accepted until the rotation ends.
     """

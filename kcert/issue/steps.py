@@ -50,7 +50,7 @@ class Step:
 
     ``action`` is the lesson's topic of its reason. ``script`` are the bash lines that do the same where ``argv``
     does not say it, ``summary`` and ``preview`` what a lesson shows. ``makes`` are its files; with ``secret`` they
-    hold a private key, with ``scratch`` only later steps need them, with ``late`` they are made when all else of
+    hold a private key; with ``scratch`` only later steps need them; with ``late`` they are made when all else of
     the certificate is checked, because other certificates change the same file. ``reads`` are the files of the folder
     that ``script`` needs. ``limit`` is in seconds.
     """

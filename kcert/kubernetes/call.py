@@ -34,7 +34,7 @@ class Call:
     """One request: who asks, where, and the command that does it.
 
     ``script`` is what one types in bash. ``argv`` is what that runs: where certificate and key are in a kubeconfig
-    alone, both reach curl through pipes, and /dev/fd/{crt} and /dev/fd/{key} in it stand for these.
+    alone, both reach curl through pipes, and /dev/fd/{crt} and /dev/fd/{key} in it are the names of these.
     """
 
     credentials: Credentials

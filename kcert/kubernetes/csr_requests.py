@@ -263,7 +263,7 @@ def check_serving(cluster: Cluster, csr: SigningRequest, request: Request) -> No
 def for_requests(ctx: Context, specs: tuple[Certificate, ...]) -> tuple[Context, tuple[Certificate, ...]]:
     """Return *ctx* and *specs* for requests in place of certificates: of all that is wanted and not current.
 
-    A request for a CA is made only where nothing else is wanted: then somebody else's root is to sign it.
+    A request for a CA is made only where nothing else is wanted: then an external root CA is to sign it.
     """
     everything = {spec.name: spec for spec in (*ctx.specs, *specs)}
     statuses = status_of(ctx.root, everything.values())

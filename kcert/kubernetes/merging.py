@@ -76,8 +76,8 @@ def merge(path: Path, content: bytes, addition: bytes, *, replace: bool) -> Merg
 
     An entry of the same name and content is reused; where another has its name, the new one is called like the
     context. With *replace* a context of that name is brought up to date instead: its user and its cluster get what
-    they have in *addition*. Raises InputError for content that is not a kubeconfig, for a context that is there
-    (without *replace*) or belongs to another user or cluster, and where another context would change as well.
+    they have in *addition*. Raises InputError for content that is not a kubeconfig, and if another context would
+    change as well. Also for a context that exists (without *replace*) or belongs to another user or cluster.
     """
     new = plain_yaml.load(addition)
     if not content.strip():

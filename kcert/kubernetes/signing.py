@@ -205,7 +205,7 @@ def _signer_files(csr_object: SigningRequest, csr: PurePosixPath, extraction: st
 def _validity(csr: SigningRequest, longest: timedelta, ca: X509, now: datetime) -> tuple[datetime, datetime]:
     """Return begin and end, in whole seconds: backdated, for the shorter of what is asked for and what is allowed."""
     requested = longest if csr.expires is None else timedelta(seconds=csr.expires)
-    lifetime = min(max(requested, 2 * BACKDATED), longest)
+    lifetime = min(requested, longest)
     now = now.replace(microsecond=0)
     end = now + lifetime - (BACKDATED if lifetime >= SHORT else timedelta(0))
     return now - BACKDATED, min(end, ca.not_after)

@@ -166,8 +166,8 @@ def requested(openssl: str, csr: SigningRequest) -> Request:
 def read_asked(openssl: str, content: bytes, source: str) -> Request:
     """Read the only certificate request in *content*, which comes from *source*.
 
-    Raises InputError where *content* is anything but one PEM block in canonical form, where the request is signed
-    with another key than its own, where Go's crypto/x509 (and so the API server) refuses it, and if it has no CN.
+    Raises InputError if *content* is anything but one PEM block in canonical form. Also if the request is signed
+    with another key than its own, if Go's crypto/x509 (and so the API server) rejects it, and if it has no CN.
     """
     request = read_request(_only_request(content, source))
     if not isinstance(request, Request):

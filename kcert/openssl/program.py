@@ -113,7 +113,7 @@ _WHAT = "malformed private key"
 def public_part(block: Block) -> PublicKey | None:
     """Return the public key that the key in *block* holds, in this process; None if it cannot be read.
 
-    Its ``material`` is empty if the private key leaves it out: Ed25519, and EC keys without the optional publicKey
+    Its ``material`` is empty if the private key omits it: Ed25519, and EC keys without the optional publicKey
     (RFC 5915). An encrypted key says nothing.
     """
     if block.fault or block.encrypted:

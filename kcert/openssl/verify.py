@@ -49,7 +49,7 @@ Question = tuple["X509", tuple["X509", ...], tuple["X509", ...]]
 class Signatures:
     """The verdicts on certificates and the CAs that they answer to; openssl is asked when the first is needed.
 
-    Dates are left out (``-no_check_time``): other rules judge them. An intermediate CA may be trusted by itself
+    Dates are ignored (``-no_check_time``): other rules check them. An intermediate CA may be trusted by itself
     (``-partial_chain``), as Go does.
     """
 
@@ -258,7 +258,7 @@ def violation(ca: X509, cert: X509) -> str | None:
 
 
 def _excludes(constraint: AltName, name: AltName) -> bool:
-    """True if a SAN is within *constraint*; a wildcard is already where one of the names it stands for is."""
+    """True if a SAN is within *constraint*; a wildcard is, if one of the names that it matches is."""
     if name.type == "DNS" and name.value.startswith("*."):
         parent = constraint.value.lower().removeprefix(".").partition(".")[2]
         if parent and name.value[2:].lower() == parent:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Refusal:
     """One reason for which Go, and so every Kubernetes component, refuses a certificate or a request.
 
-    ``stage`` says what fails: "parse" (Go cannot read the certificate, and refuses the whole file that holds it),
-    "verify" (no program that uses Go trusts it), "key" (it can be read and trusted, but not used in TLS or to sign).
+    ``stage`` says what fails: "parse" (Go cannot read the certificate, and rejects the whole file that holds it);
+    "verify" (no program that uses Go trusts it); or "key" (it can be read and trusted, but not used in TLS or to sign).
     ``error`` is Go's own text, as logs have it; ``reason`` is a clause that says what is wrong: ``its serial number is
     negative (-0x4d)``.
     """

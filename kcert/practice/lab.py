@@ -71,7 +71,7 @@ class Scenario:
 class ExpectedAnswer:
     """The right answer to a question: ``kind`` says how answers are compared with ``text``.
 
-    ``words`` (case, blanks and a full stop do not matter), ``path`` (from the lab's folder or the end of it), ``date``
+    ``words`` (case, blanks and a full stop do not matter); ``path`` (from the lab's folder or the end of it); ``date``
     (any usual form), ``number``, ``names`` (a list in any order).
     """
 

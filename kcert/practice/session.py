@@ -143,7 +143,7 @@ class Session:
         """Take an answer; raises InputError for a question that does not exist or is not open yet."""
         count = len(self.words.questions)
         if not count:
-            raise InputError(f"{self.lab.name} has no questions: change the files in {self.root} to solve it.")
+            raise InputError(f"the lab in {self.root} has no questions: change its files to solve it.")
         if not 1 <= number <= count:
             raise InputError(f"there is no question {number}: the questions are numbered 1 to {count}.")
         if not text.strip():

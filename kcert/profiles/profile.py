@@ -235,7 +235,7 @@ def api_server_names(cluster: Cluster) -> tuple[AltName, ...]:
 def optional_sans(cluster: Cluster, names: Iterable[AltName], *connected: str) -> tuple[AltName, ...]:
     """Return those of a server's *names* that may be missing, unless clients of this profile are *connected* by them.
 
-    kubeadm leaves out the loopback, and the service addresses of the second family: pods connect to the first.
+    kubeadm omits the loopback, and the service addresses of the second family: pods connect to the first.
     """
     later = {str(ipaddress.ip_network(cidr)[1]) for cidr in cluster.service_cidrs[1:]}
     server = cluster.api_server

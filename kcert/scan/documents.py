@@ -1,4 +1,4 @@
-"""YAML that somebody else wrote: manifests, component configuration, and kubeconfigs with their contexts.
+"""YAML from other people and tools: manifests, component configuration, and kubeconfigs with their contexts.
 
 It is read as kubectl reads it: UTF-8 or UTF-16, with a byte order mark or without, JSON, aliases, several documents.
 Values that aliases share are one object, so that what reads a document must never walk all of it. Source of what a

@@ -1,6 +1,6 @@
 """Paths of files: below a root, in a copy of /etc/kubernetes, behind links; and reading them, and servers, safely.
 
-A file system that somebody else made may hold loops of links, FIFOs that never answer, and huge files. Nothing
+A file system that another user made may hold loops of links, FIFOs that never answer, and huge files. Nothing
 here blocks for long, and nothing is read that is not a regular file of a sensible size. A running server is asked for
 its certificates with ``openssl s_client``.
 """
@@ -199,7 +199,7 @@ def lexists(path: Path) -> bool:
 
 
 def can_be_there(path: Path) -> bool:
-    """False for what no file can be called: a NUL ends a name, and half a character of UTF-16 is no text."""
+    """Return False for names that no file can have: with a NUL, or with half a character of UTF-16."""
     try:
         return b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:

@@ -343,7 +343,7 @@ class _Linker:
         )
 
     def _signer_of_its_own(self, draft: Draft, certificate: X509, role: Role) -> Path | None:
-        """The CA that has the issuer's name, if that is no other role's, and no kubeconfig is against it."""
+        """The CA that has the issuer's name, if that is not the CA of another role and no kubeconfig contradicts it."""
         path = self._by_name(draft, certificate)
         cas = [ca for ca in self.by_name.get(certificate.issuer, []) if ca.path == path]
         if path is None or any(ca.role is not None for ca in cas):

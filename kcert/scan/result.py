@@ -122,8 +122,8 @@ class CertificateRef:
 class Problem:
     """A file that cannot be what it has to be.
 
-    ``what``: ``missing`` (named, and not there), ``unreadable`` (damaged, empty, DER, not PEM), ``denied`` (this user
-    may not read it), ``dangling`` (a link to nothing), ``special`` (a FIFO, a device), ``unreachable`` (a live server),
+    ``what``: ``missing`` (named, and not there); ``unreadable`` (damaged, empty, DER, not PEM); ``denied`` (this user
+    may not read it); ``dangling`` (a link to nothing); ``special`` (a FIFO, a device); ``unreachable`` (a live server);
     ``second manifest`` (of a component that another file of the folder starts).
     ``reason`` is a clause that can follow the path. ``expects`` is what should have been inside.
     """

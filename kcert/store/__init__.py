@@ -101,7 +101,7 @@ class Workspace:
 
         *doing* is what another kcert shows when it has to wait; *waits_for* hears whom this one waits for.
         What an earlier run was killed over is completed or cleared away first. Raises InputError where
-        *root* is no folder, or what is in ``.kcert`` may be another user's; MachineError where the machine refuses
+        *root* is not a folder, or what is in ``.kcert`` may be another user's; MachineError where the machine refuses
         or its disk is full.
         """
         mask = os.umask(0o077)
@@ -282,7 +282,7 @@ class Workspace:
         return (status.st_uid, status.st_gid) if status is not None and stat.S_ISREG(status.st_mode) else None
 
     def _new_backup(self) -> str:
-        """A name that no backup has yet: a clock can be put back, or stand still."""
+        """A name that no backup has yet: a clock can be set back, or stopped."""
         name = backup_name()
         if self._own.status("backup") is None:
             return name

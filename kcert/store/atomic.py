@@ -110,7 +110,7 @@ def atomic_replace(target: Path, content: bytes, mode: int) -> Iterator[None]:
 def check_unlinked(folder: Path, names: Iterable[PurePath]) -> None:
     """Raise InputError where a symbolic link is at one of *names* below *folder*, or on the way to it.
 
-    A link that the user named is the user's own. One under a name that kcert chose was put there by somebody else,
+    A link that the user named is the user's own. One under a name that kcert chose was put there by another user,
     and would have keys written wherever it leads. For the same reason root does not write them over another's file.
     """
     for name in names:
@@ -153,7 +153,7 @@ def _check(path: Path, target: Path) -> None:
 
 def _back_up(target: Path) -> Path:
     backup = target.with_name(f"{target.name}.{backup_name()}")
-    while os.path.lexists(backup):  # a clock can be put back, or stand still
+    while os.path.lexists(backup):  # a clock can be set back, or stopped
         backup = backup.with_name(f"{backup.name}+")
     with Directory.open(target.parent) as folder:
         folder.keep(target.name, folder, backup.name)

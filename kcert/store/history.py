@@ -195,7 +195,7 @@ class _Head:
 def entries(own: Path) -> tuple[Entry, ...]:
     """The lines of the history in the folder *own*, oldest first; none if nothing was run yet.
 
-    Raises VerdictError for a line that is no record of a command.
+    Raises VerdictError for a line that is not the record of a command.
     """
     return tuple(entry for entry, _ in _parsed(own, _lines(own)))
 
@@ -226,7 +226,7 @@ def verify(own: Path, since: str = BEGINNING) -> tuple[int, int]:
 
 
 def head(own: Path) -> str:
-    """The hash of the last line, which stands for the whole history; raises VerdictError where that was changed."""
+    """Return the hash of the last line, which covers the whole history; raises VerdictError where that was changed."""
     verify(own)
     lines, _ = _at_one_moment(own)
     return _hash(lines[-1]) if lines else BEGINNING

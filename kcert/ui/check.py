@@ -66,7 +66,7 @@ class _Group:
 
     @property
     def first(self) -> Finding:
-        """The finding that stands for all."""
+        """The finding that is shown for all of them."""
         return self.findings[0]
 
     @property

@@ -86,7 +86,7 @@ def clean(text: str) -> str:
     """Return *text* of foreign origin with its control characters made visible, so that none reaches the terminal.
 
     Line feed and tab stay. The characters that turn the direction of writing go too, and those without a width: they
-    can make a name look like another. A byte of a file name that is no text is shown as what it is.
+    can make a name look like another. A byte of a file name that is not text is shown as what it is.
     """
     return INVISIBLE.sub(_visible, text.replace("\r\n", "\n"))
 
@@ -233,15 +233,6 @@ def command_line(argv: tuple[str, ...]) -> None:
     block(format_command(argv, width).splitlines(), "command")
 
 
-def broken(line: str, width: int) -> str:
-    """Return a command line, broken between options if it is too long and runs a single program."""
-    try:
-        argv = tuple(shlex.split(line))
-    except ValueError:
-        return line
-    return format_command(argv, width) if format_command(argv) == line else line
-
-
 def table(*columns: str) -> Table:
     """Return an empty table with *columns*; long cells continue in the next line, and nothing is cut."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="heading")
@@ -273,16 +264,29 @@ def draw(rows: Table) -> None:
 
 
 def block(lines: Iterable[str], style: str = "", prefix: str = "") -> None:
-    """Print lines as they are, indented and never cut; on a terminal, long commands and their comments are broken."""
+    """Print lines as they are, indented and never cut.
+
+    On a terminal, long commands and their comments are broken where bash reads them the same, and what a program said
+    (the style "said") between words.
+    """
     console = screen()
     if not console.is_terminal:
         _print_plain(console, [f"{INDENT}{prefix}{line}".rstrip() for line in lines])
         return
-    shown = fitted(list(lines), min(console.width, MOST_WIDTH) - len(INDENT)) if style == "command" else lines
-    for line in shown:
+    width = min(console.width, MOST_WIDTH) - len(INDENT) - len(prefix)
+    if style == "command":
+        lines = fitted(list(lines), width)
+    elif style == "said":
+        lines = [part for line in lines for part in between_words(line, width)]
+    for line in lines:
         is_comment = style == "command" and line.lstrip().startswith("#")
         whole = f"{INDENT}{prefix}{line}".rstrip()
         console.print(Text(whole, style="said" if is_comment else style), soft_wrap=True)
+
+
+def between_words(line: str, width: int) -> list[str]:
+    """Return a line of text as several, none of them wider than *width* where its words allow that."""
+    return textwrap.wrap(line, width, subsequent_indent="  ", **_WHOLE_WORDS) if len(line) > width else [line]
 
 
 _WORD = re.compile(r"""(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|\$\([^()]*\)|[^\s'"\\])+""")
@@ -295,14 +299,25 @@ def fitted(lines: list[str], width: int) -> list[str]:
     if any("<<" in line or line.count("'") % 2 or line.count('"') % 2 for line in commands):
         return lines  # a text of several lines, in which a new line would be content
     shown: list[str] = []
-    for line in lines:
+    for line in _joined(lines):
         command, has_comment, comment = line.partition("   # ")
-        if len(line) > width and has_comment and command.strip() and not (shown and shown[-1].endswith("\\")):
+        if len(line) > width and has_comment and command.strip():
             indent = " " * (len(line) - len(line.lstrip()))
             shown += [*_broken_line(f"{indent}# {comment}", width), *_broken_line(command, width)]
         else:
             shown += _broken_line(line, width)
     return shown
+
+
+def _joined(lines: list[str]) -> list[str]:
+    """Return *lines* with each command that goes on in the next line as one."""
+    joined: list[str] = []
+    for line in lines:
+        if joined and joined[-1].endswith(" \\"):
+            joined[-1] = joined[-1].removesuffix("\\") + line.lstrip()
+        else:
+            joined.append(line)
+    return joined
 
 
 def _broken_line(line: str, width: int) -> list[str]:
@@ -313,7 +328,7 @@ def _broken_line(line: str, width: int) -> list[str]:
     if line.lstrip().startswith("#"):
         prefix = f"{indent}# "
         return textwrap.wrap(line.lstrip("# "), width, initial_indent=prefix, subsequent_indent=prefix, **_WHOLE_WORDS)
-    body = line.strip().removesuffix(" \\")
+    body = line.strip()
     words = _WORD.findall(body)
     if " ".join(words) != body or any(word.startswith("#") for word in words):
         return [line]
@@ -330,7 +345,6 @@ def _broken_line(line: str, width: int) -> list[str]:
         else:
             broken_lines[-1] += " \\"
             broken_lines.append(f"{indent}{INDENT}{piece}")
-    broken_lines[-1] += " \\" if line.endswith(" \\") else ""
     return broken_lines
 
 

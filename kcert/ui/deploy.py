@@ -113,7 +113,7 @@ def show_commands(ctx: Context, made: Sequence[Bundle]) -> None:
 
 
 def stream_archive(made: Sequence[Bundle]) -> None:
-    """Write one archive to standard output, if that is no terminal."""
+    """Write one archive to standard output, if that is not a terminal."""
     if len(made) > 1:
         raise InputError(f"--output - writes one archive, and there are {len(made)}: specify one host.")
     if sys.stdout.isatty():

@@ -14,9 +14,10 @@ from kcert import lessons
 from kcert.ui.console import (
     INDENT,
     MOST_WIDTH,
-    broken,
+    between_words,
     clean_line,
     command_line,
+    fitted,
     has_colour,
     heading,
     say,
@@ -37,6 +38,9 @@ Chapters = dict[str, tuple["Lesson", ...]]
 _BOOK = "The certificates of a Kubernetes cluster"
 _MARK = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*")
 _PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
+_ERRORS = "How it fails"
+"""The section with error messages as programs print them."""
+_PROGRAMS = ("openssl", "kcert", "kubectl", "kubeadm")
 _BULLET = re.compile(r"(- |\d+\. )")
 
 
@@ -190,7 +194,7 @@ def passage(text: str, section: str = "") -> None:
             screen().print()
         before = block.kind
         if block.kind == "code":
-            _code(block.lines, commands=section == "Command")
+            _code(block.lines, section)
         elif block.kind == "item":
             bullet, _, words = block.lines[0].partition(" ")
             _prose(words, f"{bullet} ")
@@ -202,36 +206,43 @@ def _prose(words: str, bullet: str) -> None:
     """A paragraph, wrapped, with the text after a bullet aligned under its first word."""
     console = screen()
     coloured = has_colour(console)
-    text = Text()
+    text, blanks = Text(), []  # the blanks at which no line is broken: those of commands
     rest = " ".join(words.split())
     at = 0
     for match in _MARK.finditer(rest):
         text.append(rest[at : match.start()])
         code, strong = match.groups()
+        begin = len(text)
         text.append(strong or (code if coloured else f"`{code}`"), style="bold" if strong else "code")
+        blanks += [at for at in range(begin, len(text)) if code and text.plain[at] == " "]
         at = match.end()
     text.append(rest[at:])
-    for number, line in enumerate(_wrapped(text, min(console.width, MOST_WIDTH) - len(bullet))):
+    for number, line in enumerate(_wrapped(text, blanks, min(console.width, MOST_WIDTH) - len(bullet))):
         console.print(Text(bullet if number == 0 else " " * len(bullet)).append_text(line), soft_wrap=True)
 
 
-def _wrapped(text: Text, width: int) -> Iterator[Text]:
+def _wrapped(text: Text, blanks: Sequence[int], width: int) -> Iterator[Text]:
     """The lines of a paragraph; a word longer than a line (an address) stays whole, so that it can be copied."""
-    plain = textwrap.wrap(text.plain, width, break_long_words=False, break_on_hyphens=False)
+    held = "".join("_" if at in blanks else letter for at, letter in enumerate(text.plain))
+    plain = textwrap.wrap(held, width, break_long_words=False, break_on_hyphens=False)
     ends = accumulate(len(line) + 1 for line in plain[:-1])
     for line in text.divide(ends):
         line.rstrip()
         yield line
 
 
-def _code(lines: Sequence[str], *, commands: bool) -> None:
-    """Lines to be copied: a long command is broken as documentation does it, anything else stays as it is."""
+def _code(lines: Sequence[str], section: str) -> None:
+    """Lines to be copied: a long command is broken as documentation does it, an error message between words."""
     console = screen()
     width = min(console.width, MOST_WIDTH) - len(INDENT)
     for line in lines:
-        command = commands and not line.startswith("#")
-        style = "command" if command else "default"
-        for part in (broken(line, width) if command else line).split("\n"):
+        first = line.partition(" ")[0]
+        if (section == "Command" and first[:1] != "#") or (section != _ERRORS and first in _PROGRAMS):
+            parts, style = fitted([line], width), "command"
+        else:
+            is_text = section == _ERRORS and console.is_terminal
+            parts, style = between_words(line, width) if is_text else [line], "default"
+        for part in parts:
             console.print(Text(f"{INDENT}{part}".rstrip(), style=style), soft_wrap=True)
 
 
@@ -293,7 +304,7 @@ def _write(text: str, target: Target | None) -> None:
     from kcert.ui.report import write_report
 
     written = write_report(target, text.encode(), _first_lines())
-    say(f"Wrote {target.path}.{f' What was there before is {written.backup}.' if written.backup else ''}")
+    say(f"Wrote {target.path}.{f' The previous file is {written.backup}.' if written.backup else ''}")
 
 
 def _first_lines() -> frozenset[str]:

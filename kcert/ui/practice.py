@@ -14,11 +14,11 @@ from kcert.ui.console import (
     INDENT,
     MOST_WIDTH,
     block,
-    broken,
     clean,
     clean_line,
     command_line,
     counted,
+    fitted,
     heading,
     print_rows,
     say,
@@ -231,7 +231,7 @@ def _actions(actions: Sequence[Action]) -> None:
         if action.commands:
             console.print()
         for line in action.commands:
-            for part in broken(line, width).split("\n"):
+            for part in fitted([line], width):
                 console.print(Text(f"{INDENT}{clean(part)}".rstrip(), style="command"), soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""Labs: how long somebody waits for one to begin, and for its judgement."""
+"""Labs: how long a user waits for one to start, and for its check."""
 
 from __future__ import annotations
 

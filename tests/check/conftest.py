@@ -1,4 +1,4 @@
-"""How a test has a place judged, and mended."""
+"""Helpers with which a test checks a place, and fixes it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def judged(*where: Path | str, root: Path | None = None, soon: int = 30) -> tuple[Finding, ...]:
-    """What ``kcert check`` finds at *where*, or below *root*."""
+    """Return what ``kcert check`` finds at *where*, or below *root*."""
     found = survey([str(place) for place in where], root)
     return check(RuleContext(found, dt.datetime.now(dt.timezone.utc), dt.timedelta(days=soon)))
 

@@ -1,4 +1,4 @@
-"""Sick clusters: for each rule, clusters that are healthy but for one fault, and the file that has to be mended."""
+"""Sick clusters: for each rule, clusters that are healthy but for one fault, and the file that has to be fixed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Sick:
     """One fault, in a plain folder, a tree with manifests, or one with units.
 
     ``recipes`` are changes to certificates (a new name adds one), ``damage`` is done to the files afterwards.
-    ``paths`` are the files to mend, relative to the folder or the root.
+    ``paths`` are the files to fix, relative to the folder or the root.
     """
 
     rule: str
@@ -161,7 +161,7 @@ def copy(source: str, target: str) -> Callable[[Path, Workshop], None]:
 
 
 def other_key(path: str) -> Callable[[Path, Workshop], None]:
-    """Another key, which is nobody's."""
+    """Another key, which belongs to no certificate."""
 
     def damage(root: Path, _: Workshop) -> None:
         key = Workshop({"_": Recipe("CN=nobody", None)})["_"].pkcs8
@@ -244,7 +244,7 @@ def sha1(path: str, name: str) -> Callable[[Path, Workshop], None]:
 
 
 def embed(path: str, field: str, content: bytes | str) -> Callable[[Path, Workshop], None]:
-    """Put other data into a field of a kubeconfig; a text stands there as it is."""
+    """Put other data into a field of a kubeconfig; a text is written as it is."""
 
     def damage(root: Path, _: Workshop) -> None:
         value = content if isinstance(content, str) else base64.b64encode(content).decode()

@@ -202,7 +202,7 @@ def test_a_name_that_kcert_yaml_asks_for_is_missed(kcert: Kcert, own_pki: Callab
 def test_a_repair_brings_the_new_ca_and_the_old_while_one_replaces_the_other(
     kcert: Kcert, own_pki: Callable[..., Pki]
 ) -> None:
-    """Whoever gets one of the two alone turns half of the cluster away; kube-controller-manager takes one alone."""
+    """A component with only one of the two rejects half of the cluster; kube-controller-manager accepts only one."""
     own = own_pki("course")
     host = own.home / "host"
     kcert.done("kubeconfig", "admin", "--no-embed", "--path-prefix", host, "--no-explain")
@@ -276,7 +276,7 @@ def test_who_signed_a_lone_api_servers_certificate_is_not_guessed(tmp_path: Path
 
 
 def test_behind_a_damaged_block_the_right_certificate_is_replaced(tmp_path: Path, kcert: Kcert) -> None:
-    """The bundle holds half of a certificate, one that has ended, and its CA."""
+    """The bundle holds half of a certificate, one that has expired, and its CA."""
     workshop = course.lay_out(tmp_path / "pki", changed(course.RECIPES, jane={"days": 0.5, "begins": -1}))
     bundle = tmp_path / "pki/jane.crt"
     cut = workshop["admin"].crt[:200] + b"\n-----END CERTIFICATE-----\n"

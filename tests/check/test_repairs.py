@@ -25,7 +25,7 @@ ADMIN = "etc/kubernetes/admin.conf"
 
 
 def labels(content: bytes) -> list[str]:
-    """What a PEM file holds, in order."""
+    """Return what a PEM file holds, in order."""
     return re.findall("-----BEGIN (?:EC )?([A-Z ]+)-----", content.decode())
 
 
@@ -126,7 +126,7 @@ def test_a_user_who_vouches_for_himself_is_found_in_any_kubeconfig(tmp_path: Pat
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
-    """All that lies in *folder*, but for what a repair left unfinished beside it."""
+    """All that is in *folder*, except what a repair left unfinished beside it."""
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".new"}
 
 

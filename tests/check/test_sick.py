@@ -1,4 +1,4 @@
-"""Each fault is found where it is, under its own name and no other, and what is printed against it mends it."""
+"""Each fault is found where it is, under its own name and no other, and the commands that are printed fix it."""
 
 from __future__ import annotations
 

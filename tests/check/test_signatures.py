@@ -35,7 +35,7 @@ def pairs() -> list[tuple[X509, X509]]:
 
 @pytest.fixture
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary files lie otherwise."""
+    """Return where temporary files lie otherwise."""
     monkeypatch.delenv("TMPDIR", raising=False)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "disk"))
     (tmp_path / "disk").mkdir()

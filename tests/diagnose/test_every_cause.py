@@ -1,4 +1,4 @@
-"""Each cause with a PKI behind it, in a folder of each kind: the fault is built, the proof shows it, the fix ends it.
+"""Each cause with a PKI behind it, in a folder of each kind: the fault, its verification, and the fix that ends it.
 
 The folders are kubeadm's, one of the hard way, where the printed commands of openssl are run, and kcert's own.
 """
@@ -80,7 +80,7 @@ class Ground(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """A fault: how it is built, what the log says of it, and what the proof has to show."""
+    """A fault: how it is built, what the log says of it, and what the verification has to show."""
 
     build: Callable[[Ground], object]
     log: str

@@ -1,4 +1,4 @@
-"""Faults of clients, etcd, the front proxy, keys and requests: the proof shows each, the printed fix ends it."""
+"""Faults of clients, etcd, the front proxy, keys and requests: the verification shows each, the printed fix ends it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Fault(NamedTuple):
-    """A message, with {crt}, {key} and {address} in it, and what its proof has to show."""
+    """A message, with {crt}, {key} and {address} in it, and what its verification has to show."""
 
     says: str
     shown: str

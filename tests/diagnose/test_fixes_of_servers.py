@@ -1,4 +1,4 @@
-"""Faults of webhooks, kubelets' servers and the front proxy: the proof shows each, the printed fix ends it."""
+"""Faults of webhooks, kubelets' servers and the front proxy: the verification shows each, the printed fix ends it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def only(log: str) -> Finding:
 
 
 def with_kubectl(script: str, folder: Path, answers: str) -> str:
-    """What the script prints where kubectl prints the file *answers*."""
+    """Return what the script prints where kubectl prints the file *answers*."""
     programs = folder / "programs"
     programs.mkdir(exist_ok=True)
     (programs / "kubectl").write_text(f"#!/bin/sh\ncat '{folder / answers}'\n")

@@ -187,7 +187,7 @@ def test_every_fix_of_every_kind_is_bash(tmp_path: Path) -> None:
 
 
 def test_every_cause_is_met_by_a_test() -> None:
-    """A cause that no line of the tests has may be misspelled, and nobody would see it."""
+    """A cause that no line of the tests has may be misspelled, and no test would show it."""
     messages = (Path(__file__).parent / "messages.txt").read_text(encoding="utf-8")
     recorded = (Path(__file__).parent / "test_recorded.py").read_text(encoding="utf-8")
     met = {name for posted in POSTED for name in posted.causes}

@@ -24,7 +24,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def bash(script: str, folder: Path) -> str:
-    """Run a proof with the CA file that the log does not name filled in."""
+    """Run a verification with the CA file that the log does not name filled in."""
     script = script.replace("CA_FILE", "ca.crt").replace("CLIENT_CA", "ca.crt")
     ended = subprocess.run(
         ["bash", "-c", script],

@@ -138,7 +138,7 @@ def test_repeats_are_counted_and_not_repeated() -> None:
     assert [line.number for line in finding.lines] == [1, 2, 3]
 
 
-# --- what the log told before is used in the proof
+# --- what the log said before is used in the verification
 
 
 @pytest.mark.parametrize("name", ["etcd-key-mismatch", "etcd-key-mismatch-zap"])

@@ -230,7 +230,7 @@ class Runner:
         self.kcert, self.count = kcert, 0
 
     def __call__(self, argv: list[str]) -> Ended:
-        """How kcert ends with *argv*."""
+        """Return how kcert ends with *argv*."""
         self.count += 1
         ended = in_process(argv, self.kcert.folder)
         if self.count % AS_A_PROGRAM == 1 and ended.status != 0:

@@ -27,7 +27,7 @@ ANYTHING = (
     ("history", "--verify"),
 )
 TOO_EARLY = b"does not exist, so it cannot be renewed"
-"""What `renew` says where it is faster than all that would make the file which was taken away."""
+"""The message of `renew` if it is faster than every run that would create the deleted file."""
 
 
 def at_once(ground: LabBuilder, times: int) -> Iterator[Check]:

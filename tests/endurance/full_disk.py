@@ -79,7 +79,7 @@ def steps(ground: LabBuilder, times: int) -> Iterator[Check]:
 
 
 def _after(folder: Path, before: set[bytes], status: int, said: str) -> Iterator[str]:
-    """What is wrong right after the failure, before anything completes it."""
+    """Yield what is wrong right after the failure, before anything completes it."""
     if status not in (0, 3):
         yield f"it ended with {status}: {said}"
     if status == 3 and not said.strip():
@@ -97,7 +97,7 @@ def _after(folder: Path, before: set[bytes], status: int, said: str) -> Iterator
 
 
 def fill(ballast: Path, pages: int) -> None:
-    """Fill the disk that the file *ballast* lies on up to *pages* pages."""
+    """Fill the disk of the file *ballast* up to *pages* pages."""
     block = b"x" * PAGE
     with ballast.open("wb", buffering=0) as file:
         written = 0

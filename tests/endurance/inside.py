@@ -13,7 +13,7 @@ from tests.running import Ended
 
 
 def in_process(argv: list[str], folder: Path) -> Ended:
-    """What ``kcert.__main__.main`` does, without a process of its own."""
+    """Return what ``kcert.__main__.main`` does, without a process of its own."""
     written = [io.BytesIO(), io.BytesIO()]
     outputs = [io.TextIOWrapper(one, "utf-8", errors="backslashreplace") for one in written]
     was, environment = (Path.cwd(), sys.argv, sys.stdin), dict(os.environ)

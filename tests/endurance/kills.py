@@ -30,7 +30,7 @@ GONE = ("pki/apiserver.crt", "pki/apiserver.key", "pki/etcd/server.crt", "admin.
 class Scenario:
     """What is going on when the kill comes.
 
-    ``goes`` are files of the profile's PKI that are taken away first (all of it: ``*``); ``command`` is what is
+    ``goes`` are files of the profile's PKI that are deleted first (all of it: ``*``); ``command`` is what is
     killed, ``complete`` what completes it.
     """
 
@@ -69,7 +69,7 @@ def _all(chance: random.Random) -> Scenario:
 def _renew(chance: random.Random) -> Scenario:
     command = chance.choice(RENEWALS)
     how = chance.choice((("--quiet",), ("--quiet", "--jobs", "4"), ("--no-explain",)))
-    # Run again, a change-over that had begun is taken up where it was left.
+    # Run again, a CA rotation that had started continues where it was.
     return Scenario("course", (), (*command, *how), ((*command, "--quiet"), ("renew", "--all", "--quiet")))
 
 
@@ -111,7 +111,7 @@ def at_random(ground: LabBuilder, times: int) -> Iterator[Check]:
 
 
 def _unharmed(ground: LabBuilder, scene: Scenario) -> float:
-    """Seconds that the command of *scene* takes when nobody disturbs it."""
+    """Seconds that the command of *scene* takes when it is not disturbed."""
     with ground.trial("kills", 0) as (_, other, _):
         scene.set_up(ground, other.folder)
         clock = time.perf_counter()
@@ -205,7 +205,7 @@ def _working_in(folder: Path) -> Iterator[str]:
 
 
 def lost(folder: Path, before: set[bytes]) -> Iterator[str]:
-    """Whether a key that was there *before* is gone."""
+    """Yield whether a key that was there *before* is gone."""
     if before - whole.keys(folder):
         yield "a key is lost before the completing run"
 
@@ -231,7 +231,7 @@ def at_each_step(
 
 
 def steps_of(ground: LabBuilder, how: str, scene: Scenario) -> int:
-    """How many steps the command of *scene* has at which it can come to harm."""
+    """Return how many steps the command of *scene* has at which it can come to harm."""
     with ground.trial("steps", 0) as (_, kcert, _):
         scene.set_up(ground, kcert.folder)
         return int(harmed(kcert, how, 0, scene.command)[1].rsplit("steps: ", 1)[1])

@@ -1,4 +1,4 @@
-"""What has to be true of a PKI folder, whatever was done to the kcert that worked in it; by an independent judge."""
+"""What has to be true of a PKI folder, whatever was done to the kcert that worked in it; by an independent check."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def keys(folder: Path) -> set[bytes]:
 
 
 def wrongs(folder: Path) -> Iterator[str]:
-    """What is half, mismatched or open to others in a PKI folder."""
+    """Yield what is half, mismatched or open to others in a PKI folder."""
     for path in _files(folder):
         try:
             what = _wrong(path)
@@ -67,7 +67,7 @@ def completed(kcert: Kcert, folder: Path, before: set[bytes], *commands: tuple[s
 
 
 def unverified(folder: Path) -> Iterator[str]:
-    """What `kcert history --verify` has against the history of *folder*."""
+    """Yield what `kcert history --verify` has against the history of *folder*."""
     try:
         history.verify(folder / ".kcert")
     except KcertError as error:

@@ -1,4 +1,4 @@
-"""The judge of what Kubernetes accepts: a program in Go, for every component reads certificates with Go's libraries."""
+"""A check of what Kubernetes accepts: a program in Go, because all components use Go's libraries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Answer = dict[str, Any]
 
 
 def build(folder: Path) -> None:
-    """Compile the judge into *folder* (half a minute where Go's cache is empty); skip the test where Go is too old."""
+    """Compile the program into *folder* (half a minute with an empty cache); skip the test if Go is too old."""
     go = program("go", str(Path(sys.executable).parent / "go"))
     environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-trimpath", "CGO_ENABLED": "0"}
     argv = [go, "build", "-ldflags=-s -w", "-o", str(folder / "gojudge"), "."]

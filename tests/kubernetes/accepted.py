@@ -99,7 +99,7 @@ def _scheduler_versions(minor: int) -> set[str]:
 
 
 def unknown_fields(document: dict[str, Any], minor: int) -> list[str]:
-    """What strict decoding would refuse in the configuration file *document*, in the release 1.*minor*."""
+    """Return what strict decoding would refuse in the configuration file *document*, in the release 1.*minor*."""
     fields: dict[str, Any]
     match document["apiVersion"].split("/"), document["kind"]:
         case ["kubelet.config.k8s.io", "v1beta1"], "KubeletConfiguration":

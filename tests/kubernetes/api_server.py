@@ -21,7 +21,7 @@ WHOAMI = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
 class _Server(ThreadingHTTPServer):
-    """Shakes hands in the caller's own thread, so that one who never does holds nobody up."""
+    """Shakes hands in the caller's own thread, so that a caller who never does delays no other."""
 
     daemon_threads = True
 
@@ -42,7 +42,7 @@ class _Server(ThreadingHTTPServer):
                 _Handler(secured, client_address, self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A caller who hangs up is no news."""
+        """A caller who closes the connection is not an error."""
 
 
 def _hang_up(secured: ssl.SSLSocket) -> None:
@@ -132,7 +132,7 @@ class ApiServer:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """Return where it is."""
         return f"https://127.0.0.1:{self.port}"
 
 

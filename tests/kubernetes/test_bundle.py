@@ -219,7 +219,7 @@ def test_the_same_input_makes_the_same_bytes(own_pki: Callable[..., Pki], kcert:
 
 
 def test_the_commands_in_install_md_install(packed: Callable[[str], Path], tmp_path: Path) -> None:
-    """Typed as they are; only the root folder is another, and the owner is whoever runs the test."""
+    """Typed as they are; only the root folder is another, and the owner is the user who runs the test."""
     for host in ("cp1", "node01"):
         folder, root = packed("hardway") / host, tmp_path / host
         root.mkdir()
@@ -452,7 +452,7 @@ def test_a_kubeconfig_of_yesterdays_certificate_is_refused(own_pki: Callable[...
 
 
 def test_a_node_that_was_given_the_cas_key_gets_no_bundle(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
-    """Somebody certified the CA's own key for a node: by name all is well."""
+    """A node has a certificate for the CA's own key: by its name it looks right."""
     made = own_pki("hardway")
     (made.folder / "node01.crt").unlink()
     (made.folder / "node01.key").write_bytes((made.folder / "ca.key").read_bytes())

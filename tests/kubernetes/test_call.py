@@ -41,7 +41,7 @@ def context_of(made: Pki) -> Context:
 
 
 def told(text: str) -> str:
-    """What was said, without its line breaks."""
+    """Return what was said, without its line breaks."""
     return " ".join(text.split())
 
 
@@ -142,7 +142,7 @@ def test_what_comes_back_cannot_upset_the_terminal(
 
 
 def certificate(folder: Path, *, days: int) -> tuple[Path, Path]:
-    """A server's certificate by the CA in *folder*, valid for *days* from now (negative: it has ended)."""
+    """A server's certificate by the CA in *folder*, valid for *days* from now (negative: it has expired)."""
     key = ec.generate_private_key(ec.SECP256R1())
     ca = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
     signing = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)

@@ -38,7 +38,7 @@ READERS = {
     ("kubeadm", "etc/kubernetes/super-admin.conf"): [],
     ("kubeadm", "etc/kubernetes/kubelet.conf"): ["kubelet"],
 }
-"""Who has to be started anew for some of the files of a control-plane host."""
+"""The components to restart for some of the files of a control-plane host."""
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ class Ansible:
 
     @property
     def commands(self) -> list[str]:
-        """What the stand-ins were asked to change since this was asked last."""
+        """Return what the stand-ins were asked to change since this was asked last."""
         log = self.home / "log"
         said = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
         log.unlink(missing_ok=True)
@@ -354,7 +354,7 @@ def test_an_export_after_each_step_of_a_change_over_fits_itself_and_keeps_what_w
 
 
 def assert_installed(machine: Ansible, host: str) -> None:
-    """All that the bundle of *host* holds lies where it says, with its mode; nothing else does."""
+    """Every file in the bundle of *host* is at its path, with its mode, and no other file."""
     root = machine.host(host)
     found = {
         str(path.relative_to(root)): (stat.S_IMODE(path.stat().st_mode), path.read_bytes())

@@ -1,4 +1,4 @@
-"""What cert-manager gets fits its schema, asks for what kcert itself makes, and says what it leaves out, and why."""
+"""What cert-manager gets fits its schema, asks for what kcert itself makes, and says what it omits, and why."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def loaded(home: Path, component: str, form: str, *arguments: str) -> Any:
 
 @dataclass(frozen=True)
 class Etcd:
-    """A cluster of etcd that runs, and how the API server was told to talk to it."""
+    """A cluster of etcd that runs, and the options with which the API server connects to it."""
 
     clients: dict[str, str]
     api_server: dict[str, str]

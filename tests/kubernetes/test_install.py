@@ -306,7 +306,7 @@ def test_three_members_boot_from_their_units(members: Path) -> None:
 
 
 def everything_said(home: Path, *outputs: str) -> str:
-    """What was shown, and what is in the history."""
+    """Return what was shown, and what is in the history."""
     return "".join(outputs) + (home / "pki/.kcert/history.jsonl").read_text(encoding="utf-8")
 
 
@@ -393,7 +393,7 @@ def test_a_key_is_rotated_in_the_right_order(own_pki: Callable[..., Pki], kcert:
     assert_refused(kcert("encryption-config", "--rotate"), 2, "does not exist")
     said = [kcert.done("encryption-config").stdout, kcert.done("encryption-config", "--no-explain").stdout]
     first = keys_of(home)
-    assert_refused(kcert("encryption-config", "--finish"), 2, "no rotation is under way")
+    assert_refused(kcert("encryption-config", "--finish"), 2, "no rotation is in progress")
     said.append(kcert.done("encryption-config", "--rotate").stdout)
     added = keys_of(home)
     assert_refused(kcert("encryption-config", "--finish"), 2, "key1 still encrypts")
@@ -485,7 +485,7 @@ def test_the_scripts_of_a_rotation_keep_each_key(own_pki: Callable[..., Pki], kc
     assert added == swapped == first | last
     assert not [secret for secret in added.values() if secret in scripts]
     assert (home / "pki/encryption-config.yaml").stat().st_mode & 0o777 == 0o600
-    assert_refused(kcert("encryption-config", "-n", "--finish"), 2, "no rotation is under way")
+    assert_refused(kcert("encryption-config", "-n", "--finish"), 2, "no rotation is in progress")
 
 
 def test_a_script_does_not_write_an_empty_key(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

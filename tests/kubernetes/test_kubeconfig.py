@@ -218,7 +218,7 @@ def test_in_kubeadm_the_commands_on_the_screen_make_the_conf_and_leave_no_loose_
     shown = kcert.done("kubeconfig", "kubelet-node01").stdout
     typed = [line for line in shown.splitlines() if line.startswith("    ") and "->" not in line]
     before, names = read(file), {path.name for path in made.folder.rglob("*.key")}
-    # The last of them takes away what lay open meanwhile: its mode is looked at before.
+    # The last of them deletes the extracted files: their mode is looked at before.
     modes = f"stat -c %a {file.with_suffix('.key')}"
 
     ended = output([program("bash"), "-e"], made.home, "\n".join([*typed[:-1], modes, typed[-1]]))

@@ -113,7 +113,7 @@ STYLES = {
 
 
 def merge(text: str, addition: str = NEW) -> str:
-    """What becomes of *text*."""
+    """Return what becomes of *text*."""
     return merging.merge(Path("config"), text.encode(), addition.encode(), replace=False).content.decode()
 
 
@@ -238,7 +238,7 @@ OLD_STYLES = {
 
 
 def renew(text: str, addition: str = RENEWED) -> str:
-    """What becomes of *text*, which has the context already."""
+    """Return what becomes of *text*, which has the context already."""
     return merging.merge(Path("config"), text.encode(), addition.encode(), replace=True).content.decode()
 
 

@@ -1,4 +1,4 @@
-"""What each lab has to be told apart by: what fails at its start, repairs that are none, and repairs by another way.
+"""The cases that each lab has to distinguish: what fails at its start, wrong repairs, and repairs by another way.
 
 A wrong repair is a bash script, run in the lab's folder, with the lab's own placeholders in it; ``refused`` is part of
 what the check says then.
@@ -517,7 +517,7 @@ CASES = {
                 "other users can read",
             ),
         ),
-        # By the path, as kubectl does it without --embed-certs; the key of the CA lies beside it.
+        # By the path, as kubectl does it without --embed-certs; the key of the CA is beside it.
         other_way='sed -i.bak "s|certificate-authority-data: .*|certificate-authority: $PWD/pki/ca.crt\\n'
         '    insecure-skip-tls-verify: false  # as it should be|" pki/{{ name }}.kubeconfig\n',
     ),

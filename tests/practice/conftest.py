@@ -1,4 +1,4 @@
-"""Labs for the tests: each built once for each seed, and copied for whoever changes it."""
+"""Labs for the tests: each built once for each seed, and copied for the test that changes it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Started:
         return Started(session.resume(root))
 
     def check(self) -> CheckResult:
-        """What has to work, tried."""
+        """Return what has to work, tried."""
         return session.resume(self.root).check()
 
     def told(self, text: str) -> str:

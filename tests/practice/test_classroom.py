@@ -107,6 +107,8 @@ def test_a_check_in_a_sealed_exam_says_solved_or_not_and_costs(kcert: Kcert, hom
 
     assert {(one.status, one.stdout) for one in said} == {(1, "Not solved.\n")}
     assert [task["wrong"] for task in record["tasks"]] == [2, 0]
+    answered = refused(kcert("practice", "answer", "1", "x", "--dir", "lab/1", variables=home))
+    assert not [name for name in NAMES if name in answered], "the name of a task is not to be read"
 
 
 def test_wrong_checks_cost_a_tenth_each_and_leave_a_quarter() -> None:
@@ -206,7 +208,8 @@ def test_the_report_says_who_solved_what_and_how(kcert: Kcert) -> None:
     text = practice(kcert, "report", *(f"class/{name}" for name in ("anna", "ben", "carl")))
     assert "2 of 3 labs solved by 3 learners." in text
     assert re.search(r"Ben .*seen", text)
-    assert practice(kcert, "report", "class", "--format", "html").count("<td>Carl</td>") == 1
+    assert practice(kcert, "report", "class", "--format", "html", "-o", "class.html").strip() == "-> class.html"
+    assert (kcert.folder / "class.html").read_text(encoding="utf-8").count("<td>Carl</td>") == 1
 
 
 def test_a_learner_without_a_name_is_the_folder_in_that_of_the_class(kcert: Kcert, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ EXAM_FIELDS = ("seed", "minutes", "started", "deadline", "tasks", "handed_in", "
 
 
 def refusal(use: Callable[[], object]) -> str:
-    """Why *use* is refused; an error that is not for users fails the test."""
+    """Return why *use* is refused; an error that is not for users fails the test."""
     try:
         use()
     except InputError as error:

@@ -1,4 +1,4 @@
-"""Every lab with many seeds: broken at the start, unsolved by what is no repair, solved by what is one."""
+"""Every lab with many seeds: broken at the start, unsolved by a wrong repair, solved by a right one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EACH = pytest.mark.parametrize("name", NAMES, scope="module")
 
 
 def failing(judged: CheckResult) -> list[str]:
-    """What does not work, each with its reason."""
+    """Return what does not work, each with its reason."""
     return [f"{one.what}: {one.why}" for one in judged.checks if not one.works]
 
 
@@ -89,7 +89,7 @@ def test_the_way_with_kcert_solves_it(name: str, lab: Callable[[str, int], Start
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.other_way])
 def test_another_way_solves_it_as_well(name: str, lab: Callable[[str, int], Started], tmp_path: Path) -> None:
-    """What is judged is the outcome, so a good repair of which nobody here thought is not refused."""
+    """Only the result is checked, so a good repair that these tests do not know is accepted."""
     started = lab(name, 2).copy(tmp_path)
     started.play([CASES[name].other_way])
     judged = started.check()

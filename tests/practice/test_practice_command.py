@@ -35,7 +35,7 @@ SOLVES = ("ca", "--quiet")
 
 
 def practice(kcert: Kcert, *arguments: str, status: int = 0) -> str:
-    """What `kcert practice` prints, where it ends with *status*."""
+    """Return what `kcert practice` prints, where it ends with *status*."""
     ended = kcert("practice", *arguments)
     assert ended.status == status, ended.stderr or ended.stdout
     return ended.stdout
@@ -133,7 +133,7 @@ def test_a_lab_touches_nothing_outside_its_folder(kcert: Kcert, tmp_path: Path) 
 
 @pytest.mark.parametrize("name", representatives(NAMES, lambda name: NAMES.index(name) % 4))
 def test_every_lab_through_the_command_line(name: str, kcert: Kcert, tmp_path: Path) -> None:
-    """Started, solved by the script that it prints, and judged, as somebody would who types it."""
+    """Started, solved by the script that it prints, and checked, as by a user who types the commands."""
     story = practice(kcert, "start", name, "--seed", "7")
     assert story.startswith(f"{words(name).title}\n---")
     path = tmp_path / "solution.sh"
@@ -293,7 +293,7 @@ def test_questions_come_one_by_one(kcert: Kcert, tmp_path: Path) -> None:
 
 def test_a_lab_without_questions_takes_no_answer(kcert: Kcert, tmp_path: Path) -> None:
     started(tmp_path / "lab")
-    assert_refused(kcert("practice", "answer", "1", "x"), 2, f"{QUICK} has no questions")
+    assert_refused(kcert("practice", "answer", "1", "x"), 2, "the lab in lab has no questions")
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def leaf(
 
 
 def sign_with_sha1(crt: Path, ca_key: Path) -> None:
-    """Sign again as nobody should; cryptography no longer does it."""
+    """Sign again in a way that no CA should; cryptography no longer does it."""
     ca = ca_key.with_suffix(".crt")
     extensions = crt.with_suffix(".cnf")
     extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")

@@ -47,7 +47,7 @@ def said(*argv: str | Path, cwd: Path, stdin: str = "", user: int | None = None)
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """A port of loopback without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -42,7 +42,7 @@ def tls_options(cert: str = "etcd-server", key: str = "", ca: str = "ca", *, aut
 
 
 def etcd_with(pki: Path, *options: str, client: list[str] | None = None, says: bytes = b"rejected connection") -> str:
-    """What etcd says, from its start to a client's failure where there is a *client*, or to its own."""
+    """Return what etcd says, from its start to a client's failure where there is a *client*, or to its own."""
     etcd = Etcd(pki, *[str(pki / word) if word.endswith((".crt", ".key")) else word for word in options])
     etcd.read_until(*SERVES)
     if client is not None and etcd.process.poll() is None:
@@ -52,7 +52,7 @@ def etcd_with(pki: Path, *options: str, client: list[str] | None = None, says: b
 
 
 def etcdctl(pki: Path, port: int, *options: str, scheme: str = "https", host: str = "127.0.0.1") -> str:
-    """What etcdctl says."""
+    """Return what etcdctl says."""
     return said(
         "etcdctl",
         "--debug",
@@ -131,7 +131,7 @@ def etcd_swapped(pki: Path) -> str:
 
 @scenario
 def etcd_unreadable_key(pki: Path) -> str:
-    """etcd runs as somebody who may not read its key."""
+    """etcd runs as a user who may not read its key."""
     nobody = pwd.getpwnam("nobody").pw_uid
     data = pki / "nobody"
     data.mkdir(exist_ok=True)
@@ -193,7 +193,7 @@ def etcd_client_distrusts(pki: Path) -> str:
 
 @scenario
 def etcd_own_certificate_without_client_auth(pki: Path) -> str:
-    """etcd's gateway dials etcd with the server's certificate."""
+    """etcd's gateway connects to etcd with the server's certificate."""
     etcd = Etcd(pki, *tls_options(cert="server-only"))
     etcd.read_until(b"rejected connection", b"bad certificate", seconds=3)
     return etcd.ended()
@@ -228,7 +228,7 @@ def etcd_peer_of_another_ca(pki: Path) -> str:
 
 
 def two_members(pki: Path, *certs: str) -> str:
-    """What the first of two members says."""
+    """Return what the first of two members says."""
     ports = free_port(), free_port()
     cluster = ",".join(f"m{number}=https://127.0.0.1:{port}" for number, port in enumerate(ports, 1))
     members = []
@@ -249,7 +249,7 @@ def two_members(pki: Path, *certs: str) -> str:
 
 
 def etcdctl_against(pki: Path, cert: str, *options: str, host: str = "127.0.0.1", scheme: str = "https") -> str:
-    """What etcdctl says to an etcd with the certificate *cert*."""
+    """Return what etcdctl says to an etcd with the certificate *cert*."""
     files = [str(pki / word) if word.endswith((".crt", ".key")) else word for word in tls_options(cert, auth=False)]
     etcd = Etcd(pki, *files)
     etcd.read_until(*SERVES)
@@ -328,7 +328,7 @@ def etcdctl_plain_http_server(pki: Path) -> str:
 
 @scenario
 def etcdctl_refused(pki: Path) -> str:
-    """Nobody listens: not a matter of certificates."""
+    """No program listens: certificates are not the cause."""
     return etcdctl(pki, free_port(), *identity("admin"))
 
 
@@ -355,7 +355,7 @@ def kubeconfig(pki: Path, address: str, *, scheme: str = "https", **user: str) -
 
 
 def kubectl(pki: Path, address: str, *words: str, scheme: str = "https", **user: str) -> str:
-    """What kubectl says."""
+    """Return what kubectl says."""
     path = kubeconfig(pki, address, scheme=scheme, **user)
     words = words or ("get", "--raw", "/api/v1/namespaces/default/pods")
     return said("kubectl", "--kubeconfig", path, "--request-timeout=3s", *words, cwd=pki)
@@ -364,7 +364,7 @@ def kubectl(pki: Path, address: str, *words: str, scheme: str = "https", **user:
 def kubectl_against(
     pki: Path, cert: str, *words: str, ca: str = "ca.crt", host: str = "", tls: str = "1.3", mutual: bool = False
 ) -> str:
-    """What kubectl says to a server with the certificate *cert*."""
+    """Return what kubectl says to a server with the certificate *cert*."""
     with api_server(pki, cert, tls=tls, mutual=mutual) as address:
         return kubectl(pki, f"{host}:{address.split(':')[1]}" if host else address, *words, ca=ca)
 
@@ -492,7 +492,7 @@ def kubectl_rubbish_ca(pki: Path) -> str:
 
 @scenario
 def kubectl_connection_refused(pki: Path) -> str:
-    """Nobody listens: not a matter of certificates."""
+    """No program listens: certificates are not the cause."""
     return kubectl(pki, f"127.0.0.1:{free_port()}", "get", "pods", ca="ca.crt")
 
 
@@ -613,7 +613,7 @@ def python_faults(pki: Path) -> str:
 
 @scenario
 def python_server_faults(pki: Path) -> str:
-    """What a Python server says of its clients."""
+    """Return what a Python server says of its clients."""
     texts = []
     for client in (
         ["--cacert", "other-ca.crt"],
@@ -638,7 +638,7 @@ def python_server_faults(pki: Path) -> str:
 
 
 def s_client(pki: Path, cert: str, *options: str, mutual: bool = False, tls: str = "1.3") -> str:
-    """What s_client says, less the certificates it prints."""
+    """Return what s_client says, less the certificates it prints."""
     with api_server(pki, cert, mutual=mutual, tls=tls) as address:
         argv = ["openssl", "s_client", "-connect", address, "-brief", "-verify_return_error", *options]
         return said(*argv, cwd=pki, stdin="GET / HTTP/1.0\r\n\r\n")
@@ -689,7 +689,7 @@ def openssl_s_client(pki: Path) -> str:
 
 @scenario
 def openssl_s_server(pki: Path) -> str:
-    """What s_server says of its clients."""
+    """Return what s_server says of its clients."""
     texts = []
     clients: list[list[str | Path]] = [
         ["curl", "-sS", "-m", "2", "--cacert", "other-ca.crt"],
@@ -752,7 +752,7 @@ def openssl_verify(pki: Path) -> str:
 
 @scenario
 def openssl_healthy(pki: Path) -> str:
-    """What openssl prints when all is well."""
+    """Return what openssl prints when all is well."""
     request = [
         "openssl",
         "req",

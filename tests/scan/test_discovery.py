@@ -371,7 +371,7 @@ def test_a_where_that_is_not_there(tmp_path: Path) -> None:
 
 
 def problems(*where: Path | str) -> dict[str, str]:
-    """What is wrong, by file name; the time limit of the suite tells if anything hangs."""
+    """Return what is wrong, by file name; the time limit of the suite tells if anything hangs."""
     return {one.path.name: one.what for one in survey([str(one) for one in where]).problems}
 
 
@@ -512,7 +512,7 @@ plugins:
 - {{name: ValidatingAdmissionWebhook, path: plugin.yaml}}
 """,
 }
-"""How the API server is told of a service that it asks: by a kubeconfig, or by a file that names one."""
+"""How the API server is configured with a service that it calls: by a kubeconfig, or by a file that names one."""
 
 
 @pytest.mark.parametrize("told", WEBHOOKS)

@@ -39,7 +39,7 @@ def ca() -> Pair:
 
 @pytest.fixture
 def folder(ca: Pair, tmp_path: Path) -> Path:
-    """Four certificates: one that lasts, one that ends soon, one that has ended, and their CA."""
+    """Four certificates: one that lasts, one that expires soon, one that has expired, and their CA."""
     ca.put(tmp_path / "pki/ca.crt")
     for stem, days in (("good", 365), ("soon", 10.5), ("over", -3.5)):
         before = NOW - timedelta(days=30)

@@ -1,4 +1,4 @@
-"""kcert reads and refuses certificates, requests and chains as Go does: generated and mutated ones, judged by both."""
+"""kcert reads and refuses certificates, requests and chains as Go does: generated and mutated ones, checked by both."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def refused(record: X509 | Request | Unreadable, *stages: str) -> list[str]:
 
 
 def fields(record: X509 | Request) -> dict[str, Any]:
-    """What Go says of a certificate or request too, in its words."""
+    """Return what Go says of a certificate or request too, in its words."""
     names = {
         kind: [one.value for one in record.alt_names if one.type == kind] for kind in ("DNS", "IP", "email", "URI")
     }

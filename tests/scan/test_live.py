@@ -49,7 +49,7 @@ def s_server(folder: Path, pair: Pair, *options: str) -> Iterator[Server]:
     ) as process:
         assert process.stdout
         port = next(line.rsplit(":", 1)[1] for line in process.stdout if line.startswith("ACCEPT 127.0.0.1:"))
-        # It goes on writing, and must not wait for somebody to read.
+        # It goes on writing, and must not wait for a reader.
         reader = threading.Thread(target=process.stdout.read)
         reader.start()
         try:

@@ -125,7 +125,7 @@ PIECES = [
 
 
 def mutated(rng: random.Random) -> bytes:
-    """PEM in which text was put in, taken out and moved."""
+    """PEM in which text was inserted, deleted and moved."""
     return changed(rng, "".join(rng.choice(PIECES[-3:] + PIECES) for _ in range(rng.randint(1, 5))))
 
 

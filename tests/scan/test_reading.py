@@ -1,4 +1,4 @@
-"""What kcert reads, checked against `cryptography` and openssl; and certificates made so that openssl's text lies."""
+"""What kcert reads, checked against `cryptography` and openssl; and certificates that make openssl's text wrong."""
 
 from __future__ import annotations
 

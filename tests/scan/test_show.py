@@ -38,7 +38,7 @@ def pki(tmp_path: Path) -> Path:
 
 
 def shown(*arguments: str | Path, folder: Path | None = None) -> str:
-    """What it prints, as one line of words."""
+    """Return what it prints, as one line of words."""
     done = kcert("show", *arguments, folder=folder)
     assert done.status == 0, done.stderr
     return " ".join(done.stdout.split())

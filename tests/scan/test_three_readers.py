@@ -78,7 +78,7 @@ def cryptography_fields(certificate: x509.Certificate) -> dict[str, Any]:
 
 
 def by_cryptography(der: bytes) -> dict[str, Any] | None:
-    """What `cryptography` reads; None where it refuses the certificate or a part of it."""
+    """Return what `cryptography` reads; None where it refuses the certificate or a part of it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns of what it reads all the same
@@ -88,7 +88,7 @@ def by_cryptography(der: bytes) -> dict[str, Any] | None:
 
 
 def by_openssl(der: bytes) -> dict[str, Any] | None:
-    """What ``openssl x509 -text`` says, as far as its text is unambiguous; None where it cannot read it."""
+    """Return what ``openssl x509 -text`` says, as far as its text is unambiguous; None where it cannot read it."""
     names = "utf8,esc_2253,esc_ctrl,esc_msb,dump_nostr,dump_der,sname,sep_comma_plus"
     argv = ["openssl", "x509", "-inform", "DER", "-noout", "-text", "-nameopt", names]
     done = subprocess.run(argv, input=der, capture_output=True, check=False)
@@ -142,7 +142,7 @@ def differences(cases: Sequence[bytes]) -> Iterator[str]:
 
 
 def _explained(record: X509) -> bool:
-    """Where `cryptography` differs: strings that Go refuses or passes over, extensions before version 3."""
+    """Return where `cryptography` differs: strings that Go refuses or passes over, extensions before version 3."""
     parts = (*record.subject.parts, *record.issuer.parts)
     return record.version != 3 or bool(record.malformed) or any(value.startswith("#") for _, value in parts)
 

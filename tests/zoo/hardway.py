@@ -165,7 +165,7 @@ def lay_out(
 
 
 def kubeconfig_path(name: str) -> str:
-    """Where a kubeconfig lies, below the root."""
+    """The path of a kubeconfig, below the root."""
     if name == "kube-proxy":
         return "var/lib/kube-proxy/kube-proxy.kubeconfig"
     if name == NODE:

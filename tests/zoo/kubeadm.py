@@ -272,7 +272,7 @@ status: {{}}
 
 
 def embedded(path: Path, key: str) -> bytes:
-    """What a kubeconfig holds under *key*, decoded."""
+    """Return what a kubeconfig holds under *key*, decoded."""
     line = next(line for line in path.read_text().splitlines() if line.strip().startswith(f"{key}:"))
     return base64.b64decode(line.split(": ", 1)[1])
 

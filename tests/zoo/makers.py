@@ -37,7 +37,7 @@ def run(*argv: str, folder: Path, stdin: bytes = b"", environment: Mapping[str, 
 
 
 def easy_rsa(folder: Path) -> Path:
-    """What the Kubernetes page "Generate Certificates Manually" does with easy-rsa, and a client beside it."""
+    """Return what the Kubernetes page "Generate Certificates Manually" does with easy-rsa, and a client beside it."""
     folder.mkdir(parents=True)
     environment = {"EASYRSA_BATCH": "1", "EASYRSA_ALGO": "ec", "EASYRSA_CURVE": "prime256v1"}
     names = (

@@ -71,7 +71,7 @@ def present(
         uses = "1 use of a certificate" if len(entries) == 1 else f"{len(entries)} uses of certificates"
         say(f"{target.path}: {uses}, as {form}.")
         if written.backup:
-            say(f"What was there before is {written.backup}.")
+            say(f"The previous file is {written.backup}.")
         _complain(scan)
         return
     if form in TABLES and screen().is_terminal:

@@ -243,7 +243,7 @@ class _Drawing:
         )
 
     def legend(self) -> None:
-        """Name the CA that each color stands for."""
+        """Name the CA of each color."""
         for issuer, color in self.colors.items():
             text = f"signed by {_short(clean_line(issuer))}"
             self.y += _LINE
