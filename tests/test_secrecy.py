@@ -336,3 +336,7 @@ def test_root_is_told_whose_folder_and_whose_openssl_it_is(tmp_path: Path) -> No
     assert f"others can replace {other}".replace(" ", "") in re.sub(r"\s", "", said)
     sudo = Kcert(tmp_path).done("client", "admin", "--quiet", variables={"SUDO_UID": "65534"})
     assert "pki belongs to" in " ".join(sudo.stderr.split())
+    os.chown(tmp_path / "pki", 0, 65534)
+    (tmp_path / "pki").chmod(0o770)
+    group = Kcert(tmp_path).done("client", "kube-proxy", "--quiet")
+    assert "others can write to pki, and so change" in " ".join(group.stderr.split())
