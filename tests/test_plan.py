@@ -157,9 +157,10 @@ def test_a_clients_sans_and_a_group_with_a_blank(own_pki: Callable[..., Pki], kc
     assert "DNS:bob.example" in judge.judged(found).names
 
 
-def test_groups_are_changed_only_when_that_is_asked_for(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+@pytest.mark.parametrize("cn", ["bob", "robert"])
+def test_groups_are_changed_only_when_that_is_asked_for(own_pki: Callable[..., Pki], kcert: Kcert, cn: str) -> None:
     folder = own_pki("course").folder
-    kcert.done("client", "bob", "-q")
+    kcert.done("client", "bob", "-q", *(() if cn == "bob" else ("--cn", cn)))
     before = (folder / "bob.key").read_bytes()
 
     refused = kcert("client", "bob", "-g", "dev", "-q")
@@ -167,8 +168,8 @@ def test_groups_are_changed_only_when_that_is_asked_for(own_pki: Callable[..., P
     replaced = kcert("client", "bob", "-g", "dev", "--replace", "-q")
 
     assert_refused(refused, 2, "--replace")
-    assert (kept, replaced.status) == ("CN=bob", 0)
-    assert judge.load(folder / "bob.crt").subject.rfc4514_string() == "O=dev,CN=bob"
+    assert (kept, replaced.status) == (f"CN={cn}", 0)
+    assert judge.load(folder / "bob.crt").subject.rfc4514_string() == f"O=dev,CN={cn}"
     assert (folder / "bob.key").read_bytes() == before
 
 

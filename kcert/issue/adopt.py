@@ -162,11 +162,13 @@ def unmanaged_users(
     """
     named = {user.name for user in cluster.users}
     users: dict[str, Certificate] = {}
+    requests = recall(root / OWN_FOLDER).requests
     for certificate in wanted:
         if certificate.role != "user" or certificate.name in named:
             continue
         spec = _unmanaged(root, cluster, certificate.name)
-        if spec is None or spec.subject is None or spec.subject.common_name != certificate.name:
+        asked_for = (certificate.name, requests.get(certificate.name, {}).get("cn"))
+        if spec is None or spec.subject is None or spec.subject.common_name not in asked_for:
             continue
         if groups and set(groups) != set(spec.subject.organizations):
             if replace_groups(certificate.name, spec.subject.organizations):

@@ -69,7 +69,8 @@ class Description:
         """Return how many certificates of the folder are as the kcert.yaml says, and how the others differ."""
         specs = detect_files(self.root, profiles.certificates(self.cluster))
         present = [status for status in status_of(self.root, specs).values() if status.x509]
-        other = [f"{status.certificate.name}: {status.blocking}" for status in present if status.blocking]
+        differing = [status for status in present if status.blocking and status.state is not State.EXPIRING]
+        other = [f"{status.certificate.name}: {status.blocking}" for status in differing]
         return len(present) - len(other), other
 
 
