@@ -49,7 +49,8 @@ class Recipe:
     ``issuer`` is the name of another recipe, None: it signs itself. It holds from ``begins`` days from now for
     ``days`` days. ``usages`` None leaves the extended key usage out, ``key_usage`` False the key usage; ``signs`` says
     whether that has keyCertSign (None: as a CA should). Recipes with one ``key`` share it, if it names none of the
-    kinds of key. ``path_length`` is that of a CA (None: any). ``key_id`` False leaves the key identifiers out, as libraries do that nobody asks for them.
+    kinds of key. ``path_length`` is that of a CA (None: any). ``key_id`` False leaves the key identifiers out, as
+    libraries do that nobody asks for them.
     """
 
     subject: str
