@@ -113,7 +113,17 @@ def test_root_believes_nothing_that_another_user_put_there(
 
 @as_root
 @pytest.mark.parametrize(
-    "command", [("all", "-q", "-d", "theirs/pki"), ("export", "ansible", "-o", "theirs"), ("bundle", "-o", "theirs")]
+    "command",
+    [
+        ("all", "-q", "-d", "theirs/pki"),
+        ("export", "ansible", "-o", "theirs"),
+        ("bundle", "-o", "theirs"),
+        ("init", "--config", "theirs/kcert.yaml"),
+        ("init", "--from", "pki", "--config", "theirs/kcert.yaml"),
+        ("explain", "--export", "theirs/lessons"),
+        ("practice", "start", "since-this-morning", "--dir", "theirs/lab"),
+        ("practice", "exam", "--dir", "theirs/labs"),
+    ],
 )
 def test_root_creates_no_folder_through_a_link_of_another_user(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, command: tuple[str, ...]

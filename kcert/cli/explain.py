@@ -80,6 +80,9 @@ def explain(
     if all or export is not None:
         refuse_in_exam("explain --all" if all else "explain --export")
     if export is not None:
+        from kcert.store.directory import refuse_foreign_link
+
+        refuse_foreign_link(export)
         explain.show_exported(export, lessons.export(export))
     elif search is not None:
         explain.show_found(search, _searched(search), format, target)

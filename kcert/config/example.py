@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, MachineError
 from kcert.files import filled_file
+from kcert.store.directory import refuse_foreign_link
 
 if TYPE_CHECKING:
     from kcert.config import Cluster, Host, User
@@ -73,6 +74,7 @@ def _scalar(value: str) -> str:
 
 def write(path: Path, content: str) -> None:
     """Write *content* to *path*; raises InputError where something is there already."""
+    refuse_foreign_link(path)
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="utf-8") as file:
             file.write(content)

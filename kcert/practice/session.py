@@ -19,6 +19,7 @@ from kcert.practice.lab import Check, ExpectedAnswer, Lab, Scenario, Words, word
 from kcert.practice.rng import LARGEST_SEED, ScenarioRng
 from kcert.practice.state import Seal, Solved, State, find_seal, write_seal
 from kcert.store import FOLDER_MODE
+from kcert.store.directory import refuse_foreign_link
 
 STORY = "story.txt"
 """The file with the story, in the lab's folder."""
@@ -234,6 +235,7 @@ def make_room(root: Path, *, replaces: bool) -> tuple[Solved, ...]:
     """Empty *root* for a new lab, and return what was solved in it; raises InputError for a folder that is in use."""
     if root.is_symlink():
         raise InputError(f"{root} is a link. Specify the folder itself.")
+    refuse_foreign_link(root)
     if root.exists() and not root.is_dir():
         raise InputError(f"{root} is a file. A lab needs a folder of its own: --dir FOLDER.")
     if not root.exists() or not any(root.iterdir()):

@@ -79,4 +79,4 @@ def _tried(stock: Path, home: Path, folder: str, content: dict[str, Any], comman
         yield f"it wrote {left}"
 
 
-PARTS = (Part("state", "the state of labs and exams with other values in it", changed_states, 2_500, 60),)
+PARTS = (Part("state", "the state of labs and exams with other values in it", changed_states, 3_000, 60),)

@@ -254,7 +254,6 @@ def test_the_file_is_for_its_owner_alone(own_pki: Callable[..., Pki], kcert: Kce
     assert [one.name for one in path.parent.iterdir()] == ["cert-manager.yaml"]
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("form", ["PKCS#8", "traditional"])
 def test_the_script_reads_a_key_that_is_not_alone_in_its_form(
     own_pki: Callable[..., Pki], kcert: Kcert, form: str
@@ -274,6 +273,7 @@ def test_the_script_reads_a_key_that_is_not_alone_in_its_form(
     assert by_hand.read_text(encoding="utf-8") == before
 
 
+@pytest.mark.thorough
 def test_the_keys_are_never_on_a_terminal(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own_pki()
     ours, theirs = pty.openpty()
