@@ -1,4 +1,4 @@
-"""Words and files as bash takes them."""
+"""Quoting of words and files for bash."""
 
 from __future__ import annotations
 
