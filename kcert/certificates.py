@@ -24,12 +24,12 @@ class Kind(enum.Enum):
 
     @property
     def is_server(self) -> bool:
-        """True if clients connect to its holder, so that it needs SANs."""
+        """Return True if clients connect to its owner, so that it needs SANs."""
         return self in (Kind.SERVER, Kind.PEER)
 
     @property
     def is_client(self) -> bool:
-        """True if its holder presents it to a server."""
+        """Return True if its owner presents it to a server."""
         return self in (Kind.CLIENT, Kind.PEER)
 
 
@@ -95,7 +95,7 @@ class Subject:
         return self.given or (("CN", self.common_name), *(("O", group) for group in self.organizations))
 
     def __str__(self) -> str:
-        """As -subj wants it: a slash or a plus sign inside a value is escaped."""
+        """Return the value of -subj; a slash or a plus sign inside a value is escaped."""
         return "".join(f"/{kind}={_SEPARATOR.sub(_escaped, value)}" for kind, value in self.parts)
 
 
@@ -108,7 +108,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 @dataclass(frozen=True)
 class Usages:
-    """The usages of a certificate, word for word, if its kind does not say them.
+    """The usages of a certificate, if they differ from those of its kind.
 
     An old certificate that is renewed, or a request, says it instead. The names are openssl's
     (``digitalSignature``, ``clientAuth``); None means that the extension is left out, and any use allowed.

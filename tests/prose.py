@@ -97,13 +97,29 @@ class Text:
 
 def glossary() -> dict[str, str]:
     """Return the words that the glossary replaces, with the term that it gives for each."""
-    found = {}
+    found: dict[str, str] = {}
     for entry in re.split(r"\n(?=- )", GLOSSARY.read_text(encoding="utf-8")):
         term, banned = re.search(r"\*\*([^*]+)\*\*", entry), re.search(r"Not:\s+([^.]+)\.", entry)
         if term and banned:
-            for word in " ".join(banned[1].split()).split(", "):
-                found[re.escape(word)] = term[1]
+            found |= dict.fromkeys(" ".join(banned[1].split()).split(", "), term[1])
     return found
+
+
+def forms(word: str) -> str:
+    """Return the pattern of *word* and of its forms: judge, judges, judged, judging, judgment."""
+    first, space, rest = word.partition(" ")
+    if first.endswith("y"):
+        stem, ends = first[:-1], "y|ies"
+    elif first.endswith("e"):
+        stem, ends = first[:-1], "e|es|ed|ing|ment"
+    else:
+        stem, ends = first, "|s|es|ed|ing|led|ling"
+    return f"{re.escape(stem)}(?:{ends}){re.escape(space + rest)}"
+
+
+def forbidden() -> dict[str, str]:
+    """Return the pattern of each word that kcert does not use, with what to write instead."""
+    return PHRASES | {forms(word): term for word, term in glossary().items()}
 
 
 def markdown(path: Path) -> Iterator[Text]:
@@ -323,7 +339,7 @@ def _has_way_out(message: str) -> bool:
 
 def main() -> int:
     """Print what breaks the rules; the exit status. With --count, how often each rule is broken."""
-    banned = {**PHRASES, **glossary()}
+    banned = forbidden()
     counts: Counter[str] = Counter()
     for text in texts():
         for rule, message in findings(text, banned):

@@ -493,7 +493,7 @@ def test_each_step_of_a_change_over_names_the_folder_of_the_ca(kcert: Kcert, tmp
 
     assert_refused(kcert("renew", "ca", "--quiet"), 2, "`kcert renew ca --ca-dir FOLDER`")
     said = " ".join(kcert.done("renew", "ca", "--new-key", "--no-explain", "--ca-dir", "stick").stdout.split())
-    assert "The file of ca now contains the new CA and the old CA" in said
+    assert "The file of the CA ca now contains the new and the old CA" in said
     assert "`kcert renew --all --ca-dir stick`" in said
     assert "`kcert renew ca --finish --ca-dir stick`" in said
     early = kcert("renew", "ca", "--finish", "--quiet", "--ca-dir", "stick")

@@ -235,7 +235,7 @@ def readers(ctx: RuleContext, path: Path) -> tuple[str, ...]:
 
 
 def cluster_command(ctx: RuleContext, fault: Violation, rule: str) -> tuple[ClusterKind | None, str]:
-    """Return the kind of cluster and the command of its own tool that ends *fault*; an empty one if it has none."""
+    """Return the kind of cluster, and the command of its own tool that fixes *fault*; empty if it has none."""
     kind = cluster_kind_of(fault.path) or (ctx.scan.kind if ctx.scan.kind in (KUBEADM, KIND) else None)
     if kind is KUBEADM and rule == "missing-san" and fault.fix and kubeadm_ca(fault.path, Role.APISERVER):
         return kind, _with_another_san(fault.path)
@@ -260,7 +260,7 @@ class Renewals:
         self._folders: dict[Path, FolderContent] = {}
 
     def command(self, fault: Violation, rule: str) -> str:
-        """Return the command of kcert that ends *fault*; empty if it is not certain that it does."""
+        """Return the command of kcert that fixes *fault*; empty if that is not certain."""
         cert = self.ctx.leaf_of_file.get(fault.path)
         if fault.authority or cert is None or cert.live or cert.made_by_kubelet:
             return ""

@@ -1,4 +1,4 @@
-"""Rules about files: what is named has to be there, and readable as what it is named for."""
+"""Rules about files: a file that is named must exist, and contain what its name or option says."""
 
 from __future__ import annotations
 

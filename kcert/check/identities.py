@@ -1,4 +1,4 @@
-"""Rules about who a certificate says its owner is, and what it may be used for.
+"""Rules about the identity in a certificate, and about its usages.
 
 The CN is the user, each O a group, and OU is nothing.
 """

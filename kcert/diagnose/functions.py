@@ -15,7 +15,10 @@ from kcert.quoting import quote
 from kcert.roles import ROLES
 
 _SUFFIXES = {".crt", ".key", ".pem", ".cer", ".cert", ".csr"}
-_KUBECONFIGS = {"kubelet.conf", "admin.conf", "super-admin.conf", "scheduler.conf", "controller-manager.conf"}
+_KUBECONFIGS = {
+    *("kubelet.conf", "admin.conf", "super-admin.conf", "scheduler.conf", "controller-manager.conf"),
+    *("k3s.yaml", "rke2.yaml"),
+}
 _KUBECONFIG_SUFFIXES = {".conf", ".kubeconfig"}
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _USUAL = {
@@ -104,7 +107,7 @@ def _look(path: str) -> str:
         return f"openssl pkey -in {word} -noout"
     if pure.suffix == ".cnf":
         return f"grep -n '^\\[' {word}"
-    if pure.suffix in _KUBECONFIG_SUFFIXES or pure.name in ("kubeconfig", "config"):
+    if pure.suffix in _KUBECONFIG_SUFFIXES or pure.name in {*_KUBECONFIGS, "kubeconfig", "config"}:
         return (
             f"kubectl config view --kubeconfig {word} --raw "
             "-o jsonpath='{.users[0].user.client-certificate-data}' |\n"
@@ -121,7 +124,7 @@ def _missing_any(match: LogMatch, _kind: str) -> dict[str, str] | None:
     pure = PurePosixPath(path)
     meant = None if pure.stem in _USUAL else mistyped(Path(path))
     meant = meant if meant and meant.name.isprintable() else None
-    is_kubeconfig = pure.suffix in _KUBECONFIG_SUFFIXES or not pure.suffix
+    is_kubeconfig = pure.suffix in _KUBECONFIG_SUFFIXES or not pure.suffix or pure.name in _KUBECONFIGS
     name = kcert_name(path)
     return {
         "path": path,

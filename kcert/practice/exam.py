@@ -356,6 +356,6 @@ def refuse_if_running(command: str) -> None:
     """Raise InputError for *command* while this user is taking a sealed exam."""
     if folder := running():
         raise InputError(
-            f"`kcert {command}` is off while the sealed exam in {folder} is running: solve its tasks with openssl."
+            f"`kcert {command}` is disabled while the sealed exam in {folder} is running: solve its tasks with openssl."
             " `kcert practice exam --finish` ends the exam."
         )

@@ -34,7 +34,7 @@ class Course(Profile):
         "kube-proxy": "/var/lib/kube-proxy/config.yaml",
     }
     restarting = (
-        "Where they run as services: `systemctl restart COMPONENT` on each host. Where they are static pods: "
+        "If they run as services: `systemctl restart COMPONENT` on each host. If they are static pods: "
         "move the manifest out of the kubelet's manifest folder, wait until the pod is gone, and move it back."
     )
 

@@ -72,7 +72,7 @@ def _running(result: Result, root: Path) -> None:
     if result.exam.sealed:
         cost += (
             ", a failed check or a wrong answer a tenth. Solve the tasks with openssl: `kcert check`, `kcert renew`, "
-            "`kcert diagnose` and the commands that make certificates are off until the exam is over"
+            "`kcert diagnose` and the commands that create certificates are disabled until the exam is over"
         )
     say(f"Only tasks that are solved before the deadline count. {cost}. Solutions are shown when the exam is over.")
     say_apart("Show the state of the exam, or end it with --finish:")

@@ -108,7 +108,7 @@ def _sentence(lesson: Lesson, word: str) -> str:
     """Return the first sentence of *lesson* with *word* in it; its first sentence if only a command has it."""
     parts = (lesson.opening, *lesson.sections.values())
     prose = " ".join(block.lines[0] for part in parts for block in blocks(part) if block.kind == "prose")
-    sentences = re.split(r"(?<=[.:?!]) ", " ".join(prose.split()))
+    sentences = re.split(r"(?<=[.?!]) |(?<=:) (?=[A-Z`])", " ".join(prose.split()))
     return next((sentence for sentence in sentences if word.casefold() in sentence.casefold()), sentences[0])
 
 

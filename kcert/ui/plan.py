@@ -155,7 +155,7 @@ def _asked_for(statuses: Sequence[CertificateStatus], memory: Memory) -> None:
     for status in statuses:
         if request := memory.requests.get(status.certificate.name):
             options = " ".join(command_options(request))
-            say(f"{status.certificate.name} was asked for with {options}.", "quiet")
+            say(f"{status.certificate.name} was asked for with {options}.")
 
 
 def _short(statuses: Sequence[CertificateStatus], folder_option: str) -> None:
@@ -184,7 +184,7 @@ def _terminal(
     say(f"Cluster {cluster.name}, profile {cluster.profile}: {len(statuses)} certificates and keys in {root}.")
     if cluster.defaults:
         where = f"{cluster.source} does not set everything" if cluster.source else "There is no kcert.yaml"
-        say(f"{where}, so kcert uses these defaults: {', '.join(cluster.defaults)}.", "quiet")
+        say(f"{where}, so kcert uses these defaults: {', '.join(cluster.defaults)}.")
     screen().print()
     if not wide:
         _short(statuses, folder_option)

@@ -128,7 +128,7 @@ def _authority(ctx: Context, issued: Issued) -> None:
     else:
         screen().print()
         say_apart(
-            f"The file of {name} now contains the new CA and the old CA. Complete the CA rotation in this order:",
+            f"The file of the CA {name} now contains the new and the old CA. Complete the CA rotation in this order:",
             "notice",
         )
         for number, step in enumerate(_rotation(ctx, plan.certificate, signs_there=signs_there), start=1):

@@ -41,7 +41,13 @@ def filled_in(script: str, files: Files, name: str) -> str:
 def bash(script: str, folder: Path) -> str:
     filled_in = script.replace("CA_FILE", "ca.crt")
     ended = subprocess.run(
-        ["bash", "-c", filled_in], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        ["bash", "-c", filled_in],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
     )
     return ended.stdout
 

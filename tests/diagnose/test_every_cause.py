@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from kcert.diagnose import causes, diagnose
 from tests.clusters import PROFILES
 from tests.diagnose.repairing import Files, bash, files, filled_in
+from tests.diagnose.test_messages import MESSAGES
+from tests.diagnose.test_posted import EACH_ANSWER, findings
 from tests.recorded.pki import CLIENT, ELSEWHERE, HERE, NOW, SERVER, YEAR, Authority, authority, leaf, sign_with_sha1
 from tests.recorded.programs import api_server
 
@@ -301,38 +303,81 @@ EMPTY = {
 """The cells of the table without a test, each with the reason."""
 
 IN_OTHER_FILES = {
-    "kubelet-certificate-expired": "test_fixes_of_clients: in the hard way",
-    "common-name-not-allowed": "test_fixes_of_servers: in kubeadm's folder",
-    "token-of-another-key": "test_fixes_of_clients: in kubeadm's folder",
-    "kubeconfig-base64": "test_fixes_of_clients: in kcert's folder",
-    "csr-pem-type": "test_fixes_of_clients: a request, in no folder",
-    "authority-of-webhook": "test_fixes_of_servers: a webhook, in no folder",
-    "no-ca-bundle": "test_fixes_of_servers: a webhook, in no folder",
-    "ca-bundle-unreadable": "test_fixes_of_servers: a webhook, in no folder",
-}
-FIXED_BY_HAND = {
-    "the fix is a decision: which of two files is right, or where the CA's key is": """
-        peer-address-not-in-certificate kubeconfig-of-another-ca issuer-is-no-ca not-a-ca ca-key-mismatch files-switched
-        kubeconfig-pem service-account-key-unreadable ca-file-without-certificate openssl-cannot-use-file no-start-line
-        openssl-cannot-load client-key-unusable ca-private-key-unusable two-signing-cas ca-of-kubeadm-missing
-        ca-key-not-here control-plane-without-certificates files-of-an-older-cluster kubeadm-expiration-table
-        not-managed-by-kubeadm
+    "test_fixes_by_hand": """
+        kubelet-certificate-expired other-node not-a-node forbidden-node anonymous kubeconfig-base64 kubeconfig-pem
+        kubeconfig-open-to-others folder-in-place-of-file insecure-with-a-ca token-of-another-key
+        service-account-key-unreadable issuer-is-no-ca not-a-ca ca-key-mismatch ca-private-key-unusable
+        two-signing-cas no-start-line openssl-cannot-load openssl-cannot-use-file no-client-certificate
+        handshake-failure client-key-unusable ca-file-of-curl unreadable-file revoked peer-address-not-in-certificate
+        etcd-without-files files-switched
     """,
-    "the certificate is right: an option, a mode, a kubeconfig or a role is to be changed": """
-        revoked unreadable-file folder-in-place-of-file kubeconfig-open-to-others ca-file-of-curl cert-dir
-        insecure-with-a-ca no-client-certificate anonymous other-node not-a-node forbidden-node forbidden
-        handshake-failure etcd-without-files etcd-without-certificate etcd-does-not-answer no-certificate-to-present
-        client-rejects-server
+    "test_fixes_of_clients": "csr-pem-type",
+    "test_fixes_of_servers": "common-name-not-allowed authority-of-webhook no-ca-bundle ca-bundle-unreadable",
+}
+"""Causes with tests of their own."""
+
+
+NOT_HERE = {
+    "kubeadm has to run": """
+        kubeconfig-of-another-ca ca-of-kubeadm-missing ca-key-not-here control-plane-without-certificates
+        files-of-an-older-cluster kubeadm-expiration-table not-managed-by-kubeadm old-certificate-without-usages
+    """,
+    "a kube-apiserver has to run": """
+        cert-dir etcd-without-certificate etcd-does-not-answer no-certificate-to-present no-requestheader-ca
+        aggregated-anonymous front-proxy-taken-for-user
+    """,
+    "a kubelet has to run": "kubelet-cannot-ask",
+    "roles of a cluster": "forbidden",
+    "the fix is to read on, or to take the CA's file from where it was made": """
+        client-rejects-server ca-file-without-certificate
     """,
 }
+"""Causes whose fix needs a program that cannot run here, or is no command."""
+
+MAKES_CERTIFICATES = re.compile(
+    r"^(?:kcert (?:renew|all|kubelet|component|user|client|server|ca)\b|kubeadm certs renew|kubeadm init phase certs|"
+    r"openssl x509 -req|openssl req -x509|k3s certificate rotate|kcert csr sign)",
+    re.MULTILINE,
+)
+WITH_A_CERTIFICATE_TO_MAKE = {
+    "openssl could not read its config or options, so there is no certificate yet": """
+        bad-ip-address san-without-type variable-without-value config-syntax request-names-authority
+        issuer-without-key-id empty-extension bad-extension section-missing no-distinguished-name empty-subject
+        subject-too-long bad-subject
+    """,
+    "the signer refused the request, or another tool signs": "masters-on-request cfssl days-of-a-request",
+}
+"""Causes without a faulty certificate in a PKI folder whose fix makes one all the same."""
+
+
+def _words(*groups: str) -> set[str]:
+    return {name for names in groups for name in names.split()}
 
 
 def test_every_cause_about_a_certificate_is_in_the_table() -> None:
     """The others are about requests, tokens, roles, openssl's options, or certificates that are not the cluster's."""
-    by_hand = [name for names in FIXED_BY_HAND.values() for name in names.split()]
-    counted = [*TABLE, *IN_OTHER_FILES, *by_hand]
+    counted = [*TABLE, *_words(*IN_OTHER_FILES.values()), *_words(*NOT_HERE.values())]
     assert {*counted} <= {*causes()}
     assert len({*counted}) == len(counted)
+
+
+def test_a_cause_that_is_not_in_the_table_makes_no_certificate() -> None:
+    """Where a printed fix makes a certificate, there is a PKI behind the cause, and it belongs into the table."""
+    known = {
+        *TABLE,
+        *_words(*IN_OTHER_FILES.values()),
+        *_words(*NOT_HERE.values()),
+        *_words(*WITH_A_CERTIFICATE_TO_MAKE.values()),
+    }
+    makes = {}
+    for cluster in ("kcert", "kubeadm"):
+        messages = (diagnose([line.encode()], cluster).findings for line, *_ in MESSAGES)
+        for found in (*messages, *(findings(number, cluster) for number in EACH_ANSWER)):
+            for finding in found:
+                if match := MAKES_CERTIFICATES.search(finding.explanation.repair):
+                    makes[finding.cause] = match[0]
+    assert {cause: command for cause, command in makes.items() if cause not in known} == {}
+    assert _words(*WITH_A_CERTIFICATE_TO_MAKE.values()) <= makes.keys()
 
 
 OFTEN = (

@@ -193,50 +193,6 @@ def test_the_fix_names_a_certificate_that_the_folder_has(
 
 
 @pytest.mark.thorough
-def test_the_fix_for_a_kubelet_names_what_each_profile_calls_it(kcert: Kcert, own_pki: Callable[[str], Pki]) -> None:
-    own_pki("hardway")
-    log = "part of the existing bootstrap client certificate is expired: 2020-12-06 18:55:55 +0000 UTC"
-    [finding] = json.loads(kcert("diagnose", log, "--format", "json").stdout)
-    commands = [line for line in finding["repair"].splitlines() if line.startswith("kcert ")]
-    assert commands == ["kcert renew NODE", "kcert kubeconfig NODE"]
-    for line in commands:
-        kcert.done(*line.replace("NODE", "node01").split()[1:])
-
-
-def test_keys_of_service_accounts_that_differ_are_shown_and_put_right(
-    own_pki: Callable[[str], Pki], tmp_path: Path
-) -> None:
-    folder = own_pki("kubeadm").folder / "pki"
-    leaf(tmp_path, "other", None, usages=())
-    bash(f"openssl pkey -in {tmp_path}/other.key -pubout -out {folder}/sa.pub", folder)
-    [finding] = diagnose(
-        [REJECTED.format("invalid bearer token, go-jose/go-jose: error in cryptographic primitive").encode()]
-    ).findings
-
-    proof = finding.explanation.proof.replace("/etc/kubernetes/pki", str(folder))
-    assert len(set(bash(proof, folder).splitlines())) == 2
-    [fix] = [line for line in finding.explanation.repair.splitlines() if line.startswith("openssl pkey")]
-    bash(fix.replace("service-account.key", "sa.key"), folder)
-    assert len(set(bash(proof, folder).splitlines())) == 1
-
-
-def test_a_kubeconfig_that_is_not_base64_is_shown_and_written_again(
-    kcert: Kcert, own_pki: Callable[[str], Pki]
-) -> None:
-    kubeconfig = own_pki("course").folder / "admin.kubeconfig"
-    kcert.done("kubeconfig", "admin")
-    text = kubeconfig.read_text()
-    kubeconfig.write_text(re.sub(r"(certificate-authority-data: )(\S+)", r'\1"<\2>"', text, count=1))
-    log = f'error: Error loading config file "{kubeconfig}": illegal base64 data at input byte 0'
-    [finding] = diagnose([log.encode()], "kcert").findings
-
-    assert 'certificate-authority-data: "<' in bash(finding.explanation.proof, kubeconfig.parent)
-    assert "kcert kubeconfig NAME" in finding.explanation.repair
-    kubeconfig.unlink()
-    kcert.done("kubeconfig", "admin")
-    assert kubeconfig.read_text() == text
-
-
 @pytest.mark.thorough
 def test_a_request_with_the_header_of_keytool_is_shown_and_rewritten(tmp_path: Path) -> None:
     bash("openssl req -new -newkey rsa:2048 -nodes -keyout k -subj /CN=jane -out jane.csr", tmp_path)

@@ -96,7 +96,7 @@ def test_what_solves_a_task_by_itself_is_off(
 ) -> None:
     started(tmp_path / "other")
     shutil.copytree(sealed / "1", tmp_path / "copy")
-    assert "is off while the sealed exam in" in refused(kcert(*command, variables=home))
+    assert "is disabled while the sealed exam in" in refused(kcert(*command, variables=home))
 
 
 @pytest.mark.thorough

@@ -80,6 +80,7 @@ def leaf(
     issuer: Authority | None,
     *,
     cn: str = "",
+    group: str = "",
     sans: tuple[str, ...] = (),
     usages: tuple[x509.ObjectIdentifier, ...],
     start: dt.datetime = NOW - dt.timedelta(hours=1),
@@ -89,7 +90,8 @@ def leaf(
 ) -> Authority:
     """A certificate as NAME.crt and its key as NAME.key."""
     key = key or ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cn or name)])
+    groups = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group)] if group else []
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cn or name), *groups])
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
