@@ -208,3 +208,10 @@ def test_the_loopback_address_stays_in_a_new_certificate(tmp_path: Path) -> None
     assert finding.rule == "missing-san"
     assert "IP:10.96.0.1" in finding.fix
     assert "IP:127.0.0.1" in finding.fix
+
+
+def test_two_clusters_side_by_side_need_not_know_each_others_tokens(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        kubeadm.lay_out(tmp_path / name)
+
+    assert judged(tmp_path / "one", tmp_path / "two") == ()
