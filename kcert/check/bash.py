@@ -92,10 +92,13 @@ def embedded(path: Path, *words: str, **commands: str) -> str:
     """
     files = {option.replace("_", "-"): f"{word(path)}.{option}.new" for option in commands}
     steps = [
-        f"(umask 077; {command} > {file})" for command, file in zip(commands.values(), files.values(), strict=True)
+        f"(umask 077; {command} \\\n    > {file})"
+        for command, file in zip(commands.values(), files.values(), strict=True)
     ]
     options = [f"--{option}={file}" for option, file in files.items()]
-    steps.append(kubectl_config(path, *words, *options, "--embed-certs=true"))
+    steps.append(
+        kubectl_config(path, *(f"\\\n    {part}" for part in (" ".join(words), *options, "--embed-certs=true")))
+    )
     return " &&\n  ".join([*steps, f"rm {' '.join(files.values())}"])
 
 

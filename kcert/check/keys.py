@@ -28,6 +28,9 @@ _CURVE_BITS = 224
 _OTHERS = 0o066
 """Read and write for the group and for others (CIS Kubernetes Benchmark: keys and kubeconfigs are 600)."""
 
+_DEEDS = {0o004: "read", 0o002: "change"}
+"""The action that a single permission allows."""
+
 
 def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
     """Yield certificates whose private key does not match."""
@@ -177,7 +180,7 @@ def weak_key(ctx: RuleContext) -> Iterator[Violation]:
         weakness = _weakness(cert.certificate.public_key)
         if weakness is not None:
             message = (
-                f"{cert.description} has a key of {weakness}, which is too short: current programs reject it, and an "
+                f"{cert.description} has a key that is too short ({weakness}): some current programs reject it, and an "
                 "attacker may be able to compute the private key."
             )
             fix = reissue_commands(ctx, cert, new_key=True)
@@ -186,10 +189,10 @@ def weak_key(ctx: RuleContext) -> Iterator[Violation]:
 
 def _weakness(key: PublicKey) -> str | None:
     if key.algorithm.startswith("rsa") and 0 < key.bits < _RSA_BITS:
-        return f"RSA {key.bits} bit"
+        return f"RSA {key.bits} bits"
     if key.algorithm == "ec" and 0 < key.bits < _CURVE_BITS:
-        return f"{key.curve or 'a curve'} ({key.bits} bit)"
-    return f"DSA {key.bits} bit" if key.algorithm == "dsa" else None
+        return f"{key.curve or 'a curve'}, {key.bits} bits"
+    return f"DSA {key.bits} bits" if key.algorithm == "dsa" else None
 
 
 def key_permissions(ctx: RuleContext) -> Iterator[Violation]:
@@ -199,8 +202,9 @@ def key_permissions(ctx: RuleContext) -> Iterator[Violation]:
         if not key.mode & _OTHERS & ~(kind.key_mode if kind else 0):
             continue
         what = "contains a private key" if not key.embedded else "contains its user's private key"
-        who = "every user of this machine" if key.mode & 0o006 else "its group"
-        message = f"{key.path} {what}, and {who} may read or change it. Anyone with the key can act as its owner."
+        who = "every user of this machine" if key.mode & 0o006 else "every member of its group"
+        can = _DEEDS.get(key.mode & 0o006 or (key.mode & 0o060) >> 3, "read and change")
+        message = f"{key.path} {what}, and {who} can {can} it. Anyone with the key can act as its owner."
         yield Violation(key.path, message, f"mode {key.mode & 0o7777:04o}", f"chmod 600 {bash.word(key.path)}")
 
 

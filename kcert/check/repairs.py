@@ -233,9 +233,10 @@ def _in_kubeconfig(ctx: RuleContext, cert: CertificateInstance, signer: Signer, 
     if not _PLAIN_NAME.fullmatch(user) or not has_key or use.position:
         return ""  # the key beside it is the user's, and not that of a CA in the user's chain
     query = bash.word(f'jsonpath={{.users[?(@.name=="{user}")].user.client-key-data}}')
-    content = f"{bash.kubectl_config(cert.path, 'view', '--raw', '-o', query)} | openssl base64 -d -A"
+    view = bash.kubectl_config(cert.path, "view", "--raw", f"\\\n  -o {query}")
+    content = f"{view} |\n  openssl base64 -d -A"
     make = generated(cert.certificate.public_key) if new_key else content
-    request = f"openssl req -new -key <(printf '%s\\n' \"$key\") {_subject(ctx, cert)}"
+    request = f"openssl req -new -key <(printf '%s\\n' \"$key\") \\\n    {_subject(ctx, cert)}"
     files = {"client_certificate": with_others(ctx, cert, _CRT)}
     if new_key:
         files["client_key"] = "printf '%s\\n' \"$key\""

@@ -146,3 +146,72 @@ def test_what_kubectl_does_not_follow_in_a_kubeconfig(clause: str, config: str, 
     put(tmp_path / "config", config.replace(old, new, 1), 0o600)
     messages = [finding.message for finding in judged(tmp_path / "config") if finding.rule == "kubeconfig-invalid"]
     assert [message for message in messages if clause in message]
+
+
+def test_of_two_expired_cas_neither_is_the_renewed_one(tmp_path: Path) -> None:
+    past = replace(Recipe("CN=k", None, ca=True, days=10), begins=-40)
+    first = Workshop({"ca": past})["ca"]
+    second = Workshop({"ca": replace(past, begins=-20)}, keys={"ca": first.key})["ca"]
+    for path, ca in (("a.crt", first), ("b.crt", second)):
+        put(tmp_path / path, ca.crt)
+
+    findings = judged(tmp_path)
+
+    assert [finding.rule for finding in findings] == ["expired", "expired"]
+    assert not [finding.message for finding in findings if "renewed one" in finding.message]
+
+
+def test_the_only_administrator_stays_one(tmp_path: Path) -> None:
+    recipes = {"ca": Recipe("CN=k", None, ca=True), "jane": Recipe("CN=jane/O=system:masters", usages=("clientAuth",))}
+    workshop = Workshop(recipes)
+    put(tmp_path / "ca.crt", workshop["ca"].crt)
+    put(
+        tmp_path / "config",
+        kubeconfig(server=kubeadm.SERVER, authority=workshop["ca"].crt, user=workshop["jane"]),
+        0o600,
+    )
+
+    (finding,) = judged(tmp_path)
+
+    assert (finding.rule, finding.fix) == ("powerful-user", "")
+    assert "No other administrator's certificate was found" in finding.message
+
+
+@pytest.mark.parametrize(("dot", "rules"), [(".", []), ("", []), ("x", ["kubeconfig-server-not-in-san"])])
+def test_a_dot_at_the_end_of_a_host_is_part_of_no_name(tmp_path: Path, dot: str, rules: list[str]) -> None:
+    kubeadm.lay_out(tmp_path)
+    path = tmp_path / ETC / "admin.conf"
+    server = f"https://kubernetes.default.svc.cluster.local{dot}:6443"
+    path.write_text(path.read_text().replace(kubeadm.SERVER, server))
+
+    assert [rule for rule, _ in told(tmp_path)] == rules
+
+
+def test_a_ca_that_allows_no_ca_below_it_is_named(tmp_path: Path) -> None:
+    below = {"middle": Recipe("CN=middle", ca=True)}
+    recipes = changed(kubeadm.RECIPES, ca={"path_length": 0}, apiserver={"issuer": "middle"}) | below
+    workshop = kubeadm.lay_out(tmp_path, recipes)
+    put(tmp_path / PKI / "apiserver.crt", workshop["apiserver"].crt + workshop["middle"].crt)
+
+    (finding,) = judged(root=tmp_path)
+
+    assert (finding.rule, finding.fix) == ("wrong-issuer", "")
+    assert "pathlen that allows none" in finding.message
+
+
+def test_the_loopback_address_stays_in_a_new_certificate(tmp_path: Path) -> None:
+    names = tuple(name for name in kubeadm.RECIPES["apiserver"].names if name != "IP:10.96.0.1")
+    kubeadm.lay_out(tmp_path, changed(kubeadm.RECIPES, apiserver={"names": (*names, "IP:127.0.0.1")}))
+
+    (finding,) = judged(root=tmp_path)
+
+    assert finding.rule == "missing-san"
+    assert "IP:10.96.0.1" in finding.fix
+    assert "IP:127.0.0.1" in finding.fix
+
+
+def test_two_clusters_side_by_side_need_not_know_each_others_tokens(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        kubeadm.lay_out(tmp_path / name)
+
+    assert judged(tmp_path / "one", tmp_path / "two") == ()

@@ -49,7 +49,8 @@ class Recipe:
     ``issuer`` is the name of another recipe, None: it signs itself. It holds from ``begins`` days from now for
     ``days`` days. ``usages`` None leaves the extended key usage out, ``key_usage`` False the key usage; ``signs`` says
     whether that has keyCertSign (None: as a CA should). Recipes with one ``key`` share it, if it names none of the
-    kinds of key. ``key_id`` False leaves the key identifiers out, as libraries do that nobody asks for them.
+    kinds of key. ``path_length`` is that of a CA (None: any). ``key_id`` False leaves the key identifiers out, as
+    libraries do that nobody asks for them.
     """
 
     subject: str
@@ -65,6 +66,7 @@ class Recipe:
     key_usage: bool = True
     signs: bool | None = None
     key_id: bool = True
+    path_length: int | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class Workshop:
             .serial_number(x509.random_serial_number() if recipe.serial is None else recipe.serial)
             .not_valid_before(begins)
             .not_valid_after(begins + dt.timedelta(days=recipe.days))
-            .add_extension(x509.BasicConstraints(recipe.ca, None), critical=True)
+            .add_extension(x509.BasicConstraints(recipe.ca, recipe.path_length), critical=True)
         )
         if recipe.key_id:
             builder = builder.add_extension(
