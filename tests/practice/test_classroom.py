@@ -234,6 +234,12 @@ def test_a_name_that_is_a_formula_stays_text(kcert: Kcert, tmp_path: Path) -> No
     assert rows[1][0] == "'=1+1"
 
 
+@pytest.mark.parametrize("form", ["text", "csv", "json", "html"])
+def test_a_learner_of_another_folder_reaches_no_terminal_raw(kcert: Kcert, tmp_path: Path, form: str) -> None:
+    session.begin(QUICK, tmp_path / "class/a\x1b]0;owned\x07\u202e", seed=3)
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202e]", practice(kcert, "report", "class", "--format", form))
+
+
 def test_a_folder_without_labs_is_named(kcert: Kcert, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert "empty and the folders below contain no lab" in refused(kcert("practice", "report", "empty"))
