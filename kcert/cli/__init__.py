@@ -65,13 +65,15 @@ COMMANDS = {
     "check": Entry(
         "inspection:check", "Check certificates, explain the problems and print the commands that fix them.", _LOOK
     ),
-    "logs": Entry("diagnose:logs", "Show the log of a component, with the command for this installation.", _LOOK),
+    "logs": Entry("diagnose:logs", "Show the log of a component, and the command that reads it.", _LOOK),
     "diagnose": Entry(
         "diagnose:diagnose",
         "Explain log lines about TLS, certificates and access, and print the fix.",
         _LOOK,
     ),
-    "history": Entry("inspection:history", "Show the commands that were run here, and verify the record.", _LOOK),
+    "history": Entry(
+        "inspection:history", "Show the commands that were run in a PKI folder, and verify the history.", _LOOK
+    ),
     "practice": Entry("practice:app", "Practice in labs: fix what is broken, and check whether it works.", _LEARN),
     "explain": Entry("explain:explain", "Explain every command, certificate and step: the lessons.", _LEARN),
     "doctor": Entry("program:doctor", "Check which programs are installed, and what works without the others.", _LOOK),
