@@ -46,6 +46,9 @@ def main() -> NoReturn:
         fault = _close_streams()
     if fault and status <= errors.FOUND:  # any other status has been explained already
         status = _reported(fault)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # All is done. The interpreter takes handlers away before its end, and would seem to be killed by a late signal.
+        signal.signal(number, signal.SIG_IGN)
     sys.exit(status)
 
 

@@ -11,6 +11,7 @@ import pty
 import random
 import signal
 import subprocess
+import sys
 import termios
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from tests.endurance.inside import in_process
 from tests.endurance.kills import harmed
 from tests.guarded import WITH_IT, copied, encrypted_pki
 from tests.refusals import snapshot, staged
-from tests.running import Kcert, kill_group, representatives, wait_until
+from tests.running import Kcert, kill_group, output, representatives, wait_until
 from tests.test_certificates import parts
 from tests.test_faults import fake_openssl
 
@@ -428,3 +429,30 @@ def test_what_root_renews_stays_its_owner_s(own_pki: Callable[..., Pki], kcert: 
     assert {(path.stat().st_uid, path.stat().st_gid) for path in replaced} == {(4711, 4712)}
     assert config.stat().st_mode & 0o777 == 0o600
     assert (own.folder / "openssl-etcd-server.cnf").stat().st_uid == 0
+
+
+LATE = """
+import os, signal, sys, types
+
+class Last:
+    def __init__(self):
+        self.kill, self.arguments = os.kill, (os.getpid(), signal.{signal})
+
+    def __del__(self):
+        self.kill(*self.arguments)
+
+sys.modules["last"] = types.ModuleType("last")
+sys.modules["last"].object = Last()
+sys.argv = ["kcert", "version"]
+from kcert.__main__ import main
+main()
+"""
+"""kcert that gets a signal when the interpreter clears its modules, after it has taken the handlers away."""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_after_the_end_does_not_change_the_status(name: str) -> None:
+    ended = output([sys.executable, "-c", LATE.format(signal=name)])
+
+    assert (ended.status, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("kcert ")

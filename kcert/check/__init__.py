@@ -1,4 +1,4 @@
-"""The rules of ``kcert check``, one module a group (``kcert.check.rule``), and what comes of applying them.
+"""The rules of ``kcert check``, one module for each group (``kcert.check.rule``), and their results.
 
 ``run_checks`` finds certificates and applies the rules. Each finding gets the commands that renew the certificate: of
 the cluster's own tool, and of kcert.

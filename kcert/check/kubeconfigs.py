@@ -201,7 +201,7 @@ def _trusts(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: CertificateInsta
 
 
 def _leads_to(ctx: RuleContext, shown: CertificateInstance, trusted: tuple[X509, ...]) -> bool:
-    """True if a server's certificate leads to one of the CAs *trusted*, through the chain that is sent along."""
+    """Return True if one of the CAs *trusted* verifies a server's certificate, through the chain that it sends."""
     return ctx.signatures.verdict(shown.certificate, trusted, shown.use.chain) is None
 
 

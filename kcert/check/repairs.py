@@ -289,7 +289,7 @@ def reissue_ca(ctx: RuleContext, cert: CertificateInstance, *, extensions: Itera
 
 
 def copied(ctx: RuleContext, origin: CertificateInstance) -> list[str]:
-    """Return the commands that copy a changed CA to every other file that has it."""
+    """Return the commands that copy a changed CA to every other file that contains it."""
     places = [copy for copy in ctx.copies[origin.certificate.sha256] if copy.path != origin.path and not copy.live]
     source = bash.word(target_of(origin.path)) if not ctx.has_siblings(origin) else None
     if source is None:

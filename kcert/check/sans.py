@@ -172,7 +172,7 @@ def is_loopback(value: str) -> bool:
 
 
 def usual_names(ctx: RuleContext, role: Role, path: Path) -> tuple[AltName, ...]:
-    """Return the names under which clients connect to the server of *role*, as far as configurations show."""
+    """Return the names under which clients connect to the server of *role*, if configurations show them."""
     hosts = ["localhost", "127.0.0.1"]
     if role is Role.APISERVER:
         hosts.append(_SERVICE_NAMES[-1])

@@ -170,7 +170,7 @@ class LogMatch:
 
     @cached_property
     def target(self) -> Target:
-        """The first target of the table that the message, or the program that wrote it, speaks of."""
+        """Return the first target of the table that the message is about, or the program that wrote it."""
         address = self._named
         context = f"{self.context} https://{address}/" if address else self.context
         for target in self.targets:

@@ -168,7 +168,7 @@ def _openssl_file(match: LogMatch, _kind: str) -> dict[str, str]:
 
 
 def _access(match: LogMatch, _kind: str) -> dict[str, str]:
-    """Values on a user whom the API server refused something."""
+    """Return values about a user whose request the API server rejected."""
     user, verb, what = (match.word(name) for name in ("user", "verb", "what"))
     namespace = match.word("namespace")
     _, _, account_namespace, account = (*user.split(":", 3), "", "", "")[:4]

@@ -1,4 +1,4 @@
-"""Reading a log: line by line, in any encoding. What a terminal or a container runtime divided is put together."""
+"""Reading a log: line by line, in any encoding. Lines that a terminal or a container runtime divided are joined."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def entries(log: Iterable[bytes], find: Callable[[bytes], Found | None]) -> Iter
 
 
 def _wanted(window: list[bytes]) -> int:
-    """The number of lines to look ahead: one, and more where the first line goes on."""
+    """Return the number of lines to look ahead: one, and more if the first line continues."""
     if not window:
         return 1
     if window[0].strip() == b"{":
@@ -292,7 +292,7 @@ def _is_part(line: bytes) -> bool:
 
 
 def _parts(window: list[bytes]) -> tuple[int, bytes]:
-    """The parts of a line of one stream, put together: up to the last one, or as many as are looked at."""
+    """Join the parts of a line of one stream: up to the last one, or as many as are looked at."""
     if not (first := _CRI_PART.match(window[0])):
         return _docker_parts(window)
     pieces = [window[0].rstrip(b"\r\n")]

@@ -155,7 +155,7 @@ def unmanaged_users(
     groups: tuple[str, ...],
     replace_groups: Callable[[str, tuple[str, ...]], bool],
 ) -> dict[str, Certificate]:
-    """Return those of *wanted* whom kcert.yaml does not name and who are in *root* already, by name.
+    """Return those of *wanted* that kcert.yaml does not name and that are in *root* already, by name.
 
     Nothing but the certificate says in which groups they are. Where other *groups* are asked for, *replace_groups* is
     given the name and the groups that it has, and says whether they are to be replaced; raises InputError if not.

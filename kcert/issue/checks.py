@@ -80,7 +80,7 @@ def refuse_orphans(ctx: Context, status: CertificateStatus) -> None:
 
 
 def signed_by(ctx: Context, ca: Certificate) -> list[str]:
-    """Return the files of the certificates that *ca* is to have signed, as far as they are here."""
+    """Return the existing files of the certificates that *ca* has to have signed."""
     files: Iterable[str] = (str(spec.files.primary) for spec in ctx.specs if spec.issuer == ca.name)
     return [file for file in files if (ctx.root / file).exists()]
 

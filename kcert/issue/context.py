@@ -79,7 +79,7 @@ class Passphrase:
 
     @property
     def is_known(self) -> bool:
-        """True if a file or the environment has it, so that kcert does not ask for it."""
+        """Return True if a file or the environment contains the passphrase, so that kcert does not ask for it."""
         return self._file is not None or self.owner.variable in os.environ
 
     def __repr__(self) -> str:

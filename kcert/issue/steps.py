@@ -164,7 +164,7 @@ def copy_first(openssl: str, source: PurePosixPath, target: PurePosixPath) -> St
 
 
 def concatenate(action: str, target: PurePosixPath, *parts: PurePosixPath) -> Step:
-    """Write a file made of *parts*, one after the other; of one part it is a copy."""
+    """Write *parts* into one file, one after the other; with a single part, this is a copy."""
 
     def perform(staging: Staging, _root: Path) -> None:
         staging.put(target, b"".join(_with_line_end(staging.path(part).read_bytes()) for part in parts))

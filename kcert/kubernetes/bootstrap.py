@@ -42,7 +42,7 @@ _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _PLACEHOLDER = datetime(2000, 1, 1, tzinfo=timezone.utc)
 
 SHORTEST = 600
-"""Seconds that a token has to be valid, to be of use."""
+"""The number of seconds for which a token must at least be valid."""
 
 
 @dataclass(frozen=True)

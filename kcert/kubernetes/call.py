@@ -45,7 +45,7 @@ class Call:
 
     @property
     def user(self) -> str:
-        """Return whom the API server will see."""
+        """Return the user that the API server will see."""
         subject = self.credentials.certificate.subject
         assert subject
         groups = ", ".join(subject.organizations)

@@ -126,7 +126,7 @@ def full_name(signer: str) -> str:
 
 
 def fitting(request: Request) -> str:
-    """The signer that a request like this is meant for."""
+    """Return the signer for a request like this."""
     node = (request.subject.common_name or "").startswith(NODE_PREFIX) and NODES in request.subject.organizations
     if not node:
         return CLIENT

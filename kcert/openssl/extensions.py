@@ -177,7 +177,7 @@ _HOST = re.compile(r"""(?:\[[^\]]*\]|[A-Za-z0-9\-._~!$&'()*+,;=\[\]<>"]*?)(?::[0
 
 
 def _uri_fault(uri: str) -> str | None:
-    """Return why Go's net/url does not take *uri*, as far as certificates come near it; None if it does."""
+    """Return why Go's net/url rejects *uri*, for the URIs of certificates; None if it does not."""
     if re.search(r"[\x00-\x1f\x7f]", uri):
         return "net/url: invalid control character in URL"
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)", uri)

@@ -66,7 +66,7 @@ class Signatures:
                 self._waiting[pair] = question
 
     def verdict(self, certificate: X509, issuers: tuple[X509, ...], chain: tuple[X509, ...] = ()) -> str | None:
-        """Return None if *certificate* leads to one of *issuers*, through *chain*; else what openssl has against it."""
+        """Return None if one of *issuers* verifies *certificate*, through *chain*; else the error of openssl."""
         pair = _pair(question := (certificate, issuers, chain))
         if pair not in self._verdicts:
             self.expect([question])

@@ -22,7 +22,7 @@ def marker_file() -> Path | None:
 
 
 def sealed_folders() -> list[Path]:
-    """Return the current folder and those above it, as far as they are part of a sealed exam."""
+    """Return the current folder and those above it that are part of a sealed exam."""
     folders = (Path.cwd(), *Path.cwd().parents)
     return [folder for folder in folders if os.access(folder / OWN_FOLDER / SEAL_FILE, os.F_OK)]
 

@@ -103,7 +103,7 @@ def service_address(cluster: Cluster) -> str:
 
 
 def as_yaml(cluster: Cluster) -> str:
-    """*cluster* as kcert.yaml has it."""
+    """Return *cluster* as the text of a kcert.yaml."""
 
     def hosts(some: Sequence[Host]) -> str:
         return json.dumps([{"name": host.name, "ip": host.addresses[0]} for host in some]) if some else "[]"

@@ -90,7 +90,7 @@ class Session:
 
     @property
     def running_exam(self) -> bool:
-        """True while the exam that this lab is part of goes on."""
+        """Return True while the exam of this lab is running."""
         return self.state.deadline is not None and state.moment() < self.state.deadline
 
     def check(self) -> CheckResult:

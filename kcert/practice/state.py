@@ -120,7 +120,7 @@ def load(root: Path, openssl: str = "openssl") -> State:
 
 
 def typed(record: type[Record], values: Any) -> Record:
-    """Return the dataclass *record* made of *values* from JSON; raises TypeError for a field of another type."""
+    """Return the dataclass *record* with *values* from JSON; raises TypeError for a field of another type."""
     hints = get_type_hints(record)
     if not isinstance(values, dict) or not set(values) <= set(hints):
         raise TypeError

@@ -134,7 +134,7 @@ class HardWay(Profile):
         return PurePosixPath("/etc/etcd" if reader == "etcd" else "/var/lib/kubernetes/pki", file)
 
     def extras(self, cluster: Cluster, host: str) -> Iterator[Extra]:
-        """Yield the administrator's kubeconfig: with 127.0.0.1 in it, it is of use on a control-plane host alone."""
+        """Yield the administrator's kubeconfig: it contains 127.0.0.1, and so works only on a control-plane host."""
         if any(member.name == host for member in cluster.control_plane):
             yield Extra("admin", "kubeconfig", "kubectl", "administrator")
 

@@ -165,7 +165,7 @@ class Kelsey(Profile):
         return PurePosixPath(_FOLDERS.get(reader, "/var/lib/kubernetes"), file)
 
     def extras(self, cluster: Cluster, host: str) -> Iterator[Extra]:
-        """Yield the administrator's kubeconfig: with 127.0.0.1 in it, it is of use on a control-plane host alone."""
+        """Yield the administrator's kubeconfig: it contains 127.0.0.1, and so works only on a control-plane host."""
         if any(member.name == host for member in cluster.control_plane):
             yield Extra("admin", "kubeconfig", "kubectl", "administrator")
 

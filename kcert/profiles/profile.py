@@ -300,7 +300,7 @@ class FlatLayout:
         optional: tuple[AltName, ...] = (),
         host: str | None = None,
     ) -> Certificate:
-        """Return a certificate that the CA signs: as the table of roles has it, unless something else is given."""
+        """Return a certificate that the CA signs: as in the table of roles, unless something else is given."""
         spec = ROLES[role]
         return Certificate(
             name=name or role.value,

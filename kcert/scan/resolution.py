@@ -28,7 +28,7 @@ _APART = 2
 
 
 def linked(findings: Findings, openssl: str) -> ScanResult:
-    """Read every certificate that *findings* speak of, each once, and put the survey together."""
+    """Read every certificate that *findings* name, each once, and return the result."""
     result = _linked(findings, openssl)
     pairs = mismatched_pairs(result)
     if not pairs:

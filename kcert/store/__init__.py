@@ -216,7 +216,7 @@ class Workspace:
     def _recover(self, stack: contextlib.ExitStack) -> None:
         """Complete what was written down to be moved, and delete what was not.
 
-        What the machine refuses to move stays and is reported; everything else goes on.
+        Files that the machine refuses to move stay and are reported; all others are moved.
         """
         self._stagings = stack.enter_context(self._own.own_child("staging", FOLDER_MODE))
         for name in self._stagings.names():

@@ -220,7 +220,7 @@ def has_colour(console: Screen) -> bool:
 
 
 def heading(text: str) -> None:
-    """Print a heading, underlined as far as it goes."""
+    """Print a heading, and a line of the same width below it."""
     console, text = screen(), clean_line(text)
     console.print(Text(text, style="heading"))
     console.print(Text("-" * min(len(text), console.width), style="quiet"))
@@ -310,7 +310,7 @@ def fitted(lines: list[str], width: int) -> list[str]:
 
 
 def _joined(lines: list[str]) -> list[str]:
-    """Return *lines* with each command that goes on in the next line as one."""
+    """Return *lines*, with each command that continues in the next line joined to one."""
     joined: list[str] = []
     for line in lines:
         if joined and joined[-1].endswith(" \\"):

@@ -82,9 +82,10 @@ def shows(argv: tuple[str, ...]) -> None:
     screen().print()
 
 
-def ran(argv: tuple[str, ...]) -> None:
-    """Show a command line of kubectl, run it, and print what it says."""
-    shows(argv)
+def ran(argv: tuple[str, ...], *, quiet: bool = False) -> None:
+    """Show a command line of kubectl (unless *quiet*), run it, and print what it says."""
+    if not quiet:
+        shows(argv)
     reading = kubectl(argv)
     show_output(reading.stdout.decode(errors="replace"))
     if reading.stderr.strip():
@@ -97,7 +98,7 @@ def bare(written: SigningRequest | str) -> None:
 
 
 def asked(certificate: Certificate, option: str) -> None:
-    """Say what comes after key and request."""
+    """Print the next step after key and request."""
     assert certificate.files.csr
     stem = certificate.files.csr.stem
     name = certificate.name if certificate.role == "user" else stem
@@ -167,7 +168,7 @@ def as_json(csr: SigningRequest, openssl: str, written: dict[str, object] | None
 
 
 def submitted(csr: SigningRequest) -> None:
-    """Say what comes after it."""
+    """Print the next step after it."""
     say_apart("Next, an administrator reviews it and decides:")
     command_line(("kcert", "csr", "show", csr.name))
     command_line(("kcert", "csr", "approve", csr.name))

@@ -68,7 +68,7 @@ def show_live(findings: Iterable[Finding | None], diagnoser: Diagnoser) -> None:
 
 
 def _record(finding: Finding) -> dict[str, object]:
-    """Return a finding as JSON has it; ``lines`` are the first few of ``count``."""
+    """Return a finding for JSON; ``lines`` are the first few of ``count``."""
     return {
         "lines": [{"number": line.number, "text": line.text} for line in finding.lines],
         "count": finding.count,

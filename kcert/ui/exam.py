@@ -149,7 +149,7 @@ def show_class(lines: Sequence[Line], form: str) -> None:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(_HEADINGS)
-        writer.writerows([harmless(cell) for cell in _cells(line)] for line in lines)
+        writer.writerows([harmless(clean_line(cell)) for cell in _cells(line)] for line in lines)
         sys.stdout.write(text.getvalue())
     elif form == "html":
         sys.stdout.write(_page(lines))

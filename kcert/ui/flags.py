@@ -176,7 +176,7 @@ class EncryptionReporter(ResultReporter):
     PARAGRAPHS = 3
 
     def ends(self, step: Update) -> None:
-        """Show the file without its keys, and say what comes next."""
+        """Show the file without its keys, and the next step."""
         config, change = step.config, step.change
         path = str(self._ctx.root / encryption.FILE)
         if self._form == "json":

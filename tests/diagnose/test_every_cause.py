@@ -328,6 +328,7 @@ NOT_HERE = {
     """,
     "a kubelet has to run": "kubelet-cannot-ask",
     "roles of a cluster": "forbidden",
+    "the CA above an intermediate CA has to sign": "path-length name-constraints issuer-of-the-ca-missing",
     "the fix is to read on, or to take the CA's file from where it was made": """
         client-rejects-server ca-file-without-certificate
     """,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kcert.diagnose import CUT_LINE, Finding, diagnose
+from kcert.diagnose.reading import entries
 from tests.running import REPOSITORY, Ended, Kcert
 
 if TYPE_CHECKING:
@@ -74,6 +75,15 @@ def test_a_line_that_a_terminal_wrapped(line: str, width: int) -> None:
 @pytest.mark.parametrize("after", ["Please check the address", "Error: context deadline exceeded", "exit status 1"])
 def test_what_follows_a_whole_line_is_not_the_rest_of_it(after: str) -> None:
     assert finding(WRAPPED[-1], after).explanation == finding(WRAPPED[-1]).explanation
+
+
+def test_lines_that_all_may_be_wrapped_are_not_searched_again_and_again() -> None:
+    """Without a memory of what was searched each line takes part in 68 searches."""
+    log = [f"tls error {number:03} {'and so on ' * 11}x\n".encode() for number in range(100)]
+    searched: list[bytes] = []
+
+    assert len([*entries(log, searched.append)]) == len(log)
+    assert len(searched) < 10 * len(log)
 
 
 CRI = "2026-11-24T04:19:45.1Z stderr "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kcert import cli
 from kcert.practice import exam, quiz, session
 from kcert.practice.labs import NAMES
 from kcert.practice.state import SEAL_VARIABLE
@@ -163,7 +164,13 @@ def test_a_short_passphrase_is_refused(kcert: Kcert, tmp_path: Path, home: dict[
 def test_what_is_printed_as_json_is_as_its_schema_says(sealed: Path, kcert: Kcert, home: dict[str, str]) -> None:
     lab = sealed.parent / "open"
     session.begin(QUICK, lab, seed=3)
-    for command in ("list", "check --dir open", "check --dir lab/1", "exam", "report lab --seal", "report open"):
+    commands = ("list", "check --dir open", "check --dir lab/1", "exam", "report lab --seal", "report open")
+    subcommands = cli.load("practice").commands.items()
+    with_json = {
+        name for name, leaf in subcommands if "--json" in {word for param in leaf.params for word in param.opts}
+    }
+    assert {command.split()[0] for command in commands} == with_json
+    for command in commands:
         ended = kcert("practice", *command.split(), "--json", variables=home)
         content = json.loads(ended.stdout)
         name = f"practice-{command.split()[0]}"
@@ -232,6 +239,12 @@ def test_a_name_that_is_a_formula_stays_text(kcert: Kcert, tmp_path: Path) -> No
     session.begin(QUICK, tmp_path / "lab", seed=3, learner="=1+1")
     rows = list(csv.reader(io.StringIO(practice(kcert, "report", "lab", "--format", "csv"))))
     assert rows[1][0] == "'=1+1"
+
+
+@pytest.mark.parametrize("form", ["text", "csv", "json", "html"])
+def test_a_learner_of_another_folder_reaches_no_terminal_raw(kcert: Kcert, tmp_path: Path, form: str) -> None:
+    session.begin(QUICK, tmp_path / "class/a\x1b]0;owned\x07\u202e", seed=3)
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202e]", practice(kcert, "report", "class", "--format", form))
 
 
 def test_a_folder_without_labs_is_named(kcert: Kcert, tmp_path: Path) -> None:

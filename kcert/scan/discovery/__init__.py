@@ -131,7 +131,7 @@ class Finder:
             self._look_at_file(path)
 
     def _look_at_input(self, data: bytes) -> None:
-        """Look at what comes on standard input: objects of the API, or PEM."""
+        """Read standard input: objects of the API, or PEM."""
         self.findings.looked.append("standard input")
         opened = inside(Content(data, 0o600, (0, 0)))
         for position, pem in enumerate(opened.certificates):

@@ -122,7 +122,7 @@ class Collector:
         return opened.identity in self._named and opened.trouble is None
 
     def mark_named(self, opened: Inside) -> None:
-        """Keep the walk through the folders from taking this file once more."""
+        """Exclude this file from the walk through the folders."""
         self._named.add(opened.identity)
 
     def add(self, draft: Draft) -> None:
