@@ -53,6 +53,19 @@ def test_an_option_has_one_short_form_in_all_commands() -> None:
     assert not wrong
 
 
+def test_quiet_prints_the_result_alone(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own_pki("course")
+    for words in ("csr new amy -g dev", "csr manifest amy", "csr new joe -g dev", "csr manifest joe"):
+        kcert.done(*words.split(), "-q")
+
+    assert kcert.done("csr", "approve", "--file", "pki/amy-csr.yaml", "-q").stdout == "pki/amy-csr.yaml\n"
+    assert kcert.done("csr", "deny", "--file", "pki/joe-csr.yaml", "-q").stdout == "pki/joe-csr.yaml\n"
+    flags = kcert.done("flags", "kube-scheduler", "-q").stdout
+    assert flags == kcert.done("flags", "kube-scheduler", "--format", "flags").stdout
+    assert kcert.done("practice", "start", "make-the-ca", "--dir", "lab", "-q").stdout == "lab\n"
+    assert kcert("practice", "check", "--dir", "lab", "-q").stdout == "Not solved.\n"
+
+
 def test_the_default_format_is_text_and_json_has_a_short_form() -> None:
     by_command: dict[str, set[str]] = {}
     for command, option in options():

@@ -160,6 +160,7 @@ def submit(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="Name the manifest file, or the user, node or component.")
     ],
+    quiet: Quiet = False,
 ) -> None:
     """Create the object in the cluster: `kubectl apply -f`."""
     from kcert.kubernetes import manifests
@@ -167,8 +168,9 @@ def submit(
 
     path = manifests.named(options.dir, name, context.folder_option(options.dir, options.config))
     csr_object = manifests.load(path)
-    csr.ran(cluster_of(options).command("apply", "-f", str(path)))
-    csr.submitted(csr_object)
+    csr.ran(cluster_of(options).command("apply", "-f", str(path)), quiet=quiet)
+    if not quiet:
+        csr.submitted(csr_object)
 
 
 @app.command("list")
@@ -231,7 +233,7 @@ def show(
 
 @app.command("approve")
 @takes(RequestOptions)
-def approve(options: RequestOptions, *, name: MaybeName = None, file: File = None) -> None:
+def approve(options: RequestOptions, *, name: MaybeName = None, file: File = None, quiet: Quiet = False) -> None:
     """Approve a request: `kubectl certificate approve`; with --file as the API server would.
 
     In a cluster, the server request of a kubelet is approved only if its SANs are those of the node in kcert.yaml.
@@ -245,27 +247,32 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
     if file is None:
         cluster, called = cluster_of(options), checked_name(name, "approve")
         argv = cluster.command("get", "csr", called, "-o", "yaml")
-        csr.shows(argv)
+        if not quiet:
+            csr.shows(argv)
         with suggesting_file("approve", name):
             csr_object = manifests.looked_up(argv, called)
         request = requested(program, csr_object)
-        csr.identity(csr_object, request)
+        if not quiet:
+            csr.identity(csr_object, request)
         if csr_object.signer == signers.KUBELET_SERVING:
             described = load_cluster(options.config)
             if described.source is None:
                 csr.not_compared()
             else:
                 csr_requests.check_serving(described, csr_object, request)
-        csr.ran(cluster.command("certificate", "approve", called))
+        csr.ran(cluster.command("certificate", "approve", called), quiet=quiet)
         return
     require_no_name(name)
     before, after = manifests.decide(file, lambda undecided: signing.approve(undecided, program))
-    csr.approved(file, before, after, program)
+    if quiet:
+        csr.path_alone(file)
+    else:
+        csr.approved(file, before, after, program)
 
 
 @app.command("deny")
 @takes(ClusterOptions)
-def deny(options: ClusterOptions, *, name: MaybeName = None, file: File = None) -> None:
+def deny(options: ClusterOptions, *, name: MaybeName = None, file: File = None, quiet: Quiet = False) -> None:
     """Deny a request: `kubectl certificate deny`; with --file as the API server would."""
     from kcert.kubernetes import manifests, signing
     from kcert.kubernetes.signing_request import DENIED
@@ -273,11 +280,14 @@ def deny(options: ClusterOptions, *, name: MaybeName = None, file: File = None) 
 
     if file is None:
         with suggesting_file("deny", name):
-            csr.ran(cluster_of(options).command("certificate", "deny", checked_name(name, "deny")))
+            csr.ran(cluster_of(options).command("certificate", "deny", checked_name(name, "deny")), quiet=quiet)
         return
     require_no_name(name)
     before, after = manifests.decide(file, signing.deny)
-    csr.decided(file, before, after, DENIED)
+    if quiet:
+        csr.path_alone(file)
+    else:
+        csr.decided(file, before, after, DENIED)
 
 
 @app.command("sign")

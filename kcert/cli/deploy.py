@@ -145,6 +145,7 @@ def flags(
         ),
     ] = None,
     explain: Explain = True,
+    quiet: Quiet = False,
 ) -> None:
     """Print the options that a component needs, with the reason for each."""
     from kcert.issue.adopt import require_described
@@ -157,12 +158,12 @@ def flags(
     state = components.folder_state(options.dir, cluster)
     instance = components.placement(cluster, component, host, kubernetes_version, path_prefix, state)
     with written_to(output, force=force):
-        if format == "text":
-            flags.show(instance, explain=explain)
-        elif format == "json":
+        if format == "json":
             flags.as_json(instance)
+        elif format != "text" or quiet:
+            flags.print_form(instance, "flags" if format == "text" else format)
         else:
-            flags.print_form(instance, format)
+            flags.show(instance, explain=explain)
     flags.warn_of_issues(instance)
     flags.warn_of_release(instance.version)
     unfit = components.unfit(options.dir, instance)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from kcert.cli import refuse_in_exam
-from kcert.cli.options import Force, Output, Program, Subcommands
+from kcert.cli.options import Force, Output, Program, Quiet, Subcommands
 from kcert.errors import FOUND, InputError
 from kcert.practice import DEFAULT_FOLDER
 
@@ -72,6 +72,7 @@ def start(
         bool, typer.Option("--replace", help="Delete the lab that is in the folder, with all changes.")
     ] = False,
     name: Learner = None,
+    quiet: Quiet = False,
     openssl: Program = "openssl",
 ) -> None:
     """Build a lab in a folder, and print its story."""
@@ -83,7 +84,7 @@ def start(
     begun = session.begin(
         lab, dir, seed=seed, openssl=program.openssl(openssl), replaces=replace, learner=_learner(name)
     )
-    practice.show_start(begun, _option(dir))
+    practice.show_start(begun, _option(dir), quiet=quiet)
 
 
 @app.command("hint")
@@ -97,14 +98,16 @@ def hint(*, dir: LabFolder = DEFAULT_LAB) -> None:
 
 
 @app.command("check")
-def check(*, dir: LabFolder = DEFAULT_LAB, format: Format = "text", openssl: Program = "openssl") -> None:
+def check(
+    *, dir: LabFolder = DEFAULT_LAB, format: Format = "text", quiet: Quiet = False, openssl: Program = "openssl"
+) -> None:
     """Check what has to work: status 0 if the lab is solved, 1 if not."""
     from kcert.openssl import program
     from kcert.ui import practice
 
     lab = _resumed(dir, program.openssl(openssl))
     result = lab.check()
-    practice.show_check(lab, result, format, _option(dir))
+    practice.show_check(lab, result, format, _option(dir), quiet=quiet)
     raise typer.Exit(0 if result.solved else FOUND)
 
 

@@ -82,9 +82,10 @@ def shows(argv: tuple[str, ...]) -> None:
     screen().print()
 
 
-def ran(argv: tuple[str, ...]) -> None:
-    """Show a command line of kubectl, run it, and print what it says."""
-    shows(argv)
+def ran(argv: tuple[str, ...], *, quiet: bool = False) -> None:
+    """Show a command line of kubectl (unless *quiet*), run it, and print what it says."""
+    if not quiet:
+        shows(argv)
     reading = kubectl(argv)
     show_output(reading.stdout.decode(errors="replace"))
     if reading.stderr.strip():

@@ -90,8 +90,11 @@ def _record(listing: LabListing) -> dict[str, object]:
     }
 
 
-def show_start(session: Session, option: str) -> None:
-    """Print the story, the folder, and the command that checks the lab."""
+def show_start(session: Session, option: str, *, quiet: bool = False) -> None:
+    """Print the story, the folder, and the command that checks the lab; if *quiet*, only the folder."""
+    if quiet:
+        sys.stdout.write(f"{clean_line(str(session.root))}\n")
+        return
     words, in_folder = session.words, str(session.root) == "."
     root = "this folder" if in_folder else clean_line(str(session.root))
     story = "story.txt" if in_folder else f"{root}/story.txt"
@@ -121,12 +124,12 @@ def show_hint(session: Session, number: int, text: str, option: str) -> None:
         say(f"That was the last hint.{more}")
 
 
-def show_check(session: Session, result: CheckResult, form: str, option: str) -> None:
-    """Print each check and its result, and whether the lab is solved."""
+def show_check(session: Session, result: CheckResult, form: str, option: str, *, quiet: bool = False) -> None:
+    """Print each check and its result (neither if *quiet*), and whether the lab is solved."""
     if form == "json":
         print_json({"solved": result.solved} if session.sealed else _record_of(session, result))
         return
-    if session.sealed:
+    if session.sealed or quiet:
         say("Solved." if result.solved else "Not solved.", "good" if result.solved else "notice")
         return
     console = screen()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kcert import cli
 from kcert.practice import exam, quiz, session
 from kcert.practice.labs import NAMES
 from kcert.practice.state import SEAL_VARIABLE
@@ -163,7 +164,13 @@ def test_a_short_passphrase_is_refused(kcert: Kcert, tmp_path: Path, home: dict[
 def test_what_is_printed_as_json_is_as_its_schema_says(sealed: Path, kcert: Kcert, home: dict[str, str]) -> None:
     lab = sealed.parent / "open"
     session.begin(QUICK, lab, seed=3)
-    for command in ("list", "check --dir open", "check --dir lab/1", "exam", "report lab --seal", "report open"):
+    commands = ("list", "check --dir open", "check --dir lab/1", "exam", "report lab --seal", "report open")
+    subcommands = cli.load("practice").commands.items()
+    with_json = {
+        name for name, leaf in subcommands if "--json" in {word for param in leaf.params for word in param.opts}
+    }
+    assert {command.split()[0] for command in commands} == with_json
+    for command in commands:
         ended = kcert("practice", *command.split(), "--json", variables=home)
         content = json.loads(ended.stdout)
         name = f"practice-{command.split()[0]}"
