@@ -5,26 +5,26 @@ from __future__ import annotations
 import os
 
 OPENSSL = {
-    "OPENSSL_CONF": "openssl reads its config from there, and loads what it names",
-    "OPENSSL_CONF_INCLUDE": "openssl looks there for what its config includes",
-    "OPENSSL_MODULES": "openssl loads its providers, which are programs, from there",
-    "OPENSSL_ENGINES": "openssl loads its engines, which are programs, from there",
+    "OPENSSL_CONF": "openssl reads this config file, and loads the modules that it names",
+    "OPENSSL_CONF_INCLUDE": "openssl looks in this folder for the files that its config includes",
+    "OPENSSL_MODULES": "openssl loads its providers, which are programs, from this folder",
+    "OPENSSL_ENGINES": "openssl loads its engines, which are programs, from this folder",
 }
 """The effect of each of openssl's own variables (openssl-env(7)); kcert doctor reports those that are set."""
 
 VARIABLES = {
-    "KCERT_DIR": "The PKI folder, as --dir.",
-    "KCERT_CA_DIR": "The folder with the CAs, as --ca-dir.",
-    "KCERT_CA_PASSPHRASE_FILE": "The file with the passphrase of the CA keys, as --ca-passphrase-file.",
+    "KCERT_DIR": "The PKI folder; same as --dir.",
+    "KCERT_CA_DIR": "The folder with the CAs; same as --ca-dir.",
+    "KCERT_CA_PASSPHRASE_FILE": "The file with the passphrase of the CA keys; same as --ca-passphrase-file.",
     "KCERT_CA_PASSPHRASE": "The passphrase of the CA keys. Only openssl gets it.",
     "KCERT_ROOT_PASSPHRASE": "The passphrase of the root CA key, which signs an intermediate CA. Only openssl gets it.",
-    "KCERT_OPENSSL": "The openssl to run, as --openssl.",
-    "KCERT_EXPLAIN": "With the value no: print no explanations, as --no-explain.",
-    "KCERT_FORMAT": "The format, as --format, for every command that has it: text, json, csv, markdown or html.",
-    "KCERT_LAB": "The folder of a lab, as --dir of kcert practice.",
-    "KCERT_LESSONS": "A folder with lessons that replace the built-in ones, as --lessons of kcert explain, for "
-    "every command.",
-    "KCERT_EXAM_PASSPHRASE": "The passphrase that seals an exam, as typed for --seal.",
+    "KCERT_OPENSSL": "The openssl to run; same as --openssl.",
+    "KCERT_EXPLAIN": "With the value no: print no explanations; same as --no-explain.",
+    "KCERT_FORMAT": "The default of --format, for commands that have this format: text, json, csv, markdown or html.",
+    "KCERT_LAB": "The folder of a lab; same as --dir of kcert practice.",
+    "KCERT_LESSONS": "A folder with lessons that replace the built-in ones, for every command; same as --lessons "
+    "of kcert explain.",
+    "KCERT_EXAM_PASSPHRASE": "The passphrase that seals an exam; --seal then does not ask for it.",
     "KCERT_TIMEOUT": "Seconds after which a program that kcert has started is stopped.",
     "KCERT_DEBUG": "With any value: print the traceback of an internal error.",
     "PAGER": "The program that shows a long lesson on a terminal; less by default.",
@@ -34,12 +34,12 @@ VARIABLES = {
     "COLORTERM": "With the value truecolor or 24bit: the terminal has all colors.",
     "COLUMNS": "The width of the terminal, and of the text that --help prints.",
     "LINES": "The height of the terminal, above which a lesson goes through the pager.",
-    "HOME": "The home directory, with .kube/config.",
-    "XDG_STATE_HOME": "Where kcert remembers a sealed exam that is running; by default ~/.local/state.",
-    "PATH": "Where programs are found.",
+    "HOME": "The home directory, which contains .kube/config.",
+    "XDG_STATE_HOME": "The directory in which kcert records that a sealed exam is running; ~/.local/state by default.",
+    "PATH": "The directories in which kcert looks for programs.",
     "TMPDIR": "The directory for temporary files.",
     "KUBECONFIG": "The kubeconfig that kubectl uses, and that kcert kubeconfig --merge changes.",
-    "SUDO_UID": "The user who ran sudo, whose files are trusted like those of root.",
+    "SUDO_UID": "The user who ran sudo; kcert trusts this user's files like those of root.",
     **{name: f"{effect[0].upper()}{effect[1:]}." for name, effect in OPENSSL.items()},
 }
 """Every variable that kcert reads, with what it does. Programs that kcert runs get the others as they are."""

@@ -21,7 +21,7 @@ EXIT_STATUSES = {
     "0": "Done.",
     "1": "A problem was found.",
     "2": "Wrong usage or bad input: options, kcert.yaml, a CA that is missing or damaged.",
-    "3": "A program that kcert ran failed, or the machine: a full disk, a missing permission, a closed output.",
+    "3": "A program that kcert ran failed, or the system did: a full disk, a missing permission, a closed output.",
     "130": "Interrupted.",
     "141": "The reader of the output closed the pipe.",
 }

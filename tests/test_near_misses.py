@@ -249,16 +249,19 @@ def test_a_very_long_key_may_take_minutes(kcert: Kcert, tmp_path: Path, bits: in
     assert ("60 seconds" in " ".join(said.stderr.split())) == stopped, said.stderr
 
 
-@pytest.mark.parametrize(("behind", "status"), [(0, 0), (1, 1), (2, 1)])
+@pytest.mark.parametrize(
+    ("behind", "comes", "status"), [(0, False, 0), (1, False, 1), (2, False, 1), (1, True, 0), (2, True, 1)]
+)
 def test_a_head_behind_its_lines_is_a_change(
-    own_pki: Callable[..., Pki], kcert: Kcert, behind: int, status: int
+    own_pki: Callable[..., Pki], kcert: Kcert, behind: int, comes: bool, status: int
 ) -> None:
     """What a kill leaves has a head that names the line that was being written."""
     history = own_pki("course").folder / ".kcert/history.jsonl"
     lines = history.read_bytes().splitlines(keepends=True)
     at = len(lines) - behind
     digest = hashlib.sha256(lines[at - 1]).hexdigest()
-    history.with_name("history.head").write_text(f"{at:012} {digest}\n", encoding="ascii")
+    coming = f" {hashlib.sha256(lines[at]).hexdigest()}" if comes else ""
+    history.with_name("history.head").write_text(f"{at:012} {digest}{coming}\n", encoding="ascii")
 
     said = kcert("history", "--verify")
 

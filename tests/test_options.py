@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -51,6 +52,12 @@ def test_an_option_has_one_short_form_in_all_commands() -> None:
         if long in option.opts and short not in option.opts
     ]
     assert not wrong
+
+
+def test_no_command_has_a_spelling_for_two_options() -> None:
+    given = Counter((command, spelling) for command, option in options() for spelling in option.opts)
+
+    assert not [named for named, times in given.items() if times > 1]
 
 
 def test_quiet_prints_the_result_alone(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

@@ -46,10 +46,10 @@ RULES: dict[str, Rule] = {
 
 
 def check(ctx: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...]:
-    """Apply *rules* to *ctx* and return the findings: errors first, a CA before what it signed.
+    """Apply *rules* to *ctx* and return the findings: errors first, and a CA before the certificates that it signed.
 
-    A finding that another on the same file explains is left out: a version 1 server without names is one fault. Where
-    two files are swapped, that comes first, and the others are those that remain once they are exchanged.
+    A finding is left out if another finding on the same file explains it: a version 1 certificate cannot have SANs, so
+    that is one fault. Swapped files are reported first; the other rules see them as if they had been swapped back.
     """
     ctx = _as_meant(ctx)
     chosen = [RULES[name] for name in RULES if name in set(rules)]
@@ -72,7 +72,7 @@ def check(ctx: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...]
 
 
 def _as_meant(ctx: RuleContext) -> RuleContext:
-    """Return the context in which swapped files are in their places; *ctx* where nothing shows which are swapped."""
+    """Return the context in which swapped files are swapped back; *ctx* if nothing shows which files are swapped."""
     contexts = [ctx, *(replace(ctx, scan=scan) for scan in ctx.scan.as_meant)]
     if len(contexts) == 1:
         return ctx
@@ -229,7 +229,7 @@ AT_ONCE = frozenset({"key-permissions", "second-manifest"})
 
 
 def readers(ctx: RuleContext, path: Path) -> tuple[str, ...]:
-    """Return the components that read the file at *path* only when they start, in the order of the table."""
+    """Return the components that read the file at *path* only when they start, in the order of ``COMPONENTS``."""
     names = ctx.reading.get(path, frozenset())
     return tuple(name for name in COMPONENTS if name in names)
 
@@ -246,7 +246,7 @@ def cluster_command(ctx: RuleContext, fault: Violation, rule: str) -> tuple[Clus
 
 
 def _with_another_san(crt: Path) -> str:
-    """kubeadm keeps the SANs that a certificate has when it renews it: it has to issue a new one."""
+    """Return the commands with which kubeadm issues a certificate with new SANs: its renewal keeps the old ones."""
     moved = [f"mv {quote(str(path))} {quote(f'{path}.old')}" for path in (crt, crt.with_suffix(".key"))]
     issued = "kubeadm init phase certs apiserver --config kubeadm.yaml"
     return f"{' && '.join([*moved, issued])}   # after adding the SANs to apiServer.certSANs in kubeadm.yaml"
@@ -277,9 +277,10 @@ class Renewals:
         return format_command(("kcert", "renew", target[0], "--dir", str(target[1]))) if target else ""
 
     def _updating(self, cert: CertificateInstance, rule: str) -> str:
-        """Return the command that makes *cert* what kcert planned, if that is all that it should be.
+        """Return the command that updates *cert* to match kcert.yaml, if the certificate needs nothing else.
 
-        The plan knows nothing of names and groups that others gave it, and a command that removes them is not a fix.
+        kcert.yaml does not contain SANs and groups that were added without kcert; a command that removes them is not a
+        fix.
         """
         spec = cert.wanted
         if spec is None or spec.subject is None or spec.issuer is None or not self._can_sign(cert, spec):
@@ -303,20 +304,20 @@ class Renewals:
         )
 
     def _described(self, cert: CertificateInstance) -> tuple[str, Path] | None:
-        """Return the name that kcert has for it, and the PKI folder."""
+        """Return the name of the certificate in kcert.yaml, and its PKI folder; None if it cannot be renewed."""
         if cert.wanted is None or not self._is_renewable(cert):
             return None
         return cert.wanted.name, _folder_of(cert, cert.wanted)
 
     def _is_renewable(self, cert: CertificateInstance) -> bool:
-        """Return True if the CA that signed it is here, with its key."""
+        """Return True if the CA that signed the certificate was found, with its key."""
         issuer, signer = self.ctx.issuer_of(cert), signer_of(self.ctx, cert)
         if issuer is None or signer is None or not signer.key_is_here:
             return False
         return self.ctx.signatures.verdict(cert.certificate, (issuer.certificate,)) is None
 
     def _discovered(self, cert: CertificateInstance) -> tuple[str, Path] | None:
-        """Return the name that ``kcert renew`` finds it under in a folder of which nothing is known, and the folder."""
+        """Return the name that ``kcert renew`` gives the certificate, and its folder, which no kcert.yaml describes."""
         signer = signer_of(self.ctx, cert) if self._is_renewable(cert) else None
         if signer is None:
             return None

@@ -14,9 +14,9 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
 def word(text: str | Path) -> str:
-    """One argument, whatever is in it: what cannot be printed is written as bash's ``$'\\x1b'``.
+    """Quote one argument, whatever it contains: unprintable characters are written as bash's ``$'\\x1b'``.
 
-    A path that no program takes for an option; a text is taken as it is.
+    A path that begins with a hyphen gets ``./`` in front, so that no program takes it for an option.
     """
     text = str(text) if isinstance(text, str) or not str(text).startswith("-") else f"./{text}"
     if not _UNPRINTABLE.search(text):
@@ -41,20 +41,20 @@ _CUT_OFF = (
 
 
 def without_nul(commands: str) -> str:
-    """Return *commands*, or the reason why there are none: an argument in them would hold a NUL, and end there."""
+    """Return *commands*, or a comment in their place if an argument contains a NUL, at which it would be cut off."""
     return _CUT_OFF if _NUL.search(commands) else commands
 
 
 def subject(parts: Iterable[tuple[str, str]]) -> str:
-    """A name for ``-subj``, in which ``/`` and ``+`` would end a value."""
+    """Return the argument of ``-subj``: ``/``, ``+`` and backslashes in values are escaped."""
     escaped = [(kind, _ENDS_VALUE.sub(r"\\\1", value)) for kind, value in parts]
     return word("".join(f"/{kind}={value}" for kind, value in escaped) or "/")
 
 
 def printed(texts: Iterable[str]) -> str:
-    """The command that prints these lines, wherever it is pasted; one in double quotes is for bash to complete.
+    """Return the command that prints these lines, wherever it is pasted; bash expands a line in double quotes.
 
-    Not a here-document: its last line would have to be at the very beginning of a line.
+    A here-document would not do: its last line has to begin in the first column.
     """
     quoted = (text if text.startswith('"') else word(text) for text in texts)
     return "printf '%s\\n' " + " \\\n      ".join(quoted)
@@ -66,12 +66,12 @@ def lines(texts: Iterable[str]) -> str:
 
 
 def one_after_the_other(commands: Iterable[str]) -> str:
-    """Commands of which each needs what those before it did; nothing runs after one that failed."""
+    """Join commands that depend on each other: none runs after one that failed."""
     return " &&\n".join(command for command in commands if command)
 
 
 def literal(*pems: str) -> str:
-    """Certificates as a file argument: the very ones that were read, whatever their file holds by then."""
+    """Return certificates as a file argument that contains their PEM, whatever their file contains when it runs."""
     return lines(line for pem in pems for line in pem.splitlines()) if pems else ""
 
 
@@ -86,9 +86,10 @@ def kubectl_config(path: Path, *words: str) -> str:
 
 
 def embedded(path: Path, *words: str, **commands: str) -> str:
-    """Have kubectl embed in the kubeconfig at *path* what *commands* print; their names are those of its options.
+    """Have kubectl embed the output of *commands* in the kubeconfig at *path*; their names are kubectl's options.
 
-    kubectl reads such a file twice, so that it has to be a real one; it is its owner's alone, and removed again.
+    kubectl reads such a file twice, so it has to be a regular file. Only its owner can read it, and it is deleted
+    afterwards.
     """
     files = {option.replace("_", "-"): f"{word(path)}.{option}.new" for option in commands}
     steps = [
@@ -103,7 +104,7 @@ def embedded(path: Path, *words: str, **commands: str) -> str:
 
 
 def patched(path: Path, old: str, new: str, *, context: int = 1) -> str:
-    """The command that changes a text file from *old* to *new*; ``patch`` refuses where the lines are others by then.
+    """Return the command that changes a text file from *old* to *new*; ``patch`` fails if the lines have changed.
 
     Empty if the text could not be copied out of a terminal.
     """

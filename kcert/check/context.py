@@ -20,10 +20,10 @@ from kcert.scan.result import CertificateRef, ScanResult
 
 @dataclass(frozen=True)
 class CertificateInstance:
-    """One certificate in one place, with all that uses it there.
+    """One certificate in one place, with all its uses there.
 
-    ``wanted`` is what kcert planned for it, if that is known. ``demoted``: its next one
-    leaves system:masters.
+    ``wanted`` is what kcert planned for it, if that is known. ``demoted`` is True if the fix removes it from
+    system:masters.
     """
 
     uses: tuple[CertificateRef, ...]
@@ -67,7 +67,7 @@ class CertificateInstance:
 
     @property
     def is_authority(self) -> bool:
-        """True if it is used as a CA, or says that it is one in a place that kcert did not plan for another."""
+        """True if it is used as a CA, or has CA:TRUE in a place for which kcert planned no other certificate."""
         if self.wanted is not None and self.wanted.kind is not Kind.CA:
             return any(use.option for use in self.uses if use.kind is Kind.CA)
         return any(use.kind is Kind.CA for use in self.uses) or bool(self.roles & CA_ROLES)
@@ -89,7 +89,7 @@ class CertificateInstance:
 
     @property
     def made_by_kubelet(self) -> bool:
-        """True for the serving certificate that a kubelet makes itself where its configuration names none."""
+        """True for the serving certificate that a kubelet creates itself if its configuration names none."""
         own = self.certificate.self_issued or any(use.issuer_path == self.path for use in self.uses)
         return own and self.roles == {Role.KUBELET_SERVER} and not any(use.option for use in self.uses)
 
@@ -102,7 +102,7 @@ class CertificateInstance:
 
     @property
     def is_client(self) -> bool:
-        """True if it is shown to a server."""
+        """True if it is presented to a server."""
         if self.wanted is not None and self.wanted.kind.is_client and not self.only_service_account:
             return True
         return any(demand.is_client for demand in self.demands) or self._named_as(Kind.CLIENT, Kind.PEER)
@@ -141,7 +141,7 @@ class RuleContext:
 
     @cached_property
     def found(self) -> tuple[CertificateInstance, ...]:
-        """Each certificate in each place once, in the order in which they were found."""
+        """Every certificate once for each place in which it was found, in the order of discovery."""
         places: dict[tuple[Path, int, str], list[CertificateRef]] = defaultdict(list)
         for use in self.scan.uses:
             places[use.path, use.position, use.certificate.sha256].append(use)
@@ -231,7 +231,7 @@ class RuleContext:
         return hashes.index(sha256) + 1 if sha256 in hashes else cert.use.position + 1
 
     def has_siblings(self, cert: CertificateInstance) -> bool:
-        """True if other certificates, be they damaged, are in the same file, or in the same field of a kubeconfig."""
+        """True if its file, or its field of a kubeconfig, contains other certificates, even damaged ones."""
         hashes = self._hashes_beside(cert)
         # What a damaged one should have been has no hash: it is the first of its file.
         if cert.certificate.sha256 in hashes or not cert.certificate.sha256:
@@ -256,7 +256,7 @@ class RuleContext:
 
     @cached_property
     def _named_issuers(self) -> frozenset[tuple[Name, str | None]]:
-        """Return what certificates say of who signed them: a name, and the identifier of a key or none."""
+        """Return the issuers that certificates name: a subject, and the key identifier or None."""
         certificates = (use.certificate for use in self.scan.uses)
         return frozenset((cert.issuer, cert.authority_key_id) for cert in certificates if not cert.self_issued)
 
@@ -289,14 +289,14 @@ class RuleContext:
         return ownership.owners(self)
 
     def belonging(self, near: Path) -> Mapping[Role, X509]:
-        """The CA of the cluster, of etcd and of the front proxy, in the cluster that the file *near* is of.
+        """Return the CAs of the cluster, etcd and the front proxy, for the cluster that the file *near* belongs to.
 
-        As far as what they signed shows.
+        The certificates that a CA signed show which of these it is.
         """
         return self._owners.near(near)
 
     def issuer_of(self, cert: CertificateInstance) -> CertificateInstance | None:
-        """The CA that *cert* answers to, in a file if it is in one; None if no CA is known."""
+        """Return the CA that should have signed *cert*, preferably from a file with its key; None if no CA is known."""
         for use in cert.uses:
             candidates = [copy for issuer in use.issuers for copy in self.copies.get(issuer.sha256, ())]
             if candidates:
@@ -314,10 +314,10 @@ class RuleContext:
         return None
 
     def option(self, component: str, name: str, near: CertificateInstance | Path) -> str | None:
-        """The value of an option of the component that has to do with *near*; None if it is not set or empty.
+        """Return the value of an option of the component in the cluster of *near*; None if it is not set or empty.
 
-        Of several clusters, that is the one whose configuration names the certificate, else the one around it;
-        None if there is neither and the values differ.
+        If several clusters were found, the configuration that names the certificate decides, then the one in the same
+        cluster folder; None if there is neither and the values differ.
         """
         configurations = [
             configuration
@@ -340,7 +340,7 @@ class RuleContext:
 
     @cached_property
     def api_servers(self) -> tuple[CertificateInstance, ...]:
-        """The certificates that API servers show."""
+        """The certificates that API servers present."""
         return tuple(cert for cert in self.found if Role.APISERVER in cert.roles)
 
 

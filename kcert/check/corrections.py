@@ -1,7 +1,7 @@
 """The fields that a certificate should have.
 
-Of one that can be read: its own fields, with all that is known to be wrong put right. Of one that is missing or
-damaged, for its fix: what its place asks for.
+If the certificate can be read, these are its own fields with every known fault corrected. If it is missing or damaged,
+they are the fields that its place requires; the fix uses them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Parts = tuple[tuple[str, str], ...]
 
 
 def subject(ctx: RuleContext, cert: CertificateInstance) -> Parts:
-    """The subject as it should be; only the fix for too powerful a user takes a group away."""
+    """The subject as it should be; only the fix for a user with too many permissions removes a group."""
     if wanted := other_subject(cert):
         return (("CN", wanted.common_name), *(("O", group) for group in wanted.organizations))
     parts = [
@@ -60,7 +60,7 @@ def subject(ctx: RuleContext, cert: CertificateInstance) -> Parts:
 
 
 def other_subject(cert: CertificateInstance) -> Subject | None:
-    """The subject that kcert planned, where the one that it has does not do the same work."""
+    """The subject that kcert planned, if the certificate's subject does not have the same effect; otherwise None."""
     wanted = cert.wanted
     if wanted is None or wanted.subject is None or wanted.role == "service-account":
         return None
@@ -87,7 +87,7 @@ def is_group(cert: CertificateInstance, unit: str) -> bool:
 
 
 def may_be_powerful(ctx: RuleContext, cert: CertificateInstance) -> bool:
-    """True for those whose membership in system:masters is normal: administrators, the API server, etcd's own."""
+    """True if membership in system:masters is normal: for administrators, and roles whose ``masters`` is True."""
     if any(demand.masters for demand in cert.demands):
         return True
     kind = cluster_kind_of(cert.path) or ctx.scan.kind
@@ -101,14 +101,14 @@ def may_be_powerful(ctx: RuleContext, cert: CertificateInstance) -> bool:
 
 
 def asks_for_administrators(cert: CertificateInstance) -> bool:
-    """True for the API server's client to the kubelets if it is called what kubeadm and the guides call it."""
+    """True for the API server's client certificate for the kubelets, if it has the usual file name."""
     is_called_so = Role.APISERVER_KUBELET_CLIENT in cert.roles and cert.path.stem == "apiserver-kubelet-client"
     # Since 1.36.1 kubeadm gives it no group: a ClusterRoleBinding names the user instead.
     return is_called_so and not cert.path.with_name("apiserver.crt").exists()
 
 
 def right_common_name(ctx: RuleContext, cert: CertificateInstance) -> str | None:
-    """Return the common name that it has to have; None if the one it has will do, or nothing shows."""
+    """Return the common name that it must have; None if its own is accepted, or if the right one is unknown."""
     name = cert.certificate.subject.common_name or ""
     if wanted := other_subject(cert):
         return None if wanted.common_name == name else wanted.common_name
@@ -198,7 +198,7 @@ _RSA_OID = bytes.fromhex("06092a864886f70d0101")
 
 
 def role_of(ctx: RuleContext, problem: Problem) -> Role | None:
-    """Return what the file of *problem* is for: by its option, or by its place among the others."""
+    """Return the role of the file of *problem*: by the option that names it, or by its place among other files."""
     if problem.option and problem.component:
         option = FILE_OPTIONS.get(problem.component, {}).get(problem.option)
         if option is not None:
@@ -218,7 +218,7 @@ def role_of(ctx: RuleContext, problem: Problem) -> Role | None:
 def expected_certificate(
     ctx: RuleContext, problem: Problem, role: Role | None, key: KeyFile | None
 ) -> CertificateInstance | None:
-    """Return a certificate for *role* in the place of *problem*; None if nothing shows whose it was."""
+    """Return a certificate for *role* in the place of *problem*; None if its owner cannot be determined."""
     wanted = ctx.wanted_at(problem.path)
     if wanted is not None and wanted.subject is not None:
         name = Name((("CN", wanted.subject.common_name), *(("O", group) for group in wanted.subject.organizations)))

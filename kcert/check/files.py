@@ -1,4 +1,4 @@
-"""Rules about files: a file that is named must exist, and contain what its name or option says."""
+"""Rules about files: a file that an option or kubeconfig names must exist and have the content that it needs."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _are_swapped(crt: Path, key: Path) -> bool:
 
 
 def second_manifest(ctx: RuleContext) -> Iterator[Violation]:
-    """The kubelet starts every file of its folder of static pods, whatever the file is called."""
+    """Yield second manifests of a static pod: the kubelet starts every file of its folder, whatever its name."""
     for problem in ctx.scan.problems:
         if problem.what != "second manifest" or problem.source is None:
             continue
@@ -161,7 +161,7 @@ def _is_authority(ctx: RuleContext, problem: Problem) -> bool:
 
 
 def _mistyped(problem: Problem) -> Path | None:
-    """Return the file beside it that was meant, where the name that is written is not a usual one."""
+    """Return the file in the same folder that was probably meant, if the name in the option is not a usual one."""
     if problem.source is None or problem.what != "missing":
         return None
     known = {*KUBEADM, *KUBEADM_ETCD, "sa"}
@@ -209,7 +209,7 @@ def _option_set(ctx: RuleContext, problem: Problem, likely: Path) -> str:
 
 
 def _made(ctx: RuleContext, problem: Problem) -> str:
-    """Return the commands that re-create it; empty if nothing shows what it was."""
+    """Return the commands that re-create the file; empty if its former content cannot be determined."""
     if problem.expects == "key":
         return _key_made(ctx, problem)
     if problem.expects != "certificate":
@@ -300,7 +300,7 @@ def _made_with_its_certificate(ctx: RuleContext, problem: Problem) -> str:
 
 
 def _signing_key_made(path: Path) -> str:
-    """The bare pair that signs the tokens of service accounts; the tokens of the old one end with it."""
+    """Return the commands for a new service account key; tokens that the old key signed become invalid."""
     if path.stem not in ("sa", "service-account", "service-accounts"):
         return ""
     new, public = f"{bash.word(placing.target_of(path))}.new", path.with_suffix(".pub")
@@ -313,7 +313,7 @@ def _signing_key_made(path: Path) -> str:
 
 
 def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None) -> str:
-    """Copy the CA, if there is a copy; else re-create it from its key and the name that its certificates give it."""
+    """Copy the CA if another file has it; else re-create it with its key and the issuer name of its certificates."""
     right = ctx.belonging(problem.source or problem.path).get(role) if role else None
     origin = _origin(ctx, problem, right) if right else None
     if problem.path == problem.source:
@@ -347,10 +347,10 @@ def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None) -> st
 
 
 def _origin(ctx: RuleContext, problem: Problem, right: X509) -> CertificateInstance | None:
-    """Return where to take the CA *right* from: best from a file of the same name, and from one that holds it whole.
+    """Return where to copy the CA *right* from: preferably a file of the same name, with all certificates of the CA.
 
-    While a CA is being replaced, its file holds the new one and the old, which have one name, and the new one is
-    alone beside it.
+    During a CA rotation, a CA's file contains the new and the old certificate, which have the same name, and the file
+    beside it contains only the new one.
     """
     places = ctx.copies.get(right.sha256, ())
     company = [other for cert in places for other in ctx.certs_by_file[cert.holder] if _is_named_as(right, other)]
@@ -373,9 +373,9 @@ def _origin(ctx: RuleContext, problem: Problem, right: X509) -> CertificateInsta
 
 
 def _copied(ctx: RuleContext, problem: Problem, origin: CertificateInstance) -> str:
-    """Return what to copy: the whole file if it holds only the CA (or two, while one is replaced), else its part.
+    """Return what to copy: the whole file if it contains only the CA (or two during a rotation), else only the CA.
 
-    A file of the same name is for the same, whatever CAs it holds. kube-controller-manager signs with one alone.
+    A file of the same name is copied whole, whatever CAs it contains. kube-controller-manager needs a file with one CA.
     """
     company = ctx.certs_by_file[origin.holder]
     if not all(cert.is_authority for cert in company):

@@ -73,7 +73,7 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _owner_of_key(ctx: RuleContext, cert: CertificateInstance, key: KeyFile | None) -> CertificateInstance | None:
-    """Return the certificate that *key*, which is not that of *cert*, belongs to: best one in the same file."""
+    """Return the certificate that *key* belongs to instead of *cert*, preferably one in the same file."""
     owners = [other for other in ctx.found if key and key_belongs(key.pem, other.certificate.public_key)]
     return min(
         owners, key=lambda other: (other.holder != cert.holder, not other.is_authority, other.embedded), default=None
@@ -91,7 +91,7 @@ def _in_order(ctx: RuleContext, cert: CertificateInstance, owner: CertificateIns
 
 
 def _swapped_files(ctx: RuleContext) -> Iterator[Violation]:
-    """Two files that each hold what belongs in the other; all else is checked as if they were exchanged already."""
+    """Yield swapped pairs of files; all other rules see them as if they had been swapped back."""
     for first, second in ctx.scan.swapped:
         message = (
             f"{first} and {second} are swapped: each contains what belongs in the other. Neither certificate matches "
@@ -104,7 +104,7 @@ def _swapped_files(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
-    """The API server verifies tokens with public keys of which none belongs to the key that signs them."""
+    """Yield API servers that have no public key for the key that signs service account tokens."""
     for key in ctx.scan.keys:
         public = _public_keys_for(ctx, key)
         if not _lack_public_part(public, key):
@@ -235,7 +235,7 @@ def shared_key(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _holder(cert: CertificateInstance) -> str:
-    """Return whose certificate it is: with another group it is still that of the same user."""
+    """Return the owner of a certificate: a user with different groups is the same owner."""
     subject = cert.certificate.subject
     return subject.common_name or str(subject)
 

@@ -50,9 +50,9 @@ def _server_set(ctx: RuleContext, kubeconfig: KubeconfigUse, own: list[Certifica
 
 
 def _reachable(ctx: RuleContext, own: list[CertificateInstance], old: str) -> str | None:
-    """Return the name that fits best: that of other kubeconfigs, then the API server's own address, then any other.
+    """Return the best host: of other kubeconfigs, else the API server's own address, else any other SAN.
 
-    The machine itself (localhost) only in place of an *old* host that was the same: elsewhere nothing answers there.
+    localhost replaces only an *old* host that was localhost too: on other machines no API server answers there.
     """
     certificates = [cert.certificate for cert in own]
     for host in sans.hosts_in_use(ctx, own[0]):
@@ -106,7 +106,7 @@ def wrong_ca(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _is_of_another_cluster(ctx: RuleContext, kubeconfig: KubeconfigUse) -> bool:
-    """Return True for a person's kubeconfig whose user's certificate only its own CA signed, and no CA of a file."""
+    """Return True for a person's kubeconfig if only the CA inside it signed its certificate, and no CA in a file."""
     user = kubeconfig.user
     if user is None or kubeconfig.component not in (None, "kubectl"):
         return False
@@ -118,7 +118,7 @@ def _is_of_another_cluster(ctx: RuleContext, kubeconfig: KubeconfigUse) -> bool:
 
 
 def _replaced(ctx: RuleContext, kubeconfig: KubeconfigUse) -> str:
-    """Copy the kubeconfig of the same user that this cluster has now; empty if there is none, or others are in here."""
+    """Copy this cluster's kubeconfig of the same user; empty if there is none, or if this one has other contexts."""
     if sum(other.path == kubeconfig.path for other in ctx.scan.kubeconfigs) > 1 or kubeconfig.user is None:
         return ""
     for other in ctx.scan.kubeconfigs:
@@ -206,7 +206,7 @@ def _leads_to(ctx: RuleContext, shown: CertificateInstance, trusted: tuple[X509,
 
 
 def _is_to_blame(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: CertificateInstance) -> bool:
-    """True if it is the API server's certificate that comes from the wrong CA: another rule says so."""
+    """True if the wrong CA signed the API server's certificate: another rule reports that."""
     right = {issuer.public_key for issuer in shown.use.issuers}
     from_elsewhere = bool(right) and not _leads_to(ctx, shown, shown.use.issuers)
     return from_elsewhere and any(authority.public_key in right for authority in kubeconfig.authorities)

@@ -1,8 +1,8 @@
-"""The owner of a CA (the cluster's, etcd's, the front proxy's), and options that name the CA of another owner.
+"""The owner of a CA (the cluster, etcd or the front proxy), and options that name the CA of another owner.
 
-A CA's name proves nothing: kubeadm calls them so, others otherwise. A CA is etcd's because it signed what etcd shows,
-and the cluster's because it signed what the API server and its clients show. Where one CA does everything, every
-option is right.
+The name of a CA proves nothing, because tools use different names. A CA belongs to etcd if it signed the certificate
+that etcd presents, and to the cluster if it signed those of the API server and its clients. If one CA signs everything,
+every option is right.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Owners:
-    """The CA of each sort, for each of the clusters that were found together.
+    """The CAs by owner, for each of the clusters that were found together.
 
-    ``clusters`` maps every ``cluster_root_of`` to the one that represents its cluster, ``populated`` are the clusters
-    that have certificates of their own.
+    ``clusters`` maps every ``cluster_root_of`` to the folder that represents its cluster; ``populated`` are the
+    clusters that have certificates of their own.
     """
 
     clusters: Mapping[Path, Path]
@@ -51,7 +51,7 @@ class Owners:
 
 
 def owners(ctx: RuleContext) -> Owners:
-    """The CA of each sort: the one that signed most of what answers to that sort, or else the one in its place."""
+    """Return the CAs by owner: the CA that signed most of the owner's certificates, else the one in the usual place."""
     clusters = _clusters(ctx)
     by_name: dict[Name, dict[str, CertificateInstance]] = defaultdict(dict)
     for cert in ctx.authorities:
@@ -80,7 +80,7 @@ def owners(ctx: RuleContext) -> Owners:
 
 
 def _clusters(ctx: RuleContext) -> dict[Path, Path]:
-    """Each home, with the one that represents its cluster: what one configuration names is of one cluster."""
+    """Map each folder to the one that represents its cluster: files that one configuration names are one cluster."""
     next_of: dict[Path, Path] = {}
 
     def last(home: Path) -> Path:
@@ -96,7 +96,7 @@ def _clusters(ctx: RuleContext) -> dict[Path, Path]:
 
 
 def place(path: Path) -> Role | None:
-    """Return which CA this is by its place in kubeadm's folder, where the place alone shows it."""
+    """Return the owner of a CA by its place in kubeadm's folder; None if the place does not show it."""
     if path.stem == "front-proxy-ca":
         return Role.FRONT_PROXY_CA
     if path.stem == "ca" and path.parent.name == "etcd" and path.parent.parent.name == "pki":
@@ -190,7 +190,7 @@ def _other_hosts(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _kubelets_of_another_ca(ctx: RuleContext) -> Iterator[Violation]:
-    """Yield kubelets that accept clients of another CA, with the same name, than their kubeconfig is from."""
+    """Yield kubelets whose client CA has the name of their kubeconfig's CA, but is a different CA."""
     for use in _authority_options(ctx):
         home, trusted = cluster_root_of(use.source or use.path), ctx.certs_by_file.get((use.path, None), ())
         cas = tuple(cert.certificate for cert in trusted)
@@ -213,7 +213,7 @@ def _kubelets_of_another_ca(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _wrong_bundles(ctx: RuleContext) -> Iterator[Violation]:
-    """Yield webhooks whose caBundle did not sign the certificate that their service has."""
+    """Yield webhooks whose caBundle contains no CA that signed the certificate of their service."""
     for path, host in ctx.scan.webhooks:
         trusted = tuple(cert.certificate for cert in ctx.found if cert.path == path)
         shown = [cert for cert in ctx.found if cert.path != path and answers_to(cert.certificate, host)]
@@ -232,7 +232,7 @@ def _wrong_bundles(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def is_blamed(ctx: RuleContext, ca: Path | None, certificate: X509) -> bool:
-    """True where *certificate* does not lead to the CA in the file *ca* only because an option names the wrong CA."""
+    """True if *certificate* is rejected with the CA in the file *ca* only because an option names the wrong CA."""
     blamed = [use for use in _authority_options(ctx) if use.path == ca and _is_wrong(ctx, use)]
     rights = [right for use in blamed if (right := _right(ctx, use))]
     return any(ctx.signatures.verdict(certificate, (right,)) is None for right in rights)
@@ -246,7 +246,7 @@ def _is_wrong(ctx: RuleContext, use: CertificateRef) -> bool:
 
 
 def _rejects_all(ctx: RuleContext, use: CertificateRef, right: X509) -> bool:
-    """True where an option names CAs that signed nothing here, and *right* signed certificates that it verifies."""
+    """True if an option names CAs that signed no certificate here, and *right* signed those that it has to verify."""
     trusted = tuple(cert.certificate for cert in ctx.certs_by_file.get((use.path, None), ()))
     verified = [
         cert
@@ -278,7 +278,7 @@ def _authority_options(ctx: RuleContext) -> list[CertificateRef]:
 
 
 def _owner(ctx: RuleContext, use: CertificateRef) -> Role | None:
-    """Return whose CA it is, in the cluster of the option; None if nothing shows, or if it is more than one's."""
+    """Return the owner of the CA in the cluster of the option; None if it is unknown or there is more than one."""
     known = ctx.belonging(use.source or use.path)
     owners = [role for role, ca in known.items() if ca.public_key == use.certificate.public_key]
     return owners[0] if len(owners) == 1 else None

@@ -52,9 +52,9 @@ class Signer:
 
 
 def reissue_commands(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = False) -> str:
-    """The commands that make *cert* again, as it should be; with *new_key*, with a key of its own.
+    """Return the commands that re-create *cert* with all corrections; with *new_key*, with a new key as well.
 
-    Empty if nothing can be done from here: for a live server, or where no CA is known.
+    Empty if it cannot be re-created from here: it is on a live server, or no CA is known.
     """
     if cert.live:
         return ""
@@ -117,7 +117,7 @@ def _key_of(authority: CertificateInstance) -> Path | None:
 
 
 def _days(ctx: RuleContext, usual: int, limit: int | None) -> int:
-    """As long as usual, and longer where that would count as near; no longer than the CA."""
+    """Return the usual lifetime, or more if that would count as expiring soon, but no more than the CA has left."""
     wanted = max(usual, math.ceil(ctx.soon / timedelta(days=1)) + 1)
     return wanted if limit is None else min(wanted, limit)
 
@@ -197,7 +197,7 @@ def _subject(ctx: RuleContext, cert: CertificateInstance) -> str:
 
 
 def _request_for(cert: CertificateInstance) -> str:
-    """A request for a key that is not here: signed by a key that is thrown away at once."""
+    """Return a request for a certificate whose private key is not here; a temporary key signs the request."""
     parts = cert.certificate.subject.parts
     throwaway = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null"
     return f"openssl req -new {throwaway} -subj {bash.subject(parts)}"
@@ -254,10 +254,10 @@ _CRT = "<(printf '%s\\n' \"$crt\")"
 
 
 def reissue_ca(ctx: RuleContext, cert: CertificateInstance, *, extensions: Iterable[str] | None = None) -> str:
-    """A root CA with its own key and name again, and its copies with it: what it signed stays good.
+    """Return the commands that renew a root CA with its key and name, and its copies: its certificates stay valid.
 
-    openssl keeps the name to the byte and the serial, as it must: Go compares names by their bytes, and
-    easy-rsa's certificates name the CA's serial.
+    openssl keeps the name byte for byte, and the serial number. Both are necessary: Go compares names by their bytes,
+    and easy-rsa's certificates name the CA's serial number.
     """
     key = next((use.key_path for use in cert.uses if use.key and use.key_path), None)
     origin = cert

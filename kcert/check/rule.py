@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Severity(enum.Enum):
-    """An error breaks something, now or with the next handshake; a warning will, or is a risk."""
+    """An error breaks something now or at the next handshake; a warning will break something later, or is a risk."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -75,7 +75,7 @@ class Finding:
 
 
 class CheckFunction(Protocol):
-    """Looks at the whole case, and yields each fault of one sort."""
+    """A function that examines everything that was found, and yields the violations of one rule."""
 
     def __call__(self, ctx: RuleContext, /) -> Iterator[Violation]:
         """Yield the faults."""
@@ -83,7 +83,7 @@ class CheckFunction(Protocol):
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule. ``suppressed_by`` names the rules whose finding on the same file says the same, and says it better."""
+    """One rule; a finding is dropped if a rule in ``suppressed_by`` has a finding on the same file."""
 
     name: str
     severity: Severity

@@ -30,7 +30,7 @@ def wrong_issuer(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _unknown_to_the_api_server(ctx: RuleContext, cert: CertificateInstance) -> Iterator[Violation]:
-    """Yield the user of a kubeconfig for an API server of which --client-ca-file has no CA that signed it."""
+    """Yield users of kubeconfigs whose certificate no CA in the API server's --client-ca-file signed."""
     use, kubeconfig = cert.use, cert.use.kubeconfig
     if kubeconfig is None or use.issuers or use.position or not (use.option or "").startswith("client-certificate"):
         return
@@ -55,7 +55,7 @@ def _unknown_to_the_api_server(ctx: RuleContext, cert: CertificateInstance) -> I
 
 
 def _signed_otherwise(ctx: RuleContext, cert: CertificateInstance) -> Iterator[Violation]:
-    """Yield a certificate that another CA signed than the one that kcert planned, where nothing else shows it."""
+    """Yield a certificate that another CA signed than the one in kcert.yaml, if no other evidence shows the fault."""
     wanted = cert.wanted
     ca = next((ca for ca in ctx.authorities if wanted and ca.wanted and ca.wanted.name == wanted.issuer), None)
     if wanted is None or ca is None or ctx.signatures.signed_itself(cert.certificate):
@@ -71,7 +71,7 @@ def _signed_otherwise(ctx: RuleContext, cert: CertificateInstance) -> Iterator[V
 
 
 def _why_refused(cert: CertificateInstance, use: CertificateRef, verdict: str) -> tuple[str, bool]:
-    """Return the reason why a certificate is rejected, and True if signing it again is certain to help."""
+    """Return why a certificate is rejected, and True if a new signature is certain to fix it."""
     ca = use.issuers[0].subject
     issuer = cert.certificate.issuer
     signers = [ca for ca in use.issuers if ca.subject == issuer]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -33,9 +32,6 @@ class Entry(NamedTuple):
 
 FORMATS = ("text", "json", "csv", "markdown", "html")
 """The values of KCERT_FORMAT; a command without that format prints its default."""
-
-ROOM_FOR_TABLES = 120
-"""Columns that the tables of typer's help need: with fewer they cut names off, which its plain help never does."""
 
 _MAKE, _USE, _LOOK, _LEARN, _HELP = "Create", "Use", "Inspect", "Learn", "Help"
 
@@ -65,13 +61,15 @@ COMMANDS = {
     "check": Entry(
         "inspection:check", "Check certificates, explain the problems and print the commands that fix them.", _LOOK
     ),
-    "logs": Entry("diagnose:logs", "Show the log of a component, with the command for this installation.", _LOOK),
+    "logs": Entry("diagnose:logs", "Show the log of a component, and the command that reads it.", _LOOK),
     "diagnose": Entry(
         "diagnose:diagnose",
         "Explain log lines about TLS, certificates and access, and print the fix.",
         _LOOK,
     ),
-    "history": Entry("inspection:history", "Show the commands that were run here, and verify the record.", _LOOK),
+    "history": Entry(
+        "inspection:history", "Show the commands that were run in a PKI folder, and verify the history.", _LOOK
+    ),
     "practice": Entry("practice:app", "Practice in labs: fix what is broken, and check whether it works.", _LEARN),
     "explain": Entry("explain:explain", "Explain every command, certificate and step: the lessons.", _LEARN),
     "doctor": Entry("program:doctor", "Check which programs are installed, and what works without the others.", _LOOK),
@@ -117,20 +115,19 @@ class _Commands(TyperGroup):
 
 
 class _Command(TyperCommand):
-    """A command whose usage shows arguments as other programs do: NAME, [NAME], [NAME]..."""
+    """A command with plain help, whose usage shows arguments as other programs do: NAME, [NAME], [NAME]...
+
+    typer's tables would cut off long names, and show Python's types.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "rich_markup_mode": None})
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words of the usage line behind the command."""
         arguments = (param for param in ctx.command.params if param.param_type_name == "argument")
         words = ((param, param.metavar if param.required else f"[{param.metavar}]") for param in arguments)
         return ["[OPTIONS]", *(word if param.nargs == 1 else f"{word}..." for param, word in words)]
-
-
-class _PlainCommand(_Command):
-    """A command whose help has no tables."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**{**settings, "rich_markup_mode": None})
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments without their Python types, and the options."""
@@ -174,16 +171,12 @@ def load(name: str) -> Any:
     settings, functions = {}, {"": target}
     if isinstance(target, Subcommands):
         settings, functions = target.settings, target.functions
-    is_narrow = shutil.get_terminal_size().columns < ROOM_FOR_TABLES
-    if is_narrow:
-        # typer's plain help would break names like kube-controller-manager at their hyphens.
-        textwrap.TextWrapper.wordsep_re = textwrap.TextWrapper.wordsep_simple_re
+    # typer's plain help would break names like kube-controller-manager at their hyphens.
+    textwrap.TextWrapper.wordsep_re = textwrap.TextWrapper.wordsep_simple_re
     app = typer.Typer(name=name, add_completion=False, **settings)
     wanted = os.environ.get("KCERT_FORMAT", "")
     for subcommand, function in functions.items():
-        app.command(subcommand or name, cls=_PlainCommand if is_narrow else _Command)(
-            with_formats(function, schema(name, subcommand), wanted)
-        )
+        app.command(subcommand or name, cls=_Command)(with_formats(function, schema(name, subcommand), wanted))
     return typer.main.get_command(app)
 
 

@@ -44,10 +44,12 @@ def kubeconfig(
         str | None,
         typer.Option("--context", metavar="NAME", help="Name the context.", show_default="NAME@CLUSTER"),
     ] = None,
-    embed: Annotated[bool, typer.Option(help="Put the CA, certificate and key inside, or only their paths.")] = True,
+    embed: Annotated[
+        bool, typer.Option(help="Write the CA, certificate and key into the file, or only their paths.")
+    ] = True,
     path_prefix: Annotated[
         str | None,
-        typer.Option("--path-prefix", metavar="FOLDER", help="Use this folder in the paths of --no-embed."),
+        typer.Option("--path-prefix", metavar="FOLDER", help="Write paths in this folder, with --no-embed."),
     ] = None,
     via: Annotated[
         Literal["kcert", "kubectl"],
@@ -118,7 +120,9 @@ def kubeconfig(
 def bootstrap(
     options: ReadOptions,
     *,
-    ttl: Annotated[str, typer.Option("--ttl", metavar="TIME", help="Create a new token valid for this long.")] = "24h",
+    ttl: Annotated[
+        str, typer.Option("--ttl", metavar="TIME", help="Create a new token that is valid for this long.")
+    ] = "24h",
     new_token: Annotated[
         bool, typer.Option("--new-token", help="Replace the token, even if it has not expired.")
     ] = False,

@@ -113,7 +113,7 @@ def manifest(
     quiet: Quiet = False,
     format: ResultFormat = "text",
 ) -> None:
-    """Write the CertificateSigningRequest of a request: NAME-csr.yaml in the PKI folder."""
+    """Write the CertificateSigningRequest for a request: NAME-csr.yaml in the PKI folder."""
     from kcert.kubernetes import csr_requests, manifests, signers
     from kcert.openssl.program import openssl
     from kcert.ui import csr
@@ -162,7 +162,7 @@ def submit(
     ],
     quiet: Quiet = False,
 ) -> None:
-    """Create the object in the cluster: `kubectl apply -f`."""
+    """Create the CertificateSigningRequest in the cluster: `kubectl apply -f`."""
     from kcert.kubernetes import manifests
     from kcert.ui import csr
 
@@ -176,7 +176,7 @@ def submit(
 @app.command("list")
 @takes(RequestOptions)
 def list_(options: RequestOptions, *, format: ResultFormat = "text") -> None:
-    """List the objects in the cluster (`kubectl get csr`), and explain those of kubelets."""
+    """List the CertificateSigningRequests in the cluster (`kubectl get csr`), and explain those of kubelets."""
     from kcert.kubernetes import csr_requests
     from kcert.kubernetes.manifests import kubectl
     from kcert.openssl.program import openssl
@@ -234,9 +234,10 @@ def show(
 @app.command("approve")
 @takes(RequestOptions)
 def approve(options: RequestOptions, *, name: MaybeName = None, file: File = None, quiet: Quiet = False) -> None:
-    """Approve a request: `kubectl certificate approve`; with --file as the API server would.
+    """Approve a request: `kubectl certificate approve`, or with --file in the manifest, as the API server would.
 
-    In a cluster, the server request of a kubelet is approved only if its SANs are those of the node in kcert.yaml.
+    In a cluster, a kubelet's request for a serving certificate is approved only if its SANs are those of the node
+    in kcert.yaml.
     """
     from kcert.kubernetes import csr_requests, manifests, signers, signing
     from kcert.kubernetes.signing_request import requested
@@ -273,7 +274,7 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
 @app.command("deny")
 @takes(ClusterOptions)
 def deny(options: ClusterOptions, *, name: MaybeName = None, file: File = None, quiet: Quiet = False) -> None:
-    """Deny a request: `kubectl certificate deny`; with --file as the API server would."""
+    """Deny a request: `kubectl certificate deny`, or with --file in the manifest, as the API server would."""
     from kcert.kubernetes import manifests, signing
     from kcert.kubernetes.signing_request import DENIED
     from kcert.ui import csr
@@ -302,9 +303,9 @@ def sign(
     quiet: Quiet = False,
     format: ResultFormat = "text",
 ) -> None:
-    """Sign a manifest as kube-controller-manager would, or a request as kcert.yaml describes the certificate.
+    """Sign a manifest as kube-controller-manager would, or a bare request for a certificate that kcert.yaml describes.
 
-    The certificate of NAME.csr is written beside it, as NAME.crt.
+    The certificate for NAME.csr is written beside it, as NAME.crt.
     """
     from kcert.kubernetes import issued, manifests, signing
     from kcert.kubernetes.signing_request import is_pem
@@ -357,7 +358,7 @@ def fetch(
     quiet: Quiet = False,
     format: ResultFormat = "text",
 ) -> None:
-    """Fetch the certificate, compare it with key and request, and save it as NAME.crt in the PKI folder."""
+    """Fetch the certificate, compare it with its key and request, and save it as NAME.crt in the PKI folder."""
     from kcert.kubernetes import csr_requests, issued, manifests, signers
     from kcert.openssl.pem import pem_blocks
     from kcert.openssl.program import openssl

@@ -27,28 +27,38 @@ NewName = Annotated[
         autocompletion=complete_certificates,
     ),
 ]
-MaybeName = Annotated[str | None, typer.Argument(metavar="NAME", help="Name the object, as `kcert csr list` shows it.")]
+MaybeName = Annotated[
+    str | None, typer.Argument(metavar="NAME", help="Name the CertificateSigningRequest, as `kcert csr list` shows it.")
+]
 File = Annotated[
     Path | None, typer.Option("--file", "-f", metavar="FILE", help="Use this manifest, without a cluster.")
 ]
 Output = Annotated[
     str | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
 ]
-ObjectName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name the object.", show_default="NAME")]
+ObjectName = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", help="Name the CertificateSigningRequest.", show_default="NAME")
+]
 Wait = Annotated[
-    str | None, typer.Option("--wait", metavar="TIME", help="Wait for the certificate, at most for this time: 60s.")
+    str | None, typer.Option("--wait", metavar="TIME", help="Wait for the certificate for at most this long: 60s.")
 ]
 Usages = Annotated[
     list[str] | None,
     typer.Option(
-        "--usage", metavar="USAGE", help="Ask for this usage, such as 'client auth'.", show_default="by the signer"
+        "--usage",
+        metavar="USAGE",
+        help="Request this usage, such as 'client auth'; repeatable.",
+        show_default="by the signer",
     ),
 ]
 Expires = Annotated[
-    str | None, typer.Option("--expires", metavar="TIME", help="Ask for this lifetime at most: 24h, 30d.")
+    str | None, typer.Option("--expires", metavar="TIME", help="Request a lifetime of at most this long: 24h, 30d.")
 ]
 SigningDuration = Annotated[
-    str, typer.Option("--cluster-signing-duration", metavar="TIME", help="Limit the lifetime, as the signer does.")
+    str,
+    typer.Option(
+        "--cluster-signing-duration", metavar="TIME", help="Limit the lifetime, as kube-controller-manager does."
+    ),
 ]
 ToSign = Annotated[
     list[Path],
@@ -65,25 +75,30 @@ SignAs = Annotated[
         "--as",
         autocompletion=complete_certificates,
         metavar="NAME",
-        help="Sign the request for this certificate of kcert.yaml: an administrator, a component or a node.",
+        help="Sign the request as this certificate of kcert.yaml: an administrator, a component or a node.",
         show_default="by the file name",
     ),
 ]
 Kubeconfig = Annotated[
-    str | None, typer.Option("--kubeconfig", metavar="FILE", help="Use this kubeconfig, with kubectl.")
+    str | None, typer.Option("--kubeconfig", metavar="FILE", help="Run kubectl with this kubeconfig.")
 ]
-Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="Use this context of the kubeconfig.")]
+Context = Annotated[
+    str | None, typer.Option("--context", metavar="NAME", help="Run kubectl with this context of the kubeconfig.")
+]
 SIGNER_HELP = (
-    "Choose the signer: kube-apiserver-client for a user, kubelet-serving for a kubelet as a server, as a client "
-    "kube-apiserver-client-kubelet, or another by its full name."
+    "Choose the signer: kube-apiserver-client for a user, kube-apiserver-client-kubelet for a kubelet's client "
+    "certificate, kubelet-serving for its serving certificate, or another signer by its full name."
 )
 
 Groups = Annotated[
-    list[str] | None, typer.Option("--group", "-g", metavar="GROUP", help="Add a group of the user; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--group", "-g", metavar="GROUP", help="Add the user to this group (an O of the subject); repeatable."
+    ),
 ]
 Sans = Annotated[
     list[str] | None,
-    typer.Option("--san", metavar="NAME", help="Add a SAN, a DNS name or an IP address; repeatable."),
+    typer.Option("--san", metavar="NAME", help="Add a DNS name or IP address to the SANs; repeatable."),
 ]
 Signer = Annotated[str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=complete_signers)]
 MaybeSigner = Annotated[

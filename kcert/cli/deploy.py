@@ -33,7 +33,7 @@ KubernetesVersion = Annotated[
     typer.Option(
         "--kubernetes-version",
         metavar="1.X",
-        help="Print the options and formats of this release.",
+        help="Use the options and file formats of this release.",
         show_default=f"kubernetes_version in kcert.yaml, else {STABLE}",
     ),
 ]
@@ -140,7 +140,7 @@ def flags(
         typer.Option(
             "--path-prefix",
             metavar="FOLDER",
-            help="Use the paths of the PKI folder, below FOLDER (for example the PKI folder itself).",
+            help="Print paths as in the PKI folder, but in FOLDER (for example the PKI folder itself).",
             show_default="the paths on the host",
         ),
     ] = None,
@@ -195,7 +195,7 @@ def cert_manager(
     options: ReadOptions,
     *,
     namespace: Annotated[
-        str, typer.Option("--namespace", "-n", metavar="NAME", help="Put every object into this namespace.")
+        str, typer.Option("--namespace", metavar="NAME", help="Put all objects into this namespace.")
     ] = "cluster-pki",
     name: Annotated[
         str | None,

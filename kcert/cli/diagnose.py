@@ -131,7 +131,7 @@ def logs(
     *,
     via: Annotated[
         Via | None,
-        typer.Option("--via", help="Read the log with this program, whatever the installation."),
+        typer.Option("--via", help="Read the log with this program, in every kind of installation."),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more lines until Ctrl-C.")] = False,
     since: Annotated[
@@ -157,7 +157,7 @@ def logs(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Print the log of a component, with the command for this installation."""
+    """Show the log of a component, and the command that reads it in this installation."""
     from kcert import logs
     from kcert.errors import FOUND, InputError
     from kcert.ui.diagnose import announce, show

@@ -151,7 +151,7 @@ def inventory(
     dir: Folder = DEFAULT_FOLDER,
     openssl: Program = "openssl",
 ) -> None:
-    """List all certificates of a cluster: the owner, the names and the expiry of each."""
+    """List all certificates of a cluster: the component, the names and the expiry of each."""
     from kcert.durations import duration
     from kcert.openssl import program
     from kcert.scan.discovery import survey
@@ -233,14 +233,14 @@ def history(  # noqa: PLR0917 - options, by name alone
     output: Output = None,
     force: Force = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Verify that the record was not changed; status 1 if it was.")
+        bool, typer.Option("--verify", help="Verify that the history was not changed; status 1 if it was.")
     ] = False,
     since: Annotated[
         str | None,
         typer.Option(
             "--since",
             metavar="HASH",
-            help="Require that the records go back to this hash, which --head printed; with --verify.",
+            help="Require, with --verify, that the history still contains this hash, which --head printed.",
         ),
     ] = None,
     head: Annotated[

@@ -86,7 +86,8 @@ def wide_and_file(wide: bool, output: str | None) -> tuple[bool, Path | None]:
 
 
 Force = Annotated[
-    bool, typer.Option("--force", help="Overwrite a file that is not a report of kcert. A copy is kept beside it.")
+    bool,
+    typer.Option("--force", help="Overwrite a file that kcert did not write as a report, and keep a copy beside it."),
 ]
 
 

@@ -90,7 +90,9 @@ def init(
     ] = None,
     service_cidr: Annotated[
         list[str] | None,
-        typer.Option("--service-cidr", metavar="CIDR", help="Set the IP addresses of Services; twice for dual stack."),
+        typer.Option(
+            "--service-cidr", metavar="CIDR", help="Set the IP range of Services; repeat the option for dual stack."
+        ),
     ] = None,
     kubernetes_version: Annotated[
         str | None, typer.Option("--kubernetes-version", metavar="1.X", help="Set the release of Kubernetes.")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = Subcommands(
     no_args_is_help=True,
-    help="Practice with labs: fix a small cluster in which one thing is broken.",
+    help="Practice in labs: fix small clusters, each with one fault.",
     epilog="Begin with `kcert practice list`, then `kcert practice start LAB`.",
 )
 
@@ -34,7 +34,7 @@ Seed = Annotated[
     typer.Option(
         "--seed",
         metavar="N",
-        help="Choose the names, the addresses and the fault by number.",
+        help="Use this seed: the same number gives the same names, addresses and fault.",
         show_default="a random one",
     ),
 ]
@@ -132,7 +132,7 @@ def solution(
 def answer(
     *,
     number: Annotated[int, typer.Argument(metavar="N", help="Choose the question by its number.")],
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="Give the answer, in quotes if it has blanks.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Give the answer, in quotes if it contains spaces.")],
     dir: LabFolder = DEFAULT_LAB,
 ) -> None:
     """Answer a question: status 0 if the answer is right, 1 if not."""
@@ -167,7 +167,10 @@ def exam(
     seed: Annotated[
         int | None,
         typer.Option(
-            "--seed", metavar="N", help="Choose the labs and their seeds by number.", show_default="a random one"
+            "--seed",
+            metavar="N",
+            help="Use this seed: the same number gives the same labs.",
+            show_default="a random one",
         ),
     ] = None,
     finish: Annotated[
@@ -184,7 +187,7 @@ def exam(
     format: Format = "text",
     openssl: Program = "openssl",
 ) -> None:
-    """Start several labs with a time limit; run it again for the time that is left, or the score."""
+    """Start several labs with a time limit, or print the time that is left, or the score, of the exam in the folder."""
     from kcert.openssl import program
     from kcert.practice import exam as exams
     from kcert.practice import session
@@ -252,7 +255,12 @@ def quiz(
     count: Annotated[int, typer.Option("--count", metavar="N", help="Set the number of questions.")] = 6,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="N", help="Choose the questions by number.", show_default="a random one"),
+        typer.Option(
+            "--seed",
+            metavar="N",
+            help="Use this seed: the same number gives the same questions.",
+            show_default="a random one",
+        ),
     ] = None,
     openssl: Program = "openssl",
 ) -> None:

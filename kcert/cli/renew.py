@@ -40,7 +40,9 @@ def renew(  # noqa: PLR0917 - each is an option
     expiring_in: Annotated[
         str | None,
         typer.Option(
-            "--expiring-in", metavar="TIME", help="Renew what expires within this time: 30, 30d, 8w, 12h, 1y."
+            "--expiring-in",
+            metavar="TIME",
+            help="Renew certificates that have expired or expire within this time: 30, 30d, 8w, 12h, 1y.",
         ),
     ] = None,
     stale: Annotated[
@@ -55,7 +57,10 @@ def renew(  # noqa: PLR0917 - each is an option
         bool, typer.Option("--finish", help="Finish a CA rotation: the old CA is no longer trusted.")
     ] = False,
     csr_only: Annotated[
-        bool, typer.Option("--csr-only", help="Create a request for a CA that an external root CA has signed.")
+        bool,
+        typer.Option(
+            "--csr-only", help="Create the request with which an external root CA signs an intermediate CA again."
+        ),
     ] = False,
     days: Annotated[
         int | None,

@@ -21,9 +21,9 @@ from kcert.quoting import format_command, quote
 
 
 def with_passphrases(ctx: Context, specs: tuple[Certificate, ...]) -> tuple[Context, tuple[Certificate, ...]]:
-    """Return *ctx* and *specs* with CAs that say how their keys are opened: keys that are encrypted, or will be.
+    """Return *ctx* and *specs*; each CA whose key is or will be encrypted says where its passphrase comes from.
 
-    Raises InputError where a key is to be encrypted that is there and is not.
+    Raises InputError if --encrypt-ca-key is set and the key already exists without encryption.
     """
     named = {spec.name for spec in specs}
 
@@ -46,9 +46,9 @@ def with_passphrases(ctx: Context, specs: tuple[Certificate, ...]) -> tuple[Cont
 
 
 def refuse_pending_ca(ctx: Context, status: CertificateStatus) -> None:
-    """A CA whose request is out does not sign itself meanwhile: a root is to sign it.
+    """Raise InputError for a CA whose request was not signed yet: kcert does not make it self-signed meanwhile.
 
-    A root that the user names may sign it. Raises InputError with the way back, and the way out of it.
+    The error says how to fetch the signed certificate, and how to get a self-signed CA instead.
     """
     ca = status.certificate
     if ca.kind is not Kind.CA or ca.issuer or status.state is not State.MISSING or not status.has_key:
@@ -66,7 +66,7 @@ def refuse_pending_ca(ctx: Context, status: CertificateStatus) -> None:
 
 
 def refuse_orphans(ctx: Context, status: CertificateStatus) -> None:
-    """A CA that is lost is not re-created beside what it signed: all of that would be rejected."""
+    """Raise InputError for a lost CA whose certificates still exist: a new CA would make all of them invalid."""
     ca = status.certificate
     if ca.kind is not Kind.CA or status.has_key:
         return

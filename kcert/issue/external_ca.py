@@ -91,14 +91,14 @@ def public_files(ctx: Context, ca: Certificate) -> dict[PurePosixPath, PurePosix
 
 
 def root_cert_path(ctx: Context) -> PurePosixPath:
-    """Return where the certificate of a root is that signed the CAs: beside that of the first."""
+    """Return the path of the root's certificate: in the same folder as the first CA's certificate."""
     first = next(spec.files.crt for spec in ctx.specs if spec.kind is Kind.CA)
     assert first
     return root_beside(first)
 
 
 def status_in_ca_dir(ctx: Context, ca: Certificate) -> CertificateStatus:
-    """Return the status of a CA in the folder of its key, marked as an intermediate one where its certificate is."""
+    """Return the status of a CA in the folder of its key, marked as an intermediate CA if its certificate is one."""
     external = replace(ca, files=replace(ca.files, crt=source(ca)))
     status = status_of(ctx.root, [external])[ca.name]
     return replace(status, certificate=mark_intermediate(ca, status))
@@ -148,7 +148,7 @@ def root_context(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Spe
 
 
 def _check_unsigned(ctx: Context, statuses: dict[str, CertificateStatus], folder: Path) -> None:
-    """A CA that is there is kept, so the root would be for nothing."""
+    """Raise InputError if a CA exists and is self-signed: kcert keeps it, so the root would sign nothing."""
     for name, status in statuses.items():
         if status.x509 and status.x509.self_issued:
             raise InputError(
@@ -188,7 +188,7 @@ def check(ctx: Context, folder: Path) -> None:
 
 
 def _check_related(ca: Certificate, ctx: Context, folder: Path) -> None:
-    """A CA that was renewed there may be ahead of the one here; but the one here has to be known there."""
+    """Raise InputError if the CA in the PKI folder is unknown in the CA's folder, where it may have been renewed."""
     assert ca.files.crt
     in_pki, in_ca_dir_status = (status_of(root, [ca])[ca.name] for root in (ctx.root, folder))
     if in_pki.x509 is None or in_ca_dir_status.x509 is None:
@@ -202,7 +202,7 @@ def _check_related(ca: Certificate, ctx: Context, folder: Path) -> None:
 
 
 def require_folder(folder: Path, option: str, what: str) -> None:
-    """Raise InputError where *folder*, out of which *what* is to sign, is not there: most often it is not mounted."""
+    """Raise InputError if *folder*, which has the key of *what*, does not exist: usually it is not mounted."""
     if not folder.exists():
         raise InputError(
             f"{option} {quote(str(folder))}: no such folder. If {what} is on removable media, check that it is mounted."

@@ -60,7 +60,7 @@ class IssuancePlan:
         return self.certificate.issuer is not None and self.days < self.certificate.days
 
     def role_of(self, step: Step) -> str:
-        """Return whose reason for *step* applies: the check of a CA that another one signed is like every check."""
+        """Return the role whose lesson explains *step*; the check of an intermediate CA has the general one."""
         return "" if self.certificate.intermediate and step.action == "verify" else self.certificate.role
 
 

@@ -89,7 +89,7 @@ class _LeafPlanner(RenewalPlanner):
         return chosen
 
     def meant(self, statuses: Sequence[CertificateStatus]) -> tuple[list[CertificateStatus], list[CertificateStatus]]:
-        """Return those that --all, --expiring-in and --stale mean, and those that they would mean but for a reason."""
+        """Return what --all, --expiring-in and --stale select, and what they select but kcert cannot renew."""
         chosen, left = [], []
         for status in filter(self._is_meant, statuses):
             spec = status.certificate
@@ -123,7 +123,7 @@ class _LeafPlanner(RenewalPlanner):
         return soon or self._updates(status)
 
     def _updates(self, status: CertificateStatus) -> bool:
-        """Return whether it is made as kcert.yaml wants it, rather than with its old content."""
+        """Return True if the certificate is updated to match kcert.yaml, False if it keeps its content."""
         if not self.renewal.stale:
             return False
         differs = len(status.reasons) > (1 if status.state in (State.EXPIRED, State.EXPIRING) else 0)
@@ -233,7 +233,7 @@ class _LeafPlanner(RenewalPlanner):
         return FolderContent(self.ctx.root, self.ctx.openssl)
 
     def _gets_new_key(self, spec: Certificate) -> bool:
-        """With --all the key that signs tokens stays, as kubeadm's bare one does: a new one ends all tokens."""
+        """Return True for a new key. --all keeps the service account key: a new one makes all tokens invalid."""
         return self.renewal.new_key and not (self.renewal.every and spec.role == "service-account")
 
     def _notes(self, status: CertificateStatus, *, key_kept: bool, belongs: bool, updates: bool) -> tuple[str, ...]:

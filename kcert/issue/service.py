@@ -220,7 +220,7 @@ def _execute(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
 
 
 def _remember(ctx: Context, store: Workspace, executor: Executor) -> None:
-    """Keep what the folder is made for, and what was asked for on the command line."""
+    """Record that the folder belongs to the built-in example, and what was requested on the command line."""
     memory = store.memory
     requests = {name: {**memory.requests.get(name, {}), **request} for name, request in ctx.requests.items()}
     example = memory.example or (ctx.is_example and bool(executor.issued))

@@ -348,7 +348,7 @@ def _tokens(places: Iterable[tuple[PurePosixPath, str]]) -> tuple[str, ...]:
 
 
 def _digests(part: Part, token: str) -> list[str]:
-    """The SHA-256 of each thing that *token* holds; of a client's certificates the first alone is his."""
+    """Return the SHA-256 of each thing in *token*; of a client's certificates, only the first is the client's own."""
     try:
         content = base64.b64decode(token, validate=True)
     except (binascii.Error, ValueError):

@@ -236,7 +236,7 @@ def foreign(root: Path, own: Path, entries: Iterable[Entry]) -> str:
     """Return why another user could have written *entries*, the history of *root* in *own*; empty if they are ours."""
     here = {str(root.absolute()), str(root.resolve())}
     if there := next((entry.folder for entry in entries if entry.folder not in here), ""):
-        return f"The commands were recorded in {there}, so the folder was moved, or came from someone else."
+        return f"The commands were recorded in {there}, so the folder was moved or copied."
     for path in (root, own, own / "history.jsonl"):
         if path.exists() and (owner := foreign_owner(path)):
             return f"{path} belongs to {owner}."
