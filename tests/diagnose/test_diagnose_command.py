@@ -142,7 +142,7 @@ def test_a_mistyped_path_leads_to_the_file_beside_it(tmp_path: Path, line: str) 
 
     (finding,) = json.loads(ended.stdout)
     assert f"{wrong} does not exist, and etcd-server.crt is in the same folder" in finding["cause"]
-    assert f"# write {right} where an option says {wrong}, and start" in finding["repair"]
+    assert f"# replace {wrong} with {right} in th" in finding["repair"]
     assert str(right) in finding["proof"]
     assert "kcert all" not in finding["repair"]
     assert not [one for one in finding["repair"].splitlines() if "openssl" in one and not one.startswith("#")]
