@@ -46,8 +46,7 @@ class CertificateStatus:
 
     ``reasons`` say why it is not current. ``cosmetic`` are those reasons that no client or server would notice: another
     CA name, missing optional SANs, an outgoing CA. ``x509`` is the existing certificate, if it can be read; ``has_key``
-    says whether its private key exists. ``previous_cas`` are the other certificates in a CA's file; the certificates
-    that they signed are accepted until the rotation ends.
+    says whether its key exists. ``previous_cas`` are the others in a CA's file, trusted until the rotation ends.
     """
 
     certificate: Certificate
