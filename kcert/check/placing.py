@@ -1,6 +1,6 @@
-"""Commands that put content in its place: a new certificate or key, alone in its file or among others.
+"""Commands that put a new certificate or key into place, alone in its file or among others.
 
-And commands that rewrite a file whose content is sound, but in a form that Kubernetes does not read.
+Other commands rewrite a file whose content is valid, but in a form that Kubernetes does not read.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 
 def usual_key(crt: Path) -> Path:
-    """Return where the key of the CA at *crt* usually is: beside it, as openssl's users or cfssl name it."""
+    """Return the usual path of the key of the CA at *crt*: beside it, as NAME.key or, for NAME.pem, NAME-key.pem."""
     return crt.with_name(f"{crt.stem}-key.pem") if crt.suffix == ".pem" else crt.with_suffix(".key")
 
 
 def target_of(path: Path) -> Path:
-    """The file itself: ``mv`` onto a link would replace the link."""
+    """Return the file that a link leads to, or *path* itself: ``mv`` onto a link would replace the link."""
     return path.resolve() if path.is_symlink() and path.exists() else path
 
 
@@ -45,8 +45,8 @@ MOST_BESIDE = 8
 def beside(ctx: RuleContext, cert: CertificateInstance) -> tuple[list[str], list[str]] | None:
     """Return the certificates (PEM) before and behind *cert* in its file, or in its field of a kubeconfig.
 
-    None if they are too many to be written down, or where the file holds more than that: then no command is certain
-    to keep everything.
+    None if there are too many for one command, or if the file contains anything else: then no command is certain to
+    keep all of it.
     """
     if cert.live or not ctx.has_siblings(cert):
         return [], []
@@ -68,7 +68,7 @@ def beside(ctx: RuleContext, cert: CertificateInstance) -> tuple[list[str], list
 
 
 def with_others(ctx: RuleContext, cert: CertificateInstance, new: str) -> str:
-    """The command that prints the file argument *new* among the certificates that *cert* has beside it."""
+    """Return the command that prints the file argument *new* among the other certificates in the file of *cert*."""
     before, after = beside(ctx, cert) or ([], [])
     whole = bash.joined(bash.literal(*before), new, bash.literal(*after))
     if cert.embedded or not holds_a_key(cert.path):
@@ -105,7 +105,7 @@ def key_into_place(key: Path) -> str:
 
 
 def _not_taken(key: Path) -> Path:
-    """Return where an old key goes: beside the new one, under a name that no file has."""
+    """Return where to keep an old key: beside the new one, under a name that no file has yet."""
     names = (key.with_name(f"{key.name}.old{number or ''}") for number in itertools.count())
     return next(path for path in names if not path.is_symlink() and not path.exists())
 
@@ -119,7 +119,7 @@ def mode_of(path: Path) -> str:
 
 
 def alone(ctx: RuleContext, cert: CertificateInstance) -> str:
-    """The certificate as a file argument, without the others that may be in its file."""
+    """Return the certificate as a file argument, without other certificates in its file."""
     return bash.literal(cert.certificate.pem) if ctx.has_siblings(cert) else bash.word(cert.path)
 
 

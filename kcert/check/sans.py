@@ -23,16 +23,16 @@ ETCD_CLIENTS = frozenset({Role.APISERVER_ETCD_CLIENT, Role.ETCD_CLIENT})
 
 
 def allowed_hostname(ctx: RuleContext, cert: CertificateInstance) -> AltName | None:
-    """Return the SAN that etcd asks of its clients (--client-cert-allowed-hostname), where *cert* has none of them."""
+    """Return the SAN that etcd requires of clients (--client-cert-allowed-hostname), if *cert* has none of those."""
     allowed = ctx.option("etcd", "--client-cert-allowed-hostname", cert) if cert.roles & ETCD_CLIENTS else None
     names = [AltName("IP" if is_address(value) else "DNS", value) for value in (allowed or "").split(",") if value]
     return names[0] if names and not set(names) & set(cert.certificate.alt_names) else None
 
 
 def names(ctx: RuleContext, cert: CertificateInstance) -> tuple[AltName, ...]:
-    """The alternative names as they should be: all that the plan has, the others under their right types, none missing.
+    """Return the SANs as they should be: the planned ones, and its own with the right types, and the missing ones.
 
-    A name that no client has to connect to may be missing, but a new certificate leaves none out.
+    A SAN that no client needs is not reported as missing, but a new certificate has it as well.
     """
     typed = [right_type(part) for name in cert.certificate.alt_names for part in well_formed(name)]
     present = {name.value for name in typed if name}
@@ -54,7 +54,7 @@ def well_formed(name: AltName) -> list[AltName]:
 
 
 def right_type(name: AltName) -> AltName | None:
-    """The name under the type that it belongs to; None for an address that is none."""
+    """Return the SAN with the right type; None for an IP SAN that is not an IP address."""
     if name.type == "DNS" and is_address(name.value):
         return AltName("IP", str(ipaddress.ip_address(name.value)))
     if name.type == "IP" and not is_address(name.value):
@@ -167,7 +167,7 @@ def usable_address(value: str | None) -> str:
 
 
 def is_loopback(value: str) -> bool:
-    """True for the machine itself, by name or by address."""
+    """True for a name or an address of the machine itself."""
     return value == "localhost" or (is_address(value) and ipaddress.ip_address(value).is_loopback)
 
 
@@ -243,7 +243,7 @@ def answers_to(certificate: X509, host: str) -> bool:
 
 
 def first_address(ranges: str | None) -> str | None:
-    """Return the first address of the first of some service ranges; None if there is none."""
+    """Return the first address of the first of several service ranges; None if there is none."""
     try:
         network = ipaddress.ip_network((ranges or "").split(",")[0].strip(), strict=False)
     except ValueError:

@@ -49,7 +49,7 @@ def kubeconfig(
     ] = True,
     path_prefix: Annotated[
         str | None,
-        typer.Option("--path-prefix", metavar="FOLDER", help="Write paths in this folder, with --no-embed."),
+        typer.Option("--path-prefix", metavar="FOLDER", help="Start the paths of --no-embed with this folder."),
     ] = None,
     via: Annotated[
         Literal["kcert", "kubectl"],

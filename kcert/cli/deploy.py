@@ -140,7 +140,7 @@ def flags(
         typer.Option(
             "--path-prefix",
             metavar="FOLDER",
-            help="Print paths as in the PKI folder, but in FOLDER (for example the PKI folder itself).",
+            help="Print the paths of the files in FOLDER, which is the PKI folder or a copy of it.",
             show_default="the paths on the host",
         ),
     ] = None,

@@ -131,7 +131,7 @@ def logs(
     *,
     via: Annotated[
         Via | None,
-        typer.Option("--via", help="Read the log with this program, in every kind of installation."),
+        typer.Option("--via", help="Read the log with this program, not with the one that fits the installation."),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more lines until Ctrl-C.")] = False,
     since: Annotated[

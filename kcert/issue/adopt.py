@@ -1,4 +1,4 @@
-"""Certificates that are there already: as specs for new ones, and those that kcert.yaml does not name."""
+"""Existing certificates: as specs for new ones, and those that kcert.yaml does not name."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from kcert.store.history import entries, recall
 
 
 def detect_files(root: Path, certificates: Iterable[Certificate]) -> tuple[Certificate, ...]:
-    """Return *certificates* with the files that are theirs in the PKI folder *root*, whatever tool named them.
+    """Return *certificates* with their files in the PKI folder *root*, whatever tool named the files.
 
-    What was asked for on the command line, and is remembered in the folder, takes the place of what kcert.yaml says.
-    Where kcert.yaml does not say whether another tool made them, the CA does.
+    Options of the command line that are recorded in the folder override kcert.yaml. If kcert.yaml does not say whether
+    another tool made the certificates, the CA decides.
     """
     requests = recall(root / OWN_FOLDER).requests
     named = (
@@ -38,7 +38,7 @@ def detect_files(root: Path, certificates: Iterable[Certificate]) -> tuple[Certi
 
 
 def mark_adopted(root: Path, certificates: Iterable[Certificate]) -> tuple[Certificate, ...]:
-    """Return *certificates* as made by another tool where kcert.yaml does not say it, and a CA among them shows it."""
+    """Return *certificates* as made by another tool, if a CA shows that and kcert.yaml does not decide it."""
     specs = tuple(certificates)
     if any(spec.adopted is None and _is_foreign_ca(root, spec) for spec in specs if spec.kind is Kind.CA):
         return tuple(replace(spec, adopted=True) if spec.adopted is None else spec for spec in specs)
@@ -46,9 +46,9 @@ def mark_adopted(root: Path, certificates: Iterable[Certificate]) -> tuple[Certi
 
 
 def _is_foreign_ca(root: Path, ca: Certificate) -> bool:
-    """Return True if the certificate of *ca* has another subject than kcert gives it, and kcert did not make its key.
+    """Return True if *ca* has a different subject than kcert gives it, and kcert did not create its key.
 
-    A subject that differs alone could also mean that kcert.yaml has changed since.
+    A different subject alone could also mean that kcert.yaml was changed later.
     """
     pems: list[str] = []
     with contextlib.suppress(KcertError):  # its status says what is wrong with it
@@ -62,9 +62,9 @@ def _is_foreign_ca(root: Path, ca: Certificate) -> bool:
 
 
 def with_request(spec: Certificate, request: Mapping[str, Any]) -> Certificate:
-    """Return *spec* with what was asked for on the command line: ``cn``, ``sans``, ``key`` and ``days``.
+    """Return *spec* with the recorded options of the command line: ``cn``, ``sans``, ``key`` and ``days``.
 
-    A value that no option accepts is left out: the file may have been changed by hand.
+    An invalid value is ignored: the file may have been edited by hand.
     """
     subject, cn, days = spec.subject, request.get("cn"), request.get("days")
     if subject and isinstance(cn, str):
@@ -131,9 +131,9 @@ def made_here(root: Path, certificate: Certificate, known: frozenset[str]) -> bo
 def unmanaged(
     root: Path, cluster: Cluster, known: Iterable[Certificate], names: Iterable[str]
 ) -> tuple[Certificate, ...]:
-    """Return the certificates in *root* that are not among *known*: kcert's own, by its history, and those of *names*.
+    """Return the certificates in *root* that are not *known*: those that kcert created, and those of *names*.
 
-    Each is as it is in its certificate, because nothing else says what it should be.
+    Each spec has the content of its certificate, because nothing else says what that should be.
     """
     known = tuple(known)
     taken = {spec.name for spec in known}
@@ -207,11 +207,11 @@ def _unmanaged(root: Path, cluster: Cluster, name: str) -> Certificate | None:
 
 
 def describes(cluster: Cluster, root: Path) -> bool:
-    """Return whether *cluster* is the one that the PKI folder *root* is for, as far as is known.
+    """Return True if *cluster* is the cluster of the PKI folder *root*, as far as that is known.
 
-    A kcert.yaml is taken at its word. The built-in example is for a folder without certificates, for one that kcert
-    made for it, and for one whose certificates are as the example wants them; a server's certificate with other SANs,
-    or a CA or server that the example does not have, belongs to another cluster.
+    A kcert.yaml is trusted to be the right one. The built-in example fits a folder without certificates, a folder that
+    kcert created for the example, and a folder whose certificates match the example. A server certificate with other
+    SANs, or a CA or server that the example does not have, belongs to another cluster.
     """
     if cluster.source is not None or not _holds_anything(root) or recall(root / OWN_FOLDER).example:
         return True

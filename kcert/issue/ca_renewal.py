@@ -167,9 +167,9 @@ class RenewalPlanner:
         return plan_renewal_request(wanted, x509, self.ctx.tools)
 
     def _is_named_by_serial(self, ca: Certificate, x509: X509) -> bool:
-        """True if certificates name their CA by its serial number, as they do if it has no key identifier.
+        """Return True if certificates name the CA by its serial number, because a key identifier is missing.
 
-        openssl then takes no CA with another number for theirs, whatever its key.
+        openssl then rejects a CA with another serial number as their issuer, even if it has the same key.
         """
         leaves = (status.x509 for status in self._signed_by(ca) if status.x509)
         unidentified = x509.subject_key_id is None or any(leaf.authority_key_id is None for leaf in leaves)
@@ -257,7 +257,7 @@ class RenewalPlanner:
         return tuple(crt for _, crt in sorted(leaves, key=lambda leaf: leaf[0]) if crt)[:SHOWN_LEAVES]
 
     def with_days(self, spec: Certificate) -> Certificate:
-        """Return *spec* for as long as the user asks, so that it does not look like all that its CA has left."""
+        """Return *spec* with the lifetime of --days, so that it does not look like all that its CA has left."""
         return replace(spec, days=self.renewal.days) if self.renewal.days else spec
 
     def days_under(self, spec: Certificate, ca: X509) -> int:
@@ -274,7 +274,7 @@ class RenewalPlanner:
 
 
 def names_its_files(root: Path, status: CertificateStatus) -> bool:
-    """Return whether it is a kubeconfig like the one of a kubelet that renews its own certificate: with paths in it."""
+    """Return True for a kubeconfig with paths in it, as a kubelet has that renews its own certificate."""
     path = status.certificate.files.kubeconfig
     if path is None:
         return False

@@ -198,12 +198,12 @@ class CsrTarget(enum.Enum):
 
 @dataclass(frozen=True)
 class Renewal:
-    """The specs to renew, and how to renew them.
+    """The certificates to renew, and how to renew them.
 
-    With ``named`` the user named each of them; otherwise it is those that expire ``within`` a time, are ``stale``,
-    or, with ``every``, all but the CAs. What is stale is updated to match kcert.yaml, the rest keeps its content.
-    ``days`` is another lifetime than the usual one. ``complete_rotation`` ends the rotation of a CA. With
-    ``csr_only`` a CA is not renewed yet: a request is made, for its signer. ``left_out`` says what cannot be renewed.
+    With ``named`` the user named each of them; otherwise they are those that expire ``within`` a time, those that are
+    ``stale``, or, with ``every``, all except the CAs. With ``stale`` they are updated to match kcert.yaml; otherwise
+    they keep their content. ``days`` replaces the usual lifetime. ``complete_rotation`` completes a CA rotation. With
+    ``csr_only`` only a request for the CA's signer is created. ``left_out`` says which certificates cannot be renewed.
     """
 
     named: bool = False
@@ -237,7 +237,7 @@ class Passphrases:
 class Reporter:
     """Receives progress events; this base class ignores them. ``on_step`` may raise StoppedError or SkippedError.
 
-    One with ``executes`` False is given the plans, and nothing runs: it prints what would.
+    If ``executes`` is False, the reporter gets the plans and prints them, and no step runs.
     """
 
     executes = True
@@ -263,16 +263,16 @@ class Reporter:
 
 @dataclass(frozen=True)
 class Context:
-    """The folder, the cluster and the tools that certificates are issued with.
+    """The folder, the cluster and the tools with which certificates are issued.
 
-    ``root`` is the PKI folder, ``specs`` are all certificates that the cluster needs (CAs among them). ``command``
-    is what another kcert shows while it waits, ``folder_option`` what a printed command needs to work on the same
-    folder for the same cluster (`` --dir lab``). ``ca_dir`` is where the CAs are, ``root_dir`` where a root above
-    them is, if that is elsewhere; ``label`` names the folder. With a ``renewal`` it is about certificates that are
-    there, with a ``csr_target`` only requests are made; otherwise what is missing is issued. With ``parallel`` whole
-    certificates are made at once, otherwise in sequence; ``jobs`` is how many processes may run at a time. With
-    ``is_example`` the folder is made for the built-in example, and remembers that, as it remembers ``requests``: what
-    was asked for on the command line, by the name of the certificate.
+    ``root`` is the PKI folder; ``specs`` are all certificates that the cluster needs, including the CAs. ``command`` is
+    what another kcert prints while it waits; ``folder_option`` is the option that a printed command needs for the same
+    folder and cluster (`` --dir lab``). ``ca_dir`` is the folder of an external CA, ``root_dir`` that of a root CA
+    above it; ``label`` names the folder in messages. With ``renewal`` existing certificates are renewed, with
+    ``csr_target`` only requests are created; otherwise missing certificates are issued. With ``parallel`` several
+    certificates are created at once; ``jobs`` is the number of processes that may run at once. With ``is_example`` the
+    folder is for the built-in example, which kcert records there. It records ``requests`` as well: the options of the
+    command line, by the name of the certificate.
     """
 
     cluster: Cluster

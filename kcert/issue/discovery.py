@@ -1,4 +1,4 @@
-"""The certificates of a PKI folder that no kcert.yaml describes: found by what they say, whatever made them."""
+"""The certificates of a PKI folder without a kcert.yaml: identified by their content, whatever tool made them."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def _names(root: Path, endings: tuple[str, ...]) -> list[PurePosixPath]:
 
 
 def named(specs: Iterable[Certificate], name: str) -> tuple[Certificate, ...]:
-    """Return those of *specs* that *name* means: as `plan` names them, or as `kubeadm certs renew` does."""
+    """Return those of *specs* that *name* selects: a name of `kcert plan` or of `kubeadm certs renew`."""
     spellings = {name, name.removesuffix(".conf"), name.removesuffix(".crt")}
     return tuple(
         spec
@@ -242,10 +242,9 @@ _CA_USES = ("keyCertSign", "cRLSign", "digitalSignature")
 
 
 def spec_from_x509(certificate: Certificate, x509: X509) -> Certificate:
-    """*certificate* with subject, names, usages and key as *x509*, the old one, has them.
+    """Return *certificate* with the subject, the SANs, the usages and the key of *x509*, the old certificate.
 
-    Raises InputError for an old one that is of another nature than it should be, or that cannot be written
-    down for openssl again.
+    Raises InputError if the old certificate is of a different kind, or if an openssl.cnf cannot express its content.
     """
     name = certificate.name
     if bool(x509.ca) and certificate.kind is not Kind.CA:

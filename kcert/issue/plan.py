@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class IssuancePlan:
-    """The steps that make one certificate, and the files that they read and leave.
+    """The steps that create one certificate, the files that they read, and the files that they leave.
 
-    ``issuer`` is its CA (itself, where it signs itself; None for a bare key pair or a request); with ``keeps_key``
-    the key is there already; ``days`` is the lifetime it gets, which can be less than it asks for. ``replaces`` is
-    what is renewed. ``inputs`` are other files of the PKI folder that its commands read; ``copies`` those that they
-    would write over (where each is, and its name while they run); ``removes`` those that are not needed after it;
-    ``notes`` what has to be said before it begins. With ``is_import`` a CA's certificate is copied from where its
-    key is kept, and nothing is made.
+    ``issuer`` is its CA (the certificate itself if self-signed; None for a bare key pair or a request). With
+    ``keeps_key`` the existing key is used. ``days`` is its actual lifetime, which can be shorter than requested.
+    ``replaces`` is the certificate that is renewed. ``inputs`` are other files of the PKI folder that the commands
+    read; ``copies`` are files that the commands would overwrite (where each is, and its name while they run);
+    ``removes`` are files that are no longer needed afterwards; ``notes`` are printed before the first step. With
+    ``is_import`` a CA's certificate is copied from the folder of its key, and nothing is created.
     """
 
     certificate: Certificate
@@ -44,7 +44,7 @@ class IssuancePlan:
 
     @property
     def outputs(self) -> tuple[PurePosixPath, ...]:
-        """The files that it puts into place, in this order; what is kept elsewhere stays there."""
+        """The files that the plan puts into place, in this order; files outside the PKI folder are left out."""
         joined = [path for step in self.steps if not (step.argv or step.scratch) for path in step.makes]
         return tuple(path for path in dict.fromkeys((*self.certificate.files.kept, *joined)) if not path.is_absolute())
 
@@ -56,7 +56,7 @@ class IssuancePlan:
 
     @property
     def is_shortened(self) -> bool:
-        """True if it gets less than its usual lifetime, because its CA expires before that."""
+        """True if its lifetime is shorter than usual because its CA expires earlier."""
         return self.certificate.issuer is not None and self.days < self.certificate.days
 
     def role_of(self, step: Step) -> str:
@@ -77,11 +77,11 @@ class ToolConfig:
 class RenewalSource:
     """The certificate that is renewed.
 
-    ``x509`` is what it says (None: it cannot be read); with ``again`` the request is made from the certificate
-    itself; ``rewrite`` updates the kubeconfigs that have it inside; with ``embeds`` its own kubeconfig is written
-    whole; ``leaves`` are certificates of a CA, which it has to have signed afterwards as before; ``serial`` is the
-    number that a root keeps (empty: it gets another), because they name it; ``further`` are the other certificates of
-    the old file (PEM), which stay behind the new one.
+    ``x509`` is its content (None: it cannot be read). With ``again`` the request is created from the certificate
+    itself. ``rewrite`` updates the kubeconfigs that embed it; with ``embeds`` its own kubeconfig is rewritten.
+    ``leaves`` are the certificates that a CA signed; they must still verify afterwards. ``serial`` is the serial number
+    that a root CA keeps because these certificates name it (empty: it gets a new one). ``further`` are the other
+    certificates in the old file (PEM), which are kept behind the new one.
     """
 
     x509: X509 | None

@@ -44,10 +44,9 @@ class State(enum.Enum):
 class CertificateStatus:
     """One certificate and its state.
 
-    ``reasons`` are clauses that say why it is not current, ``cosmetic`` those among them that no user of it
-    would notice: other tools give CAs other names, and omit what is not needed; an outgoing CA is still
-    trusted. ``x509`` is what is there now, if it can be read; ``has_key`` says whether its private key is there.
-    ``previous_cas`` are the other certificates of a CA's file, whose leaves are accepted until the rotation ends.
+    ``reasons`` say why it is not current. ``cosmetic`` are those reasons that no client or server would notice: another
+    CA name, missing optional SANs, an outgoing CA. ``x509`` is the existing certificate, if it can be read; ``has_key``
+    says whether its key exists. ``previous_cas`` are the others in a CA's file, trusted until the rotation ends.
     """
 
     certificate: Certificate
@@ -101,10 +100,10 @@ class CertificateStatus:
 
 @dataclass(frozen=True)
 class _Content:
-    """The bytes of a certificate's parts; None for what is missing.
+    """The bytes of a certificate's parts; None for a missing part.
 
-    ``server`` and ``ca`` are a kubeconfig's: where the API server is, and the CAs that it trusts.
-    ``links`` is True for a kubeconfig that names files instead of holding them.
+    For a kubeconfig, ``server`` is the URL of the API server, and ``ca`` contains the CAs that it trusts. ``links`` is
+    True if it contains paths, not the files.
     """
 
     key: bytes | None
@@ -115,10 +114,10 @@ class _Content:
 
 
 def status_of(root: Path, wanted: Iterable[Certificate], now: datetime | None = None) -> dict[str, CertificateStatus]:
-    """Return the status of each of *wanted* in the PKI folder *root*, by name.
+    """Return the status of each certificate of *wanted* in the PKI folder *root*, by name.
 
-    *wanted* has to hold the CAs of whatever else is in it. Raises MachineError for a file that may not be
-    read; one that holds nonsense is stale.
+    *wanted* must include the CAs of its other certificates. Raises MachineError for an unreadable file; invalid content
+    is stale.
     """
     from kcert.openssl.reader import certificate_pems, read_certificate
     from kcert.openssl.x509 import X509
@@ -253,9 +252,9 @@ def _key_pair_status(certificate: Certificate, key: bytes | None, public_key: by
 
 
 def drift(certificate: Certificate, x509: X509, ca: X509 | None) -> tuple[str, ...]:
-    """Return how *x509*, freshly made, differs from what *certificate* asks for; *ca* is its CA (None: itself).
+    """Return how *x509*, just created, differs from what *certificate* requests; *ca* is its CA (None: itself).
 
-    Who signed an intermediate CA is not known here if that is not at hand.
+    The issuer of an intermediate CA is not compared if *ca* is None, because its CA is elsewhere.
     """
     unlike = tuple(reason for reason, _ in _unlike(certificate, x509))
     if certificate.intermediate and ca is None:
@@ -264,7 +263,7 @@ def drift(certificate: Certificate, x509: X509, ca: X509 | None) -> tuple[str, .
 
 
 def _unlike(certificate: Certificate, x509: X509) -> list[tuple[str, bool]]:
-    """In what *x509* differs, and of each difference whether it harms."""
+    """Return each difference of *x509*, and True if it does harm."""
     subject = certificate.subject
     assert subject
     reasons: list[tuple[str, bool]] = []
@@ -298,11 +297,12 @@ def _unlike_names(certificate: Certificate, x509: X509) -> Iterator[tuple[str, b
 
 
 def is_equivalent(certificate: Certificate, x509: X509) -> bool:
-    """Return whether another subject does the same work.
+    """Return True if a different subject has the same effect as the one that *certificate* requests.
 
-    A CA may have any name, and the subject of a server, or of a client of etcd or of a kubelet, is ignored. The API
-    server takes the CN for the user and each O for a group: of a person both count as they were asked for, of a
-    component its CN and the groups that Kubernetes itself knows, and of an administrator that it is one.
+    A CA may have any name, and no component reads the subject of a server, or of a client of etcd or of a kubelet. The
+    API server takes the CN as the user and each O as a group. For a person, the CN and all groups must be as requested;
+    for a component, the CN and the groups that Kubernetes itself uses; for an administrator, only the permissions of
+    one.
     """
     subject = certificate.subject
     assert subject
@@ -376,7 +376,7 @@ _MISMATCH = "does not match the certificate"
 
 
 def _unusable(key: bytes) -> str | None:
-    """Return what a component's private key file is, if no component can use it: damaged, or encrypted."""
+    """Return why no component can use a component's private key file: it is damaged, or encrypted."""
     from kcert.openssl.pem import pem_blocks
 
     keys = [block for block in pem_blocks(key) if block.is_key]

@@ -46,13 +46,13 @@ WIDTH = 100
 
 @dataclass(frozen=True)
 class Step:
-    """One step: a command (``argv``), or what kcert does itself (``perform``, in a staging folder and its PKI folder).
+    """One step: a command (``argv``), or an action of kcert (``perform``, in a staging folder and its PKI folder).
 
-    ``action`` is the lesson's topic of its reason. ``script`` are the bash lines that do the same where ``argv``
-    does not say it, ``summary`` and ``preview`` what a lesson shows. ``makes`` are its files; with ``secret`` they
-    hold a private key; with ``scratch`` only later steps need them; with ``late`` they are made when all else of
-    the certificate is checked, because other certificates change the same file. ``reads`` are the files of the folder
-    that ``script`` needs. ``limit`` is in seconds.
+    ``action`` is the topic of the lesson that gives the reason. ``script`` contains bash lines with the same effect,
+    for a step that ``argv`` does not describe; ``summary`` and ``preview`` are what a lesson prints. ``makes`` are the
+    files that it creates: with ``secret`` they contain a private key; with ``scratch`` only later steps need them; with
+    ``late`` they are written after the certificate was checked, because other certificates change the same file.
+    ``reads`` are the files of the folder that ``script`` needs. ``limit`` is in seconds.
     """
 
     action: str

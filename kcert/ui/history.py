@@ -17,7 +17,7 @@ from kcert.errors import VerdictError
 from kcert.quoting import quote
 from kcert.store.history import Entry, Prepared
 from kcert.ui import print_json, print_lines
-from kcert.ui.console import block, clean, clean_line, first_few, paged, say, screen
+from kcert.ui.console import block, clean, clean_line, counted, first_few, paged, say, screen
 from kcert.ui.handout import WIDTH, Item, Reasons, Section, command, markdown, web_page
 from kcert.ui.quiet import passphrase_asked
 
@@ -56,11 +56,10 @@ def verified(root: Path, count: int, signed: int, unexplained: Sequence[Path]) -
     if unexplained and not count:
         raise VerdictError(
             f"{root} contains certificates ({first_few(unexplained, MOST_NAMED)}) but no record of any command: the "
-            "record was deleted, "
-            "or another program created them."
+            "history was deleted, or another program created them."
         )
     by = f" The first {signed} are signed by the CA's key." if signed else ""
-    say(f"The record of {count} lines is unchanged: every line matches the line before it.{by}", "good")
+    say(f"The history of {counted(count, 'record')} is unchanged: every record matches the one before it.{by}", "good")
     if unexplained:
         names = first_few(unexplained, MOST_NAMED)
         say(f"Not in the history: {names}. Another program created them, or they were signed elsewhere.")
