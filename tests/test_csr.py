@@ -1170,7 +1170,7 @@ def test_a_key_beside_a_request_does_not_go_to_the_api_server(own_pki: Callable[
     [
         (("csr", "sign", "--file"), "pipe is not a manifest with one object in it"),
         (("csr", "show", "--file"), "pipe is not a manifest with one object in it"),
-        (("diagnose",), "Nothing about certificates or access in 0 lines"),
+        (("diagnose",), "No errors about certificates or access in 0 lines"),
     ],
 )
 def test_a_pipe_that_nobody_writes_to_is_not_waited_for(

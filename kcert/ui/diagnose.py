@@ -103,15 +103,15 @@ def _shortened(text: str) -> str:
 def _total(diagnosis: Diagnosis) -> None:
     lines = counted(diagnosis.read, "line")
     if not diagnosis.findings:
-        say(f"Nothing about certificates or access in {lines}.")
+        say(f"No errors about certificates or access in {lines}.")
         say(
             "If a connection still fails, read the log of the other side: the side that rejects a certificate "
-            "knows the reason."
+            "logs the reason."
         )
         return
     say(f"{counted(len(diagnosis.findings), 'cause')} in {lines}", style="heading")
     if diagnosis.left_out:
-        say(f"{counted(diagnosis.left_out, 'line')} of other causes not shown: fix these first.", "notice")
+        say(f"Fix these causes first: {counted(diagnosis.left_out, 'line')} with other causes not shown.", "notice")
 
 
 def reads_keyboard() -> None:

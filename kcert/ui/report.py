@@ -60,7 +60,7 @@ _REPORT = re.compile(
     r'|\[\s*\{\s*"name": "[^\n]*",\s*"state": "(missing|current|stale|expiring|expired)",'
     r"|<svg [^\n]*>\n<!-- kcert -->"
     r"|\d+ certificates? checked"
-    r"|1\. (?:[^\n]+\n)+\nLine \d+|Nothing about certificates or access in "
+    r"|1\. (?:[^\n]+\n)+\nLine \d+|(No errors|Nothing) about certificates or access in "
     r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +\d+\.\d\d s\n"
     r"|[^\n]*\n-+\n\n    openssl "
 )

@@ -67,7 +67,7 @@ def test_the_passphrase_is_removed_before_the_key_is_given_up() -> None:
 def test_nothing_found() -> None:
     ended = kcert(log("etcd-healthy"))
     assert ended.status == 0
-    assert ended.stdout.startswith("Nothing about certificates or access in 44 lines.")
+    assert ended.stdout.startswith("No errors about certificates or access in 44 lines.")
 
 
 @pytest.mark.parametrize("words", [(), ("-",)])
