@@ -162,7 +162,7 @@ def submit(
     ],
     quiet: Quiet = False,
 ) -> None:
-    """Create the CertificateSigningRequest in the cluster: `kubectl apply -f`."""
+    """Create the request in the cluster: `kubectl apply -f`."""
     from kcert.kubernetes import manifests
     from kcert.ui import csr
 
@@ -176,7 +176,7 @@ def submit(
 @app.command("list")
 @takes(RequestOptions)
 def list_(options: RequestOptions, *, format: ResultFormat = "text") -> None:
-    """List the CertificateSigningRequests in the cluster (`kubectl get csr`), and explain those of kubelets."""
+    """List the requests in the cluster (`kubectl get csr`), and explain those of kubelets."""
     from kcert.kubernetes import csr_requests
     from kcert.kubernetes.manifests import kubectl
     from kcert.openssl.program import openssl
