@@ -110,7 +110,7 @@ def test_the_doctor_names_what_steers_openssl(kcert: Kcert) -> None:
     said = kcert.done("doctor", variables={"OPENSSL_CONF": "/a\x1b.cnf", "OPENSSL_MODULES": ""}).stdout
 
     told = " ".join(said.split())
-    assert r"OPENSSL_CONF is set ($'/a\x1b.cnf'): openssl reads its config" in told
+    assert r"OPENSSL_CONF is set ($'/a\x1b.cnf'): openssl reads this config file" in told
     assert "OPENSSL_MODULES is set (''): openssl loads its providers" in told
     assert "OPENSSL_" not in kcert.done("doctor").stdout
 
