@@ -23,6 +23,7 @@ from kcert.cli.csr_options import (
     NewName,
     ObjectName,
     Output,
+    Requester,
     RequestOptions,
     Sans,
     SignAs,
@@ -45,7 +46,6 @@ from kcert.cli.options import (
     ResultFormat,
     Signing,
     Subcommands,
-    complete_clients,
     load_cluster,
     takes,
 )
@@ -67,14 +67,7 @@ app = Subcommands(
 def new(
     options: IssueOptions,
     *,
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME",
-            help="Name the user, node or component that requests the certificate.",
-            autocompletion=complete_clients,
-        ),
-    ],
+    name: Requester,
     groups: Groups = None,
     names: Sans = None,
     signer: Signer = "kube-apiserver-client",
@@ -83,6 +76,7 @@ def new(
     from kcert.issue.context import CsrTarget
     from kcert.kubernetes import csr_requests, signers
     from kcert.kubernetes.signing_request import signer_trouble
+    from kcert.ui import csr
 
     whole = signers.full_name(signer)
     if why := signer_trouble(whole):
@@ -93,8 +87,6 @@ def new(
     ctx = replace(context.issue_context(options, "csr new", cluster, known), csr_target=CsrTarget.CLUSTER)
     result = context.run(ctx, (certificate,))
     if result and not result.stopped and not options.terse:
-        from kcert.ui import csr
-
         csr.asked(certificate, ctx.folder_option)
 
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kcert.cli.options import DEFAULT_FOLDER, ConfigFile, Program, ReadOptions, complete_certificates, complete_signers
+from kcert.cli.options import (
+    DEFAULT_FOLDER,
+    ConfigFile,
+    Program,
+    ReadOptions,
+    complete_certificates,
+    complete_clients,
+    complete_signers,
+)
 from kcert.errors import InputError, UnansweredError
 from kcert.quoting import quote
 
@@ -19,6 +27,14 @@ if TYPE_CHECKING:
 
     from kcert.kubernetes.manifests import Cluster
 
+Requester = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="Name the user, node or component that requests the certificate.",
+        autocompletion=complete_clients,
+    ),
+]
 NewName = Annotated[
     str,
     typer.Argument(

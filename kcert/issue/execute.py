@@ -252,9 +252,8 @@ class Executor:
 
     def finish(self, staging: Staging, steps: Iterable[Step], secrets: Container[PurePosixPath]) -> None:
         """Do those of *steps* that are late, and record what kcert did itself since the last command."""
-        for step in steps:
-            if step.late:
-                self._perform(staging, step)
+        for step in filter(lambda step: step.late, steps):
+            self._perform(staging, step)
         if own := self._prepared.get(staging.folder):
             makes = dict.fromkeys(PurePosixPath(name) for prepared in own for name in prepared.files)
             self._record(staging, own[-1].step, makes, secrets, None)
