@@ -474,7 +474,7 @@ def test_another_requests_certificate_is_not_taken_in(
 
     ended = kcert("csr", "fetch", "admin", "--file", apart("course").folder / "admin.crt")
 
-    assert_refused(ended, 2, "does not belong to pki/admin.csr", "another key")
+    assert_refused(ended, 2, "does not belong to pki/admin.csr", "it is not for the key of the request")
     assert not (folder / "admin.crt").exists()
 
 

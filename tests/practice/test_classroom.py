@@ -84,7 +84,6 @@ def test_a_sealed_exam_does_not_say_which_labs_they_are(sealed: Path, kcert: Kce
             ("diagnose", "lab/1/story.txt"),
             ("explain", "--all"),
             ("explain", "make-the-ca"),
-            ("explain", "Practice"),
             ("explain", "--export", "lessons"),
             ("practice", "start", "make-the-ca", "--dir", "other"),
             ("practice", "solution", "--dir", "other"),
@@ -98,6 +97,14 @@ def test_what_solves_a_task_by_itself_is_off(
     started(tmp_path / "other")
     shutil.copytree(sealed / "1", tmp_path / "copy")
     assert "is disabled while the sealed exam in" in refused(kcert(*command, variables=home))
+
+
+@pytest.mark.usefixtures("sealed")
+def test_of_the_chapter_on_labs_a_sealed_exam_leaves_what_is_of_no_lab(kcert: Kcert, home: dict[str, str]) -> None:
+    shown = kcert.done("explain", "Practice", variables=home).stdout
+
+    assert "What kcert practice quiz asks" in shown
+    assert "Lab: " not in shown
 
 
 @pytest.mark.thorough
