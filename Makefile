@@ -24,16 +24,15 @@ test: check  ## the checks, then all tests
 check: $(VENV)/.developer  ## ruff, mypy --strict, the tests' own lint of code and words, spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/python -m tests.lint
-	$(BIN)/python -m tests.prose
-	$(BIN)/codespell
+	$(BIN)/mypy & types=$$!; \
+	$(BIN)/python -m tests.lint && $(BIN)/python -m tests.prose && $(BIN)/codespell; words=$$?; \
+	wait $$types && exit $$words
 
 thorough: $(VENV)/.developer  ## the tests that `make test` omits: more of the same, and what takes long
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m thorough $(TESTS)
 
 labs: $(VENV)/.developer  ## every lab with 20 seeds, each way: broken, wrongly repaired, solved by hand and by kcert
-	KCERT_TESTS_THOROUGH=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests/practice
+	KCERT_TESTS_THOROUGH=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m '' tests/practice
 
 bench: $(VENV)/.developer  ## how long the program takes, against plain openssl
 	$(BIN)/python -m tests.bench

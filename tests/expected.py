@@ -40,13 +40,15 @@ PURPOSES = {
 CA_USAGES = frozenset({"keyCertSign", "cRLSign", "digitalSignature"})
 BOOK_CA_USAGES = frozenset({"keyCertSign", "cRLSign"})
 """Those of the CA in Kelsey Hightower's ca.conf, where the extension is not critical."""
+RSA_SIZES = ("rsa", "book", "fixed")
+"""Those with RSA keys, which take seconds to generate; the others have ECDSA keys."""
 LEAF_USAGES = {
-    **dict.fromkeys(("rsa", "book", "fixed"), frozenset({"digitalSignature", "keyEncipherment"})),
+    **dict.fromkeys(RSA_SIZES, frozenset({"digitalSignature", "keyEncipherment"})),
     "small": frozenset({"digitalSignature"}),  # its keys are ECDSA: nothing can be encrypted with those
     "large": frozenset({"digitalSignature"}),
 }
 
-KEYS = {**dict.fromkeys(("rsa", "book", "fixed"), "RSA 2048"), "small": "secp256r1", "large": "secp384r1"}
+KEYS = {**dict.fromkeys(RSA_SIZES, "RSA 2048"), "small": "secp256r1", "large": "secp384r1"}
 
 DAYS = {
     ("course", "rsa"): (3650, 365),

@@ -59,6 +59,7 @@ def test_a_ca_with_an_identifier_is_named_by_that_alone(tmp_path: Path, kcert: K
     assert (named.authority_cert_issuer, named.authority_cert_serial_number) == (None, None)
 
 
+@pytest.mark.thorough
 def test_what_it_signed_stays_good_however_often_it_is_renewed(folder: Path, kcert: Kcert) -> None:
     kcert.done("client", "admin", "--dir", folder)
     for _ in range(2):  # the first renewal gives it an identifier, and the leaf still names the number

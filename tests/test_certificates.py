@@ -23,6 +23,7 @@ from tests.expected import (
     KEYS,
     LEAF_USAGES,
     PURPOSES,
+    RSA_SIZES,
     SERVERS,
     TABLES,
     Expected,
@@ -35,15 +36,13 @@ if TYPE_CHECKING:
 
     from tests.clusters import Pki
 
-PKIS = [pytest.param(*pair, marks=pytest.mark.thorough if pair[1] in {"fixed", "rsa"} else ()) for pair in TABLES]
-OF_EACH_PROFILE = [
-    pytest.param(*pair, marks=() if pair[1] in {"large", "book"} else pytest.mark.thorough) for pair in TABLES
-]
+PKIS = [pytest.param(*pair, marks=pytest.mark.thorough if pair[1] in RSA_SIZES else ()) for pair in TABLES]
+OF_EACH_PROFILE = [pytest.param(*pair, marks=() if pair[1] == "large" else pytest.mark.thorough) for pair in TABLES]
 EVERY = [
     pytest.param(
         *(profile, size, one),
         id=f"{profile}-{size}-{one.file}",
-        marks=pytest.mark.thorough if size in {"fixed", "rsa"} else (),
+        marks=pytest.mark.thorough if size in RSA_SIZES else (),
     )
     for (profile, size), table in TABLES.items()
     for one in table

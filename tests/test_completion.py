@@ -112,6 +112,7 @@ def typed_in(argv: list[str], folder: Path, lines: list[str]) -> list[str]:
         os.close(master)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("shell", representatives(["bash", "zsh", "fish"]))
 def test_tab_completes_commands_options_and_names(shell: str, folder: Path) -> None:
     if shell == "bash":

@@ -813,6 +813,7 @@ def _hidden_names(applicant: Applicant) -> bytes:
     return armoured(tlv(0x30, asked, algorithm, tlv(3, b"\0", signature)), "CERTIFICATE REQUEST").encode()
 
 
+@pytest.mark.thorough
 def test_what_go_refuses_in_a_request_is_refused(applicant: Applicant, inside: InProcess, tmp_path: Path) -> None:
     def made(*options: str) -> bytes:
         ended = output(["openssl", "req", "-new", "-nodes", "-subj", "/CN=jane", "-keyout", tmp_path / "k", *options])
@@ -897,6 +898,7 @@ def test_a_request_that_is_none_is_not_approved(
     assert words in " ".join(ended.stderr.split())
 
 
+@pytest.mark.thorough
 def test_a_request_is_exactly_one_block_in_the_form_that_every_reader_agrees_on(
     applicant: Applicant, inside: InProcess, pki_folder: Path
 ) -> None:

@@ -87,6 +87,7 @@ def cluster(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> Iterat
         yield Cluster(api, url, tmp_path)
 
 
+@pytest.mark.thorough
 def test_the_whole_exercise_with_kubectl(cluster: Cluster, kcert: Kcert) -> None:
     admin = ("--kubeconfig", cluster.kubeconfig("admin"))
     kcert.done("csr", "new", "jane", "--group", "developers", "--quiet")

@@ -72,6 +72,7 @@ def test_certificates_are_what_they_are_without_a_passphrase(
     assert kcert.done("check", with_it).stdout.endswith("no problems found.\n")
 
 
+@pytest.mark.thorough
 def test_an_rsa_key_is_made_by_genrsa_as_ever(kcert: Kcert, tmp_path: Path) -> None:
     ended = kcert.done("ca", "--encrypt-ca-key", "--no-explain", variables=WITH_IT)
 
@@ -412,6 +413,7 @@ def test_a_change_over_can_begin_to_encrypt(own_pki: Callable[..., Pki], kcert: 
 # --- a request that the controller-manager's part is played for
 
 
+@pytest.mark.thorough
 def test_csr_sign_opens_the_key(own: Path, kcert: Kcert) -> None:
     kcert.done("csr", "new", "eve", "--group", "developers")
     kcert.done("csr", "manifest", "eve")

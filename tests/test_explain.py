@@ -197,11 +197,13 @@ def test_a_dash_is_the_screen() -> None:
     assert explain("ca", "--output", "-") == explain("ca")
 
 
+@pytest.mark.thorough
 def test_a_long_lesson_is_paged_on_a_terminal() -> None:
     shown = on_a_terminal("tls-in-one-page", columns=80, rows=20, PAGER="sed s/^/paged:/")
     assert shown.startswith("paged:")
 
 
+@pytest.mark.thorough
 def test_a_lesson_that_fits_is_not_paged() -> None:
     shown = on_a_terminal("doctor", columns=80, rows=200, PAGER="sed s/^/paged:/")
     assert "paged:" not in shown
@@ -213,6 +215,7 @@ def test_a_pager_that_is_not_there_is_done_without() -> None:
     assert "TLS in one page" in shown
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("columns", [40, 200])
 def test_prose_fits_the_terminal(columns: int) -> None:
     shown = on_a_terminal("group-is-organization", columns=columns, rows=500, NO_COLOR="1")
@@ -353,6 +356,7 @@ def test_a_teachers_words_are_in_the_lesson_and_a_mistake_in_them_makes_nothing(
     assert 'reading-a-certificate.md: the section "## ' in " ".join(said.stderr.split())
 
 
+@pytest.mark.thorough
 def test_the_reasons_of_files_the_known_issues_and_the_quiz_are_in_the_teachers_words(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
 ) -> None:

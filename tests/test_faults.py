@@ -237,6 +237,7 @@ def test_an_openssl_that_hangs_is_stopped(
         os.kill(int((tmp_path / "pid").read_text(encoding="ascii")), 0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "arguments",
     representatives([("renew", "kube-apiserver", "--quiet"), ("all",), ("all", "--quiet")]),

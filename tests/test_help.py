@@ -43,6 +43,7 @@ def format_command(command: Any) -> Iterator[str]:
         yield from re.findall(r"(?<![\w-])(?:--[a-z][a-z-]+|[A-Z]+_[A-Z_]+|[a-z]+(?:-[a-z]+)+)(?![\w-])", written)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("columns", representatives([80, 120]))
 def test_no_name_is_cut_off(columns: int) -> None:
     cut = []

@@ -151,6 +151,7 @@ def test_a_changed_history_shows(own_pki: Callable[..., Pki], kcert: Kcert, how:
     assert said.stdout == ""
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="only on Linux can root give its privileges up like this")
 @pytest.mark.parametrize("closed", representatives([".kcert/history.head", ".kcert", ".kcert/history.jsonl"]))
 def test_what_may_not_be_read_is_no_history_that_was_changed(
@@ -266,7 +267,7 @@ def test_a_hash_that_is_kept_elsewhere_proves_what_was_before_it(own_pki: Callab
     assert_refused(said, 1, f"no record has the hash {kept}")
 
 
-@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+@pytest.mark.parametrize("encrypted", representatives([False, True]), ids=["plain", "encrypted"])
 def test_a_signature_of_the_head_proves_it_as_well(kcert: Kcert, tmp_path: Path, encrypted: bool) -> None:
     secret = {"KCERT_CA_PASSPHRASE": "correct horse"} if encrypted else {}
     (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"), encoding="utf-8")
@@ -364,6 +365,7 @@ def _taken_apart(script: str) -> list[list[str]]:
     return [shlex.split(line) for line in joined.splitlines() if line.strip().startswith("openssl ")]
 
 
+@pytest.mark.thorough
 def test_as_a_script_it_holds_each_command_and_shellcheck_finds_nothing(
     pki: Callable[[str, str], Pki], kcert: Kcert
 ) -> None:

@@ -50,6 +50,7 @@ def verified(folder: Path, *arguments: str) -> str:
     return ended.stdout + ended.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("profile", representatives(PROFILES))
 def test_the_root_signs_cas_and_they_sign_no_further_ca(rooted: Callable[[str], Pki], profile: str) -> None:
     made = rooted(profile)
@@ -116,6 +117,7 @@ def _goes_on(end: ssl.SSLObject) -> bool:
     return True
 
 
+@pytest.mark.thorough
 def test_etcd_trusts_its_ca_alone_and_no_sibling_under_the_same_root(rooted: Callable[[str], Pki]) -> None:
     """Were the root among etcd's client CAs, every client of the cluster would be a client of etcd."""
     folder = rooted("kubeadm").folder / "pki"
@@ -251,6 +253,7 @@ def test_a_folder_that_is_the_pki_folder_is_refused(kcert: Kcert, tmp_path: Path
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.thorough
 def test_somebody_elses_root_signs_what_the_lesson_says(kcert: Kcert, tmp_path: Path) -> None:
     (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="kubeadm"))
     self_signed = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/O=Example/CN=Example Root"]
@@ -363,6 +366,7 @@ def signed_there(kcert: Kcert, home: Path, said: str) -> Path:
     return there / command[command.index("-out") + 1]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("profile", ["course", "kubeadm"])
 def test_a_ca_in_use_asks_the_root_that_is_elsewhere(
     rooted: Callable[[str], Pki], kcert: Kcert, tmp_path: Path, profile: str

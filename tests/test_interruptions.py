@@ -132,7 +132,11 @@ def _hanging(folder: Path) -> Path:
 @pytest.mark.parametrize("quiet", representatives([[], ["--quiet"]]), ids=["lesson", "quiet"])
 @pytest.mark.parametrize(
     ("number", "status"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    [
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.thorough),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.thorough),
+    ],
     ids=["Ctrl-C", "TERM", "HUP"],
 )
 def test_an_interruption_stops_the_program_and_leaves_nothing_half(  # noqa: PLR0917 - fixtures
@@ -158,6 +162,7 @@ def test_an_interruption_stops_the_program_and_leaves_nothing_half(  # noqa: PLR
     assert (own.folder / "admin.crt").exists()
 
 
+@pytest.mark.thorough
 def test_a_ctrl_c_that_python_drops_takes_effect_all_the_same(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own = own_pki("course")
     (own.folder / "admin.crt").unlink()
@@ -187,6 +192,7 @@ def test_ctrl_c_while_a_certificate_is_shown_ends_openssl_too(
         os.kill(_pid_of(tmp_path), 0)
 
 
+@pytest.mark.thorough
 def test_a_terminal_that_is_closed_ends_it_and_leaves_nothing_half(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
 ) -> None:
@@ -285,6 +291,7 @@ def test_a_draft_that_a_kill_left_goes_with_the_next_run(
     assert somebody.exists()
 
 
+@pytest.mark.thorough
 def test_a_second_kcert_waits_and_says_for_whom(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> None:
     own = own_pki("course")
     for path in own.folder.glob("*admin*"):
@@ -303,6 +310,7 @@ def test_a_second_kcert_waits_and_says_for_whom(own_pki: Callable[..., Pki], kce
     all_whole(own.folder)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "written",
     representatives(

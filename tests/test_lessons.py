@@ -311,6 +311,7 @@ def test_openssl_takes_every_line_of_a_lesson(topic: str, workshop: Path, tmp_pa
         assert said_well, f"{line}\n{ended.stdout}{ended.stderr}"
 
 
+@pytest.mark.thorough
 def test_kcert_takes_every_line_of_a_lesson() -> None:
     for topic, line in COMMAND_LINES:
         if programs(line)[-1] == "kcert":

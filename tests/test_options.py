@@ -154,6 +154,7 @@ def test_a_report_is_written_to_a_file_and_over_nothing_but_a_report(own_pki: Ca
     assert (made.folder / "admin.key").read_bytes() == key
 
 
+@pytest.mark.thorough
 def test_a_user_whom_only_the_folder_knows_is_in_every_list(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     made = own_pki("course")
     kcert.done("client", "bob", "--group", "dev", "--quiet")

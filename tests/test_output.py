@@ -96,6 +96,7 @@ def test_no_command_loses_its_output_unnoticed(own_pki: Callable[..., Pki], kcer
     assert (broken.status, broken.stderr) == (141, "")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("variables", representatives(BUFFERING.values()), ids=BUFFERING)
 @pytest.mark.parametrize("arguments", representatives(["bundle node01 --output -", "plan", "--version"]))
 def test_it_is_the_same_when_python_buffers_and_when_not(
@@ -140,6 +141,7 @@ def _waiting(reading: int) -> int:
     return int(struct.unpack("i", fcntl.ioctl(reading, termios.FIONREAD, b"\0" * 4))[0])
 
 
+@pytest.mark.thorough
 def test_a_pipe_that_fills_up_loses_nothing(kcert: Kcert) -> None:
     """Somebody else (node, ssh) may have set it to fail instead of waiting."""
     whole = kcert.done("explain", "--format", "html").stdout
@@ -153,6 +155,7 @@ def test_a_pipe_that_fills_up_loses_nothing(kcert: Kcert) -> None:
     assert text == whole
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_nobody_has_to_read_for_a_signal_to_end_it(kcert: Kcert, number: signal.Signals, status: int) -> None:
     process, reading, room = _pipe(kcert, "explain", "--format", "html")
@@ -166,6 +169,7 @@ def test_nobody_has_to_read_for_a_signal_to_end_it(kcert: Kcert, number: signal.
             os.close(reading)
 
 
+@pytest.mark.thorough
 def test_the_error_comes_after_the_lesson(kcert: Kcert, tmp_path: Path) -> None:
     openssl = str(fake_openssl(tmp_path, '[ "$1" = req ] && exit 1'))
     both = output(

@@ -313,6 +313,7 @@ def test_a_subfolder_on_another_file_system_is_seen_before_anything_moves(kcert:
     assert ended.status == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="only on Linux can root give its privileges up like this")
 def test_another_users_folder_is_told_to_anyone(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     if os.geteuid() != 0:
@@ -405,6 +406,7 @@ def test_the_history_as_a_script_tells_no_key(
 # --- names that mean something to a terminal or to a shell
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", representatives(["p\x1b[31m\u202e", "a  b", "a`touch CANARY`b", "x\u2066y", "\u3164"]))
 def test_no_name_of_a_folder_reaches_the_terminal_raw(kcert: Kcert, tmp_path: Path, name: str) -> None:
     (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"), encoding="utf-8")
@@ -419,6 +421,7 @@ def test_no_name_of_a_folder_reaches_the_terminal_raw(kcert: Kcert, tmp_path: Pa
 RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2060-\u206f\u3164]")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
 def test_a_printed_script_makes_the_folder_that_was_named(kcert: Kcert, tmp_path: Path, locale: str) -> None:
     name = "n\u202e\u00e9\u3164"

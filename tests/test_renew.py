@@ -195,6 +195,7 @@ def test_a_kubeconfig_with_the_old_certificate_inside_gets_the_new_one(
     assert backups(folder, "team.kubeconfig")
 
 
+@pytest.mark.thorough
 def test_two_renewals_at_once_both_reach_the_kubeconfig_that_they_share(
     own_pki: Callable[..., Pki], kcert: Kcert
 ) -> None:
@@ -295,7 +296,7 @@ def test_somebody_who_is_not_in_kcert_yaml_is_renewed_by_his_name(own_pki: Calla
         pytest.param("course", ("admin", "--new-key"), marks=pytest.mark.thorough),
         pytest.param("course", ("--all",), marks=pytest.mark.thorough),
         pytest.param("course", ("ca",), marks=pytest.mark.thorough),
-        ("course", ("ca", "--new-key")),
+        pytest.param("course", ("ca", "--new-key"), marks=pytest.mark.thorough),
         pytest.param("kubeadm", ("admin", "apiserver"), marks=pytest.mark.thorough),
         ("kubeadm", ("super-admin", "--new-key")),
         pytest.param("kubeadm", ("ca",), marks=pytest.mark.thorough),
@@ -618,6 +619,7 @@ def test_who_has_to_be_started_anew_is_listed_by_profile(own_pki: Callable[..., 
     assert "sudo systemctl restart" in said
 
 
+@pytest.mark.thorough
 def test_what_notices_a_new_certificate_is_started_anew_only_to_be_sure(
     own_pki: Callable[..., Pki], kcert: Kcert
 ) -> None:

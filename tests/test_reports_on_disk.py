@@ -133,6 +133,7 @@ def test_a_page_that_is_not_kcerts_stays(own_pki: Callable[..., Pki], kcert: Kce
 LESSONS: tuple[tuple[str, ...], ...] = ((), ("ca",), ("--all",))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("form", representatives(["xlsx", "html", "csv"]))
 def test_a_report_that_does_not_fit_leaves_the_older_one(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, form: str

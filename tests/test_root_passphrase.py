@@ -204,6 +204,7 @@ def test_a_script_asks_for_both_and_takes_one_for_both(kcert: Kcert, tmp_path: P
         assert opens(tmp_path / name / "ca.key")
 
 
+@pytest.mark.thorough
 def test_no_script_no_lesson_and_no_history_holds_a_passphrase(own: Path, kcert: Kcert) -> None:
     runs = [
         kcert.done(*RENEWS[:-1], "--dry-run", variables=WITH_BOTH),

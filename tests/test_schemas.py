@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema  # type: ignore[import-untyped]
+import pytest
 
 from kcert import cli
 
@@ -92,6 +93,7 @@ def test_each_command_with_json_has_a_schema_that_its_help_names_and_a_line_here
     assert "kcert/schemas/issue.json" in " ".join(kcert("client", "--help").stdout.split())
 
 
+@pytest.mark.thorough
 def test_what_each_command_prints_is_as_its_schema_says(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
 ) -> None:

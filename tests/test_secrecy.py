@@ -262,6 +262,7 @@ def test_kcerts_own_folder_is_no_link_to_another(tmp_path: Path) -> None:
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["../victim", "/victim"])
 def test_a_journal_that_kcert_did_not_write_moves_nothing_out(tmp_path: Path, name: str) -> None:
     staging = tmp_path / "pki/.kcert/staging/1-1"
@@ -276,6 +277,7 @@ def test_a_journal_that_kcert_did_not_write_moves_nothing_out(tmp_path: Path, na
     assert (tmp_path / "victim").read_text() == "precious\n"
 
 
+@pytest.mark.thorough
 def test_a_key_that_is_a_link_stays_one_and_so_does_what_it_leads_to(tmp_path: Path) -> None:
     (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"))
     kcert = Kcert(tmp_path)
@@ -306,6 +308,7 @@ def test_what_others_can_write_to_is_told(tmp_path: Path, what: str) -> None:
     assert "chmod go-w" in ended.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", representatives([0o777, 0o703]), ids=oct)
 def test_a_subfolder_that_others_can_write_to_is_told(tmp_path: Path, mode: int) -> None:
     (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="kubeadm"))

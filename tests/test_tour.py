@@ -132,6 +132,7 @@ def test_each_command_of_kcert_does_what_the_tour_says(said: dict[str, str]) -> 
     assert {line: text.splitlines()[-1] for line, text in ended.items()} == dict.fromkeys(ended, "prompt-0")
 
 
+@pytest.mark.thorough
 def test_server_and_jane_show_each_other_their_certificates(said: dict[str, str]) -> None:
     with_certificate = next(text for line, text in said.items() if "s_client" in line and "jane.crt" in line)
 

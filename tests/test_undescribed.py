@@ -52,6 +52,7 @@ def read(path: Path) -> x509.Certificate:
     return x509.load_pem_x509_certificate(path.read_bytes())
 
 
+@pytest.mark.thorough
 def test_all_of_kubeadms_pki_is_renewed_by_the_cas_that_signed_it(etc: Path, kcert: Kcert) -> None:
     pki = etc / "pki"
     before, old = files_of(pki), {name: read(pki / f"{name}.crt") for name in LEAVES}

@@ -223,7 +223,7 @@ def test_a_repair_brings_the_new_ca_and_the_old_while_one_replaces_the_other(
 # ---------------------------------------------------------------- several clusters, and half of one
 
 
-@pytest.mark.parametrize("sick", ["one", "two"])
+@pytest.mark.parametrize("sick", representatives(["one", "two"]))
 def test_of_two_clusters_the_sick_one_is_found_and_mended_with_its_own_ca(
     tmp_path: Path, kcert: Kcert, sick: str
 ) -> None:
@@ -436,6 +436,7 @@ def test_thousands_of_names_are_not_printed(kcert: Kcert, tmp_path: Path) -> Non
     assert kcert("check", "pki").status == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="only on Linux can root give its privileges up like this")
 def test_what_this_user_may_not_read_is_named_and_not_taken_for_good(kcert: Kcert, tmp_path: Path) -> None:
     kubeadm.lay_out(tmp_path / "host")
@@ -459,7 +460,7 @@ def test_json_to_a_reader_that_goes_away_is_no_traceback(kcert: Kcert, sick: Pat
         assert b"Traceback" not in process.stderr.read()
 
 
-@pytest.mark.parametrize("name", ["kube-apiserver", "etcd-server"])
+@pytest.mark.parametrize("name", representatives(["kube-apiserver", "etcd-server"]))
 @pytest.mark.parametrize("described", representatives([True, False]), ids=["kcert.yaml", "built-in"])
 def test_what_a_repair_makes_is_what_the_plan_wants(
     tmp_path: Path, kcert: Kcert, name: str, *, described: bool
@@ -523,6 +524,7 @@ def test_a_certificate_from_another_ca_than_kcert_yaml_names(kcert: Kcert, own_p
     assert finding["restart"] == []
 
 
+@pytest.mark.thorough
 def test_the_report_ends_with_the_components_to_restart(kcert: Kcert, tmp_path: Path) -> None:
     kubeadm.lay_out(tmp_path / "root", changed(kubeadm.RECIPES, scheduler={"begins": -400}))
     ended = kcert("check", "--root", "root")

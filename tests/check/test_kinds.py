@@ -134,6 +134,7 @@ def test_what_is_printed_uses_neither_sed_nor_awk(tmp_path: Path) -> None:
         assert "awk " not in one.fix
 
 
+@pytest.mark.thorough
 def test_the_same_finding_on_several_files_is_told_once(tmp_path: Path) -> None:
     kubeadm.lay_out(tmp_path, authority="etcd-ca")
     kcert, check = Kcert(tmp_path), ("check", "--root", tmp_path)

@@ -40,6 +40,7 @@ def chained(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("chained", representatives([("apiserver", "kubelet", "admin"), ("ca",)]), indirect=True)
 def test_a_file_keeps_its_chain_its_key_and_its_mode(chained: Path) -> None:
     findings = judged(root=chained)
@@ -328,8 +329,8 @@ def test_a_folder_of_kubeadm_says_which_ca_signs_without_a_manifest(tmp_path: Pa
     [
         ("apiserver.crt", "ca.crt"),
         pytest.param("apiserver-kubelet-client.crt", "apiserver.crt", marks=pytest.mark.thorough),
-        ("apiserver-kubelet-client.key", "apiserver.key"),
-        ("etcd/ca.crt", "front-proxy-ca.crt"),
+        pytest.param("apiserver-kubelet-client.key", "apiserver.key", marks=pytest.mark.thorough),
+        pytest.param("etcd/ca.crt", "front-proxy-ca.crt", marks=pytest.mark.thorough),
     ],
 )
 @pytest.mark.parametrize("place", ["host", pytest.param("folder", marks=pytest.mark.thorough)])

@@ -51,6 +51,7 @@ def test_a_negative_serial_number_is_not_fixed_by_a_command_that_cannot_parse_it
     assert "\n    kubeadm certs" not in told
 
 
+@pytest.mark.thorough
 def test_the_passphrase_is_removed_before_the_key_is_given_up() -> None:
     line = b"etcdmain: tls: failed to parse private key"
     for cluster, renewal in (

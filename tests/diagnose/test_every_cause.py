@@ -362,6 +362,7 @@ def test_every_cause_about_a_certificate_is_in_the_table() -> None:
     assert len({*counted}) == len(counted)
 
 
+@pytest.mark.thorough
 def test_a_cause_that_is_not_in_the_table_makes_no_certificate() -> None:
     """Where a printed fix makes a certificate, there is a PKI behind the cause, and it belongs into the table."""
     known = {

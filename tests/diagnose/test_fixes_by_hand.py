@@ -303,6 +303,7 @@ def test_the_public_key_for_tokens_is_written_from_the_private_key(folder: Folde
 # --- CAs
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("profile", representatives(PROFILES, lambda _: None))
 def test_a_ca_without_ca_true_is_signed_again_with_its_key(folder: Folder) -> None:
     server = files(folder.kcert, folder.own, "apiserver" if folder.is_kubeadm else "kube-apiserver")
@@ -367,6 +368,7 @@ def test_the_first_of_two_cas_is_taken_to_sign(folder: Folder) -> None:
     assert taken == [x509.load_pem_x509_certificate(ca.read_bytes())]
 
 
+@pytest.mark.thorough
 def test_a_secret_of_a_ca_issuer_gets_a_ca(tmp_path: Path, kcert: Kcert) -> None:
     program("kubectl")
     [finding] = json.loads(
@@ -468,6 +470,7 @@ def test_a_key_is_given_to_the_user_of_the_program(folder: Folder) -> None:
     assert (server.key.stat().st_uid, server.key.stat().st_mode & 0o777) == (user.pw_uid, 0o600)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("profile", representatives(PROFILES, lambda _: None))
 def test_a_revoked_certificate_is_renewed(folder: Folder) -> None:
     name = "apiserver" if folder.is_kubeadm else "kube-apiserver"
@@ -495,6 +498,7 @@ def test_a_revoked_certificate_is_renewed(folder: Folder) -> None:
 # --- etcd
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("profile", representatives(PROFILES, lambda _: None))
 def test_an_etcd_member_gets_its_address_again(folder: Folder) -> None:
     name = "etcd-peer" if folder.is_kubeadm else "etcd-server"

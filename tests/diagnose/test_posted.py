@@ -13,6 +13,7 @@ import pytest
 from kcert.clusters import KINDS
 from kcert.diagnose import Finding, causes, diagnose
 from kcert.diagnose.engine import knowledge
+from tests.running import representatives
 
 _STAND_INS = re.compile(
     r"127\.0\.0\.1:6443|127\.0\.0\.1:2380|(?<![\w/-])(?<!--cert )(?:server|client)\.(?:crt|key)\b|\blocalhost:\d+"
@@ -77,7 +78,7 @@ def test_nothing_is_invented_and_every_word_that_stands_for_something_is_explain
                     assert word not in glossary or f"# {word}: " in text, (word, text)
 
 
-@pytest.mark.parametrize("cluster", ["", "kcert", *KINDS])
+@pytest.mark.parametrize("cluster", representatives(["", "kcert", *KINDS]))
 def test_no_fix_harms(cluster: str) -> None:
     for number in range(len(POSTED)) if not cluster else EACH_ANSWER:
         posted = POSTED[number]

@@ -137,6 +137,7 @@ def unpacked(home: Path, host: str) -> Path:
     return folder
 
 
+@pytest.mark.thorough
 def test_etcd_of_three_members_starts_from_the_flags_and_talks_over_tls(etcd: Etcd) -> None:
     assert etcd.etcdctl("etcd1", "put", "/registry/kcert", "is here").stdout == "OK\n"
     wait_until(lambda: etcd.etcdctl("etcd3", "endpoint", "health").status == 0, what="the third member")
@@ -470,6 +471,7 @@ def instances_of(cluster: Cluster, component: str, minor: int) -> tuple[Componen
     return components.instances(cluster, component, Version(minor), state=components.FolderState(encrypts=True))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("size", representatives(["large", "small", "book", "fixed"]))
 @pytest.mark.parametrize("profile", representatives([*PROFILES, "kelsey"]))
 def test_every_release_accepts_what_is_printed_for_it(tmp_path: Path, profile: str, size: str) -> None:

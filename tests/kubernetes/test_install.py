@@ -142,6 +142,7 @@ def test_install_sh_follows_no_link_out_of_the_root_folder(
     assert (old.read_text(encoding="utf-8"), list(outside.iterdir())) == ("old", [])
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="there is no shellcheck here")
 def test_shellcheck_finds_nothing_in_install_sh(unpacked: Callable[[str], Path]) -> None:
     scripts = [script for profile in BUNDLED for script in unpacked(profile).glob("*/install.sh")]
@@ -336,6 +337,7 @@ def test_a_token_is_a_secret_that_is_written_and_never_shown(own_pki: Callable[.
     assert modes == {"bootstrap-token.yaml": 0o600, "bootstrap.kubeconfig": 0o600, "bootstrap-rbac.yaml": 0o644}
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not shutil.which("kubectl"), reason="there is no kubectl here")
 def test_kubectl_makes_the_same_bindings(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     folder = own_pki().folder / "bootstrap"
@@ -540,6 +542,7 @@ def test_a_foreign_encryption_config_is_left_alone(own_pki: Callable[..., Pki], 
 # --- the schemas of Kubernetes
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("release", ["1.25", pytest.param("1.31", marks=pytest.mark.thorough), "1.37"])
 def test_static_pods_and_objects_fit_the_schemas(unpacked: Callable[[str], Path], release: str) -> None:
     validator = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")

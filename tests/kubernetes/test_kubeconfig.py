@@ -74,6 +74,7 @@ def server_of(path: Path) -> str:
     return str(read(path)["clusters"][0]["cluster"]["server"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("profile", representatives(PROFILES))
 def test_the_api_server_knows_everybody_by_their_kubeconfig(
     pki: Callable[[str, str], Pki], api: Callable[[str, str], ApiServer], profile: str, tmp_path: Path
@@ -157,6 +158,7 @@ def test_kcert_and_kubectl_make_the_same(own_pki: Callable[..., Pki], kcert: Kce
         assert shown.count(f"kubectl config {word} ") == 3
 
 
+@pytest.mark.thorough
 def test_with_a_prefix_both_name_the_same_paths(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     program("kubectl")
     made = own_pki("hardway")
@@ -175,6 +177,7 @@ def test_with_a_prefix_both_name_the_same_paths(own_pki: Callable[..., Pki], kce
     }
 
 
+@pytest.mark.thorough
 def test_in_kubeadm_kubectl_makes_the_conf_that_kcert_all_made(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     program("kubectl")
     made = own_pki("kubeadm")
@@ -305,7 +308,7 @@ def test_short_names_and_a_server_without_a_scheme_are_understood(
         assert read(path)["clusters"][0]["cluster"]["server"] == "https://lb.example.com:8443"
 
 
-@pytest.mark.parametrize("profile", ["course", "kubeadm"])
+@pytest.mark.parametrize("profile", representatives(["kubeadm", "course"]))
 def test_the_script_of_a_dry_run_makes_the_same_with_kubectl(
     own_pki: Callable[..., Pki], kcert: Kcert, profile: str
 ) -> None:

@@ -342,6 +342,7 @@ _CONFIGS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.thorough
 @settings(max_examples=100, deadline=None)
 @given(_CONFIGS, st.sampled_from([True, False, None]), st.integers(2, 6), st.booleans(), st.booleans())
 def test_whatever_a_kubeconfig_holds_stays_in_it(
@@ -397,6 +398,7 @@ def test_anchors_are_followed_as_kubectl_follows_them() -> None:
     assert yaml.safe_load(merge(text))["clusters"][0] == {"name": "two", "cluster": {"server": "https://192.0.2.2"}}
 
 
+@pytest.mark.thorough
 def test_the_command_merges_and_keeps_a_copy(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     made = own_pki()
     config = made.home / "config"
@@ -423,6 +425,7 @@ def test_the_command_merges_and_keeps_a_copy(own_pki: Callable[..., Pki], kcert:
     assert len(copies) == 2
 
 
+@pytest.mark.thorough
 def test_the_command_renews_a_context_that_is_there(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     made = own_pki()
     config = made.home / "config"

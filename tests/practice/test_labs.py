@@ -50,6 +50,7 @@ def test_a_lab_is_broken_at_the_start_for_its_reason_and_nothing_else(
             assert any(part in one for part in CASES[name].fails), (seed, one)
 
 
+@pytest.mark.thorough
 @EACH
 def test_the_wrong_thing_solves_nothing_and_is_refused_for_its_reason(
     name: str, lab: Callable[[str, int], Started], tmp_path: Path
@@ -77,6 +78,7 @@ def test_the_printed_solution_solves_it_in_a_folder_that_was_copied(
         assert judged.solved, (seed, failing(judged))
 
 
+@pytest.mark.thorough
 @EACH
 def test_the_way_with_kcert_solves_it(name: str, lab: Callable[[str, int], Started], tmp_path: Path) -> None:
     assert lab(name, 1).session.words.with_kcert
@@ -87,6 +89,7 @@ def test_the_way_with_kcert_solves_it(name: str, lab: Callable[[str, int], Start
         assert judged.solved, (seed, failing(judged))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.other_way])
 def test_another_way_solves_it_as_well(name: str, lab: Callable[[str, int], Started], tmp_path: Path) -> None:
     """Only the result is checked, so a good repair that these tests do not know is accepted."""

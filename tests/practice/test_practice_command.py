@@ -255,6 +255,7 @@ def test_whatever_lies_in_the_folder_a_check_ends_in_words(kcert: Kcert, tmp_pat
     assert "does not exist" in practice(kcert, "check", status=1)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("arguments", [["start", "rotate-the-ca"], ["exam", "--labs", "3"]])
 def test_what_is_interrupted_leaves_nothing_half_built(kcert: Kcert, tmp_path: Path, arguments: list[str]) -> None:
     with kcert.started("practice", *arguments) as process:

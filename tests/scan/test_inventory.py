@@ -355,6 +355,7 @@ def test_a_file_name_that_is_no_text_is_shown_as_its_bytes(ca: Pair, tmp_path: P
     assert r"\xff\xfe/\xe9.crt" in shown or form in ("json", "html", "mermaid", "svg")
 
 
+@pytest.mark.thorough
 def test_a_column_with_ten_thousand_names_does_not_draw_the_others_apart(ca: Pair, tmp_path: Path) -> None:
     names = [f"host-{number}.example" for number in range(10_000)]
     certificate(name("many"), ca, uses=[SERVER], names=names).put(tmp_path / "pki/many.crt")

@@ -279,6 +279,7 @@ def request_form_differences(go: GoJudge, cases: list[bytes]) -> list[bytes]:
     return wrong
 
 
+@pytest.mark.thorough
 def test_a_request_that_is_accepted_is_the_only_one_that_go_and_openssl_read(go: GoJudge) -> None:
     rng = random.Random(20)  # noqa: S311 - the same cases in every run
     assert request_form_differences(go, [disguised(rng) for _ in range(120)]) == []

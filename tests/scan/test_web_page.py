@@ -82,6 +82,7 @@ def test_the_address_sorts_and_filters(page: Path, tmp_path: Path) -> None:
     assert "4 of 6" in dom
 
 
+@pytest.mark.thorough
 def test_clicks_and_keys_do_the_same(page: Path, tmp_path: Path) -> None:
     dom = opened(
         page,
