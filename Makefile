@@ -24,9 +24,10 @@ test: check  ## the checks, then all tests
 check: $(VENV)/.developer  ## ruff, mypy --strict, the tests' own lint of code and words, spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy & types=$$!; \
-	$(BIN)/python -m tests.lint && $(BIN)/python -m tests.prose && $(BIN)/codespell; words=$$?; \
-	wait $$types && exit $$words
+	$(BIN)/mypy
+	$(BIN)/python -m tests.lint
+	$(BIN)/python -m tests.prose
+	$(BIN)/codespell
 
 thorough: $(VENV)/.developer  ## the tests that `make test` omits: more of the same, and what takes long
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m thorough $(TESTS)
