@@ -26,6 +26,7 @@ from kcert.cli.csr_options import (
     Requester,
     RequestOptions,
     Sans,
+    ShownFile,
     SignAs,
     Signer,
     SigningDuration,
@@ -76,7 +77,6 @@ def new(
     from kcert.issue.context import CsrTarget
     from kcert.kubernetes import csr_requests, signers
     from kcert.kubernetes.signing_request import signer_trouble
-    from kcert.ui import csr
 
     whole = signers.full_name(signer)
     if why := signer_trouble(whole):
@@ -87,6 +87,8 @@ def new(
     ctx = replace(context.issue_context(options, "csr new", cluster, known), csr_target=CsrTarget.CLUSTER)
     result = context.run(ctx, (certificate,))
     if result and not result.stopped and not options.terse:
+        from kcert.ui import csr
+
         csr.asked(certificate, ctx.folder_option)
 
 
@@ -108,7 +110,7 @@ def manifest(
     """Write the CertificateSigningRequest for a request: NAME-csr.yaml in the PKI folder."""
     from kcert.kubernetes import csr_requests, manifests, signers
     from kcert.openssl.program import openssl
-    from kcert.ui import csr
+    from kcert.ui import csr, print_path
 
     cluster = load_cluster(options.config)
     certificate = csr_requests.of_name(cluster, name, signer and signers.full_name(signer))
@@ -137,7 +139,7 @@ def manifest(
         record = {"path": str(path), "changed": existing is None}
         csr.as_json(existing or written, openssl(options.openssl), record)
     elif quiet:
-        csr.path_alone(path)
+        print_path(path)
     elif existing:
         csr.stays(existing, path)
     else:
@@ -190,10 +192,7 @@ def show(
     options: RequestOptions,
     *,
     name: MaybeName = None,
-    file: Annotated[
-        Path | None,
-        typer.Option("--file", "-f", metavar="FILE", help="Read this manifest or request, without a cluster."),
-    ] = None,
+    file: ShownFile = None,
     format: ResultFormat = "text",
     output: ReportOutput = None,
     force: Force = False,
@@ -234,7 +233,7 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
     from kcert.kubernetes import csr_requests, manifests, signers, signing
     from kcert.kubernetes.signing_request import requested
     from kcert.openssl.program import openssl
-    from kcert.ui import csr
+    from kcert.ui import csr, print_path
 
     program = openssl(options.openssl)
     if file is None:
@@ -258,7 +257,7 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
     require_no_name(name)
     before, after = manifests.decide(file, lambda undecided: signing.approve(undecided, program))
     if quiet:
-        csr.path_alone(file)
+        print_path(file)
     else:
         csr.approved(file, before, after, program)
 
@@ -269,7 +268,7 @@ def deny(options: ClusterOptions, *, name: MaybeName = None, file: File = None, 
     """Deny a request: `kubectl certificate deny`, or with --file in the manifest, as the API server would."""
     from kcert.kubernetes import manifests, signing
     from kcert.kubernetes.signing_request import DENIED
-    from kcert.ui import csr
+    from kcert.ui import csr, print_path
 
     if file is None:
         with suggesting_file("deny", name):
@@ -278,7 +277,7 @@ def deny(options: ClusterOptions, *, name: MaybeName = None, file: File = None, 
     require_no_name(name)
     before, after = manifests.decide(file, signing.deny)
     if quiet:
-        csr.path_alone(file)
+        print_path(file)
     else:
         csr.decided(file, before, after, DENIED)
 
@@ -354,7 +353,7 @@ def fetch(
     from kcert.kubernetes import csr_requests, issued, manifests, signers
     from kcert.openssl.pem import pem_blocks
     from kcert.openssl.program import openssl
-    from kcert.ui import csr, print_json
+    from kcert.ui import csr, print_json, print_path
     from kcert.ui.signing import signed_record
 
     program = openssl(options.openssl)
@@ -395,6 +394,6 @@ def fetch(
         record = signed_record(certificate.name, kept.path, answer.x509, changed=kept.is_new)
         print_json(record | {"verified": kept.verified})
     elif quiet:
-        csr.path_alone(kept.path)
+        print_path(kept.path)
     else:
         csr.kept(certificate, answer, kept, ctx.folder_option)

@@ -49,6 +49,10 @@ MaybeName = Annotated[
 File = Annotated[
     Path | None, typer.Option("--file", "-f", metavar="FILE", help="Use this manifest, without a cluster.")
 ]
+ShownFile = Annotated[
+    Path | None,
+    typer.Option("--file", "-f", metavar="FILE", help="Read this manifest or request, without a cluster."),
+]
 Output = Annotated[
     str | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
 ]

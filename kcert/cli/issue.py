@@ -57,7 +57,7 @@ def client(
     if MASTERS in wanted_groups:
         warning(
             f"members of {MASTERS} may do everything, and no RBAC rule can restrict them until the certificate "
-            f"expires. If this is not intended, use another group and a ClusterRoleBinding."
+            "expires. If this is not intended, use another group and a ClusterRoleBinding."
         )
     replaced: list[str] = []
 

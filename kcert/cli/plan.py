@@ -102,7 +102,7 @@ def init(
     ] = False,
 ) -> None:
     """Write a commented kcert.yaml for an example cluster or for the given machines. An existing file is kept."""
-    from kcert import lessons, profiles
+    from kcert import lessons
     from kcert.config import version
     from kcert.ui import plan
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster
@@ -42,6 +43,13 @@ def print_json(content: object) -> None:
 def print_lines(lines: Iterable[str]) -> None:
     """Print *lines* as they are, without rich: a script, a document."""
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def print_path(path: Path) -> None:
+    """Print the path of a file or folder, alone on its line."""
+    from kcert.ui.console import clean_line
+
+    sys.stdout.write(f"{clean_line(str(path))}\n")
 
 
 def without_end(certificate: Certificate) -> str:

@@ -157,11 +157,6 @@ def unpacked(by_hand: str, certificate: Certificate, root: Path, output: str | N
         screen().print()
 
 
-def path_alone(path: Path) -> None:
-    """Print the path of a file that was written."""
-    sys.stdout.write(f"{clean_line(str(path))}\n")
-
-
 def as_json(csr: SigningRequest, openssl: str, written: dict[str, object] | None = None) -> None:
     """Print an object, or a bare request, and what it asks for, as JSON; *written* is the file that it is in now."""
     print_json((written or {}) | summary(csr, requested(openssl, csr)))

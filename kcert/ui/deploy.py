@@ -16,7 +16,7 @@ from kcert.kubernetes.export import FOLDER, Export
 from kcert.kubernetes.install import Row
 from kcert.quoting import format_command, quote
 from kcert.store.atomic import Written
-from kcert.ui import print_json, print_lines
+from kcert.ui import print_json, print_lines, print_path
 from kcert.ui.console import (
     INDENT,
     block,
@@ -143,7 +143,7 @@ def print_paths(written: Sequence[Written], form: str = "text") -> None:
         print_json([written_record(file) for file in written])
         return
     for file in written:
-        sys.stdout.write(f"{clean_line(str(file.path))}\n")
+        print_path(file.path)
 
 
 def _written(folder: Path, files: tuple[Written, ...]) -> str:

@@ -206,7 +206,7 @@ def _prose(words: str, bullet: str) -> None:
     """A paragraph, wrapped, with the text after a bullet aligned under its first word."""
     console = screen()
     coloured = has_colour(console)
-    text, blanks = Text(), []  # the blanks at which no line is broken: those of commands
+    text, blanks = Text(), set[int]()  # the blanks at which no line is broken: those of commands
     rest = " ".join(words.split())
     at = 0
     for match in _MARK.finditer(rest):
@@ -214,14 +214,14 @@ def _prose(words: str, bullet: str) -> None:
         code, strong = match.groups()
         begin = len(text)
         text.append(strong or (code if coloured else f"`{code}`"), style="bold" if strong else "code")
-        blanks += [at for at in range(begin, len(text)) if code and text.plain[at] == " "]
+        blanks |= {at for at in range(begin, len(text)) if code and text.plain[at] == " "}
         at = match.end()
     text.append(rest[at:])
     for number, line in enumerate(_wrapped(text, blanks, min(console.width, MOST_WIDTH) - len(bullet))):
         console.print(Text(bullet if number == 0 else " " * len(bullet)).append_text(line), soft_wrap=True)
 
 
-def _wrapped(text: Text, blanks: Sequence[int], width: int) -> Iterator[Text]:
+def _wrapped(text: Text, blanks: set[int], width: int) -> Iterator[Text]:
     """The lines of a paragraph; a word longer than a line (an address) stays whole, so that it can be copied."""
     held = "".join("_" if at in blanks else letter for at, letter in enumerate(text.plain))
     plain = textwrap.wrap(held, width, break_long_words=False, break_on_hyphens=False)

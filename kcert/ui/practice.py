@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from kcert.errors import InputError
-from kcert.ui import print_json, print_lines
+from kcert.ui import print_json, print_lines, print_path
 from kcert.ui.console import (
     INDENT,
     MOST_WIDTH,
@@ -93,7 +93,7 @@ def _record(listing: LabListing) -> dict[str, object]:
 def show_start(session: Session, option: str, *, quiet: bool = False) -> None:
     """Print the story, the folder, and the command that checks the lab; if *quiet*, only the folder."""
     if quiet:
-        sys.stdout.write(f"{clean_line(str(session.root))}\n")
+        print_path(session.root)
         return
     words, in_folder = session.words, str(session.root) == "."
     root = "this folder" if in_folder else clean_line(str(session.root))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +10,8 @@ from kcert.certificates import Certificate, Kind
 from kcert.issue.context import Context
 from kcert.kubernetes import csr_requests
 from kcert.openssl.x509 import X509
-from kcert.ui import print_json
-from kcert.ui.console import clean_line, say, say_apart, say_commands
+from kcert.ui import print_json, print_path
+from kcert.ui.console import say, say_apart, say_commands
 from kcert.ui.csr import next_command
 
 
@@ -126,7 +125,7 @@ class SignatureResults:
         if self._records is not None:
             self._records.append(signed_record(name, path, x509, changed=changed))
         elif self.terse:
-            sys.stdout.write(f"{clean_line(str(path))}\n")
+            print_path(path)
         else:
             show()
 

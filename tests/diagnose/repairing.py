@@ -39,9 +39,8 @@ def filled_in(script: str, files: Files, name: str) -> str:
 
 
 def bash(script: str, folder: Path) -> str:
-    filled_in = script.replace("CA_FILE", "ca.crt")
     ended = subprocess.run(
-        ["bash", "-c", filled_in],
+        ["bash", "-c", script.replace("CA_FILE", "ca.crt")],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
