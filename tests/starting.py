@@ -11,7 +11,6 @@ import array
 import atexit
 import contextlib
 import fcntl
-import functools
 import gc
 import importlib
 import io
@@ -34,7 +33,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from types import FrameType
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 STREAMS = 3
@@ -244,29 +242,24 @@ def serve(listener: socket.socket) -> None:
 
 
 def _look_at_commands() -> None:
-    """Look once at the parameters of all commands, which takes typer half of the time of a short call.
+    """Make typer's commands once, with the readers of their values: both take most of the time of a short call.
 
-    What it finds depends on their functions alone.
+    They depend on their functions and on KCERT_FORMAT alone.
     """
     import typer.main
 
-    from kcert.cli import COMMANDS, app, options, schema
+    from kcert import cli
 
-    names = vars(typer.main)
-    inspect = names["get_params_from_function"] = functools.cache(names["get_params_from_function"])
-    with_formats = vars(options)["with_formats"] = functools.cache(options.with_formats)
-    for name in COMMANDS:
-        module, _, attribute = COMMANDS[name].function.partition(":")
-        target = getattr(importlib.import_module(f"kcert.cli.{module}"), attribute)
-        for subcommand, function in getattr(target, "functions", {"": target}).items():
-            inspect(with_formats(function, schema(name, subcommand), ""))
-    typer.main.get_command(app)
-    parsed = typer.Typer(add_completion=False)  # typer imports what reads values with the first of them
-    parsed.command()(lambda value="": str(value))
-    parsed([], standalone_mode=False)
+    make, load, whole = typer.main.get_command, cli.load, typer.main.get_command(cli.app)
+    loaded = {name: load(name) for name in cli.COMMANDS}
+    commands = [command for one in loaded.values() for command in (one, *getattr(one, "commands", {}).values())]
+    for param in (param for command in (whole, *commands) for param in command.params):
+        getattr(param, "get_runtime_param", _nothing)()  # typer 0.29 and newer have it
+    vars(typer.main)["get_command"] = lambda app: whole if app is cli.app else make(app)
+    vars(cli)["load"] = lambda name: load(name) if os.environ.get("KCERT_FORMAT") else loaded[name]
 
 
-def _nothing(_number: int, _frame: FrameType | None) -> None:
+def _nothing(*_given: object) -> None:
     """Let the end of a child wake the selector: a signal that is ignored does not."""
 
 
