@@ -12,7 +12,8 @@ from kcert.errors import VerdictError
 from kcert.files import defer_signals
 from kcert.quoting import quote
 from kcert.ui import print_json
-from kcert.ui.console import block, clean_line, counted, draw, error_screen, say, say_apart, say_commands, screen
+from kcert.ui.console import block, clean_line, counted, error_screen, say, say_apart, say_commands, screen
+from kcert.ui.tables import print_grid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -140,7 +141,7 @@ def show_tools(tools: Sequence[ToolCheck], overrides: Sequence[EnvOverride], for
     table.add_column(overflow="fold")
     for tool in tools:
         table.add_row(Text(tool.program.name, style="heading"), *_state(tool))
-    draw(table)
+    print_grid(table)
     for override in overrides:
         screen().print()
         say(f"{override.name} is set ({quote(override.value)}): {override.effect}. Is this intended?", "notice")

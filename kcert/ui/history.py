@@ -1,25 +1,33 @@
-"""The history: what was run in a PKI folder, as a table, a script, Markdown, a page, or JSON."""
+"""The history of a PKI folder as a table, script or JSON; and commands as a document, with reasons and configs."""
 
 from __future__ import annotations
 
 import itertools
+import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from functools import cache
+from html import escape
 from pathlib import Path, PurePosixPath
 
 from kcert import lessons
 from kcert.certificates import Certificate
 from kcert.errors import VerdictError
-from kcert.quoting import quote
+from kcert.issue.context import Context, Reporter, Result, Work
+from kcert.issue.plan import IssuancePlan
+from kcert.issue.steps import Step
+from kcert.quoting import format_command, quote
 from kcert.store.history import Entry, Prepared
 from kcert.ui import print_json, print_lines
 from kcert.ui.console import block, clean, clean_line, counted, first_few, paged, say, screen
-from kcert.ui.handout import WIDTH, Item, Reasons, Section, command, markdown, web_page
 from kcert.ui.quiet import passphrase_asked
+from kcert.ui.report import page
+
+WIDTH = 100
+"""Columns of a command in a document."""
 
 MOST_NAMED = 10
 """Certificates that are named one by one."""
@@ -44,8 +52,7 @@ def show(root: Path, entries: Sequence[Entry], form: str, specs: Sequence[Certif
         print_lines(_script(root, entries, foreign))
     else:
         title, sections = f"What was run in {root}", _sections(entries, specs)
-        document = web_page(title, sections) if form == "html" else "\n".join([*markdown(title, sections), ""])
-        sys.stdout.write(document)
+        sys.stdout.write(_web_page(title, sections) if form == "html" else "\n".join([*_document(title, sections), ""]))
 
 
 def verified(root: Path, count: int, signed: int, unexplained: Sequence[Path]) -> None:
@@ -84,7 +91,7 @@ def _table(root: Path, entries: Sequence[Entry]) -> None:
         how = f"{entry.seconds:.2f} s{status}" if entry.argv else f"kcert itself: {_title(entry.step) or 'a file'}"
         say(f"{_local(entry.time)}   {how}", "quiet" if entry.status == 0 else "bad")
         width = min(screen().width, WIDTH) - 4
-        block(command(entry.argv, width).splitlines() if entry.argv else (), "command")
+        block(_command(entry.argv, width).splitlines() if entry.argv else (), "command")
         block([f"-> {', '.join(map(clean_line, entry.files))}"] if entry.files else [], "file")
     screen().print()
     failed, commands = sum(entry.status != 0 for entry in entries), sum(bool(entry.argv) for entry in entries)
@@ -122,7 +129,7 @@ def _script(root: Path, entries: Sequence[Entry], foreign: str) -> Iterator[str]
         if entry.status or (why := _not_repeatable(entry, made | comes)):
             if not entry.status:
                 yield f"# {why}"
-            yield from (f"# {part}" for part in command(entry.argv).splitlines())
+            yield from (f"# {part}" for part in _command(entry.argv).splitlines())
             continue
         made |= {*comes, *entry.files}
         folders = sorted({str(Path(name).parent) for name in (*comes, *entry.files)} - {"."})
@@ -130,7 +137,7 @@ def _script(root: Path, entries: Sequence[Entry], foreign: str) -> Iterator[str]
             yield f"mkdir -p {' '.join(quote(folder) for folder in folders)}"
         yield from (clean(line) for own in prepared for line in own.script)
         if entry.argv:
-            yield command(entry.argv)
+            yield _command(entry.argv)
         if serial := _serial(entry):
             yield f"rm -f {quote(serial)}"
 
@@ -183,14 +190,14 @@ def _serial(entry: Entry) -> str | None:
 def _sections(entries: Sequence[Entry], specs: Sequence[Certificate]) -> list[Section]:
     """Return the commands by certificate, with reasons, and each openssl.cnf before the command that first uses it."""
     owners = {str(path): spec for spec in specs for path in spec.files.kept}
-    reasons = Reasons()
+    once = lessons.Once()
     sections = [Section()]
     current, shown = None, set[Prepared]()
     for entry in entries:
         spec = next((owners[name] for name in entry.files if name in owners), None)
         if spec is not None and spec is not current:
             current = spec
-            sections.append(reasons.section(spec))
+            sections.append(_section(spec, once))
         title = _title(entry.step)
         for own in entry.prepared:
             if own.step == "settings" and own not in shown:
@@ -200,7 +207,7 @@ def _sections(entries: Sequence[Entry], specs: Sequence[Certificate]) -> list[Se
             Item(
                 argv=entry.argv,
                 title="" if entry.argv else title,
-                reason=reasons.step(spec.role if spec else "", entry.step) if current and title else "",
+                reason=once(lessons.reason(spec.role if spec else "", entry.step)) if current and title else "",
                 files=entry.files,
                 note=f"{_local(entry.time)}, {entry.seconds:.2f} s",
                 failed=bool(entry.status),
@@ -216,3 +223,146 @@ def _local(time: str) -> str:
     except ValueError:
         return clean_line(time)
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+@dataclass(frozen=True)
+class Item:
+    """A command, or (without ``argv``) a config file, with its reason.
+
+    ``files`` are the files made, each with its SHA-256 (None: a private key, "": unknown); ``note`` says when it ran.
+    """
+
+    argv: tuple[str, ...] = ()
+    title: str = ""
+    reason: str = ""
+    config: str = ""
+    files: Mapping[str, str | None] = field(default_factory=dict)
+    note: str = ""
+    failed: bool = False
+
+
+@dataclass
+class Section:
+    """A certificate with its commands."""
+
+    title: str = ""
+    why: str = ""
+    items: list[Item] = field(default_factory=list)
+
+
+class Document(Reporter):
+    """Prints what is issued as a Markdown document, when all of it is in place."""
+
+    def __init__(self, *, explain: bool) -> None:
+        self._once = lessons.Once() if explain else lambda _words: ""
+        self._sections: dict[str, Section] = {}
+        self._title = ""
+
+    def on_plan(self, ctx: Context, work: Work) -> None:
+        """Begin the document."""
+        self._title = f"The certificates of {ctx.cluster.name}" if ctx.cluster.name else "Certificates"
+        self._kept = [status.certificate.name for status in work.kept]
+
+    def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
+        """Add a step before it runs."""
+        assert plan
+        spec = plan.certificate
+        if spec.name not in self._sections:
+            self._sections[spec.name] = _section(spec, self._once)
+        self._sections[spec.name].items.append(
+            Item(
+                argv=step.argv,
+                title=lessons.lesson(f"step-{step.action}").title,
+                reason=self._once(lessons.reason(plan.role_of(step), step.action)),
+                config="\n".join(step.preview),
+                files={str(path): None if step.secret else "" for path in step.makes},
+            )
+        )
+
+    def on_end(self, result: Result | None, /) -> None:
+        """Print the document; after a failure, what was done before it."""
+        print_lines(_document(self._title, list(self._sections.values())))
+        if result and self._kept:
+            sys.stdout.write(f"\nKept, because they exist: {', '.join(self._kept)}.\n")
+
+
+def _section(spec: Certificate, once: Callable[[str], str]) -> Section:
+    return Section(f"{spec.name}: {lessons.lesson(spec.role).title}", once(lessons.why(spec.role)))
+
+
+def _document(title: str, sections: Sequence[Section]) -> Iterator[str]:
+    """Yield the lines of a Markdown document."""
+    yield f"# {clean_line(title)}"
+    for section in sections:
+        if section.title:
+            yield from ("", f"## {section.title}")
+        if section.why:
+            yield from ("", section.why)
+        for item in section.items:
+            yield from _markdown_item(item)
+
+
+def _markdown_item(item: Item) -> Iterator[str]:
+    if item.title:
+        yield from ("", f"### {item.title}")
+    if item.note:
+        yield from ("", f"{clean_line(item.note)}{', **failed**' if item.failed else ''}:")
+    if item.reason:
+        yield from ("", item.reason)
+    if item.config:
+        lines = (f" {line}" if line.startswith("```") else line for line in clean(item.config).splitlines())
+        yield from ("", "```ini", *lines, "```")
+    if item.argv:
+        yield from ("", "```bash", _command(item.argv), "```")
+    if item.files:
+        yield ""
+        yield from (f"- `{clean_line(name)}`{_digest(digest, '{}')}" for name, digest in item.files.items())
+
+
+def _digest(digest: str | None, form: str) -> str:
+    if digest is None:
+        return " (a private key)"
+    return f" SHA-256 {form.format(escape(clean_line(str(digest))))}" if digest else ""
+
+
+def _command(argv: tuple[str, ...], width: int = WIDTH) -> str:
+    """Return a command to copy, broken if it is long."""
+    return "\n".join(clean_line(line) for line in format_command(argv, width).split("\n"))
+
+
+def _web_page(title: str, sections: Sequence[Section]) -> str:
+    """Return the document as a page."""
+    body = [f"<h1>{_escaped(title)}</h1>"]
+    for section in sections:
+        body += [f"<h2>{_escaped(section.title)}</h2>"] if section.title else []
+        body += [f"<p>{_prose(section.why)}</p>"] if section.why else []
+        for item in section.items:
+            body += _page_item(item)
+    return page(clean_line(title), "document", "\n".join(body))
+
+
+def _page_item(item: Item) -> Iterator[str]:
+    if item.title:
+        yield f"<h3>{escape(item.title)}</h3>"
+    if item.note:
+        yield f"<p><time>{_escaped(item.note)}</time>{', failed' if item.failed else ''}</p>"
+    if item.reason:
+        yield f"<p>{_prose(item.reason)}</p>"
+    if item.config:
+        yield f"<pre class=config>{escape(clean(item.config))}</pre>"
+    if item.argv:
+        yield f"<pre{' class=failed' if item.failed else ''}>{escape(_command(item.argv))}</pre>"
+    if item.files:
+        names = (
+            f"<li><code>{_escaped(name)}</code>{_digest(digest, '<code>{}</code>')}</li>"
+            for name, digest in item.files.items()
+        )
+        yield f"<ul>{''.join(names)}</ul>"
+
+
+def _prose(text: str) -> str:
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+def _escaped(text: str) -> str:
+    return escape(clean_line(text))

@@ -20,15 +20,15 @@ from kcert.ui.console import (
     counted,
     fitted,
     heading,
-    print_rows,
     say,
     say_apart,
     screen,
 )
 from kcert.ui.explain import passage
+from kcert.ui.tables import draw, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from kcert.practice.lab import Action, Check, Words
     from kcert.practice.quiz import Question
@@ -46,14 +46,24 @@ _STATUS_WIDTH = len("not yet") + 2
 _DIFFICULTIES = {1: "easy", 2: "medium", 3: "hard"}
 
 
+_COLUMNS: dict[str, Callable[[LabListing], str]] = {
+    "lab": lambda lab: lab.words.name,
+    "title": lambda lab: lab.words.title,
+    "chapter": lambda lab: lab.words.chapter,
+    "level": lambda lab: _DIFFICULTIES[lab.words.difficulty],
+    "min": lambda lab: str(lab.words.minutes),
+    "done": lambda lab: "yes" if lab.solved else "",
+}
+
+
 def show_list(labs: Sequence[LabListing], form: str) -> None:
     """Print every lab, in the order of a course."""
     if form == "json":
         print_json([_record(listing) for listing in labs])
         return
-    rows = [("lab", "title", "chapter", "level", "min", "done"), *map(_row, labs)]
+    rows = rows_of(labs, _COLUMNS)
     if not screen().is_terminal or screen().width >= WIDE:
-        print_rows(rows)
+        draw(rows)
         screen().print()
     else:
         _paragraphs(rows[1:])
@@ -62,12 +72,6 @@ def show_list(labs: Sequence[LabListing], form: str) -> None:
         f"{count} of {len(labs)} labs solved in the folders below this one. "
         "`kcert practice start LAB` starts one lab in ./lab, `kcert practice exam` several with a time limit."
     )
-
-
-def _row(listing: LabListing) -> tuple[str, ...]:
-    words = listing.words
-    done = "yes" if listing.solved else ""
-    return words.name, words.title, words.chapter, _DIFFICULTIES[words.difficulty], str(words.minutes), done
 
 
 def _paragraphs(rows: Sequence[tuple[str, ...]]) -> None:
@@ -175,15 +179,10 @@ def _record_of(session: Session, result: CheckResult) -> dict[str, object]:
 
 def _check(check: Check) -> None:
     """Print a check in a line, and below it the reason if it does not work."""
-    console = screen()
     style = {"works": "good", "not yet": "notice", "fails": "bad"}[check.status]
-    width = min(console.width, MOST_WIDTH) - _STATUS_WIDTH
-    for number, line in enumerate(textwrap.wrap(clean_line(check.what), width, break_on_hyphens=False)):
-        text = Text(check.status.ljust(_STATUS_WIDTH) if not number else " " * _STATUS_WIDTH, style=style)
-        console.print(text.append(line, style="default"), soft_wrap=True)
+    say(clean_line(check.what), bullet=Text(check.status.ljust(_STATUS_WIDTH), style=style))
     if not check.works:
-        for line in textwrap.wrap(clean_line(check.why), width, break_on_hyphens=False):
-            console.print(Text(" " * _STATUS_WIDTH + line), soft_wrap=True)
+        say(clean_line(check.why), bullet=" " * _STATUS_WIDTH)
 
 
 def show_answer(answered: AnswerResult, option: str) -> None:
@@ -234,8 +233,7 @@ def _actions(actions: Sequence[Action]) -> None:
         if action.commands:
             console.print()
         for line in action.commands:
-            for part in fitted([line], width):
-                console.print(Text(f"{INDENT}{clean(part)}".rstrip(), style="command"), soft_wrap=True)
+            block(fitted([clean(line)], width), "command")
 
 
 def script(words: Words, seed: int) -> Iterator[str]:

@@ -15,7 +15,7 @@ from kcert.files import filled_file
 from kcert.roles import ROLES
 from kcert.scan.result import Entry, ScanResult
 from kcert.ui.console import clean_line
-from kcert.ui.inventory.text import label
+from kcert.ui.inventory.formats import label
 from kcert.ui.report import PAGES
 
 
