@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections import defaultdict
@@ -15,6 +14,7 @@ from rich.text import Text
 from kcert.check import CheckResult, Finding, Severity
 from kcert.clusters import COMPONENTS
 from kcert.errors import FOUND, INPUT
+from kcert.ui import print_json
 from kcert.ui.console import (
     block,
     clean,
@@ -35,7 +35,9 @@ _SHOWN = 5
 
 def show(judgement: CheckResult, form: str, *, looked_around: bool) -> None:
     """Print the findings in *form*, and on standard error what could not be checked."""
-    if form in _REPORTS:
+    if form == "json":
+        print_json({"checked": judgement.checked, "findings": [_record(finding) for finding in judgement.findings]})
+    elif form in _REPORTS:
         sys.stdout.write(_REPORTS[form](judgement))
     else:
         if looked_around:
@@ -187,21 +189,16 @@ def _finding(group: _Group, earlier: str) -> None:
 # ---------------------------------------------------------------- for programs and documents
 
 
-def _json(judgement: CheckResult) -> str:
-    findings = [
-        {
-            "rule": finding.rule,
-            "severity": finding.severity.value,
-            "path": str(finding.path),
-            "message": finding.message,
-            "evidence": finding.evidence,
-            "fix": finding.commands,
-            "restart": list(finding.restart),
-        }
-        for finding in judgement.findings
-    ]
-    # ASCII: whatever a certificate says, no control character reaches a terminal.
-    return json.dumps({"checked": judgement.checked, "findings": findings}, indent=2) + "\n"
+def _record(finding: Finding) -> dict[str, object]:
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity.value,
+        "path": str(finding.path),
+        "message": finding.message,
+        "evidence": finding.evidence,
+        "fix": finding.commands,
+        "restart": list(finding.restart),
+    }
 
 
 def _short(judgement: CheckResult) -> str:
@@ -247,7 +244,7 @@ def _html(judgement: CheckResult) -> str:
     return page("Certificate check", "document", "\n".join(body))
 
 
-_REPORTS = {"json": _json, "short": _short, "markdown": _markdown, "html": _html}
+_REPORTS = {"short": _short, "markdown": _markdown, "html": _html}
 
 
 # ---------------------------------------------------------------- what was left out

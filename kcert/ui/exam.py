@@ -45,7 +45,7 @@ def show(result: Result, root: Path, form: str) -> None:
         solved = "yes" if mark.solved else "no" if result.over else "not yet"
         folder = clean_line(str(root / mark.task.folder))
         title = mark.task.title if result.hidden else mark.title
-        rows.append((folder, title, str(mark.weight), str(mark.hints), solved, _points(mark.points)))
+        rows.append((folder, title, str(mark.weight), str(mark.hints), solved, f"{mark.points:g}"))
     draw(rows)
     screen().print()
     if result.over:
@@ -78,27 +78,18 @@ def _running(result: Result, root: Path) -> None:
 
 def _score(result: Result, root: Path) -> None:
     solved = sum(1 for mark in result.marks if mark.solved)
-    style = "good" if result.passed else "bad"
     say(
-        f"{_points(result.points)} of {result.of} points, {result.percent}%: {solved} of {len(result.marks)} labs "
+        f"{result.points:g} of {result.of} points, {result.percent}%: {solved} of {len(result.marks)} labs "
         f"solved. The pass mark is {PASSED}%, as in the CKA.",
-        style,
+        "good" if result.passed else "bad",
     )
-    missing = [mark for mark in result.marks if not mark.solved]
-    if missing:
+    if missing := [mark for mark in result.marks if not mark.solved]:
         say(f"To repeat: {', '.join(f'`kcert explain {mark.task.lab}`' for mark in missing)}.")
+    option = "" if str(root) == "lab" else f" --dir {quote(str(root))}"
     say(
         "The labs stay, to practice or to read `kcert practice solution --dir FOLDER`. "
-        f"`kcert practice exam{_option(root)} --replace` starts another exam."
+        f"`kcert practice exam{option} --replace` starts another exam."
     )
-
-
-def _points(points: float) -> str:
-    return f"{points:g}"
-
-
-def _option(root: Path) -> str:
-    return "" if str(root) == "lab" else f" --dir {quote(str(root))}"
 
 
 def _record(result: Result) -> dict[str, object]:
@@ -165,8 +156,7 @@ def _page(lines: Sequence[Line]) -> str:
     headings, *rows = _rows(lines)
     heads = "".join(f"<th>{heading}</th>" for heading in headings)
     cells = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    body = f"<h1>{_TITLE}</h1>\n<table>\n<tr>{heads}</tr>\n{cells}\n</table>"
-    return page(_TITLE, "document", body)
+    return page(_TITLE, "document", f"<h1>{_TITLE}</h1>\n<table>\n<tr>{heads}</tr>\n{cells}\n</table>")
 
 
 def _rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:

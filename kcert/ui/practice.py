@@ -66,19 +66,15 @@ def show_list(labs: Sequence[LabListing], form: str) -> None:
         draw(rows)
         screen().print()
     else:
-        _paragraphs(rows[1:])
+        for name, title, chapter, level, minutes, done in rows[1:]:
+            screen().print(Text(name, style="heading"), soft_wrap=True)
+            say(title)
+            say_apart(f"{chapter}; {level}, {minutes} minutes{'; done' if done else ''}", "quiet")
     count = sum(1 for listing in labs if listing.solved)
     say(
         f"{count} of {len(labs)} labs solved in the folders below this one. "
         "`kcert practice start LAB` starts one lab in ./lab, `kcert practice exam` several with a time limit."
     )
-
-
-def _paragraphs(rows: Sequence[tuple[str, ...]]) -> None:
-    for name, title, chapter, level, minutes, done in rows:
-        screen().print(Text(name, style="heading"), soft_wrap=True)
-        say(title)
-        say_apart(f"{chapter}; {level}, {minutes} minutes{'; done' if done else ''}", "quiet")
 
 
 def _record(listing: LabListing) -> dict[str, object]:
@@ -136,10 +132,9 @@ def show_check(session: Session, result: CheckResult, form: str, option: str, *,
     if session.sealed or quiet:
         say("Solved." if result.solved else "Not solved.", "good" if result.solved else "notice")
         return
-    console = screen()
     for check in result.checks:
         _check(check)
-    console.print()
+    screen().print()
     if session.state.deadline and not session.running_exam:
         say("The exam of this lab is over, so this does not count.", "notice")
     name, hints = session.lab.name, session.state.hints
@@ -224,14 +219,13 @@ def show_solution(words: Words, seed: int, form: str) -> None:
 
 
 def _actions(actions: Sequence[Action]) -> None:
-    console = screen()
-    width = min(console.width, MOST_WIDTH) - len(INDENT)
+    width = min(screen().width, MOST_WIDTH) - len(INDENT)
     for number, action in enumerate(actions):
         if number:
-            console.print()
+            screen().print()
         passage(action.why)
         if action.commands:
-            console.print()
+            screen().print()
         for line in action.commands:
             block(fitted([clean(line)], width), "command")
 
@@ -244,15 +238,11 @@ def script(words: Words, seed: int) -> Iterator[str]:
     yield "umask 077  # only their owner can read new keys"
     for action in words.solution:
         yield ""
-        yield from _comment(action.why)
+        for paragraph in action.why.split("\n\n"):
+            yield from textwrap.wrap(
+                paragraph, SCRIPT_WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False
+            )
         yield from action.commands
-
-
-def _comment(text: str) -> Iterator[str]:
-    for paragraph in text.split("\n\n"):
-        yield from textwrap.wrap(
-            paragraph, SCRIPT_WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False
-        )
 
 
 def ask_questions(questions: Iterable[Question], seed: int, count: int) -> int:
