@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kcert.errors import InputError
-from kcert.files import filled_file
+from kcert.files import filled_file, open_at_once
 from kcert.quoting import quote
 from kcert.store.atomic import Written, write_file
 from kcert.ui.console import clean_line
@@ -93,11 +93,14 @@ def write_report(
         is_page = text.startswith("<!doctype html>")  # kcert marks its own
         return b"-----BEGIN" not in before and not is_page and _beginning(text) == beginning
 
-    if not target.force and path.is_file() and not (is_report(head := _head(path)) or may_be(head)):
-        raise InputError(
-            f"{path} exists and is not a report of kcert. Specify another file, or use --force to replace it and keep "
-            f"a copy as {quote(path.name)}.TIME."
-        )
+    if not target.force and path.is_file():
+        with open_at_once(path) as file:
+            head = file.read(_HEAD)
+        if not (is_report(head) or may_be(head)):
+            raise InputError(
+                f"{path} exists and is not a report of kcert. Specify another file, or use --force to replace it and "
+                f"keep a copy as {quote(path.name)}.TIME."
+            )
     mode = stat.S_IMODE(path.stat().st_mode) if path.is_file() else 0o666 & ~_umask()
     return write_file(path, content, mode, may_replace=is_report)
 
@@ -150,14 +153,6 @@ def _is_spreadsheet(path: Path) -> bool:
             return f"creator>{CREATOR}<".encode() in properties.read(_HEAD)
     except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
         return False
-
-
-def _head(path: Path) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    try:
-        return os.read(descriptor, _HEAD)
-    finally:
-        os.close(descriptor)
 
 
 def _umask() -> int:

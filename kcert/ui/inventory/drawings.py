@@ -36,6 +36,11 @@ class ServerConnections:
     presents: list[Certificates] = field(default_factory=list)
     clients: dict[str, list[Certificates]] = field(default_factory=dict)
 
+    @property
+    def arrows(self) -> tuple[list[Certificates], ...]:
+        """What is presented, arrow by arrow."""
+        return self.presents, *self.clients.values()
+
 
 def connections(entries: Iterable[Entry]) -> list[ServerConnections]:
     """Return the connections of a cluster with the certificates *entries*, server by server."""
@@ -89,23 +94,21 @@ def mermaid(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG00
         if entry.issuer_sha256 in names:
             lines.append(f"    {names[entry.issuer_sha256 or '']} -->|signed| {names[sha256]}")
     components: dict[str, str] = {}
-
-    def node(component: str) -> str:
-        return components.setdefault(component, f"p{len(components)}")
-
     arrows: list[str] = []
+
+    def present(client: str, server: str, listed: Sequence[Certificates]) -> None:
+        begin, end = (components.setdefault(name, f"p{len(components)}") for name in (client, server))
+        names = "<br/>".join(_escaped(certificates.name) for certificates in listed)
+        arrows.append(f'    {begin} -. "{names}" .-> {end}')
+
     for server in connections(entries):
         for client, listed in server.clients.items():
-            arrows.append(f'    {node(client)} -. "{_joined(listed)}" .-> {node(server.server)}')
+            present(client, server.server, listed)
         if server.presents:
-            arrows.append(f'    {node(server.server)} -. "{_joined(server.presents)}" .-> {node("every client")}')
+            present(server.server, "every client", server.presents)
     lines += [f'    {name}(["{_escaped(component)}"])' for component, name in components.items()]
     lines += arrows
     return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _joined(listed: Sequence[Certificates]) -> str:
-    return "<br/>".join(_escaped(certificates.name) for certificates in listed)
 
 
 def _escaped(words: str) -> str:
@@ -149,24 +152,18 @@ def svg(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - 
 
 
 def _colors(servers: Sequence[ServerConnections]) -> dict[str, str]:
-    issuers = dict.fromkeys(
-        certificates.issuer
-        for server in servers
-        for listed in (server.presents, *server.clients.values())
-        for certificates in listed
-    )
+    issuers = dict.fromkeys(certs.issuer for server in servers for listed in server.arrows for certs in listed)
     return {issuer: _COLORS[number % len(_COLORS)] for number, issuer in enumerate(issuers)}
 
 
 def _width(servers: Sequence[ServerConnections]) -> int:
     """Return the width of an arrow: that of the longest text on one."""
-    texts = (
-        text
-        for server in servers
-        for listed in (server.presents, *server.clients.values())
-        for text, _issuer in _texts(listed)
-    )
-    return max((round(cell_len(text) * _CHARACTER) for text in texts), default=200) + 60
+    texts = (text for server in servers for listed in server.arrows for text, _issuer in _texts(listed))
+    return max((_length(text) for text in texts), default=200) + 60
+
+
+def _length(text: str) -> int:
+    return round(cell_len(text) * _CHARACTER)
 
 
 def _texts(listed: Sequence[Certificates]) -> list[tuple[str, str]]:
@@ -236,9 +233,8 @@ class _Drawing:
         self._text(x + _BOX // 2, y + height // 2 + 4, _fitting(name), ' class="name"')
 
     def _text(self, x: int, y: int, text: str, more: str) -> None:
-        length = round(cell_len(text) * _CHARACTER)
         self.lines.append(
-            f'<text x="{x}" y="{y}" textLength="{length}" lengthAdjust="spacingAndGlyphs"{more}>'
+            f'<text x="{x}" y="{y}" textLength="{_length(text)}" lengthAdjust="spacingAndGlyphs"{more}>'
             f"{html.escape(text)}</text>"
         )
 
