@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from markdown_it.token import Token
+
     from kcert.lessons import Lesson
     from kcert.ui.report import Target
 
@@ -113,7 +115,7 @@ def show(chosen: Sequence[Lesson], form: str, target: Target | None) -> None:
         target,
         lambda: _lessons(chosen),
         lambda: (line for lesson in chosen for line in _markdown(lesson, "#")),
-        lambda: _page(", ".join(lesson.title for lesson in chosen), _articles(chosen)),
+        lambda: _page_of(chosen),
     )
 
 
@@ -261,12 +263,18 @@ def _page_of_topics(chapters: Chapters) -> str:
     return _page(_BOOK, body)
 
 
+def _page_of(chosen: Sequence[Lesson]) -> str:
+    """Return lessons alone; what they refer to elsewhere is not a link."""
+    names = {lesson.topic for lesson in chosen}
+    return _page(", ".join(lesson.title for lesson in chosen), (_article(lesson, names) for lesson in chosen))
+
+
 def _page_of_book(chapters: Chapters) -> str:
     """Return every lesson, behind a table of contents.
 
     Numbers lead to a lesson on paper, where no link can be followed, and page numbers are the printer's.
     """
-    contents, body = [f"<h1>{_BOOK}</h1>", "<nav>"], []
+    contents, body = [f"<h1>{_BOOK}</h1>", "<nav>"], list[str]()
     names = {lesson.topic for members in chapters.values() for lesson in members}
     for number, (chapter, members) in enumerate(chapters.items(), 1):
         numbered = {f"{number}.{position} ": lesson for position, lesson in enumerate(members, 1)}
@@ -274,7 +282,7 @@ def _page_of_book(chapters: Chapters) -> str:
         contents += [f"<h4>{number}. {escape(chapter)}</h4>", *_listed(links)]
         body.append(f"<h2>{number}. {escape(chapter)}</h2>")
         for at, lesson in numbered.items():
-            body += _article(lesson, names, at)
+            body.append(_article(lesson, names, at))
     return _page(_BOOK, [*contents, "</nav>", *body])
 
 
@@ -282,53 +290,37 @@ def _listed(items: Iterable[str]) -> list[str]:
     return ["<ul>", *(f"<li>{item}</li>" for item in items), "</ul>"]
 
 
-def _articles(chosen: Sequence[Lesson]) -> Iterator[str]:
-    """Yield lessons alone; what they refer to elsewhere is not a link."""
-    names = {lesson.topic for lesson in chosen}
-    for lesson in chosen:
-        yield from _article(lesson, names)
-
-
-def _article(lesson: Lesson, names: Container[str], number: str = "") -> Iterator[str]:
-    render = _renderer(names, lesson.topic)
-    yield "<article>"
-    topic = f'<span class="topic">kcert explain {lesson.topic}</span>'
-    yield f'<h3 id="{lesson.topic}">{number}{escape(lesson.title)} {topic}</h3>'
-    yield render(lesson.opening)
-    for name, text in lesson.sections.items():
-        yield f"<h4>{escape(name)}</h4>"
-        yield render(text)
-    yield "</article>"
-
-
 _ADDRESS = re.compile(r"https?://[^\s<>()]+[^\s<>().,;:]")
 _BREAKABLE = re.compile(r"\S{0,60}[-/]\S{0,60}")
 """A word that browsers would break behind a dash: whole as long as it fits on a page."""
 
 
-def _renderer(names: Container[str], own: str) -> Callable[[str], str]:
-    """Return what makes HTML of Markdown, in which a topic becomes a link to its lesson, an address one to its page."""
-    from markdown_it import MarkdownIt
+def _article(lesson: Lesson, names: Container[str], number: str = "") -> str:
+    """Return a lesson in which a topic in *names* becomes a link to its lesson, and an address one to its page."""
+    from kcert.ui.report import html_of
 
-    def code(word: str) -> str:
-        linked = word in names and word != own
+    def code(token: Token) -> str:
+        word = escape(token.content)
+        linked = word in names and word != lesson.topic
         return f'<a href="#{word}"><code>{word}</code></a>' if linked else f"<code>{word}</code>"
 
-    def text(words: str) -> str:
-        return _ADDRESS.sub(r'<a href="\g<0>">\g<0></a>', words)
+    def text(token: Token) -> str:
+        return _ADDRESS.sub(r'<a href="\g<0>">\g<0></a>', escape(token.content))
 
-    def lines(words: str) -> str:
-        whole = (_BREAKABLE.sub(r'<span class="word">\g<0></span>', line) for line in words.splitlines())
+    def lines(token: Token) -> str:
+        shown = escape(token.content).splitlines()
+        whole = (_BREAKABLE.sub(r'<span class="word">\g<0></span>', line) for line in shown)
         drawn = "".join(f'<span class="line">{line}\n</span>' for line in whole)
         return f"<pre><code>{drawn}</code></pre>\n"
 
-    markdown = MarkdownIt("commonmark", {"html": False})
-    for name, rule in {"code_inline": code, "text": text, "code_block": lines, "fence": lines}.items():
-        markdown.add_render_rule(name, lambda _self, tokens, at, *_, rule=rule: rule(escape(tokens[at].content)))
-    markdown.add_render_rule(
-        "image", lambda _self, tokens, at, *_: f"<figure>{lessons.picture(str(tokens[at].attrs['src']))}</figure>"
-    )
-    return lambda words: str(markdown.render(words)).strip()
+    def picture(token: Token) -> str:
+        return f"<figure>{lessons.picture(str(token.attrs['src']))}</figure>"
+
+    rules = {"code_inline": code, "text": text, "code_block": lines, "fence": lines, "image": picture}
+    topic = f'<span class="topic">kcert explain {lesson.topic}</span>'
+    title = f'<h3 id="{lesson.topic}">{number}{escape(lesson.title)} {topic}</h3>'
+    sections = "".join(f"\n\n#### {name}\n\n{text}" for name, text in lesson.sections.items())
+    return f"<article>\n{title}\n{html_of(lesson.opening + sections, rules)}\n</article>"
 
 
 def _write(text: str, target: Target | None) -> None:

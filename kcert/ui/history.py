@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import datetime, timezone
 from functools import cache
-from html import escape
 from pathlib import Path, PurePosixPath
 
 from kcert import lessons
@@ -24,7 +22,7 @@ from kcert.store.history import Entry, Prepared
 from kcert.ui import print_json, print_lines
 from kcert.ui.console import block, clean, clean_line, counted, first_few, paged, say, screen
 from kcert.ui.quiet import passphrase_asked
-from kcert.ui.report import page
+from kcert.ui.report import code, document, literal
 
 WIDTH = 100
 """Columns of a command in a document."""
@@ -51,8 +49,9 @@ def show(root: Path, entries: Sequence[Entry], form: str, specs: Sequence[Certif
     elif form == "sh":
         print_lines(_script(root, entries, foreign))
     else:
-        title, sections = f"What was run in {root}", _sections(entries, specs)
-        sys.stdout.write(_web_page(title, sections) if form == "html" else "\n".join([*_document(title, sections), ""]))
+        title = f"What was run in {root}"
+        text = "\n".join([f"# {literal(title)}", *_chapters(entries, specs), ""])
+        sys.stdout.write(document(clean_line(title), text) if form == "html" else text)
 
 
 def verified(root: Path, count: int, signed: int, unexplained: Sequence[Path]) -> None:
@@ -187,33 +186,28 @@ def _serial(entry: Entry) -> str | None:
     return str(Path(entry.argv[entry.argv.index("-CA") + 1]).with_suffix(".srl"))
 
 
-def _sections(entries: Sequence[Entry], specs: Sequence[Certificate]) -> list[Section]:
-    """Return the commands by certificate, with reasons, and each openssl.cnf before the command that first uses it."""
+def _chapters(entries: Sequence[Entry], specs: Sequence[Certificate]) -> Iterator[str]:
+    """Yield the commands by certificate, with reasons, and each openssl.cnf before the command that first uses it."""
     owners = {str(path): spec for spec in specs for path in spec.files.kept}
     once = lessons.Once()
-    sections = [Section()]
     current, shown = None, set[Prepared]()
     for entry in entries:
         spec = next((owners[name] for name in entry.files if name in owners), None)
         if spec is not None and spec is not current:
             current = spec
-            sections.append(_section(spec, once))
+            yield from _chapter(spec, once)
         title = _title(entry.step)
         for own in entry.prepared:
             if own.step == "settings" and own not in shown:
                 shown.add(own)
-                sections[-1].items.append(Item(title=", ".join(own.files), config="\n".join(own.script[1:-1])))
-        sections[-1].items.append(
-            Item(
-                argv=entry.argv,
-                title="" if entry.argv else title,
-                reason=once(lessons.reason(spec.role if spec else "", entry.step)) if current and title else "",
-                files=entry.files,
-                note=f"{_local(entry.time)}, {entry.seconds:.2f} s",
-                failed=bool(entry.status),
-            )
+                yield from _item(title=literal(", ".join(own.files)), config="\n".join(own.script[1:-1]))
+        yield from _item(
+            entry.argv,
+            title="" if entry.argv else title,
+            note=f"{literal(_local(entry.time))}, {entry.seconds:.2f} s{', **failed**' if entry.status else ''}:",
+            reason=once(lessons.reason(spec.role if spec else "", entry.step)) if current and title else "",
+            files=entry.files,
         )
-    return [section for section in sections if section.items]
 
 
 def _local(time: str) -> str:
@@ -225,144 +219,73 @@ def _local(time: str) -> str:
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-@dataclass(frozen=True)
-class Item:
-    """A command, or (without ``argv``) a config file, with its reason.
-
-    ``files`` are the files made, each with its SHA-256 (None: a private key, "": unknown); ``note`` says when it ran.
-    """
-
-    argv: tuple[str, ...] = ()
-    title: str = ""
-    reason: str = ""
-    config: str = ""
-    files: Mapping[str, str | None] = field(default_factory=dict)
-    note: str = ""
-    failed: bool = False
-
-
-@dataclass
-class Section:
-    """A certificate with its commands."""
-
-    title: str = ""
-    why: str = ""
-    items: list[Item] = field(default_factory=list)
-
-
 class Document(Reporter):
     """Prints what is issued as a Markdown document, when all of it is in place."""
 
     def __init__(self, *, explain: bool) -> None:
         self._once = lessons.Once() if explain else lambda _words: ""
-        self._sections: dict[str, Section] = {}
+        self._chapters: dict[str, list[str]] = {}
         self._title = ""
 
     def on_plan(self, ctx: Context, work: Work) -> None:
         """Begin the document."""
-        self._title = f"The certificates of {ctx.cluster.name}" if ctx.cluster.name else "Certificates"
+        self._title = f"The certificates of {literal(ctx.cluster.name)}" if ctx.cluster.name else "Certificates"
         self._kept = [status.certificate.name for status in work.kept]
 
     def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
         """Add a step before it runs."""
         assert plan
         spec = plan.certificate
-        if spec.name not in self._sections:
-            self._sections[spec.name] = _section(spec, self._once)
-        self._sections[spec.name].items.append(
-            Item(
-                argv=step.argv,
-                title=lessons.lesson(f"step-{step.action}").title,
-                reason=self._once(lessons.reason(plan.role_of(step), step.action)),
-                config="\n".join(step.preview),
-                files={str(path): None if step.secret else "" for path in step.makes},
-            )
+        if spec.name not in self._chapters:
+            self._chapters[spec.name] = _chapter(spec, self._once)
+        self._chapters[spec.name] += _item(
+            step.argv,
+            title=lessons.lesson(f"step-{step.action}").title,
+            reason=self._once(lessons.reason(plan.role_of(step), step.action)),
+            config="\n".join(step.preview),
+            files={str(path): None if step.secret else "" for path in step.makes},
         )
 
     def on_end(self, result: Result | None, /) -> None:
         """Print the document; after a failure, what was done before it."""
-        print_lines(_document(self._title, list(self._sections.values())))
+        print_lines([f"# {self._title}", *(line for chapter in self._chapters.values() for line in chapter)])
         if result and self._kept:
             sys.stdout.write(f"\nKept, because they exist: {', '.join(self._kept)}.\n")
 
 
-def _section(spec: Certificate, once: Callable[[str], str]) -> Section:
-    return Section(f"{spec.name}: {lessons.lesson(spec.role).title}", once(lessons.why(spec.role)))
+def _chapter(spec: Certificate, once: Callable[[str], str]) -> list[str]:
+    why = once(lessons.why(spec.role))
+    return ["", f"## {spec.name}: {lessons.lesson(spec.role).title}", *(["", why] if why else [])]
 
 
-def _document(title: str, sections: Sequence[Section]) -> Iterator[str]:
-    """Yield the lines of a Markdown document."""
-    yield f"# {clean_line(title)}"
-    for section in sections:
-        if section.title:
-            yield from ("", f"## {section.title}")
-        if section.why:
-            yield from ("", section.why)
-        for item in section.items:
-            yield from _markdown_item(item)
+def _item(  # noqa: PLR0917 - named by all callers
+    argv: tuple[str, ...] = (),
+    title: str = "",
+    note: str = "",
+    reason: str = "",
+    config: str = "",
+    files: Mapping[str, str | None] | None = None,
+) -> Iterator[str]:
+    """Yield a command, or (without *argv*) a config file, in Markdown.
 
-
-def _markdown_item(item: Item) -> Iterator[str]:
-    if item.title:
-        yield from ("", f"### {item.title}")
-    if item.note:
-        yield from ("", f"{clean_line(item.note)}{', **failed**' if item.failed else ''}:")
-    if item.reason:
-        yield from ("", item.reason)
-    if item.config:
-        lines = (f" {line}" if line.startswith("```") else line for line in clean(item.config).splitlines())
+    *note* says when it ran; *files* are the files made, each with its SHA-256 (None: a private key, "": unknown).
+    """
+    for line in (f"### {title}" if title else "", note, reason):
+        if line:
+            yield from ("", line)
+    if config:
+        lines = (f" {line}" if line.startswith("```") else line for line in clean(config).splitlines())
         yield from ("", "```ini", *lines, "```")
-    if item.argv:
-        yield from ("", "```bash", _command(item.argv), "```")
-    if item.files:
-        yield ""
-        yield from (f"- `{clean_line(name)}`{_digest(digest, '{}')}" for name, digest in item.files.items())
+    if argv:
+        yield from ("", "```bash", _command(argv), "```")
+    if files:
+        yield from ("", *(f"- {code(name)}{_digest(digest)}" for name, digest in files.items()))
 
 
-def _digest(digest: str | None, form: str) -> str:
-    if digest is None:
-        return " (a private key)"
-    return f" SHA-256 {form.format(escape(clean_line(str(digest))))}" if digest else ""
+def _digest(digest: str | None) -> str:
+    return " (a private key)" if digest is None else f" SHA-256 {literal(str(digest))}" if digest else ""
 
 
 def _command(argv: tuple[str, ...], width: int = WIDTH) -> str:
     """Return a command to copy, broken if it is long."""
     return "\n".join(clean_line(line) for line in format_command(argv, width).split("\n"))
-
-
-def _web_page(title: str, sections: Sequence[Section]) -> str:
-    """Return the document as a page."""
-    body = [f"<h1>{_escaped(title)}</h1>"]
-    for section in sections:
-        body += [f"<h2>{_escaped(section.title)}</h2>"] if section.title else []
-        body += [f"<p>{_prose(section.why)}</p>"] if section.why else []
-        for item in section.items:
-            body += _page_item(item)
-    return page(clean_line(title), "document", "\n".join(body))
-
-
-def _page_item(item: Item) -> Iterator[str]:
-    if item.title:
-        yield f"<h3>{escape(item.title)}</h3>"
-    if item.note:
-        yield f"<p><time>{_escaped(item.note)}</time>{', failed' if item.failed else ''}</p>"
-    if item.reason:
-        yield f"<p>{_prose(item.reason)}</p>"
-    if item.config:
-        yield f"<pre class=config>{escape(clean(item.config))}</pre>"
-    if item.argv:
-        yield f"<pre{' class=failed' if item.failed else ''}>{escape(_command(item.argv))}</pre>"
-    if item.files:
-        names = (
-            f"<li><code>{_escaped(name)}</code>{_digest(digest, '<code>{}</code>')}</li>"
-            for name, digest in item.files.items()
-        )
-        yield f"<ul>{''.join(names)}</ul>"
-
-
-def _prose(text: str) -> str:
-    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
-
-
-def _escaped(text: str) -> str:
-    return escape(clean_line(text))

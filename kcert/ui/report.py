@@ -1,4 +1,4 @@
-"""Reports: the frame of all HTML pages, and files that replace nothing but an older report.
+"""Reports: the frame of all HTML pages, documents in Markdown, and files that replace nothing but an older report.
 
 A page is self-contained: nothing in it is loaded from elsewhere.
 """
@@ -11,17 +11,20 @@ import re
 import stat
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kcert.errors import InputError
 from kcert.files import filled_file, open_at_once
 from kcert.quoting import quote
 from kcert.store.atomic import Written, write_file
 from kcert.ui.console import clean_line
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 PAGES = Path(__file__).parent / "pages"
 """The folder of frames, styles and scripts of pages."""
@@ -44,6 +47,41 @@ def page(title: str, style: str, body: str, script: str = "") -> str:
         body=body,
         script=f"<script>\n{script}</script>\n" if script else "",
     )
+
+
+def html_of(markdown: str, rules: Mapping[str, Callable[[Token], str]]) -> str:
+    """Return the HTML of *markdown*, in which no HTML means anything; *rules* make the elements of some tokens."""
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark", {"html": False})
+    for name, rule in rules.items():
+        parser.add_render_rule(name, lambda _self, tokens, at, *_, rule=rule: rule(tokens[at]))
+    return str(parser.render(markdown)).strip()
+
+
+def document(title: str, markdown: str) -> str:
+    """Return a document as a page."""
+
+    def block(token: Token) -> str:
+        language = f' class="{token.info}"' if token.info else ""
+        return f"<pre{language}>{html.escape(token.content.rstrip())}</pre>\n"
+
+    return page(title, "document", html_of(markdown, {"fence": block, "code_block": block}))
+
+
+_SPECIAL = re.compile(r"([\\`*_\[\]|~])")
+
+
+def literal(text: str) -> str:
+    """Return *text* on one line that Markdown shows and does not obey."""
+    return _SPECIAL.sub(r"\\\1", html.escape(clean_line(text), quote=False))
+
+
+def code(text: str) -> str:
+    """Return *text* as Markdown's code within a line."""
+    text = clean_line(text)
+    ticks = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    return f"{ticks} {text} {ticks}" if "`" in text else f"`{text}`"
 
 
 CREATOR = "kcert"

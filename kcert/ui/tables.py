@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kcert.ui.console import clean_line, screen
+from kcert.ui.report import literal
 
 Row = tuple[str | Text, ...]
 Item = TypeVar("Item")
@@ -91,11 +91,8 @@ def comma_separated(rows: Sequence[tuple[str, ...]], ending: str = "\r\n") -> st
     return text.getvalue()
 
 
-_SPECIAL = re.compile(r"([\\`*_\[\]|~])")
-
-
 def markdown(rows: Sequence[tuple[str, ...]]) -> str:
     """Return a Markdown table, for a wiki or an issue; Markdown shows the cells and does not obey them."""
-    cells = [tuple(_SPECIAL.sub(r"\\\1", html.escape(cell, quote=False)) for cell in row) for row in rows]
+    cells = [tuple(map(literal, row)) for row in rows]
     cells.insert(1, ("---",) * len(rows[0]))
     return "".join(f"| {' | '.join(row)} |\n" for row in cells)
