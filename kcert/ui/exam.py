@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -23,8 +22,8 @@ from kcert.ui.console import (
     say_commands,
     screen,
 )
-from kcert.ui.report import page
-from kcert.ui.tables import comma_separated, draw, rows_of
+from kcert.ui.report import document
+from kcert.ui.tables import comma_separated, draw, markdown, rows_of
 
 
 def begins() -> None:
@@ -147,16 +146,9 @@ def show_class(lines: Sequence[Line], form: str) -> None:
     elif form == "csv":
         sys.stdout.write(comma_separated(rows_of(lines, _COLUMNS), "\n"))
     elif form == "html":
-        sys.stdout.write(_page(lines))
+        sys.stdout.write(document(_TITLE, f"# {_TITLE}\n\n{markdown(_rows(lines))}"))
     else:
         _table(lines)
-
-
-def _page(lines: Sequence[Line]) -> str:
-    headings, *rows = _rows(lines)
-    heads = "".join(f"<th>{heading}</th>" for heading in headings)
-    cells = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return page(_TITLE, "document", f"<h1>{_TITLE}</h1>\n<table>\n<tr>{heads}</tr>\n{cells}\n</table>")
 
 
 def _rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:

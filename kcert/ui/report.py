@@ -53,7 +53,7 @@ def html_of(markdown: str, rules: Mapping[str, Callable[[Token], str]]) -> str:
     """Return the HTML of *markdown*, in which no HTML means anything; *rules* make the elements of some tokens."""
     from markdown_it import MarkdownIt
 
-    parser = MarkdownIt("commonmark", {"html": False})
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     for name, rule in rules.items():
         parser.add_render_rule(name, lambda _self, tokens, at, *_, rule=rule: rule(tokens[at]))
     return str(parser.render(markdown)).strip()
