@@ -329,12 +329,7 @@ def _write(text: str, target: Target | None) -> None:
         return
     from kcert.ui.report import write_report
 
-    written = write_report(target, text.encode(), _first_lines())
-    say(f"Wrote {target.path}.{f' The previous file is {written.backup}.' if written.backup else ''}")
-
-
-def _first_lines() -> frozenset[str]:
-    """Return the first lines that files with lessons have."""
     chapters = lessons.by_chapter()
     titles = (lesson.title for members in chapters.values() for lesson in members)
-    return frozenset(("Lessons", _BOOK, *chapters, *titles))
+    written = write_report(target, text.encode(), frozenset(("Lessons", _BOOK, *chapters, *titles)))
+    say(f"Wrote {target.path}.{f' The previous file is {written.backup}.' if written.backup else ''}")

@@ -30,6 +30,7 @@ from kcert.ui.console import (
     say_apart,
     say_paragraphs,
     screen,
+    show_file,
     show_output,
 )
 from kcert.ui.tables import draw
@@ -218,8 +219,7 @@ class Lesson(OutputOfCommands):
             return
         show_output(outcome.output)
         for name in step.makes if outcome.succeeded else ():
-            what = f"-> {name}" + (f"  (mode {SECRET_MODE:04o}: only its owner can read it)" if step.secret else "")
-            block([what], "file")
+            show_file(name, f"  (mode {SECRET_MODE:04o}: only its owner can read it)" if step.secret else "")
         if self._generating_keys:
             self._elapsed.start()
         else:

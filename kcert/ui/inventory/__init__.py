@@ -167,16 +167,12 @@ def _columns(entries: Sequence[Entry], most: int | None) -> None:
     grid.add_column("certificate", ratio=1, overflow="fold")
     grid.add_column("expires", min_width=12, no_wrap=True)
     for entry in entries:
+        whose = Text.assemble((clean_line(entry.component or "-"), "heading"), f"\n{entry.kind}")
         path = Text(clean_line(entry.path), style="file", overflow="fold")
-        grid.add_row(_whose(entry), Group(path, _facts(entry, most)), _expiry(entry))
+        grid.add_row(whose, Group(path, _facts(entry, most)), _expiry(entry))
     if entries:
         console.print(grid)
         console.print()
-
-
-def _whose(entry: Entry) -> Text:
-    text = Text(clean_line(entry.component or "-"), style="heading")
-    return text.append(f"\n{entry.kind}", style="not bold")
 
 
 def _facts(entry: Entry, most: int | None) -> Table:

@@ -230,7 +230,9 @@ class _Drawing:
 
     def _box(self, x: int, y: int, height: int, name: str, more: str = "") -> None:
         self.lines.append(f'<rect x="{x}" y="{y}" width="{_BOX}" height="{height}" rx="4"{more}/>')
-        self._text(x + _BOX // 2, y + height // 2 + 4, _fitting(name), ' class="name"')
+        name, most = clean_line(name), int((_BOX - 2 * _PADDING) / _CHARACTER)
+        fitting = name if cell_len(name) <= most else f"{name[: most - 3]}..."
+        self._text(x + _BOX // 2, y + height // 2 + 4, fitting, ' class="name"')
 
     def _text(self, x: int, y: int, text: str, more: str) -> None:
         self.lines.append(
@@ -244,10 +246,3 @@ class _Drawing:
             text = f"signed by {_short(clean_line(issuer))}"
             self.y += _LINE
             self._text(_MARGIN, self.y, text, f' style="fill: {color}"')
-
-
-def _fitting(name: str) -> str:
-    """Return *name* as long as a box is wide."""
-    name = clean_line(name)
-    most = int((_BOX - 2 * _PADDING) / _CHARACTER)
-    return name if cell_len(name) <= most else f"{name[: most - 3]}..."
