@@ -112,10 +112,11 @@ def say(
     """
     console = to or screen()
     paragraph = clean(" ".join(text.split() if markdown else text.strip().split("\n")))
+    has_colour = console.color_system is not None and not console.no_color  # not in a pipe, nor with NO_COLOR
     line, words, end = Text(style=style), "", 0
     for mark in (_MARKS if markdown else _CODE).finditer(paragraph):
         is_code = mark[0].startswith("`")
-        shown = (mark[0][1:-1] if has_colour(console) else mark[0]) if is_code else mark[0][2:-2]
+        shown = (mark[0][1:-1] if has_colour else mark[0]) if is_code else mark[0][2:-2]
         line.append(paragraph[end : mark.start()]).append(shown, style="code" if is_code else "bold")
         words += paragraph[end : mark.start()] + (shown.replace(" ", _JOINT) if is_code else shown)
         end = mark.end()
@@ -205,11 +206,6 @@ def _print_plain(console: Screen, lines: Iterable[str]) -> None:
         console.file.write(text)
 
 
-def has_colour(console: Screen) -> bool:
-    """Return False in a pipe, on a terminal without colors, and if NO_COLOR is set."""
-    return console.color_system is not None and not console.no_color
-
-
 def heading(text: str) -> None:
     """Print a heading, and a line of the same width below it."""
     console, text = screen(), clean_line(text)
@@ -238,15 +234,14 @@ def block(lines: Iterable[str], style: str = "", prefix: str = "") -> None:
     if style == "command":
         lines = fitted(list(lines), width)
     elif style == "said":
-        lines = [part for line in lines for part in between_words(line, width)]
+        lines = [part for line in lines for part in _between_words(line, width)]
     for line in lines:
         is_comment = style == "command" and line.lstrip().startswith("#")
         whole = f"{INDENT}{prefix}{line}".rstrip()
         console.print(Text(whole, style="said" if is_comment else style), soft_wrap=True)
 
 
-def between_words(line: str, width: int) -> list[str]:
-    """Return a line of text as several, none of them wider than *width* where its words allow that."""
+def _between_words(line: str, width: int) -> list[str]:
     return textwrap.wrap(line, width, subsequent_indent="  ", **_WHOLE_WORDS) if len(line) > width else [line]
 
 
