@@ -220,6 +220,35 @@ def command_line(argv: tuple[str, ...]) -> None:
     block(format_command(argv, width).splitlines(), "command")
 
 
+Row = tuple[str | Text, ...]
+
+
+def in_columns(rows: Sequence[Row], widest: int = 10_000) -> str:
+    """Return a line for each of *rows*, for programs: nothing is wrapped.
+
+    A column is filled up to its longest cell, or to *widest* characters.
+    """
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [min(widest, max(map(len, column))) for column in zip(*cells, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def draw(rows: Sequence[Row], whole: int = 1) -> None:
+    """Print a table; on a terminal cells are folded, except those of the first *whole* columns."""
+    if not screen().is_terminal:
+        screen().file.write(in_columns(rows))
+        return
+    from rich.table import Table  # in a pipe there is none
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="heading")
+    for number, heading in enumerate(rows[0]):
+        table.add_column(heading, overflow="fold", no_wrap=number < whole)
+    for row in rows[1:]:
+        table.add_row(*row)
+    screen().print(table)
+
+
 def block(lines: Iterable[str], style: str = "", prefix: str = "") -> None:
     """Print lines as they are, indented and never cut.
 

@@ -22,6 +22,7 @@ from kcert.ui.console import (
     block,
     clean_line,
     command_line,
+    draw,
     heading,
     say,
     say_apart,
@@ -32,7 +33,6 @@ from kcert.ui.console import (
 )
 from kcert.ui.flags import unsigning
 from kcert.ui.report import written_record
-from kcert.ui.tables import draw
 
 WIDTH = 100
 

@@ -15,6 +15,7 @@ from kcert.ui.console import (
     clean_line,
     command_line,
     counted,
+    draw,
     error_screen,
     heading,
     say,
@@ -23,7 +24,7 @@ from kcert.ui.console import (
     screen,
 )
 from kcert.ui.report import document
-from kcert.ui.tables import comma_separated, draw, markdown, rows_of
+from kcert.ui.tables import comma_separated, markdown, rows_of
 
 
 def begins() -> None:

@@ -24,6 +24,7 @@ from kcert.ui.console import (
     block,
     clean_line,
     command_line,
+    draw,
     error_screen,
     heading,
     say,
@@ -33,7 +34,6 @@ from kcert.ui.console import (
     show_file,
     show_output,
 )
-from kcert.ui.tables import draw
 
 _KEYS = (
     "Enter  continue: run this command, or write this file",

@@ -14,8 +14,8 @@ from kcert.issue.status import CertificateStatus, State
 from kcert.quoting import format_command, quote
 from kcert.store.history import Memory, command_options
 from kcert.ui import defaults_used, print_json
-from kcert.ui.console import PIPE_WIDTH, abridged, block, command_line, say, screen
-from kcert.ui.tables import Row, draw, facts, in_columns, markdown, rows_of
+from kcert.ui.console import PIPE_WIDTH, Row, abridged, block, command_line, draw, in_columns, say, screen
+from kcert.ui.tables import facts, markdown, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

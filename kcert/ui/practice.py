@@ -18,6 +18,7 @@ from kcert.ui.console import (
     clean_line,
     command_line,
     counted,
+    draw,
     fitted,
     heading,
     say,
@@ -25,7 +26,7 @@ from kcert.ui.console import (
     screen,
 )
 from kcert.ui.explain import passage
-from kcert.ui.tables import draw, rows_of
+from kcert.ui.tables import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Tables: rows of cells, the first of which is the heading, for a terminal, a pipe, CSV, Markdown and a page."""
+"""Tables: rows of cells, the first of which is the heading, made of columns that are described once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from rich.table import Table
-from rich.text import Text
 
 from kcert.ui.console import clean_line, screen
 from kcert.ui.report import literal
 
-Row = tuple[str | Text, ...]
 Item = TypeVar("Item")
 
 
@@ -27,30 +25,6 @@ def rows_of(
     """
     shown = tuple(headings) or tuple(columns)
     return [shown, *(tuple(clean_line(columns[name](item)) or empty for name in shown) for item in items)]
-
-
-def in_columns(rows: Sequence[Row], widest: int = 10_000) -> str:
-    """Return a line for each of *rows*, for programs: nothing is wrapped.
-
-    A column is filled up to its longest cell, or to *widest* characters.
-    """
-    cells = [[str(cell) for cell in row] for row in rows]
-    widths = [min(widest, max(map(len, column))) for column in zip(*cells, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells)
-    return "".join(f"{line}\n" for line in lines)
-
-
-def draw(rows: Sequence[Row], whole: int = 1) -> None:
-    """Print a table; on a terminal cells are folded, except those of the first *whole* columns."""
-    if not screen().is_terminal:
-        screen().file.write(in_columns(rows))
-        return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="heading")
-    for number, heading in enumerate(rows[0]):
-        table.add_column(heading, overflow="fold", no_wrap=number < whole)
-    for row in rows[1:]:
-        table.add_row(*row)
-    screen().print(table)
 
 
 def facts(pairs: Iterable[tuple[str, str]], gap: int) -> Table:

@@ -16,10 +16,10 @@ from kcert.errors import INPUT, InputError
 from kcert.openssl.x509 import listed
 from kcert.quoting import format_command
 from kcert.scan.result import Entry, ScanResult, Validity
-from kcert.ui.console import block, clean_line, counted, error_screen, say, screen
+from kcert.ui.console import block, clean_line, counted, error_screen, in_columns, say, screen
 from kcert.ui.inventory.formats import COLUMNS, described
 from kcert.ui.report import Target, write_report
-from kcert.ui.tables import facts, in_columns, rows_of
+from kcert.ui.tables import facts, rows_of
 
 TABLES = ("text", "table")
 

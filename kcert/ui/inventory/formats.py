@@ -20,9 +20,9 @@ from kcert.files import filled_file
 from kcert.openssl.x509 import listed
 from kcert.scan.result import Entry, Problem, ScanResult, Validity
 from kcert.ui import tables
-from kcert.ui.console import clean_line, counted
+from kcert.ui.console import clean_line, counted, in_columns
 from kcert.ui.report import CREATOR, PAGES, page
-from kcert.ui.tables import in_columns, rows_of
+from kcert.ui.tables import rows_of
 
 COLUMNS: dict[str, Callable[[Entry], str]] = {
     "component": lambda entry: entry.component or "",
