@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import selectors
 import shutil
 import signal
@@ -24,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from kcert.errors import ProgramError, TooSlowError
 from kcert.files import defer_signals
@@ -169,24 +170,11 @@ def read(command: Command, stdin: bytes = b"") -> Reading:
 
     Raises ProgramError as ``run`` does, and where a signal ended the program: half of an answer proves nothing.
     """
-    pipe = subprocess.PIPE
-    deadline, unsent = time.monotonic() + command.seconds_allowed, stdin or None
-    with contextlib.ExitStack() as stack:
-        with defer_signals():
-            process = stack.enter_context(_begin(command, pipe, pipe, pipe))
-            stack.callback(_stop, process)
-        output: tuple[bytes, bytes] | None = None
-        while output is None:
-            if (left := deadline - time.monotonic()) <= 0:
-                raise _too_slow(command)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                output = process.communicate(unsent, min(left, _TICK))
-            unsent = None
-    return _reading(command, process.returncode, *output)
+    return read_many((command,), stdin)[0]
 
 
-def read_many(commands: Sequence[Command]) -> list[Reading]:
-    """Run *commands* in parallel, as many at a time as there are processors, for what they print.
+def read_many(commands: Sequence[Command], stdin: bytes = b"") -> list[Reading]:
+    """Run *commands* in parallel, as many at a time as there are processors, each with *stdin*, for what they print.
 
     Raises ProgramError as ``read`` does.
     """
@@ -194,17 +182,13 @@ def read_many(commands: Sequence[Command]) -> list[Reading]:
     readings: dict[int, Reading] = {}
 
     def ended(process: _Running) -> None:
-        stdout, stderr = map(bytes, process.outputs.values())
-        readings[process.number] = _reading(process.command, process.status, stdout, stderr)
+        if process.status < 0:
+            raise _killed(process.command, -process.status)
+        stdout, stderr = process.outputs.values()
+        readings[process.number] = Reading(process.status, bytes(stdout), stderr.decode(errors="replace"))
 
-    _run_parallel(lambda: next(waiting, None), ended, os.cpu_count() or 1, separate=True)
+    _run_parallel(lambda: next(waiting, None), ended, os.cpu_count() or 1, stdin, subprocess.PIPE)
     return [readings[number] for number in sorted(readings)]
-
-
-def _reading(command: Command, status: int, stdout: bytes, stderr: bytes) -> Reading:
-    if status < 0:
-        raise _killed(command, -status)
-    return Reading(status, stdout, stderr.decode(errors="replace"))
 
 
 def exec_interactive(command: Command, stdin: bytes | None = None) -> int:
@@ -227,7 +211,7 @@ def stream(command: Command) -> Iterator[subprocess.Popen[bytes]]:
     After the block it has a ``returncode``; an exception in the block ends it. Raises ProgramError if it cannot be
     started.
     """
-    process = _begin(command, subprocess.PIPE, subprocess.STDOUT)
+    process = _begin(command)
     assert process.stdout is not None
     try:
         yield process
@@ -256,23 +240,39 @@ def run_many(next_command: Callable[[], Command | None], ended: Callable[[Outcom
 
 
 class _Running:
-    """A program at work; ``outputs`` holds what its standard output, and its standard error if *separate*, printed."""
+    """A program at work; ``outputs`` holds what it printed: both outputs together, or each apart."""
 
-    def __init__(self, command: Command, number: int, *, separate: bool) -> None:
+    def __init__(self, command: Command, number: int, stdin: bytes, stderr: int) -> None:
         self.command, self.number, self.status = command, number, 0
         self.started, self.clock = datetime.now(timezone.utc), time.monotonic()
-        self.process = _begin(command, subprocess.PIPE, subprocess.PIPE if separate else subprocess.STDOUT)
-        pipes = [pipe for pipe in (self.process.stdout, self.process.stderr) if pipe is not None]
-        self.outputs = {pipe: bytearray() for pipe in pipes}
-        self.left = len(pipes)
+        self.process = _begin(command, subprocess.PIPE if stdin else subprocess.DEVNULL, stderr)
+        self.unsent = memoryview(stdin)
+        self.outputs = {pipe: bytearray() for pipe in (self.process.stdout, self.process.stderr) if pipe is not None}
+        self.open = {pipe for pipe in (self.process.stdin, *self.outputs) if pipe is not None}
 
     @property
     def deadline(self) -> float:
         return self.clock + self.command.seconds_allowed
 
+    def move(self, pipe: IO[bytes]) -> bool:
+        """Read or write what *pipe* is ready for; return False at its end."""
+        if pipe is not self.process.stdin:
+            text = os.read(pipe.fileno(), 65536)
+            self.outputs[pipe] += text
+            return bool(text)
+        try:  # at most as much as never blocks
+            self.unsent = self.unsent[os.write(pipe.fileno(), self.unsent[: select.PIPE_BUF]) :]
+        except BrokenPipeError:  # the program ended without reading all of it
+            return False
+        return bool(self.unsent)
+
 
 def _run_parallel(
-    next_command: Callable[[], Command | None], ended: Callable[[_Running], None], jobs: int, *, separate: bool = False
+    next_command: Callable[[], Command | None],
+    ended: Callable[[_Running], None],
+    jobs: int,
+    stdin: bytes = b"",
+    stderr: int = subprocess.STDOUT,
 ) -> None:
     """As ``run_many``; whatever goes wrong, no process that was started here is left behind."""
     running: list[_Running] = []
@@ -282,9 +282,10 @@ def _run_parallel(
             while True:
                 while len(running) < jobs and (command := next_command()) is not None:
                     with defer_signals():
-                        running.append(new := _Running(command, number, separate=separate))
-                    for pipe in new.outputs:
-                        selector.register(pipe, selectors.EVENT_READ, (new, pipe))
+                        running.append(new := _Running(command, number, stdin, stderr))
+                    for pipe in new.open:
+                        is_input = pipe is new.process.stdin
+                        selector.register(pipe, selectors.EVENT_WRITE if is_input else selectors.EVENT_READ, new)
                     number += 1
                 if not running:
                     return
@@ -294,7 +295,7 @@ def _run_parallel(
         finally:
             for process in running:
                 _stop(process.process)
-                for pipe in process.outputs:
+                for pipe in process.open:
                     pipe.close()
 
 
@@ -303,16 +304,16 @@ def _wait(selector: selectors.BaseSelector, running: list[_Running]) -> list[_Ru
     left = min(process.deadline for process in running) - time.monotonic()
     ended = []
     for key, _ in selector.select(min(max(left, 0), _TICK)):
-        process, pipe = key.data
-        if text := os.read(key.fd, 65536):
-            process.outputs[pipe] += text
+        process, pipe = key.data, cast("IO[bytes]", key.fileobj)
+        if process.move(pipe):
             continue
         selector.unregister(pipe)
         pipe.close()
-        process.left -= 1
-        if not process.left:
-            process.status = process.process.wait()
-            ended.append(process)
+        process.open.remove(pipe)
+        if not process.open:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.status = process.process.wait(max(process.deadline - time.monotonic(), 0))
+                ended.append(process)
     for process in running:
         if process not in ended and time.monotonic() > process.deadline:
             raise _too_slow(process.command)
@@ -320,10 +321,7 @@ def _wait(selector: selectors.BaseSelector, running: list[_Running]) -> list[_Ru
 
 
 def _begin(
-    command: Command,
-    stdout: IO[bytes] | int,
-    stderr: IO[bytes] | int,
-    stdin: int = subprocess.DEVNULL,
+    command: Command, stdin: int = subprocess.DEVNULL, stderr: int = subprocess.STDOUT
 ) -> subprocess.Popen[bytes]:
     """Start *command* in a session of its own, so that it can be ended together with all that it starts."""
     program = command.argv[0]
@@ -333,7 +331,7 @@ def _begin(
             cwd=command.folder,
             env=command.environment,
             stdin=stdin,
-            stdout=stdout,
+            stdout=subprocess.PIPE,
             stderr=stderr,
             start_new_session=not command.asks,
             pass_fds=command.descriptors,
