@@ -25,7 +25,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO, cast
 
 from kcert.errors import ProgramError, TooSlowError
 from kcert.files import defer_signals
@@ -170,11 +169,24 @@ def read(command: Command, stdin: bytes = b"") -> Reading:
 
     Raises ProgramError as ``run`` does, and where a signal ended the program: half of an answer proves nothing.
     """
-    return read_many((command,), stdin)[0]
+    deadline, unsent = time.monotonic() + command.seconds_allowed, stdin or None
+    with contextlib.ExitStack() as stack:
+        with defer_signals():
+            process = stack.enter_context(_begin(command, subprocess.PIPE, subprocess.PIPE))
+            stack.callback(_stop, process)
+        output: tuple[bytes, bytes] | None = None
+        while output is None:
+            if (left := deadline - time.monotonic()) <= 0:
+                raise _too_slow(command)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                # Only the first call writes the input, and only as much as a pipe holds is written at once.
+                output = process.communicate(unsent, left if len(unsent or b"") > select.PIPE_BUF else min(left, _TICK))
+            unsent = None
+    return _reading(command, process.returncode, *output)
 
 
-def read_many(commands: Sequence[Command], stdin: bytes = b"") -> list[Reading]:
-    """Run *commands* in parallel, as many at a time as there are processors, each with *stdin*, for what they print.
+def read_many(commands: Sequence[Command]) -> list[Reading]:
+    """Run *commands* in parallel, as many at a time as there are processors, for what they print.
 
     Raises ProgramError as ``read`` does.
     """
@@ -182,13 +194,17 @@ def read_many(commands: Sequence[Command], stdin: bytes = b"") -> list[Reading]:
     readings: dict[int, Reading] = {}
 
     def ended(process: _Running) -> None:
-        if process.status < 0:
-            raise _killed(process.command, -process.status)
-        stdout, stderr = process.outputs.values()
-        readings[process.number] = Reading(process.status, bytes(stdout), stderr.decode(errors="replace"))
+        stdout, stderr = map(bytes, process.outputs.values())
+        readings[process.number] = _reading(process.command, process.status, stdout, stderr)
 
-    _run_parallel(lambda: next(waiting, None), ended, os.cpu_count() or 1, stdin, subprocess.PIPE)
+    _run_parallel(lambda: next(waiting, None), ended, os.cpu_count() or 1, separate=True)
     return [readings[number] for number in sorted(readings)]
+
+
+def _reading(command: Command, status: int, stdout: bytes, stderr: bytes) -> Reading:
+    if status < 0:
+        raise _killed(command, -status)
+    return Reading(status, stdout, stderr.decode(errors="replace"))
 
 
 def exec_interactive(command: Command, stdin: bytes | None = None) -> int:
@@ -240,39 +256,22 @@ def run_many(next_command: Callable[[], Command | None], ended: Callable[[Outcom
 
 
 class _Running:
-    """A program at work; ``outputs`` holds what it printed: both outputs together, or each apart."""
+    """A program at work; ``outputs`` holds what its standard output, and its standard error if *separate*, printed."""
 
-    def __init__(self, command: Command, number: int, stdin: bytes, stderr: int) -> None:
+    def __init__(self, command: Command, number: int, *, separate: bool) -> None:
         self.command, self.number, self.status = command, number, 0
         self.started, self.clock = datetime.now(timezone.utc), time.monotonic()
-        self.process = _begin(command, subprocess.PIPE if stdin else subprocess.DEVNULL, stderr)
-        self.unsent = memoryview(stdin)
+        self.process = _begin(command, subprocess.PIPE if separate else subprocess.STDOUT)
         self.outputs = {pipe: bytearray() for pipe in (self.process.stdout, self.process.stderr) if pipe is not None}
-        self.open = {pipe for pipe in (self.process.stdin, *self.outputs) if pipe is not None}
+        self.left = len(self.outputs)
 
     @property
     def deadline(self) -> float:
         return self.clock + self.command.seconds_allowed
 
-    def move(self, pipe: IO[bytes]) -> bool:
-        """Read or write what *pipe* is ready for; return False at its end."""
-        if pipe is not self.process.stdin:
-            text = os.read(pipe.fileno(), 65536)
-            self.outputs[pipe] += text
-            return bool(text)
-        try:  # at most as much as never blocks
-            self.unsent = self.unsent[os.write(pipe.fileno(), self.unsent[: select.PIPE_BUF]) :]
-        except BrokenPipeError:  # the program ended without reading all of it
-            return False
-        return bool(self.unsent)
-
 
 def _run_parallel(
-    next_command: Callable[[], Command | None],
-    ended: Callable[[_Running], None],
-    jobs: int,
-    stdin: bytes = b"",
-    stderr: int = subprocess.STDOUT,
+    next_command: Callable[[], Command | None], ended: Callable[[_Running], None], jobs: int, *, separate: bool = False
 ) -> None:
     """As ``run_many``; whatever goes wrong, no process that was started here is left behind."""
     running: list[_Running] = []
@@ -282,10 +281,9 @@ def _run_parallel(
             while True:
                 while len(running) < jobs and (command := next_command()) is not None:
                     with defer_signals():
-                        running.append(new := _Running(command, number, stdin, stderr))
-                    for pipe in new.open:
-                        is_input = pipe is new.process.stdin
-                        selector.register(pipe, selectors.EVENT_WRITE if is_input else selectors.EVENT_READ, new)
+                        running.append(new := _Running(command, number, separate=separate))
+                    for pipe in new.outputs:
+                        selector.register(pipe, selectors.EVENT_READ, (new, pipe))
                     number += 1
                 if not running:
                     return
@@ -295,7 +293,7 @@ def _run_parallel(
         finally:
             for process in running:
                 _stop(process.process)
-                for pipe in process.open:
+                for pipe in process.outputs:
                     pipe.close()
 
 
@@ -304,13 +302,14 @@ def _wait(selector: selectors.BaseSelector, running: list[_Running]) -> list[_Ru
     left = min(process.deadline for process in running) - time.monotonic()
     ended = []
     for key, _ in selector.select(min(max(left, 0), _TICK)):
-        process, pipe = key.data, cast("IO[bytes]", key.fileobj)
-        if process.move(pipe):
+        process, pipe = key.data
+        if text := os.read(key.fd, 65536):
+            process.outputs[pipe] += text
             continue
         selector.unregister(pipe)
         pipe.close()
-        process.open.remove(pipe)
-        if not process.open:
+        process.left -= 1
+        if not process.left:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.status = process.process.wait(max(process.deadline - time.monotonic(), 0))
                 ended.append(process)
@@ -321,7 +320,7 @@ def _wait(selector: selectors.BaseSelector, running: list[_Running]) -> list[_Ru
 
 
 def _begin(
-    command: Command, stdin: int = subprocess.DEVNULL, stderr: int = subprocess.STDOUT
+    command: Command, stderr: int = subprocess.STDOUT, stdin: int = subprocess.DEVNULL
 ) -> subprocess.Popen[bytes]:
     """Start *command* in a session of its own, so that it can be ended together with all that it starts."""
     program = command.argv[0]
