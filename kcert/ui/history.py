@@ -14,8 +14,7 @@ from pathlib import Path, PurePosixPath
 from kcert import lessons
 from kcert.certificates import Certificate
 from kcert.errors import VerdictError
-from kcert.issue.context import Context, Reporter, Result, Work
-from kcert.issue.plan import IssuancePlan
+from kcert.issue.context import Context, IssuancePlan, Reporter, Result, Work
 from kcert.issue.steps import Step
 from kcert.quoting import format_command, quote
 from kcert.store.history import Entry, Prepared
