@@ -14,7 +14,7 @@ from kcert.files import defer_signals
 from kcert.quoting import quote
 from kcert.ui import print_json
 from kcert.ui.console import block, clean_line, counted, error_screen, say, say_apart, say_commands, screen
-from kcert.ui.tables import print_grid
+from kcert.ui.report import print_grid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -26,7 +26,7 @@ from kcert.ui.console import (
     screen,
 )
 from kcert.ui.explain import passage
-from kcert.ui.tables import rows_of
+from kcert.ui.report import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
