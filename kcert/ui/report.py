@@ -81,8 +81,18 @@ def literal(text: str) -> str:
 def code(text: str) -> str:
     """Return *text* as Markdown's code within a line."""
     text = clean_line(text)
-    ticks = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    ticks = _ticks(text)
     return f"{ticks} {text} {ticks}" if "`" in text else f"`{text}`"
+
+
+def fenced(text: str, language: str) -> tuple[str, ...]:
+    """Return *text* as a block of Markdown's code, whatever it contains, below an empty line."""
+    ticks = _ticks(text, 3)
+    return "", f"{ticks}{language}", text, ticks
+
+
+def _ticks(text: str, least: int = 1) -> str:
+    return "`" * max(least, *(len(run) + 1 for run in re.findall("`+", text)), 0)
 
 
 Item = TypeVar("Item")
@@ -188,7 +198,13 @@ def write_report(
     path = target.path
 
     def is_report(before: bytes) -> bool:
-        return _is_report(path, before[:_HEAD], titles)
+        head = before[:_HEAD]
+        if b"-----BEGIN" in head:
+            return False
+        if head.startswith(b"PK"):
+            return _is_spreadsheet(path)
+        text = head.decode(errors="replace")
+        return not text or GENERATOR in text or bool(_REPORT.match(text)) or _first_line(text) in titles
 
     def may_be(before: bytes) -> bool:
         text = before.decode(errors="replace")
@@ -238,15 +254,6 @@ def _beginning(text: str) -> str:
 
 def _first_line(text: str) -> str:
     return text.partition("\n")[0].lstrip("# ")
-
-
-def _is_report(path: Path, head: bytes, titles: frozenset[str]) -> bool:
-    if b"-----BEGIN" in head:
-        return False
-    if head.startswith(b"PK"):
-        return _is_spreadsheet(path)
-    text = head.decode(errors="replace")
-    return not text or GENERATOR in text or bool(_REPORT.match(text)) or _first_line(text) in titles
 
 
 def _is_spreadsheet(path: Path) -> bool:
