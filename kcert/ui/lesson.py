@@ -159,18 +159,18 @@ class Lesson(OutputOfCommands):
             if self._explain:
                 say_apart(f"{title}. {reason}" if reason else f"{title}:")
             command_line(step.argv)
-        else:
-            say_apart(f"{title}: {step.summary}. {reason}")
-            if self._step and len(step.preview) + _REASON_LINES > screen().height:
-                self._wait(plan, step, "shows it")
-            if step.preview:
-                self._config(step)
-        if self._step:
-            self._wait(plan, step, "runs it" if step.argv else "writes it")
-            if not step.argv:
-                screen().print()
-        if step.argv:
+            if self._step:
+                self._wait(plan, step, "runs it")
             self._elapsed.start()
+            return
+        say_apart(f"{title}: {step.summary}. {reason}")
+        if self._step and len(step.preview) + _REASON_LINES > screen().height:
+            self._wait(plan, step, "shows it")
+        if step.preview:
+            self._config(step)
+        if self._step:
+            self._wait(plan, step, "writes it")
+            screen().print()
 
     def _config(self, step: Step) -> None:
         """Show a config file; of one made from a template that was shown before, only what differs."""
