@@ -361,7 +361,7 @@ def show_issued(issued: Sequence[Issued]) -> None:
         certificate = result.plan.certificate
         until = f"{result.x509.not_after:%Y-%m-%d}" if result.x509 else f"({without_end(certificate)})"
         rows.append((str(certificate.files.primary), _what(certificate), until))
-    draw(rows, whole=int(max(len(row[0]) for row in rows) + WORDS_WIDTH <= screen().width))
+    draw(rows, whole=int(max(len(row[0]) for row in rows) + WORDS_WIDTH <= screen().width), folded=True)
     screen().print()
 
 

@@ -21,7 +21,7 @@ from kcert.errors import InputError
 from kcert.files import filled_file, open_at_once
 from kcert.quoting import quote
 from kcert.store.atomic import Written, write_file
-from kcert.ui.console import clean_line, screen
+from kcert.ui.console import clean_line
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -120,14 +120,6 @@ def facts(pairs: Iterable[tuple[str, str]], gap: int) -> Table:
         if value:
             lines.add_row(label, value)
     return lines
-
-
-def print_grid(lines: Table) -> None:
-    """Print lines that are folded in a pipe as well, without the blanks that fill the last column."""
-    with screen().capture() as captured:
-        screen().print(lines)
-    for line in captured.get().splitlines():
-        screen().file.write(f"{line.rstrip()}\n")
 
 
 _HARMLESS = re.compile(r"--[a-z][a-z-]*|-?\d+")
