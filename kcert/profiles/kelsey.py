@@ -12,8 +12,8 @@ from kcert.config import Cluster, Host, Lifetimes, url
 from kcert.profiles.profile import (
     Example,
     Extra,
-    FlatLayout,
     KnownIssue,
+    Layout,
     Part,
     Profile,
     RoleBindings,
@@ -64,8 +64,8 @@ class Kelsey(Profile):
 
     def certificates(self, cluster: Cluster) -> Iterator[Certificate]:
         """Yield the certificates in the order of the book."""
-        make = FlatLayout(cluster)
-        yield make.ca(Subject("CA", given=(*_PLACE, ("CN", "CA"))), usages=_CA_USAGES)
+        make = Layout(cluster)
+        yield make.ca(Role.CLUSTER_CA, Subject("CA", given=(*_PLACE, ("CN", "CA"))), usages=_CA_USAGES)
         yield make.leaf(Role.ADMIN, subject=Subject("admin", (MASTERS,)))
         for node in cluster.issued_nodes:
             yield make.leaf(
@@ -142,16 +142,13 @@ class Kelsey(Profile):
         """Return one certificate for all that a component does."""
         etcd = "etcd-server" if _has_etcd_tls(cluster) else None
         return RoleBindings(
-            api_server="kube-api-server",
-            service_account="service-accounts",
+            kubelet=host,
+            kubelet_server=host,
             etcd_server=etcd,
             etcd_peer=etcd,
             etcd_client="kube-api-server" if etcd else None,
-            controller_manager="kube-controller-manager",
-            scheduler="kube-scheduler",
-            kubelet=host,
-            kubelet_server=host,
-            proxy="kube-proxy",
+            api_server="kube-api-server",
+            service_account="service-accounts",
             kubelet_client="apiserver-kubelet-client" if cluster.fix_known_issues else "kube-api-server",
         )
 
