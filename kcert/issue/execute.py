@@ -356,7 +356,7 @@ class _Queue:
         staging = self.executor.store.stage([ca.files.crt], crts)
         for job, crt in zip(jobs, crts, strict=True):
             staging.link(crt, job.staging.path(crt))
-        argv = commands.verification(self.executor.ctx.openssl, ca.files.crt, *crts, intermediate=ca.intermediate)
+        argv = commands.verification(self.executor.ctx.openssl, ca, *crts)
         command = shell.Command(argv, staging.folder)
         self.running[command] = jobs
         return command

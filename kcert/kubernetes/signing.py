@@ -159,17 +159,8 @@ def sign_object(
     csr, out, config = (
         SIGNER / name for name in (f"{csr_object.name}.csr", f"{csr_object.name}.crt", f"openssl-{csr_object.name}.cnf")
     )
-    assert spec.files.crt
-    files = (spec.files.crt, spec.files.key)
-    argv = commands.signature_between(
-        ctx.openssl,
-        csr,
-        ca=files,
-        out=out,
-        between=_validity(csr_object, longest, ca, now),
-        cnf=config,
-        passphrase=spec.passphrase,
-    )
+    between = _validity(csr_object, longest, ca, now)
+    argv = commands.signature_between(ctx.openssl, csr, ca=spec, out=out, between=between, cnf=config)
     nothing = "none" if adds_identifiers(ctx.openssl) else ""
     settings = render_signer(signers.as_extensions(csr_object.usages), names, ca, nothing=nothing)
     made = (
