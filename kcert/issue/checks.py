@@ -196,7 +196,7 @@ def open_key(ctx: Context, ca: Certificate, content: bytes) -> str | None:
     if not ca.passphrase:
         return public_material(ctx.openssl, content) or ""
     source = ctx.passphrases.of(ca)
-    passphrase = source.opening(path)
+    passphrase = source.value(path)
     if passphrase is None:
         return None
     material = public_material(ctx.openssl, content, (source.owner.variable, passphrase))

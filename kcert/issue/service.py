@@ -82,7 +82,7 @@ def _plan_one(
     if has_key:
         checks.check_kept_key(ctx, spec)
     elif spec.passphrase:
-        ctx.passphrases.of(spec).locking(ctx.root / spec.files.key)
+        ctx.passphrases.of(spec).value(ctx.root / spec.files.key, is_new=True)
     return plan_new(ctx, spec, issuer, days=days, keeps_key=has_key)
 
 
@@ -142,7 +142,7 @@ def _plan_requests(ctx: Context, specs: tuple[Certificate, ...]) -> Work:
             statuses.append(CertificateStatus(spec, State.CURRENT, has_key=True))
             continue
         if key is None and spec.passphrase:
-            ctx.passphrases.of(spec).locking(ctx.root / spec.files.key)
+            ctx.passphrases.of(spec).value(ctx.root / spec.files.key, is_new=True)
         statuses.append(CertificateStatus(spec, State.MISSING, has_key=key is not None))
         whole = ctx.csr_target is CsrTarget.CA or not spec.alt_names
         assert spec.files.cnf
