@@ -171,7 +171,7 @@ class Executor:
         self.store.check_writable(made)
         staging = self.store.stage([*links, *plan.inputs], made)
         for source, name in plan.copies:
-            staging.put(name, read_regular(self.ctx.root / source))
+            staging.write(name, read_regular(self.ctx.root / source))
             if source != name:
                 script = f"cp {quote(str(source))} {quote(str(name))}"
                 self._prepare(staging, Prepared("copy", (str(name),), (str(source),), (script,)))

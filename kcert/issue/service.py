@@ -19,6 +19,7 @@ from kcert.openssl.program import same_key
 from kcert.openssl.reader import read_request
 from kcert.openssl.x509 import Request
 from kcert.store import Workspace
+from kcert.store.history import recall
 
 
 def plan(ctx: Context, specs: tuple[Certificate, ...], now: datetime | None = None) -> Work:
@@ -253,7 +254,7 @@ def _execute(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
 
 def _remember(ctx: Context, store: Workspace, executor: Executor) -> None:
     """Record that the folder belongs to the built-in example, and what was requested on the command line."""
-    memory = store.memory
+    memory = recall(store.own)
     requests = {name: {**memory.requests.get(name, {}), **request} for name, request in ctx.requests.items()}
     example = memory.example or (ctx.is_example and bool(executor.issued))
     store.remember(replace(memory, example=example, requests={**memory.requests, **requests}))

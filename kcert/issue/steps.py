@@ -136,7 +136,7 @@ def concatenate(action: str, target: PurePosixPath, *parts: PurePosixPath) -> St
     """Write *parts* into one file, one after the other; with a single part, this is a copy."""
 
     def perform(staging: Staging, _root: Path) -> None:
-        staging.put(target, b"".join(_with_line_end(staging.path(part).read_bytes()) for part in parts))
+        staging.write(target, b"".join(_with_line_end(staging.path(part).read_bytes()) for part in parts))
 
     joined = " and, after it, ".join(map(str, parts))
     return Step(
@@ -152,7 +152,7 @@ def concatenate(action: str, target: PurePosixPath, *parts: PurePosixPath) -> St
 
 def save_issued(target: PurePosixPath, pem: bytes) -> Step:
     """Write the certificate *pem*, which was signed elsewhere: no script can repeat that with new keys."""
-    return Step("fetch", (target,), perform=lambda staging, _root: staging.put(target, pem))
+    return Step("fetch", (target,), perform=lambda staging, _root: staging.write(target, pem))
 
 
 def append_certificates(target: PurePosixPath, pems: tuple[str, ...]) -> Step:
@@ -230,7 +230,7 @@ def extract(target: PurePosixPath, source: PurePosixPath, part: Part) -> Step:
         inside = opened(read_regular(root / source))
         if inside is None:
             raise InputError(f"{root / source} was changed while it was being renewed.")
-        staging.put(target, inside.key if part == "client-key" else inside.crt, secret=True)
+        staging.write(target, inside.key if part == "client-key" else inside.crt, secret=True)
 
     data = format_command(read_command(source, part))
     return Step(
@@ -251,7 +251,7 @@ def update_kubeconfigs(contents: Mapping[PurePosixPath, bytes], swaps: tuple[Swa
 
     def perform(staging: Staging, root: Path) -> None:
         for path in paths:
-            staging.put(path, swapped(read_regular(root / path), swaps, staging.base64_of), secret=True)
+            staging.write(path, swapped(read_regular(root / path), swaps, staging.base64_of), secret=True)
 
     commands = (argv for path, content in contents.items() for argv in write_commands(path, content, swaps))
     has = "has" if len(paths) == 1 else "have"

@@ -184,7 +184,7 @@ def _signer_files(csr_object: SigningRequest, csr: PurePosixPath, extraction: st
     """Put the request, an empty list of what was signed, and a random serial number beside each other."""
 
     def perform(staging: Staging, _root: Path) -> None:
-        staging.put(csr, csr_object.request)
+        staging.write(csr, csr_object.request)
         staging.write(LIST, "")
         staging.write(SERIAL, secrets.token_hex(SERIAL_BYTES))
 
@@ -294,7 +294,7 @@ def sign_request(ctx: Context, path: Path, certificate: Certificate, request: Re
     spec = mark_intermediate(spec, status)
     assert spec.files.crt
     made = (
-        Step("request", (csr,), perform=lambda staging, _root: staging.put(csr, pem)),
+        Step("request", (csr,), perform=lambda staging, _root: staging.write(csr, pem)),
         steps.write_config(files.cnf, render(certificate)),
         steps.sign(certificate, spec, ctx.openssl, days_within(certificate, ca, now)),
         steps.verify(ctx.openssl, spec, files.crt),
