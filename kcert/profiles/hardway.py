@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import ClassVar
 
 from kcert.certificates import Certificate, Role, Subject
-from kcert.config import Cluster, Lifetimes, url
+from kcert.config import ApiServer, Cluster, Host, Lifetimes, url
 from kcert.profiles.profile import (
     Example,
     Extra,
@@ -56,9 +56,9 @@ class HardWay(Profile):
     bootstrap_kubeconfig = "/var/lib/kubelet/bootstrap-kubeconfig"
     kubelet_kubeconfig = "/var/lib/kubelet/kubeconfig"
     example = Example(
-        api_server=("loadbalancer", "192.168.56.30"),
-        control_plane=(("controlplane01", "192.168.56.11"), ("controlplane02", "192.168.56.12")),
-        nodes=(("node01", "192.168.56.21"), ("node02", "192.168.56.22")),
+        api_server=ApiServer("loadbalancer", ("192.168.56.30",)),
+        control_plane=(Host("controlplane01", ("192.168.56.11",)), Host("controlplane02", ("192.168.56.12",))),
+        nodes=(Host("node01", ("192.168.56.21",)), Host("node02", ("192.168.56.22",))),
     )
 
     def certificates(self, cluster: Cluster) -> Iterator[Certificate]:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import ClassVar
 
 from kcert.certificates import AltName, Certificate, Key, Kind, Role, Subject, Usages
-from kcert.config import Cluster, Host, Lifetimes, url
+from kcert.config import ApiServer, Cluster, Host, Lifetimes, url
 from kcert.profiles.profile import (
     Example,
     Extra,
@@ -28,6 +28,7 @@ from kcert.roles import MASTERS, NODE_PREFIX, NODES, ROLES
 
 _PLACE = (("C", "US"), ("ST", "Washington"), ("L", "Seattle"))
 _LOOPBACK = AltName("IP", "127.0.0.1")
+_EXTRA_SANS = (AltName("DNS", "api-server.kubernetes.local"),)
 _FOLDERS = {"kubelet": "/var/lib/kubelet", "kube-proxy": "/var/lib/kube-proxy", "etcd": "/etc/etcd"}
 _CA_USAGES = Usages(key=("cRLSign", "keyCertSign"), extended=None, critical=False)
 
@@ -54,10 +55,9 @@ class Kelsey(Profile):
     kubelet_kubeconfig = "/var/lib/kubelet/kubeconfig"
     example = Example(
         cluster="kubernetes-the-hard-way",
-        api_server=("server.kubernetes.local", ""),
-        extra_sans=("api-server.kubernetes.local",),
-        control_plane=(("server", "192.168.56.10"),),
-        nodes=(("node-0", "192.168.56.20"), ("node-1", "192.168.56.21")),
+        api_server=ApiServer("server.kubernetes.local", (), extra_sans=_EXTRA_SANS),
+        control_plane=(Host("server", ("192.168.56.10",)),),
+        nodes=(Host("node-0", ("192.168.56.20",)), Host("node-1", ("192.168.56.21",))),
         service_cidr="10.32.0.0/24",
         domain="kubernetes.local",
     )

@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 
 from kcert import lessons
 from kcert.certificates import AltName, Certificate, Files, Key, Kind, Role, Subject, Usages, chain_of, new_ca_only_path
-from kcert.config import Cluster, Host, Lifetimes, url
+from kcert.config import ApiServer, Cluster, Host, Lifetimes, url
 from kcert.roles import NODE_PREFIX, NODES, ROLES
 
 
@@ -45,18 +45,20 @@ class RoleBindings:
     front_proxy_client: str | None = None
 
 
+_LOCAL = ApiServer("controlplane01", ("127.0.0.1",))
+
+
 @dataclass(frozen=True)
 class Example:
-    """The cluster that `kcert init` describes for a profile: machines as name and address, ``api_server`` too.
+    """The cluster that `kcert init` describes for a profile.
 
     ``domain`` completes the name of a control-plane host to the API server's host name, where a profile has one.
     """
 
     cluster: str = "kubernetes"
-    api_server: tuple[str, str] = ("controlplane01", "127.0.0.1")
-    extra_sans: tuple[str, ...] = ()
-    control_plane: tuple[tuple[str, str], ...] = (("controlplane01", "127.0.0.1"),)
-    nodes: tuple[tuple[str, str], ...] = (("node01", "127.0.0.1"),)
+    api_server: ApiServer = _LOCAL
+    control_plane: tuple[Host, ...] = (Host("controlplane01", ("127.0.0.1",)),)
+    nodes: tuple[Host, ...] = (Host("node01", ("127.0.0.1",)),)
     service_cidr: str = "10.96.0.0/16"
     domain: str = ""
 
