@@ -237,8 +237,11 @@ def in_columns(rows: Sequence[Row], widest: int = 10_000) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def draw(rows: Sequence[Row], whole: int = 1, *, folded: bool = False) -> None:
-    """Print a table; on a terminal (if *folded* in a pipe too) cells are folded, but for the first *whole* columns."""
+def draw(rows: Sequence[Row], whole: int = 1, *, folded: bool = False, least: int | None = None) -> None:
+    """Print a table; on a terminal (if *folded* in a pipe too) cells are folded, but for the first *whole* columns.
+
+    The first column has at *least* this width, also where the others then do not fit.
+    """
     if not folded and not screen().is_terminal:
         screen().file.write(in_columns(rows))
         return
@@ -247,6 +250,7 @@ def draw(rows: Sequence[Row], whole: int = 1, *, folded: bool = False) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="heading")
     for number, heading in enumerate(rows[0]):
         table.add_column(heading, overflow="fold", no_wrap=number < whole)
+    table.columns[0].min_width = least
     for row in rows[1:]:
         table.add_row(*row)
     print_grid(table)

@@ -361,7 +361,8 @@ def show_issued(issued: Sequence[Issued]) -> None:
         certificate = result.plan.certificate
         until = f"{result.x509.not_after:%Y-%m-%d}" if result.x509 else f"({without_end(certificate)})"
         rows.append((str(certificate.files.primary), _what(certificate), until))
-    draw(rows, whole=int(max(len(row[0]) for row in rows) + WORDS_WIDTH <= screen().width), folded=True)
+    longest = max(len(row[0]) for row in rows[1:])
+    draw(rows, whole=0, folded=True, least=longest if longest + WORDS_WIDTH <= screen().width else None)
     screen().print()
 
 
