@@ -86,7 +86,8 @@ def write_public_key(certificate: Certificate, openssl: str) -> Step:
     """Write the public half of a bare key pair."""
     files = certificate.files
     assert files.public_key
-    return Step("public-key", (files.public_key,), commands.public_key(openssl, files.key, files.public_key))
+    argv = commands.public_key(openssl, certificate.key, files.key, files.public_key)
+    return Step("public-key", (files.public_key,), argv)
 
 
 def write_config(path: PurePosixPath, text: str) -> Step:

@@ -72,6 +72,13 @@ def render_signer(usages: Usages, names: tuple[AltName, ...], ca: X509, *, nothi
     return _filled(built_in_templates() / "sign.cnf", filled)
 
 
+def render_dated(certificate: Certificate) -> str:
+    """The openssl.cnf with which `openssl ca` signs, with the extensions of the template of *certificate*."""
+    extensions = render(certificate).partition(f"[ {EXTENSIONS} ]")[2]
+    values = {"extensions": extensions, "alt_names": "", "digest": "sha256"}
+    return _filled(built_in_templates() / "sign.cnf", values)
+
+
 def writable(name: AltName) -> bool:
     """Return whether *name*, from a foreign certificate or request, has no special meaning in an openssl.cnf."""
     if name.type == "email" and name.value in _SUBJECT_EMAIL:
@@ -176,9 +183,10 @@ def _unlocking(passphrase: str) -> tuple[str, ...]:
     return ("-passin", passphrase) if passphrase else ()
 
 
-def public_key(openssl: str, key: PurePosixPath, out: PurePosixPath) -> tuple[str, ...]:
-    """Write the public half of an RSA *key* into *out*."""
-    return (openssl, "rsa", "-in", str(key), "-pubout", "-out", str(out))
+def public_key(openssl: str, key: Key, path: PurePosixPath, out: PurePosixPath) -> tuple[str, ...]:
+    """Write the public half of the *key* in *path* into *out*."""
+    command = "rsa" if key.algorithm == "rsa" else "pkey"
+    return (openssl, command, "-in", str(path), "-pubout", "-out", str(out))
 
 
 def request(

@@ -278,7 +278,7 @@ def _build(session: Session, seal: Seal | None = None) -> Session:
         (root / OWN_FOLDER).mkdir(FOLDER_MODE, exist_ok=True)
         if seal:
             write_seal(root, seal)
-        builder = LabBuilder(root, session.openssl)
+        builder = LabBuilder(root, scenario.cluster, session.openssl)
         lab.setup(scenario, builder)
         builder.write(STORY, f"{session.title}\n\n{wrapped(session.words.story)}\n")
         session.state = replace(session.state, marks=_marks(session))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Subject
+from kcert.issue.plan import kubeconfig_for
 from kcert.openssl.program import same_key
-from kcert.practice.builder import LabBuilder, Make
+from kcert.practice.builder import LabBuilder
 from kcert.practice.grader import AbsentError, Grader
 from kcert.practice.handshakes import Client, Credentials, Server
 from kcert.practice.lab import Check, Lab, Scenario, lay_out
 from kcert.practice.rng import ScenarioRng, select_specs, values_of
-from kcert.store import SECRET_MODE
+from kcert.store import SECRET_MODE, Staging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,11 +173,14 @@ def setup_kubectl_trusts_nobody(scenario: Scenario, builder: LabBuilder) -> None
     """Make the new PKI, the certificate of the previous CA in a folder beside it, and a kubeconfig with that one."""
     name, old = scenario.values["name"], scenario.values["old"]
     builder.lay_out(scenario)
-    builder.make([Make(scenario.spec("ca"))], old)
+    builder.make([scenario.spec("ca")], old)
     for path in (builder.root / old).iterdir():
         if path.name != "ca.crt":
             path.unlink()
-    builder.kubeconfig(scenario, scenario.spec(name), f"../{old}/ca.crt", f"{name}.kubeconfig")
+    cluster, spec = scenario.cluster, scenario.spec(name)
+    old_ca = replace(spec, files=replace(spec.files, crt=PurePosixPath(f"../{old}/ca.crt")))
+    made = replace(kubeconfig_for(spec, old_ca, cluster.name), server=cluster.endpoint, context=cluster.name)
+    builder.write(f"pki/{name}.kubeconfig", made.embedded(Staging(builder.root / "pki").base64_of), SECRET_MODE)
 
 
 def grade_kubectl_trusts_nobody(scenario: Scenario, grader: Grader) -> Iterator[Check]:

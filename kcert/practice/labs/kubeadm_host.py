@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert.kubernetes.components import COMPONENTS, instances
@@ -34,7 +35,9 @@ _STATIC_PODS = ("kube-apiserver", "etcd")
 
 def specs(cluster: Cluster) -> tuple[Certificate, ...]:
     """Return the certificates that kube-apiserver and etcd read on the first control-plane host."""
-    return select_specs(cluster, *_NAMES)
+    certificates = select_specs(cluster, *_NAMES)
+    # kubeadm's pair of keys is RSA, which can take a second; nothing in a lab asks for that.
+    return tuple(replace(spec, key=cluster.key) for spec in certificates)
 
 
 def files(specs: Sequence[Certificate]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
-from kcert.certificates import Certificate, Kind, Subject
+from kcert.certificates import Certificate, Subject
 from kcert.errors import InputError
 from kcert.kubernetes import signers
 from kcert.kubernetes.signing_request import APPROVED, DENIED, SigningRequest, parse, text
@@ -17,7 +17,7 @@ from kcert.openssl.commands import render
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.reader import read_certificate, read_request
 from kcert.openssl.x509 import X509, Request
-from kcert.practice.builder import LabBuilder, Make
+from kcert.practice.builder import LabBuilder
 from kcert.practice.grader import AbsentError, Grader, NotYetError, short_lived, user
 from kcert.practice.handshakes import Client, Credentials, Server
 from kcert.practice.lab import Check, Lab, Scenario
@@ -45,12 +45,9 @@ def generate_make_the_ca(rng: ScenarioRng) -> Scenario:
 
 def setup_make_the_ca(scenario: Scenario, builder: LabBuilder) -> None:
     """Write the config of the CA, and the request that waits."""
-    from kcert.openssl.commands import render
-
-    builder.describe(scenario)
-    builder.write("pki/openssl-ca.cnf", render(scenario.spec("ca")))
+    builder.describe()
     builder.ask(scenario.spec(scenario.values["user"]))
-    (builder.root / "pki").chmod(0o700)
+    builder.write("pki/openssl-ca.cnf", render(scenario.spec("ca")))
 
 
 def grade_make_the_ca(scenario: Scenario, grader: Grader) -> Iterator[Check]:
@@ -107,9 +104,6 @@ def _signs_in_vain(scenario: Scenario, grader: Grader) -> str | None:
     It is signed outside the lab, with an openssl.cnf of kcert's own: the one in the folder may say anything.
     """
 
-    from kcert.openssl.commands import render
-    from kcert.shell import Command, read
-
     spec = scenario.spec(scenario.values["user"])
     grader.certificate("ca")
     csr, key = grader.content(grader.pki / str(spec.files.csr)), grader.content(grader.pki / spec.files.key)
@@ -150,9 +144,8 @@ def generate_admins_certificate(rng: ScenarioRng) -> Scenario:
 
 def setup_admins_certificate(scenario: Scenario, builder: LabBuilder) -> None:
     """Make all but the administrator's certificate: the CA, the API server, the config of a client."""
-    builder.describe(scenario)
-    ca = scenario.spec("ca")
-    builder.make([Make(spec, None if spec.kind is Kind.CA else ca) for spec in scenario.specs if spec.name != "admin"])
+    builder.describe()
+    builder.make([spec for spec in scenario.specs if spec.name != "admin"])
     builder.write("pki/openssl-client.cnf", render(scenario.spec("admin")))
 
 
@@ -224,8 +217,8 @@ def _in_folder(certificate: Certificate, stem: str) -> Certificate:
 
 def setup_two_requests(scenario: Scenario, builder: LabBuilder) -> None:
     """Make the CA and the two objects as kubectl prints them, without the keys, which the users keep."""
-    builder.describe(scenario)
-    builder.make([Make(scenario.spec("ca"))])
+    builder.describe()
+    builder.make([scenario.spec("ca")])
     builder.write("pki/openssl-client.cnf", render(scenario.spec(scenario.values["user"])))
     requests = builder.root / FOLDER
     for certificate in asked(scenario):
