@@ -18,7 +18,7 @@ from kcert.issue.execute import Executor
 from kcert.issue.plan import IssuancePlan, plan_new, plan_request
 from kcert.issue.steps import Step
 from kcert.openssl import commands
-from kcert.practice.rng import as_yaml
+from kcert.practice.scenario import as_yaml
 from kcert.store import OWN_FOLDER, PUBLIC_MODE, Staging, Workspace
 from kcert.store.atomic import atomic_replace
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from kcert.config import Cluster
-    from kcert.practice.lab import Scenario
+    from kcert.practice.scenario import Scenario
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,11 @@ class LabBuilder:
     cluster: Cluster
     openssl: str = "openssl"
 
-    def lay_out(self, scenario: Scenario, between: Mapping[str, tuple[datetime, datetime]] | None = None) -> None:
-        """Write kcert.yaml, and make every certificate of *scenario*, the broken ones as they have to be broken.
-
-        *between* gives the time for which some of them are valid, by name.
-        """
+    def lay_out(self, scenario: Scenario) -> None:
+        """Write kcert.yaml, and make every certificate of *scenario*, the broken ones as they have to be broken."""
         self.describe()
-        self.make([scenario.made.get(spec.name, spec) for spec in scenario.specs], scenario.folder, between)
+        certificates = [scenario.made.get(spec.name, spec) for spec in scenario.specs]
+        self.make(certificates, scenario.folder, scenario.between)
 
     def describe(self) -> None:
         """Write kcert.yaml, the plan of the cluster."""
@@ -70,7 +68,7 @@ class LabBuilder:
         folder: str = "pki",
         between: Mapping[str, tuple[datetime, datetime]] | None = None,
     ) -> None:
-        """Make *certificates*, a CA before what it signs, in *folder*; *between* is as for ``lay_out``."""
+        """Make *certificates*, a CA before what it signs, in *folder*; some are valid *between* two moments."""
         by_name = {certificate.name: certificate for certificate in certificates}
         ctx = self._context(folder, tuple(by_name.values()))
         plans = [plan_new(spec, by_name.get(spec.issuer or ""), ctx.tools) for spec in ctx.specs]

@@ -18,7 +18,7 @@ from kcert.errors import InputError, ProgramError
 from kcert.files import read_regular
 from kcert.practice import OWN_FOLDER, SEAL_FILE, labs, marker_file, sealed_folders, session, state
 from kcert.practice.lab import words
-from kcert.practice.rng import ScenarioRng
+from kcert.practice.scenario import ScenarioRng
 from kcert.practice.state import Seal, mark_over, mark_running, write_seal
 from kcert.store import FOLDER_MODE
 

@@ -14,9 +14,9 @@ from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
 from kcert.practice import OWN_FOLDER, labs, state
 from kcert.practice.builder import LabBuilder
-from kcert.practice.grader import Grader, digest, mark
-from kcert.practice.lab import Check, ExpectedAnswer, Lab, Scenario, Words, words, wrapped
-from kcert.practice.rng import LARGEST_SEED, ScenarioRng
+from kcert.practice.grader import Check, Grader, digest, mark
+from kcert.practice.lab import ExpectedAnswer, Lab, Words, words, wrapped
+from kcert.practice.scenario import LARGEST_SEED, Scenario, ScenarioRng
 from kcert.practice.state import Seal, Solved, State, find_seal, write_seal
 from kcert.store import FOLDER_MODE
 from kcert.store.directory import refuse_foreign_link

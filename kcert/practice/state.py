@@ -29,7 +29,7 @@ from typing import Any, TypeVar, get_type_hints
 from kcert.errors import InputError, KcertError, ProgramError
 from kcert.files import read_optional
 from kcert.practice import OWN_FOLDER, SEAL_FILE, marker_file
-from kcert.practice.rng import LARGEST_SEED
+from kcert.practice.scenario import LARGEST_SEED
 from kcert.quoting import quote
 from kcert.store import FOLDER_MODE, SECRET_MODE
 from kcert.store.atomic import atomic_replace

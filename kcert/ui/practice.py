@@ -30,7 +30,8 @@ from kcert.ui.explain import passage
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from kcert.practice.lab import Action, Check, Words
+    from kcert.practice.grader import Check
+    from kcert.practice.lab import Action, Words
     from kcert.practice.quiz import Question
     from kcert.practice.session import AnswerResult, CheckResult, LabListing, Session
     from kcert.practice.state import State

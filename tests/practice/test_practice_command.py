@@ -17,7 +17,7 @@ from kcert import lessons
 from kcert.practice import exam, session, state
 from kcert.practice.lab import ExpectedAnswer, words
 from kcert.practice.labs import NAMES, lab
-from kcert.practice.rng import ScenarioRng
+from kcert.practice.scenario import ScenarioRng
 from kcert.ui.practice import script
 from tests import starting
 from tests.refusals import assert_refused, snapshot

@@ -1,16 +1,17 @@
-"""The choices that follow from a seed: names, machines, addresses, users, and what is broken."""
+"""The scenario that follows from a seed: names, machines, addresses, users, and what is broken."""
 
 from __future__ import annotations
 
 import ipaddress
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from kcert import profiles
-from kcert.certificates import Certificate, Key
+from kcert.certificates import Certificate, Key, Subject
 from kcert.config import ApiServer, Cluster, Host, User
 
 LARGEST_SEED = 2**31 - 1
@@ -23,6 +24,62 @@ _NODES = ("node", "worker", "kube-node", "compute")
 _USERS = ("jane", "olga", "pierre", "amina", "rafael", "yuki", "marek", "sofia", "tom", "ingrid")
 _GROUPS = ("developers", "testers", "operators", "analysts", "team-blue", "platform")
 _DOMAINS = ("cluster.local", "cluster.local", "kube.internal", "prod.local")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A client (empty: without a certificate), a server, and the name that the client connects to.
+
+    ``what`` is the check that it succeeds, in the present tense.
+    """
+
+    client: str
+    server: str
+    server_name: str
+    what: str = ""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One start of a lab: everything that follows from its seed and the time of its start.
+
+    ``specs`` are the certificates of the lab as they have to be, a CA before what it signs; ``made`` those among
+    them that are made with a fault, by name, and ``between`` the time for which some are valid. ``values`` are for the
+    placeholders of the lab's words, ``connections`` have to succeed when the lab is solved. ``folder`` is the PKI
+    folder, below the lab's. ``kept`` are files, relative to the lab's folder, that must not change.
+    """
+
+    cluster: Cluster
+    now: datetime
+    specs: tuple[Certificate, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    made: Mapping[str, Certificate] = field(default_factory=dict)
+    between: Mapping[str, tuple[datetime, datetime]] = field(default_factory=dict)
+    connections: tuple[Connection, ...] = ()
+    folder: str = "pki"
+    kept: tuple[str, ...] = ()
+
+    def spec(self, name: str) -> Certificate:
+        """Return the certificate called *name*, as it has to be."""
+        return next(spec for spec in self.specs if spec.name == name)
+
+    def subject(self, name: str) -> Subject:
+        """Return the subject of the certificate called *name*, as it has to be."""
+        subject = self.spec(name).subject
+        assert subject
+        return subject
+
+    def broken(self, name: str, **fields: Any) -> Scenario:
+        """Return the scenario with other *fields* in the certificate called *name*."""
+        return replace(self, made={**self.made, name: replace(self.spec(name), **fields)})
+
+    def saying(self, **values: str) -> Scenario:
+        """Return the scenario with more *values* for the words."""
+        return replace(self, values={**self.values, **values})
+
+    def connecting(self, what: str, client: str, server: str, server_name: str) -> Scenario:
+        """Return the scenario with another connection that has to succeed."""
+        return replace(self, connections=(*self.connections, Connection(client, server, server_name, what)))
 
 
 class ScenarioRng:
@@ -45,22 +102,12 @@ class ScenarioRng:
         """Return a number from *low* to *high*, both included."""
         return self._random.randint(low, high)
 
-    def users(self, count: int) -> list[str]:
-        """Return the names of *count* users."""
-        return self.several(_USERS, count)
-
     def group(self) -> str:
         """Return a group of users."""
         return self.pick(_GROUPS)
 
-    def service_cidr(self) -> str:
-        """Return a range of addresses for services: never the default of kubeadm."""
-        return f"10.{self.number(64, 127)}.0.0/{self.pick((16, 20, 24))}"
-
-    def cluster(
-        self, profile: str = "course", *, control_planes: int = 1, nodes: int = 1, etcd: int = 0, users: int = 0
-    ) -> Cluster:
-        """Return a cluster with so many machines; with *etcd* its members have machines of their own."""
+    def cluster(self, profile: str = "course", *, control_planes: int = 1, nodes: int = 1, users: int = 0) -> Cluster:
+        """Return a cluster with so many machines; etcd runs on the control plane."""
         network = self.pick(("192.168", "10.20", "10.30", "172.16", "172.20"))
         subnet, last = self.number(1, 250), self.number(10, 20)
         prefix = f"{network}.{subnet}"
@@ -74,22 +121,26 @@ class ScenarioRng:
 
         planes = hosts(self.pick(_CONTROL_PLANES), control_planes, last)
         workers = hosts(self.pick(_NODES), nodes, last + 40)
-        members = hosts("etcd", etcd, last + 80)
         address = planes[0].addresses[0] if control_planes == 1 else f"{prefix}.{last + 30}"
         host = None if control_planes == 1 else self.pick(("loadbalancer", "api", "lb"))
         return Cluster(
             name=self.pick(_CLUSTERS),
             profile=profile,
             api_server=ApiServer(host or planes[0].name, (address,)),
-            service_cidrs=(self.service_cidr(),),
+            service_cidrs=(f"10.{self.number(64, 127)}.0.0/{self.pick((16, 20, 24))}",),  # never the default of kubeadm
             dns_domain=self.pick(_DOMAINS),
             control_plane=planes,
             nodes=workers,
-            etcd=members or planes,
-            users=tuple(User(name, (self.group(),)) for name in self.users(users)),
+            etcd=planes,
+            users=tuple(User(name, (self.group(),)) for name in self.several(_USERS, users)),
             key=Key("ecdsa"),
             days=profiles.PROFILES[profile].lifetimes,
         )
+
+    def scenario(self, cluster: Cluster, *names: str, **values: str) -> Scenario:
+        """Return a scenario with the certificates *names* of *cluster*; *values* are for the words of the lab."""
+        specs = select_specs(cluster, *names)
+        return Scenario(cluster, self.now, specs, {**_values_of(cluster), **values})
 
 
 def select_specs(cluster: Cluster, *names: str) -> tuple[Certificate, ...]:
@@ -106,10 +157,9 @@ def as_yaml(cluster: Cluster) -> str:
     """Return *cluster* as the text of a kcert.yaml."""
 
     def hosts(some: Sequence[Host]) -> str:
-        return json.dumps([{"name": host.name, "ip": host.addresses[0]} for host in some]) if some else "[]"
+        return json.dumps([{"name": host.name, "ip": host.addresses[0]} for host in some])
 
     users = [{"name": user.name, "groups": list(user.groups)} for user in cluster.users]
-    own = cluster.etcd != cluster.control_plane
     api = {"host": cluster.api_server.host, "ip": cluster.api_server.addresses[0], "port": cluster.api_server.port}
     return f"""\
 # The cluster of this lab, as it was planned.
@@ -120,14 +170,14 @@ service_cidr: {cluster.service_cidrs[0]}
 dns_domain: {cluster.dns_domain}
 control_plane: {hosts(cluster.control_plane)}
 nodes: {hosts(cluster.nodes)}
-etcd: {hosts(cluster.etcd if own else ())}
+etcd: []
 users: {json.dumps(users)}
 key: {{algorithm: ecdsa, curve: P-256}}
 days: {{ca: {cluster.days.ca}, leaf: {cluster.days.leaf}}}
 """
 
 
-def values_of(cluster: Cluster) -> dict[str, str]:
+def _values_of(cluster: Cluster) -> dict[str, str]:
     """Return the values for the placeholders that every lab has."""
     plane, api = cluster.control_plane[0], cluster.api_server
     return {
