@@ -195,6 +195,8 @@ def exam(
     from kcert.ui import exam as view
 
     openssl = program.openssl(openssl)
+    if replace:
+        exams.refuse_to_replace(dir)
     running = None if replace else exams.load(dir, openssl)
     if running:
         exams.insist_on(running, dir, minutes=minutes, count=labs, seed=None if running.sealed else seed)

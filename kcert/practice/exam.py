@@ -327,7 +327,7 @@ def running() -> Path | None:
     """Return the folder of the sealed exam that this user is taking; None if there is none."""
     marker = marker_file()
     for folder in sealed_folders():
-        if (deadline := _deadline(folder)) and _is_ahead(deadline):
+        if _is_running(folder):
             return folder
     if marker is None:
         return None
@@ -339,17 +339,27 @@ def running() -> Path | None:
         return None
 
 
-def _deadline(folder: Path) -> str | None:
+def _is_running(folder: Path) -> bool:
     with suppress(InputError, ProgramError):
         if started := load(folder):
-            return None if started.kept else started.deadline
-        return state.load(folder).deadline
-    return None
+            return not started.kept and _is_ahead(started.deadline)
+        deadline = state.load(folder).deadline
+        return deadline is not None and _is_ahead(deadline)
+    return False
 
 
 def _is_ahead(deadline: str) -> bool:
     moment = datetime.fromisoformat(deadline)
     return moment.tzinfo is not None and moment > datetime.now(timezone.utc)
+
+
+def refuse_to_replace(root: Path) -> None:
+    """Raise InputError if a sealed exam is running in *root*: it would start again, and its results be lost."""
+    if (root / OWN_FOLDER / SEAL_FILE).exists() and _is_running(root):
+        raise InputError(
+            f"--replace: the sealed exam in {root} is running. `kcert practice exam --finish` ends it, with the results"
+            " until then."
+        )
 
 
 def refuse_if_running(command: str) -> None:
