@@ -20,9 +20,8 @@ from kcert.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from kcert.practice.builder import LabBuilder
     from kcert.practice.grader import Check, Grader
-    from kcert.practice.scenario import Scenario, ScenarioRng
+    from kcert.practice.scenario import LabBuilder, Scenario, ScenarioRng
 
 
 @dataclass(frozen=True)

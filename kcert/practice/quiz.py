@@ -15,8 +15,7 @@ from pathlib import Path, PurePosixPath
 from kcert import lessons
 from kcert.certificates import Subject
 from kcert.errors import ProgramError
-from kcert.practice.builder import LabBuilder
-from kcert.practice.scenario import ScenarioRng, select_specs, service_address
+from kcert.practice.scenario import LabBuilder, ScenarioRng, select_specs, service_address
 from kcert.shell import Command, read
 
 MOST = 50

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kcert.practice.builder import LabBuilder
+    from kcert.practice.scenario import LabBuilder
     from kcert.scan.result import KubeconfigUse
 
 

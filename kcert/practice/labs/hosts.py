@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.config import Cluster
-    from kcert.practice.builder import LabBuilder
+    from kcert.practice.scenario import LabBuilder
     from kcert.scan.result import Configuration
 
 FOLDER = "etc/kubernetes"

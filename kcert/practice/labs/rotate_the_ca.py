@@ -19,7 +19,7 @@ from kcert.practice.scenario import Connection, Scenario, ScenarioRng
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.practice.builder import LabBuilder
+    from kcert.practice.scenario import LabBuilder
 
 MOST = 20
 """The most sets that are checked."""

@@ -15,11 +15,10 @@ from kcert.kubernetes.signing_request import APPROVED, DENIED, SigningRequest, p
 from kcert.openssl.commands import render, signature
 from kcert.openssl.reader import read_certificate, read_request
 from kcert.openssl.x509 import X509, Request
-from kcert.practice.builder import LabBuilder
 from kcert.practice.grader import AbsentError, Check, Grader, NotYetError, short_lived, user
 from kcert.practice.handshakes import Client, Credentials, Server
 from kcert.practice.lab import Lab, grade
-from kcert.practice.scenario import Scenario, ScenarioRng
+from kcert.practice.scenario import LabBuilder, Scenario, ScenarioRng
 from kcert.shell import Command, read
 
 # A new cluster has a plan, and no CA yet.
