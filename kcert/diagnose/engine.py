@@ -45,8 +45,13 @@ _PRINTED_BY_HAND = ("kcert", "hardway")
 
 @dataclass(frozen=True)
 class Explanation:
-    """The meaning of a line: ``cause`` in a few sentences, ``proof`` and ``repair`` as text for bash."""
+    """The meaning of a line: the ``name`` of its cause, the topic of its ``lesson``, ``cause`` in a few sentences.
 
+    ``proof`` and ``repair`` are text for bash.
+    """
+
+    name: str
+    lesson: str
     cause: str
     proof: str
     repair: str
@@ -109,7 +114,8 @@ class Cause:
             if candidate.silent:
                 return None
             roles = frozenset(match.known.get(ROLES, "").split())
-            return _Renderer(match.target, kind, match.server_log, {**values, **groups}, roles).explanation(candidate)
+            renderer = _Renderer(match.target, kind, match.server_log, {**values, **groups}, roles)
+            return Explanation(self.name, self.lesson, *renderer.texts(candidate))
         return None
 
 
@@ -250,11 +256,10 @@ class _Renderer:
     values: Mapping[str, str] = field(hash=False)
     roles: frozenset[str]
 
-    def explanation(self, chosen: Case) -> Explanation:
-        proof = self._commands(chosen.proof)
-        repair = "\n".join(self._fix(chosen.fix))
-        says = " ".join(self._sentence(chosen.says).split())
-        return Explanation(says, self._with_glossary(proof), self._with_glossary(repair))
+    def texts(self, case: Case) -> tuple[str, str, str]:
+        """Return what the case says, and the commands that confirm and fix it."""
+        says, repair = " ".join(self._sentence(case.says).split()), "\n".join(self._fix(case.fix))
+        return says, self._with_glossary(self._commands(case.proof)), self._with_glossary(repair)
 
     def _sentence(self, text: str) -> str:
         text = _OPTIONAL.sub(lambda part: self._sentence(part[1]) if self._complete(part[1]) else "", text)

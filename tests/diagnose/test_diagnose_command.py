@@ -90,7 +90,7 @@ def test_json() -> None:
     ended = kcert(log("etcd-unreadable-key"), "--format", "json")
     assert ended.status == 1
     [found] = json.loads(ended.stdout)
-    assert set(found) == {"lines", "count", "cause", "evidence", "fix", "proof", "repair", "lesson"}
+    assert set(found) == {"lines", "count", "name", "cause", "evidence", "fix", "proof", "repair", "lesson"}
     assert found["count"] == 1
     assert found["lines"] == [{"number": 40, "text": Path(log("etcd-unreadable-key")).read_text().splitlines()[39]}]
     assert found["lesson"] == "key-permissions"
