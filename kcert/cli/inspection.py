@@ -23,7 +23,6 @@ from kcert.cli.options import (
     WideOutput,
     complete_rules,
     load_cluster,
-    takes,
     wide_and_file,
 )
 from kcert.errors import InputError
@@ -220,7 +219,6 @@ def _suggest_path(what: str) -> None:
             )
 
 
-@takes(Signing)
 def history(  # noqa: PLR0917 - options, by name alone
     options: Signing,
     format: Annotated[
@@ -265,7 +263,7 @@ def history(  # noqa: PLR0917 - options, by name alone
     require_folder_path(options.dir)
     if sign:
         from kcert.issue import history_signature
-        from kcert.ui.output_of import OutputOfCommands
+        from kcert.ui.lesson import OutputOfCommands
 
         ctx = replace(_context(options), reporter=OutputOfCommands(explain=True))
         history.signed(history_signature.sign(ctx))

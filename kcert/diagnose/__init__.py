@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from kcert.diagnose.context import (
@@ -130,12 +130,12 @@ class Diagnoser:
         if known is None and len(self._findings) >= MOST_FINDINGS:
             self.left_out += 1
             return None
-        lines = known.lines if known else ()
-        if len(lines) < SHOWN_LINES:
-            lines = (*lines, Line(entry.number, entry.text.decode(errors="replace").rstrip("\r\n")))
-        finding = Finding(explanation.name, explanation.lesson, explanation, lines, known.count + 1 if known else 1)
-        self._findings[key] = finding
-        return None if known else finding
+        finding = known or Finding(explanation.name, explanation.lesson, explanation, (), 0)
+        if len(finding.lines) < SHOWN_LINES:
+            line = Line(entry.number, entry.text.decode(errors="replace").rstrip("\r\n"))
+            finding = replace(finding, lines=(*finding.lines, line))
+        self._findings[key] = replace(finding, count=finding.count + 1)
+        return None if known else self._findings[key]
 
     def result(self) -> Diagnosis:
         """Return everything that was found so far."""

@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 from kcert import profiles
 from kcert.certificates import Certificate, Key, Subject
 from kcert.config import ApiServer, Cluster, Host, User
-from kcert.issue.context import Context
+from kcert.issue.context import Context, CsrTarget, IssuancePlan
 from kcert.issue.execute import Executor
-from kcert.issue.plan import IssuancePlan, plan_new, plan_request
+from kcert.issue.service import plan, plan_new
 from kcert.issue.steps import Step
 from kcert.openssl import commands
 from kcert.store import OWN_FOLDER, PUBLIC_MODE, Staging, Workspace
@@ -254,21 +254,21 @@ class LabBuilder:
         """Make *certificates*, a CA before what it signs, in *folder*; some are valid *between* two moments."""
         by_name = {certificate.name: certificate for certificate in certificates}
         ctx = self._context(folder, tuple(by_name.values()))
-        plans = [plan_new(spec, by_name.get(spec.issuer or ""), ctx.tools) for spec in ctx.specs]
+        plans = [plan_new(ctx, spec, by_name.get(spec.issuer or ""), days=spec.days) for spec in ctx.specs]
         dated = between or {}
         self._execute(ctx, [_dated(plan, self.openssl, dated.get(plan.certificate.name)) for plan in plans])
 
     def ask(self, certificate: Certificate, folder: str = "pki") -> None:
         """Make the key and the request of *certificate*, which the learner signs."""
-        ctx = self._context(folder, ())
-        asked = replace(certificate, files=replace(certificate.files, crt=None))
-        self._execute(ctx, [plan_request(asked, ctx.tools, keeps_key=False, usages_in_config=True)])
+        asked = (replace(certificate, files=replace(certificate.files, crt=None)),)
+        ctx = replace(self._context(folder, asked), csr_target=CsrTarget.CA)
+        self._execute(ctx, plan(ctx, asked).plans)
 
     def _context(self, folder: str, specs: tuple[Certificate, ...]) -> Context:
         jobs = os.cpu_count() or 1
         return Context(self.cluster, self.root / folder, specs, "kcert practice", self.openssl, jobs=jobs)
 
-    def _execute(self, ctx: Context, plans: list[IssuancePlan]) -> None:
+    def _execute(self, ctx: Context, plans: Sequence[IssuancePlan]) -> None:
         with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as store:
             Executor(ctx, store).run_in_parallel(plans)
         shutil.rmtree(ctx.root / OWN_FOLDER)
@@ -280,7 +280,7 @@ def _dated(plan: IssuancePlan, openssl: str, between: tuple[datetime, datetime] 
         return plan
     certificate, issuer = plan.certificate, plan.issuer
     files = certificate.files
-    assert issuer and issuer.files.crt and files.csr and files.crt
+    assert issuer and files.csr and files.crt
     config = SIGNER / "openssl.cnf"
 
     def perform(staging: Staging, _root: Path) -> None:
@@ -288,8 +288,7 @@ def _dated(plan: IssuancePlan, openssl: str, between: tuple[datetime, datetime] 
         staging.write(SIGNER / "index.txt", "")
         staging.write(SIGNER / "serial", secrets.token_hex(16))
 
-    ca = (issuer.files.crt, issuer.files.key)
-    argv = commands.signature_between(openssl, files.csr, ca=ca, out=files.crt, between=between, cnf=config)
+    argv = commands.signature_between(openssl, files.csr, ca=issuer, out=files.crt, between=between, cnf=config)
     instead = {
         "signature": (Step("signer-files", perform=perform), Step("signature", (files.crt,), argv)),
         "verify": (),  # one that has expired does not verify

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.certificates import AltName, Kind, Subject
-from kcert.issue.plan import kubeconfig_for
+from kcert.issue.steps import kubeconfig_for
 from kcert.openssl.program import same_key
 from kcert.practice.grader import AbsentError, Check, Grader
 from kcert.practice.handshakes import Client, Credentials, Server

@@ -103,11 +103,10 @@ def _signs_in_vain(scenario: Scenario, grader: Grader) -> str | None:
         for file in ("ca.crt", "ca.key"):
             (folder / file).write_bytes(grader.content(grader.pki / file))
         (folder / "client.csr").write_bytes(csr)
-        (folder / "openssl.cnf").write_text(render(spec), encoding="utf-8")
-        ca, made = (PurePosixPath("ca.crt"), PurePosixPath("ca.key")), PurePosixPath("client.crt")
-        config = PurePosixPath("openssl.cnf")
-        argv = signature(grader.openssl, PurePosixPath("client.csr"), ca=ca, out=made, days=90, cnf=config)
-        if not read(Command(argv, folder)).succeeded:
+        (folder / "client.cnf").write_text(render(spec), encoding="utf-8")
+        key_file, cnf, signed, made = (PurePosixPath(f"client.{end}") for end in ("key", "cnf", "csr", "crt"))
+        client = replace(spec, files=Files(key_file, cnf, signed, made))
+        if not read(Command(signature(grader.openssl, client, scenario.spec("ca"), 90), folder)).succeeded:
             return "openssl cannot sign with it"
         leaf = Credentials((folder / made).read_bytes(), key)
     return grader.tls.refusal(Server(leaf, grader.trusted()), Client(None, leaf), "localhost")
