@@ -45,10 +45,7 @@ _PRINTED_BY_HAND = ("kcert", "hardway")
 
 @dataclass(frozen=True)
 class Explanation:
-    """The meaning of a line: the ``name`` of its cause, the topic of its ``lesson``, ``cause`` in a few sentences.
-
-    ``proof`` and ``repair`` are text for bash.
-    """
+    """The ``name`` of a cause, its ``lesson``, what it means (``cause``); ``proof`` and ``repair`` are for bash."""
 
     name: str
     lesson: str
@@ -100,7 +97,7 @@ class Cause:
         kind = cluster or match.kind
         values = _values(match, kind)
         if self.values:
-            more = functions.FUNCTIONS[self.values](match, kind)
+            more = functions.FUNCTIONS[self.values](match)
             if more is None:
                 return None
             values.update(more)
@@ -229,9 +226,7 @@ def _facts(match: LogMatch, kind: str, values: Mapping[str, str]) -> frozenset[s
 
 
 def _holds(wanted: str, facts: frozenset[str]) -> bool:
-    if wanted.startswith("!"):
-        return wanted[1:] not in facts
-    return not facts.isdisjoint(wanted.split("|"))
+    return wanted[1:] not in facts if wanted.startswith("!") else not facts.isdisjoint(wanted.split("|"))
 
 
 def _search(conditions: Mapping[str, re.Pattern[str]], match: LogMatch) -> dict[str, str] | None:
@@ -256,10 +251,10 @@ class _Renderer:
     values: Mapping[str, str] = field(hash=False)
     roles: frozenset[str]
 
-    def texts(self, case: Case) -> tuple[str, str, str]:
-        """Return what the case says, and the commands that confirm and fix it."""
-        says, repair = " ".join(self._sentence(case.says).split()), "\n".join(self._fix(case.fix))
-        return says, self._with_glossary(self._commands(case.proof)), self._with_glossary(repair)
+    def texts(self, chosen: Case) -> tuple[str, str, str]:
+        """Return what it says, and the commands that confirm and fix it."""
+        says, repair = " ".join(self._sentence(chosen.says).split()), "\n".join(self._fix(chosen.fix))
+        return says, self._with_glossary(self._commands(chosen.proof)), self._with_glossary(repair)
 
     def _sentence(self, text: str) -> str:
         text = _OPTIONAL.sub(lambda part: self._sentence(part[1]) if self._complete(part[1]) else "", text)
@@ -326,6 +321,7 @@ class _Renderer:
             missing = missing or word[2] is None
             return word[2] or ""
 
+        line = _OPTIONAL.sub(lambda part: part[1] if self._complete(part[1]) else "", line)
         shown = _PLACEHOLDER.sub(argument, line)
         return "" if missing else shown
 

@@ -1,4 +1,4 @@
-"""What a lab is, its words, and how answers are compared.
+"""Labs, their words, and the comparison of answers.
 
 A lab is a ``Lab`` in the ``LABS`` of a module in ``kcert.practice.labs``; its words (title, story, hints, solution)
 are in ``kcert/lessons/labs/NAME.md`` and its lesson in ``kcert/lessons/NAME.md``. To add one: write the three files,
