@@ -92,9 +92,8 @@ def bundle(
         deploy.show_commands(ctx, made)
         return
     if dry_run:
-        is_file = bundles.is_file(made, output)
-        lines = packing_script.archives(ctx, made, output or bundles.FOLDER, is_file=is_file)
-        print_lines((*packing_script.HEAD, *lines))
+        bundles.require_one_file(made, output)
+        print_lines((*packing_script.HEAD, *packing_script.archives(ctx, made, output, bundles.FOLDER)))
         return
     if output is not None and str(output) == "-":
         deploy.stream_archive(made)
@@ -234,8 +233,9 @@ def cert_manager(
 ) -> None:
     """Write a Secret and an Issuer for each CA, and a Certificate for each certificate that cert-manager can manage."""
     from kcert.kubernetes import packing_script
+    from kcert.kubernetes.export import FOLDER
     from kcert.kubernetes.export import cert_manager as target
-    from kcert.kubernetes.export import path_of, put_file
+    from kcert.store.atomic import write_files
     from kcert.ui import deploy, print_lines
 
     wanted = target.Options(namespace, name, on_disk=everything, secret=secret)
@@ -243,18 +243,17 @@ def cert_manager(
     refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
     made = target.export(ctx, wanted)
     if dry_run:
-        files = [(path_of(piece, output), piece) for piece in made.pieces]
-        print_lines((*packing_script.HEAD, *packing_script.pieces(ctx, files)))
+        print_lines((*packing_script.HEAD, *packing_script.texts(ctx, made.files, output, FOLDER)))
         return
     if output is not None and str(output) == "-":
         deploy.stream_export(made)
         return
-    written = put_file(made, output)
+    written = write_files(made.files, output, FOLDER)
     if quiet or format == "json":
-        deploy.print_paths((written,), format)
+        deploy.print_paths(written, format)
         return
-    deploy.show_export(made, (written,), explain=explain)
-    deploy.apply(written.path, namespace, secret=secret)
+    deploy.show_export(made, written, explain=explain)
+    deploy.apply(written[0].path, namespace, secret=secret)
 
 
 @export.command("ansible")
@@ -279,7 +278,7 @@ def ansible(
 ) -> None:
     """Write an inventory of the hosts, a playbook that installs the bundle of each host, and the bundles."""
     from kcert.kubernetes import packing_script
-    from kcert.kubernetes.export import FOLDER, put_folder
+    from kcert.kubernetes.export import FOLDER
     from kcert.kubernetes.export import ansible as target
     from kcert.ui import deploy, print_lines
 
@@ -290,12 +289,12 @@ def ansible(
     packed = target.packed(ctx)
     if dry_run:
         export_folder = output or FOLDER / target.NAME
-        files = [(export_folder / piece.path, piece) for piece in target.texts(ctx, packed)]
-        archives = packing_script.archives(ctx, packed, export_folder / "bundles")
-        print_lines((*packing_script.HEAD, *packing_script.pieces(ctx, files), *archives))
+        texts = packing_script.texts(ctx, target.texts(ctx, packed), None, export_folder)
+        archives = packing_script.archives(ctx, packed, None, export_folder / "bundles")
+        print_lines((*packing_script.HEAD, *texts, *archives))
         return
     made = target.export(ctx, packed)
-    export_folder, written = put_folder(made, output)
+    export_folder, written = target.put(made, output)
     if quiet or format == "json":
         deploy.print_paths(written, format)
         return

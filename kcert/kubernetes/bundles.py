@@ -9,7 +9,7 @@ import gzip
 import io
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from kcert import kubeconfig, lessons, plain_yaml, profiles
@@ -25,9 +25,8 @@ from kcert.kubernetes.install import (
     LIST,
     MANIFESTS,
     SCRIPT,
-    Generated,
+    HostFile,
     Manifest,
-    Row,
     generated,
     instructions,
     manifests,
@@ -40,7 +39,7 @@ from kcert.openssl.x509 import X509, PublicKey
 from kcert.profiles.profile import Part, file_of, kubeconfig_of
 from kcert.quoting import quote
 from kcert.store import PUBLIC_MODE, SECRET_MODE
-from kcert.store.atomic import Written, check_unlinked, make_folder, write_file
+from kcert.store.atomic import OutputFile, Written, write_files
 
 FOLDER = Path("bundles")
 """The folder for archives, unless another one is named."""
@@ -49,23 +48,6 @@ LONG_AGO = 315532800
 """Midnight of 1 January 1980, UTC: the date of everything in an archive. tar warns of 1970."""
 
 EXECUTABLE_MODE = 0o755
-
-
-@dataclass(frozen=True)
-class Packed:
-    """One file on a host: its path there, the file of the PKI folder, its mode, who reads it there and what for.
-
-    ``there`` says whether the PKI folder has it; a kubeconfig that it lacks is written for the archive.
-    """
-
-    path: PurePosixPath
-    source: PurePosixPath
-    mode: int
-    readers: tuple[str, ...]
-    reasons: tuple[str, ...]
-    content: bytes = field(repr=False)
-    there: bool = True
-    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,17 +61,15 @@ class Bundle:
     host: Host
     cluster: Cluster
     version: Version
-    files: tuple[Packed, ...]
-    generated: tuple[Generated, ...] = ()
+    files: tuple[HostFile, ...]
+    generated: tuple[HostFile, ...] = ()
     manifests: tuple[Manifest, ...] = ()
     unsigning: str | None = None
 
     @property
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[HostFile, ...]:
         """Every file that is installed on the host, by path."""
-        rows = [Row(file.path, file.mode, file.readers, file.reasons) for file in self.files]
-        rows += [Row(file.path, file.mode, (file.component,), (file.why,)) for file in self.generated]
-        return tuple(sorted(rows, key=lambda row: row.path))
+        return tuple(sorted((*self.files, *self.generated), key=lambda file: file.path))
 
     @property
     def certificates_only(self) -> Bundle:
@@ -184,9 +164,9 @@ class _Reader:
         }
         self.ca_public_keys = tuple(self._ca_public_keys())
 
-    def files(self, host: Host, wanted: Iterable[_Wanted]) -> tuple[Packed, ...]:
+    def files(self, host: Host, wanted: Iterable[_Wanted]) -> tuple[HostFile, ...]:
         """The files of one host, each once."""
-        by_path: dict[PurePosixPath, Packed] = {}
+        by_path: dict[PurePosixPath, HostFile] = {}
         for file in (more for item in wanted for more in self._with_linked(item)):
             before = by_path.get(file.path)
             readers = tuple(dict.fromkeys((*(before.readers if before else ()), file.reader)))
@@ -194,8 +174,9 @@ class _Reader:
             content, exists = self._content(file)
             source = file_of(file.certificate, file.part)
             mode = SECRET_MODE if file.part in ("key", "kubeconfig") else PUBLIC_MODE
-            by_path[file.path] = Packed(
-                file.path, source, mode, readers, reasons, content, exists, file.certificate.name
+            owner = file.certificate.name
+            by_path[file.path] = HostFile(
+                file.path, mode, readers, reasons, content, source, owner=owner, exists=exists
             )
         packed = tuple(by_path[path] for path in sorted(by_path))
         self._check_secrets(host, packed)
@@ -278,7 +259,7 @@ class _Reader:
         read = map(read_certificate, dict.fromkeys(pems))
         yield from (cert.public_key for cert in read if isinstance(cert, X509) and cert.ca)
 
-    def _check_secrets(self, host: Host, packed: Iterable[Packed]) -> None:
+    def _check_secrets(self, host: Host, packed: Iterable[HostFile]) -> None:
         """Raise InputError where another host than one of the control plane would get a CA's key, under any name."""
         if any(member.name == host.name for member in self.ctx.cluster.control_plane):
             return
@@ -315,10 +296,8 @@ def archive(bundle: Bundle) -> bytes:
     ):
         for text in texts(bundle):
             _add(tar, *text)
-        contents = {file.path: file.content for file in bundle.files}
-        contents |= {file.path: file.content for file in bundle.generated}
-        for row in bundle.rows:
-            _add(tar, str(row.path.relative_to("/")), row.mode, contents[row.path])
+        for file in bundle.rows:
+            _add(tar, file.packed_path, file.mode, file.content)
     return packed.getvalue()
 
 
@@ -339,24 +318,21 @@ def _add(tar: tarfile.TarFile, name: str, mode: int, content: bytes) -> None:
     tar.addfile(member, io.BytesIO(content))
 
 
-def is_file(made: tuple[Bundle, ...], target: Path | None) -> bool:
-    """Return whether *target* is the file of the only archive; InputError where there are several."""
-    if target is None or target.is_dir():
-        return False
-    if len(made) > 1:
+def require_one_file(made: tuple[Bundle, ...], target: Path | None) -> None:
+    """Raise InputError for several archives and a *target* that is not a folder."""
+    if target is not None and not target.is_dir() and len(made) > 1:
         raise InputError(
             f"{target} is not an existing folder, and {len(made)} archives do not fit into one file. "
             "Create the folder first, or specify one host."
         )
-    return True
 
 
 def pack(made: tuple[Bundle, ...], target: Path | None) -> tuple[Written, ...]:
     """Write archives into ./bundles, into the folder *target*, or one into the file *target*."""
-    if target is not None and is_file(made, target):
-        return (write_file(target, archive(made[0]), SECRET_MODE),)
-    folder = target or FOLDER
-    check_unlinked(target or Path(), [Path(bundle.file) if target else FOLDER / bundle.file for bundle in made])
-    if target is None:
-        make_folder(folder)
-    return tuple(write_file(folder / bundle.file, archive(bundle), SECRET_MODE) for bundle in made)
+    require_one_file(made, target)
+    return write_files([packed(bundle) for bundle in made], target, FOLDER)
+
+
+def packed(bundle: Bundle) -> OutputFile:
+    """Return the archive as a file."""
+    return OutputFile(PurePosixPath(bundle.file), archive(bundle), SECRET_MODE)

@@ -32,20 +32,28 @@ MANIFESTS = "manifests"
 
 
 @dataclass(frozen=True)
-class Generated:
-    """A file that kcert writes for a host: its path there, and the command that prints it, or the file it is.
+class HostFile:
+    """A file of a host: its path there, its mode, which components read it, and what for.
 
-    ``source`` is its path in the PKI folder, for what is in there; ``form`` is the --format of `kcert flags` that
-    prints the others.
+    ``source`` is the file of the PKI folder that it is. Of what kcert writes besides, ``form`` is the --format of
+    `kcert flags` that prints it. ``owner`` is the certificate that it belongs to; ``exists`` is False for a kubeconfig
+    that the PKI folder lacks, which is written for the archive.
     """
 
     path: PurePosixPath
     mode: int
-    component: str
-    why: str
+    readers: tuple[str, ...]
+    reasons: tuple[str, ...]
     content: bytes = field(repr=False)
     source: PurePosixPath | None = None
     form: str = ""
+    owner: str = ""
+    exists: bool = True
+
+    @property
+    def packed_path(self) -> str:
+        """Return its path in an archive."""
+        return str(self.path.relative_to("/"))
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class Manifest:
     mode: int = PUBLIC_MODE
 
 
-def generated(ctx: Context, host: Host, state: FolderState, version: Version) -> Iterator[Generated]:
+def generated(ctx: Context, host: Host, state: FolderState, version: Version) -> Iterator[HostFile]:
     """Yield units or static pods, and the configuration files, of the components on *host*, for that release.
 
     Raises InputError for a bootstrap token that is missing or expired.
@@ -81,16 +89,17 @@ def generated(ctx: Context, host: Host, state: FolderState, version: Version) ->
         if name == "kube-apiserver" and state.encrypts:
             content = read_file(ctx.root / encryption.FILE)
             path, why = PurePosixPath(profile.encryption_config), lessons.file_reason("encryption config")
-            yield Generated(path, SECRET_MODE, name, why, content, encryption.FILE)
+            yield HostFile(path, SECRET_MODE, (name,), (why,), content, encryption.FILE)
         if name == "kubelet" and instance.host.bootstrap:
             path, why = PurePosixPath(profile.bootstrap_kubeconfig), lessons.file_reason("bootstrap kubeconfig")
             _check_token(ctx, host)
             content = read_file(ctx.root / bootstrap.KUBECONFIG)
-            yield Generated(path, SECRET_MODE, name, why, content, bootstrap.KUBECONFIG)
+            yield HostFile(path, SECRET_MODE, (name,), (why,), content, bootstrap.KUBECONFIG)
 
 
-def _file(path: PurePosixPath, instance: ComponentInstance, purpose: str, text: str, form: str) -> Generated:
-    return Generated(path, PUBLIC_MODE, instance.component, lessons.file_reason(purpose), text.encode(), form=form)
+def _file(path: PurePosixPath, instance: ComponentInstance, purpose: str, text: str, form: str) -> HostFile:
+    reasons = (lessons.file_reason(purpose),)
+    return HostFile(path, PUBLIC_MODE, (instance.component,), reasons, text.encode(), form=form)
 
 
 def _check_token(ctx: Context, host: Host) -> None:
@@ -126,18 +135,8 @@ def manifests(ctx: Context, host: Host) -> Iterator[Manifest]:
         yield Manifest(bootstrap.RBAC.name, lessons.file_reason(bootstrap.RBAC.name), rbac)
 
 
-@dataclass(frozen=True)
-class Row:
-    """A file in the table of INSTALL.md, and in install.sh."""
-
-    path: PurePosixPath
-    mode: int
-    readers: tuple[str, ...]
-    reasons: tuple[str, ...]
-
-
 def instructions(
-    cluster: Cluster, host: Host, version: Version, rows: Sequence[Row], applied: Sequence[Manifest]
+    cluster: Cluster, host: Host, version: Version, rows: Sequence[HostFile], applied: Sequence[Manifest]
 ) -> str:
     """Return INSTALL.md: each file, who reads it and what for, and the commands that install and start everything."""
     profile = profiles.PROFILES[cluster.profile]
@@ -157,17 +156,16 @@ def instructions(
     )
 
 
-def _by_hand(row: Row) -> str:
-    source, target = quote(str(row.path.relative_to("/"))), quote(str(row.path))
-    return f"    sudo install -D -o root -g root -m {row.mode:o} {source} {target}"
+def _by_hand(row: HostFile) -> str:
+    return f"    sudo install -D -o root -g root -m {row.mode:o} {quote(row.packed_path)} {quote(str(row.path))}"
 
 
-def _units(rows: Iterable[Row]) -> list[str]:
+def _units(rows: Iterable[HostFile]) -> list[str]:
     names = {row.path.stem for row in rows if row.path.parent == UNITS}
     return [name for name in COMPONENTS if name in names]
 
 
-def _start(rows: Sequence[Row]) -> str:
+def _start(rows: Sequence[HostFile]) -> str:
     units = _units(rows)
     if not units:
         return "\nNothing on this host is a systemd unit of kcert's.\n"
@@ -202,7 +200,7 @@ if [ -z "$root" ] && [ -d /run/systemd/system ]; then
 fi"""
 
 
-def script(cluster: Cluster, host: Host, rows: Sequence[Row]) -> str:
+def script(cluster: Cluster, host: Host, rows: Sequence[HostFile]) -> str:
     """Return install.sh: it installs every file, keeps what it replaces, and changes nothing when run again."""
     units = _units(rows)
     return filled_file(

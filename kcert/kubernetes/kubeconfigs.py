@@ -25,7 +25,7 @@ from kcert.kubernetes.merging import Lock, locked
 from kcert.profiles.profile import kubeconfig_of
 from kcert.shell import find
 from kcert.store import SECRET_MODE, Staging, Workspace
-from kcert.store.atomic import Written, check_unlinked, make_folder, write_file
+from kcert.store.atomic import OutputFile, Written, make_folder, write_file, write_files
 
 SECONDS_FOR_KUBECTL = 30.0
 """`kubectl config` only edits a file; whatever takes longer waits for something that will not come."""
@@ -237,14 +237,9 @@ def _by_kubectl(executor: Executor, staging: Staging, draft: Draft) -> None:
 
 def put(ctx: Context, made: tuple[Draft, ...], target: Path) -> tuple[Written, ...]:
     """Write kubeconfigs to *target*: one to a file, several into a folder that is there, laid out as the PKI folder."""
-    if target.is_dir():
-        check_unlinked(target, [draft.file for draft in made])
-        for draft in made:
-            make_folder((target / draft.file).parent)
-        return tuple(write_file(target / draft.file, absolute(ctx, draft), SECRET_MODE) for draft in made)
-    if len(made) > 1:
+    if len(made) > 1 and not target.is_dir():
         raise InputError(f"{target} is not an existing folder, and {len(made)} kubeconfigs do not fit into one file.")
-    return (write_file(target, absolute(ctx, made[0]), SECRET_MODE),)
+    return write_files([OutputFile(draft.file, absolute(ctx, draft), SECRET_MODE) for draft in made], target, target)
 
 
 def for_screen(ctx: Context, made: tuple[Draft, ...]) -> str:
@@ -256,15 +251,9 @@ def for_screen(ctx: Context, made: tuple[Draft, ...]) -> str:
 
 def absolute(ctx: Context, draft: Draft) -> bytes:
     """The content for a file outside the PKI folder: paths begin at the root."""
-    return elsewhere(ctx, draft).text().encode()
-
-
-def elsewhere(ctx: Context, draft: Draft) -> Draft:
-    """The same kubeconfig for a place outside the PKI folder, where names beside it would lead nowhere."""
-    if draft.options.embed or draft.options.prefix is not None:
-        return draft
-    options = replace(draft.options, prefix=str(ctx.root.absolute()))
-    return Draft(draft.credentials, draft.kubeconfig, draft.file, options)
+    if not draft.options.embed and draft.options.prefix is None:
+        draft = replace(draft, options=replace(draft.options, prefix=str(ctx.root.absolute())))
+    return draft.text().encode()
 
 
 def merge(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import PurePosixPath
@@ -23,12 +23,13 @@ from kcert.issue.adopt import unmanaged
 from kcert.issue.context import Context
 from kcert.issue.status import CertificateStatus, status_of
 from kcert.kubernetes.credentials import read_file, require_usable
-from kcert.kubernetes.export import Aside, Export, Piece
+from kcert.kubernetes.export import Export
 from kcert.kubernetes.signers import EXTENDED_USAGES, KEY_USAGES
 from kcert.kubernetes.signing_request import object_name
 from kcert.openssl.pem import pem_blocks
 from kcert.roles import ROLES
 from kcert.store import PUBLIC_MODE, SECRET_MODE
+from kcert.store.atomic import OutputFile
 
 NAME = "cert-manager"
 NAMESPACE = "cluster-pki"
@@ -41,6 +42,7 @@ _WIDTH = 100
 _NAMESPACE_LENGTH = 63
 _HOURS = 24
 _RENEW_BEFORE_DAYS = 30
+_MOST_NAMES = 20
 
 _BEFORE_THE_API = (
     "the API server reads them from its host's disk before it answers, and Secrets come from the API server"
@@ -116,11 +118,10 @@ def export(ctx: Context, options: Options) -> Export:
     notes = tuple(_notes(options, wanted, cas.values()))
     objects = [*_of_cas(options, cas.values()), *_of_certificates(options, names, wanted, cas)]
     content = _text(_head(ctx.cluster, options, notes, left), objects)
+    mode = SECRET_MODE if options.secret else PUBLIC_MODE
     return Export(
         target=NAME,
-        pieces=(
-            Piece(PurePosixPath(f"{NAME}.yaml"), content.encode(), SECRET_MODE if options.secret else PUBLIC_MODE),
-        ),
+        files=(OutputFile(PurePosixPath(f"{NAME}.yaml"), content.encode(), mode),),
         columns=("certificate", "Secret", "Issuer", "days"),
         holds=tuple(
             (cert.name, names[cert.name], names[cert.issuer or ""], str(_days(cert, cas[cert.issuer or ""])))
@@ -131,7 +132,7 @@ def export(ctx: Context, options: Options) -> Export:
     )
 
 
-def _sorted_out(ctx: Context, options: Options) -> tuple[tuple[Certificate, ...], tuple[Aside, ...]]:
+def _sorted_out(ctx: Context, options: Options) -> tuple[tuple[Certificate, ...], tuple[str, ...]]:
     """Return what cert-manager gets, and what it does not, with the reasons."""
     wanted: list[Certificate] = []
     left: dict[str, list[str]] = {}
@@ -145,20 +146,25 @@ def _sorted_out(ctx: Context, options: Options) -> tuple[tuple[Certificate, ...]
         raise InputError(
             "cert-manager can manage none of these certificates; `kcert explain leaving-kcert` gives the reasons."
         )
-    return tuple(wanted), tuple(Aside(tuple(names), why) for why, names in left.items())
+    return tuple(wanted), tuple(_omitted(names, why) for why, names in left.items())
 
 
 def _cas(ctx: Context) -> list[Certificate]:
     return [spec for spec in ctx.known.values() if spec.kind is Kind.CA]
 
 
-def _cas_left(ctx: Context, used: list[Certificate]) -> Iterator[Aside]:
-    yield Aside(tuple(ca.name for ca in used), _CA_ITSELF)
-    unused = tuple(ca.name for ca in _cas(ctx) if ca not in used)
-    if unused:
-        yield Aside(
+def _cas_left(ctx: Context, used: list[Certificate]) -> Iterator[str]:
+    yield _omitted([ca.name for ca in used], _CA_ITSELF)
+    if unused := [ca.name for ca in _cas(ctx) if ca not in used]:
+        yield _omitted(
             unused, "none of the certificates that it signs are in this file, so its key is not needed in the cluster"
         )
+
+
+def _omitted(names: Sequence[str], why: str) -> str:
+    """Return a sentence about what is omitted; a thousand nodes are not listed one by one."""
+    more = len(names) - _MOST_NAMES
+    return f"{', '.join(names[:_MOST_NAMES])}{f', and {more} more' if more > 0 else ''}: {why}."
 
 
 def _everything(ctx: Context) -> Iterator[tuple[Certificate, CertificateStatus | None]]:
@@ -373,7 +379,7 @@ def _notes(options: Options, wanted: Iterable[Certificate], cas: Iterable[_Ca]) 
     yield "Each Certificate gets a new key; the existing certificates stay valid until they expire."
 
 
-def _head(cluster: Cluster, options: Options, notes: Iterable[str], left: Iterable[Aside]) -> Iterator[str]:
+def _head(cluster: Cluster, options: Options, notes: Iterable[str], left: Iterable[str]) -> Iterator[str]:
     """The comment at the top: what it is, how it is applied, what has to be known, and what is not in it."""
     yield from _wrapped(f"The CAs of the cluster {cluster.name} (profile {cluster.profile}), for cert-manager.")
     yield ""
@@ -384,8 +390,8 @@ def _head(cluster: Cluster, options: Options, notes: Iterable[str], left: Iterab
         yield from _wrapped(note)
     yield ""
     yield "Not managed by cert-manager:"
-    for aside in left:
-        yield from _wrapped(f"- {aside}", "  ")
+    for omitted in left:
+        yield from _wrapped(f"- {omitted}", "  ")
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
