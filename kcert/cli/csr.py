@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,7 +34,6 @@ from kcert.cli.csr_options import (
     Usages,
     Wait,
     checked_name,
-    cluster_of,
     require_no_name,
     suggesting_file,
 )
@@ -55,6 +54,9 @@ from kcert.durations import duration
 from kcert.errors import InputError
 from kcert.issue.adopt import detect_files
 from kcert.quoting import quote
+
+if TYPE_CHECKING:
+    from kcert.kubernetes.signing_request import SigningRequest
 
 app = Subcommands(
     no_args_is_help=True,
@@ -109,17 +111,13 @@ def manifest(
 ) -> None:
     """Write the CertificateSigningRequest for a request: NAME-csr.yaml in the PKI folder."""
     from kcert.kubernetes import csr_requests, manifests, signers
+    from kcert.kubernetes.signing_request import text
     from kcert.openssl.program import openssl
     from kcert.ui import csr, print_path
 
     cluster = load_cluster(options.config)
     certificate = csr_requests.of_name(cluster, name, signer and signers.full_name(signer))
-    object_options = manifests.ObjectOptions(
-        signer=signer,
-        usages=tuple(usages or ()),
-        expires=None if expires is None else int(duration(expires, "--expires").total_seconds()),
-        name=called,
-    )
+    seconds = None if expires is None else int(duration(expires, "--expires").total_seconds())
     option = context.folder_option(options.dir, options.config)
     assert certificate.files.csr
     if not (options.dir / certificate.files.csr).is_file() and (
@@ -129,15 +127,17 @@ def manifest(
             f"{options.dir / certificate.files.csr} does not exist, but a request for the signer {other} does: `kcert "
             f"csr manifest {quote(name)} --signer {other}{option}` creates the object for it."
         )
-    written = manifests.compose(options.dir, certificate, object_options, openssl(options.openssl), option)
+    program = openssl(options.openssl)
+    written = manifests.compose(
+        options.dir, certificate, program, option, signer=signer, usages=usages or (), expires=seconds, name=called
+    )
     if output == "-":
-        csr.bare(written)
+        csr.bare(text(written))
         return
     target = None if output is None else Path(output)
     path, existing = manifests.write(options.dir, written, target, csr.Steps().on_lock_wait)
     if format == "json":
-        record = {"path": str(path), "changed": existing is None}
-        csr.as_json(existing or written, openssl(options.openssl), record)
+        csr.as_json(existing or written, program, {"path": str(path), "changed": existing is None})
     elif quiet:
         print_path(path)
     elif existing:
@@ -162,7 +162,7 @@ def submit(
 
     path = manifests.named(options.dir, name, context.folder_option(options.dir, options.config))
     csr_object = manifests.load(path)
-    csr.ran(cluster_of(options).command("apply", "-f", str(path)), quiet=quiet)
+    csr.ran(options.kubectl("apply", "-f", str(path)), quiet=quiet)
     if not quiet:
         csr.submitted(csr_object)
 
@@ -176,14 +176,14 @@ def list_(options: RequestOptions, *, format: ResultFormat = "text") -> None:
     from kcert.openssl.program import openssl
     from kcert.ui import csr, print_json
 
-    cluster = cluster_of(options)
     if format == "text":
-        csr.ran(cluster.command("get", "csr"))
-    everything = kubectl(cluster.command("get", "csr", "-o", "yaml")).stdout
+        csr.ran(options.kubectl("get", "csr"))
+    everything = kubectl(options.kubectl("get", "csr", "-o", "yaml")).stdout
+    summaries = csr_requests.summaries(everything, openssl(options.openssl))
     if format == "json":
-        print_json(list(csr_requests.summaries(everything, openssl(options.openssl))))
-        return
-    csr.listed_kubelets(csr_requests.described(everything, openssl(options.openssl)))
+        print_json(list(summaries))
+    else:
+        csr.listed_kubelets(summaries)
 
 
 @app.command("show")
@@ -209,17 +209,25 @@ def show(
             csr_object = manifests.looked_at(file)
             by_hand = manifests.by_hand(file, csr_object, "request")
         else:
-            cluster = cluster_of(options)
-            argv = cluster.command("get", "csr", checked_name(name, "show"), "-o", "yaml")
-            if format == "text":
-                csr.shows(argv)
-            with suggesting_file("show", name):
-                csr_object = manifests.looked_up(argv, checked_name(name))
-            by_hand = csr.out_of_cluster(cluster, csr_object.name, "spec.request")
+            csr_object = _looked_up(options, "show", name, quiet=format != "text")
+            by_hand = manifests.decoding(options.kubectl_get(csr_object.name, "jsonpath={.spec.request}"))
         if format == "json":
             csr.as_json(csr_object, openssl(options.openssl))
         else:
             csr.decoded(csr_object, openssl(options.openssl), by_hand)
+
+
+def _looked_up(options: RequestOptions, verb: str, name: str | None, *, quiet: bool) -> SigningRequest:
+    """Return the object *name* of the cluster, for the command *verb*, which shows how unless *quiet*."""
+    from kcert.kubernetes import manifests
+    from kcert.ui import csr
+
+    called = checked_name(name, verb)
+    argv = options.kubectl_get(called, "yaml")
+    if not quiet:
+        csr.shows(argv)
+    with suggesting_file(verb, called):
+        return manifests.looked_up(argv, called)
 
 
 @app.command("approve")
@@ -231,18 +239,13 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
     in kcert.yaml.
     """
     from kcert.kubernetes import csr_requests, manifests, signers, signing
-    from kcert.kubernetes.signing_request import requested
+    from kcert.kubernetes.signing_request import APPROVED, requested
     from kcert.openssl.program import openssl
     from kcert.ui import csr, print_path
 
     program = openssl(options.openssl)
     if file is None:
-        cluster, called = cluster_of(options), checked_name(name, "approve")
-        argv = cluster.command("get", "csr", called, "-o", "yaml")
-        if not quiet:
-            csr.shows(argv)
-        with suggesting_file("approve", name):
-            csr_object = manifests.looked_up(argv, called)
+        csr_object = _looked_up(options, "approve", name, quiet=quiet)
         request = requested(program, csr_object)
         if not quiet:
             csr.identity(csr_object, request)
@@ -252,14 +255,15 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
                 csr.not_compared()
             else:
                 csr_requests.check_serving(described, csr_object, request)
-        csr.ran(cluster.command("certificate", "approve", called), quiet=quiet)
+        csr.ran(options.kubectl("certificate", "approve", csr_object.name), quiet=quiet)
         return
     require_no_name(name)
     before, after = manifests.decide(file, lambda undecided: signing.approve(undecided, program))
     if quiet:
         print_path(file)
     else:
-        csr.approved(file, before, after, program)
+        csr.identity(after, requested(program, after))
+        csr.decided(file, before, after, APPROVED)
 
 
 @app.command("deny")
@@ -272,7 +276,7 @@ def deny(options: ClusterOptions, *, name: MaybeName = None, file: File = None, 
 
     if file is None:
         with suggesting_file("deny", name):
-            csr.ran(cluster_of(options).command("certificate", "deny", checked_name(name, "deny")), quiet=quiet)
+            csr.ran(options.kubectl("certificate", "deny", checked_name(name, "deny")), quiet=quiet)
         return
     require_no_name(name)
     before, after = manifests.decide(file, signing.deny)
@@ -377,9 +381,9 @@ def fetch(
         called = checked_name(called or manifests.object_name_of(certificate))
         # With -o - the certificate alone is on the screen, for another program to read.
         shows = (lambda _argv: None) if quiet or output == "-" else csr.shows
-        pem = issued.from_cluster(called, cluster_of(options), seconds, shows, csr.waits_for_it)
+        pem = issued.from_cluster(called, options.kubectl_get, seconds, shows, csr.waits_for_it)
         usages = manifests.usages_asked(options.dir, called)
-        by_hand = csr.out_of_cluster(cluster_of(options), called, "status.certificate")
+        by_hand = manifests.decoding(options.kubectl_get(called, "jsonpath={.status.certificate}"))
     ctx = context.signing_context(options, "csr fetch", cluster, program)
     answer = issued.validate_issued(pem, certificate, ctx, usages)
     if output == "-":

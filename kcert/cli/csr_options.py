@@ -25,8 +25,6 @@ from kcert.quoting import quote
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.kubernetes.manifests import Cluster
-
 Requester = Annotated[
     str,
     typer.Argument(
@@ -136,6 +134,15 @@ class ClusterOptions:
     kubeconfig: Kubeconfig = None
     context: Context = None
 
+    def kubectl(self, *words: str) -> tuple[str, ...]:
+        """Return the command line that does *words* in the cluster."""
+        named = (("--kubeconfig", self.kubeconfig), ("--context", self.context))
+        return ("kubectl", *words, *(part for option, value in named if value for part in (option, value)))
+
+    def kubectl_get(self, name: str, form: str) -> tuple[str, ...]:
+        """Return the command line that prints the request *name* in the *form* yaml or jsonpath."""
+        return self.kubectl("get", "csr", name, "-o", form)
+
 
 @dataclass(frozen=True)
 class RequestOptions(ClusterOptions):
@@ -146,18 +153,8 @@ class RequestOptions(ClusterOptions):
 
 
 @dataclass(frozen=True)
-class FetchOptions(ReadOptions):
+class FetchOptions(ClusterOptions, ReadOptions):
     """Options of commands that connect to a cluster and work in a PKI folder."""
-
-    kubeconfig: Kubeconfig = None
-    context: Context = None
-
-
-def cluster_of(options: ClusterOptions | FetchOptions) -> Cluster:
-    """Return the cluster that the options choose."""
-    from kcert.kubernetes.manifests import Cluster
-
-    return Cluster(options.kubeconfig, options.context)
 
 
 def checked_name(name: str | None, verb: str = "") -> str:

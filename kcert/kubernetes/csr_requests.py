@@ -175,15 +175,11 @@ _BOOTSTRAP_PREFIX = "system:bootstrap:"
 """The beginning of the user name of a bootstrap token; the token's ID follows."""
 
 
-def described(content: bytes, openssl: str) -> Iterator[tuple[str, str]]:
-    """Yield name and purpose of each object of a kubelet in *content*, what ``kubectl get csr -o yaml`` printed."""
-    for record in summaries(content, openssl):
-        if purpose := record.get("purpose"):
-            yield record["name"], purpose
-
-
 def summaries(content: bytes, openssl: str) -> Iterator[dict[str, Any]]:
-    """Yield what each object in *content* asks for; of an object that kcert cannot read, its name and the reason."""
+    """Yield what each object in *content* asks for, which ``kubectl get csr -o yaml`` printed.
+
+    Of an object that kcert cannot read, yield its name and the reason.
+    """
     try:
         items = plain_yaml.load(content)["items"]
     except (plain_yaml.NotPlainError, KeyError, TypeError):

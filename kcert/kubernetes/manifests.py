@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -66,14 +65,9 @@ def by_hand(
     return f"sed -n 's/^ *{field}: //p' {quote(str(named))} | base64 -d"
 
 
-@dataclass(frozen=True)
-class ObjectOptions:
-    """The options that an object is made with; None and empty leave it to the request."""
-
-    signer: str | None = None
-    usages: tuple[str, ...] = ()
-    expires: int | None = None
-    name: str | None = None
+def decoding(argv: tuple[str, ...]) -> str:
+    """Return the bash command that decodes the base64 that *argv* prints."""
+    return f"{format_command(argv)} | base64 -d"
 
 
 def object_name_of(certificate: Certificate) -> str:
@@ -83,11 +77,20 @@ def object_name_of(certificate: Certificate) -> str:
 
 
 def compose(
-    root: Path, certificate: Certificate, options: ObjectOptions, openssl: str, option: str = ""
+    root: Path,
+    certificate: Certificate,
+    openssl: str,
+    option: str,
+    *,
+    signer: str | None,
+    usages: Sequence[str],
+    expires: int | None,
+    name: str | None,
 ) -> SigningRequest:
     """Return the object for the request of *certificate* in the PKI folder *root*, for which commands need *option*.
 
-    Raises InputError for a request that is none, and for *options* that the API server would not take.
+    *signer*, *usages* and *name* follow from the request where they are not given. Raises InputError for a request
+    that is none, and for what the API server would not take.
     """
     assert certificate.files.csr
     path = root / certificate.files.csr
@@ -97,23 +100,23 @@ def compose(
         )
     content = contents(path)
     request = read_asked(openssl, content, str(path))
-    name = options.name or object_name_of(certificate)
+    name = name or object_name_of(certificate)
     if why := object_name(name):
         raise InputError(f"{name!a} cannot be the name of an object of Kubernetes: {why}. Give it another with --name.")
-    signer = signers.full_name(options.signer) if options.signer else signers.fitting(request)
+    signer = signers.full_name(signer) if signer else signers.fitting(request)
     if why := signer_trouble(signer):
         raise InputError(f"--signer {signer!a}: {why}.")
     check_signer(certificate, signer)
     played = signers.SIGNERS.get(signer, signers.SIGNERS[signers.CLIENT])
-    usages = options.usages or played.usages(request.public_key.algorithm)
-    if options.expires is not None:
-        check_expires(options.expires, "--expires")
+    usages = usages or played.usages(request.public_key.algorithm)
+    if expires is not None:
+        check_expires(expires, "--expires")
     return SigningRequest(
         name=name,
         request=content,
         signer=signer,
         usages=check_usages(list(usages), "--usage"),
-        expires=options.expires,
+        expires=expires,
         source=str(path),
     )
 
@@ -177,7 +180,7 @@ def looked_at(path: Path) -> SigningRequest:
 
 
 def looked_up(argv: tuple[str, ...], name: str) -> SigningRequest:
-    """Return the object that kubectl prints."""
+    """Return the object *name*, which the command *argv* of kubectl prints."""
     return parse(kubectl(argv).stdout, f"the object {name}")
 
 
@@ -190,41 +193,24 @@ def decide(path: Path, decision: Callable[[SigningRequest], SigningRequest]) -> 
     return before, after
 
 
-PROGRAM = "kubectl"
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """The cluster that kubectl connects to, if the user named one: a kubeconfig, a context."""
-
-    kubeconfig: str | None = None
-    context: str | None = None
-
-    def command(self, *words: str) -> tuple[str, ...]:
-        """The command line that does *words* there."""
-        named = (("--kubeconfig", self.kubeconfig), ("--context", self.context))
-        return (PROGRAM, *words, *(part for option, value in named if value for part in (option, value)))
-
-
 def kubectl(argv: tuple[str, ...]) -> Reading:
     """Run a command line of kubectl for what it prints.
 
     Raises UnansweredError where kubectl is missing or finds no cluster, and ProgramError where it fails otherwise,
     with what can be done about it.
     """
-    if find(PROGRAM) is None:
+    if find("kubectl") is None:
         raise UnansweredError(
             "kubectl is not installed, and kcert connects to a cluster through it. Install it, or work without "
             "a cluster: approve, deny, sign and fetch take --file FILE."
         )
     reading = read(Command(argv, asks=True))  # a plugin of the kubeconfig may ask who the user is
     if not reading.succeeded:
-        raise failure(argv, reading)
+        raise _failure(argv, reading)
     return reading
 
 
-def failure(argv: tuple[str, ...], reading: Reading) -> KcertError:
-    """Return what a failed command of kubectl comes to."""
+def _failure(argv: tuple[str, ...], reading: Reading) -> KcertError:
     lines = [line.strip() for line in reading.stderr.splitlines() if line.strip()]
     message = next((line for line in reversed(lines) if "rror" in line or ":" in line), lines[-1] if lines else "")
     known = [cause for cause in plain_yaml.load(FAILURES.read_bytes())["kubectl"] if cause["says"] in reading.stderr]

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from kcert import lessons
 from kcert.certificates import Certificate
@@ -16,7 +17,7 @@ from kcert.issue.steps import Step
 from kcert.kubernetes import signers
 from kcert.kubernetes.csr_requests import purpose_of, summary
 from kcert.kubernetes.issued import IssuedCertificate, Kept
-from kcert.kubernetes.manifests import Cluster, kubectl
+from kcert.kubernetes.manifests import kubectl
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
 from kcert.openssl.x509 import X509, Name, Request, listed
 from kcert.quoting import format_command, quote
@@ -92,9 +93,9 @@ def ran(argv: tuple[str, ...], *, quiet: bool = False) -> None:
         show_output(reading.stderr, "notice")
 
 
-def bare(written: SigningRequest | str) -> None:
-    """Print the text alone, for another program to read."""
-    sys.stdout.write(written if isinstance(written, str) else text(written))
+def bare(text: str) -> None:
+    """Print *text* alone, for another program to read."""
+    sys.stdout.write(text)
 
 
 def asked(certificate: Certificate, option: str) -> None:
@@ -141,11 +142,6 @@ def stays(csr: SigningRequest, path: Path) -> None:
         f"{path} already contains this request{f' ({decided})' if decided else ''} and is not changed. To request the "
         "certificate again, delete the file, or choose another name for the object with --name."
     )
-
-
-def out_of_cluster(cluster: Cluster, name: str, field: str) -> str:
-    """Return the bash command that prints a field of an object, decoded."""
-    return f"{format_command(cluster.command('get', 'csr', name, '-o', f'jsonpath={{.{field}}}'))} | base64 -d"
 
 
 def unpacked(by_hand: str, certificate: Certificate, root: Path, output: str | None) -> None:
@@ -205,10 +201,11 @@ def _becomes(csr: SigningRequest, request: Request) -> None:
         say(f"Attention: unexpected usage: {', '.join(unexpected)}.", "bad")
 
 
-def listed_kubelets(described: Iterable[tuple[str, str]]) -> None:
+def listed_kubelets(summaries: Iterable[dict[str, Any]]) -> None:
     """Say what each request of a kubelet is, by the object's name."""
-    for name, purpose in described:
-        say(f"{clean_line(name)}: {clean_line(purpose)}")
+    for record in summaries:
+        if purpose := record.get("purpose"):
+            say(f"{clean_line(record['name'])}: {clean_line(purpose)}")
 
 
 def not_compared() -> None:
@@ -247,12 +244,6 @@ def _status(csr: SigningRequest) -> None:
         say("Not approved or denied yet.")
     if csr.certificate is not None:
         say("The object contains the certificate: `kcert csr fetch` saves it.")
-
-
-def approved(path: Path, before: SigningRequest, after: SigningRequest, openssl: str) -> None:
-    """Say who was approved, and what the manifest says now."""
-    identity(after, requested(openssl, after))
-    decided(path, before, after, APPROVED)
 
 
 def decided(path: Path, before: SigningRequest, after: SigningRequest, decision: str) -> None:
