@@ -228,9 +228,7 @@ def summary(csr: SigningRequest, request: Request) -> dict[str, Any]:
         "purpose": purpose_of(csr, request),
         "violation": signer.violation(request, csr.usages) if signer else None,
         "conditions": [
-            {"type": condition.type, "reason": condition.reason, "message": condition.message}
-            for condition in csr.conditions
-            if condition.status == "True"
+            {field: condition[field] for field in ("type", "reason", "message")} for condition in csr.true_conditions
         ],
         "issued": csr.certificate is not None,
     }

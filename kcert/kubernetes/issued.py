@@ -46,12 +46,12 @@ def certificate_of(csr: SigningRequest, *, offline: bool) -> bytes:
     name = csr.name
     if denied := csr.condition(DENIED):
         raise VerdictError(
-            f"{name} was denied ({denied.reason}: {ascii(denied.message)[1:-1].rstrip('.')}). A decision cannot be "
-            f"changed: create an object with another name."
+            f"{name} was denied ({denied['reason']}: {ascii(denied['message'])[1:-1].rstrip('.')}). A decision cannot "
+            "be changed: create an object with another name."
         )
     if failed := csr.condition(FAILED):
         raise VerdictError(
-            f"{name} was approved, but its signer rejected it ({failed.reason}: {ascii(failed.message)[1:-1]}). "
+            f"{name} was approved, but its signer rejected it ({failed['reason']}: {ascii(failed['message'])[1:-1]}). "
             "Correct that, and create an object with another name."
         )
     if not csr.condition(APPROVED):

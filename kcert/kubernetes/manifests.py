@@ -115,7 +115,7 @@ def compose(
         name=name,
         request=content,
         signer=signer,
-        usages=check_usages(list(usages), "--usage"),
+        usages=check_usages(usages, "--usage"),
         expires=expires,
         source=str(path),
     )

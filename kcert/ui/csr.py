@@ -137,7 +137,7 @@ def _file(text: str) -> None:
 
 def stays(csr: SigningRequest, path: Path) -> None:
     """Say that the manifest has this very request already."""
-    decided = ", ".join(condition.type for condition in csr.conditions if condition.status == "True")
+    decided = ", ".join(condition["type"] for condition in csr.true_conditions)
     say(
         f"{path} already contains this request{f' ({decided})' if decided else ''} and is not changed. To request the "
         "certificate again, delete the file, or choose another name for the object with --name."
@@ -238,8 +238,8 @@ _EXPECTED = {"digital signature", "key encipherment", "client auth", "server aut
 def _status(csr: SigningRequest) -> None:
     words = {APPROVED: "Approved", DENIED: "Denied", FAILED: "Rejected by the signer"}
     for condition in csr.conditions:
-        state = words.get(condition.type, clean_line(condition.type))
-        say(f"{state} ({clean_line(condition.reason)}: {clean_line(condition.message)}).")
+        state = words.get(condition["type"], clean_line(condition["type"]))
+        say(f"{state} ({clean_line(condition['reason'])}: {clean_line(condition['message'])}).")
     if csr.signer and not csr.conditions:
         say("Not approved or denied yet.")
     if csr.certificate is not None:
@@ -251,20 +251,13 @@ def decided(path: Path, before: SigningRequest, after: SigningRequest, decision:
     condition = after.condition(decision)
     assert condition
     if before == after:
-        say(f"{after.name} is already {condition.type}; {path} is not changed.")
+        say(f"{after.name} is already {decision}; {path} is not changed.")
         return
-    say_apart(f"{path}: {after.name} now has the condition {condition.type}, as the API server would write it:")
-    fields = f"""\
-type: {condition.type}
-status: "{condition.status}"
-reason: {condition.reason}
-message: {condition.message}
-lastUpdateTime: "{condition.updated}"
-lastTransitionTime: "{condition.changed}"
-"""
-    block(fields.splitlines(), "config")
+    say_apart(f"{path}: {after.name} now has the condition {decision}, as the API server would write it:")
+    quoted = ("status", "lastUpdateTime", "lastTransitionTime")
+    block([f'{key}: "{value}"' if key in quoted else f"{key}: {value}" for key, value in condition.items()], "config")
     screen().print()
-    if condition.type == APPROVED:
+    if decision == APPROVED:
         next_command(
             "An approved request is not signed yet. Next, sign it as kube-controller-manager does:",
             *("kcert", "csr", "sign", "--file", str(path)),
