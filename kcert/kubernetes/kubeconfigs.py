@@ -21,7 +21,7 @@ from kcert.kubeconfig import Kubeconfig, context_of
 from kcert.kubernetes import credentials, merging
 from kcert.kubernetes.components import check_prefix
 from kcert.kubernetes.credentials import Credentials, server_url
-from kcert.kubernetes.merging import Lock, locked
+from kcert.kubernetes.merging import locked
 from kcert.profiles.profile import kubeconfig_of
 from kcert.shell import find
 from kcert.store import SECRET_MODE, Staging, Workspace
@@ -260,7 +260,7 @@ def merge(
     ctx: Context,
     made: tuple[Draft, ...],
     target: Path,
-    on_wait: Callable[[Lock], None],
+    on_wait: Callable[[Path, str], None],
     *,
     replace: bool = False,
 ) -> tuple[Written, tuple[str, ...] | None]:
@@ -279,8 +279,7 @@ def merge(
     new = absolute(ctx, made[0])
     make_folder(target.parent)
     with locked(target, on_wait):
-        before = merging.read(target)
-        merged = merging.merge(target, before, new, replace=replace)
-        if merged.content == before:
-            return Written(target, changed=False), merged.updated
-        return write_file(target, merged.content, SECRET_MODE), merged.updated
+        before = read_optional(target) or b""
+        content, updated = merging.merge(target, before, new, replace=replace)
+        unchanged = content == before
+        return Written(target, changed=False) if unchanged else write_file(target, content, SECRET_MODE), updated

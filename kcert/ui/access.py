@@ -19,7 +19,7 @@ from kcert.kubernetes import bootstrap
 from kcert.kubernetes.bootstrap import Bootstrap
 from kcert.kubernetes.call import Answer, Call, meaning
 from kcert.kubernetes.kubeconfigs import Draft
-from kcert.kubernetes.merging import PATIENCE, Lock
+from kcert.kubernetes.merging import PATIENCE
 from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
 from kcert.store import OWN_FOLDER, SECRET_MODE
 from kcert.store.atomic import Written
@@ -184,14 +184,10 @@ class KubeconfigReporter(OutputOfCommands):
                 continue
             self._elsewhere(f"{draft.name}: {draft.kubeconfig.user} at {draft.kubeconfig.server}", file)
 
-    def waits_for(self, lock: Lock) -> None:
+    def waits_for(self, lock: Path, holder: str) -> None:
         """Say on standard error who is changing the other kubeconfig, and how long that is waited for."""
-        file = clean_line(str(lock.file))
-        say(
-            f"{file} is there: {lock.holder} is changing the file. Waiting {PATIENCE:.0f} seconds at most.",
-            "notice",
-            to=error_screen(),
-        )
+        wait = f"Waiting {PATIENCE:.0f} seconds at most."
+        say(f"{clean_line(str(lock))} is there: {holder} is changing the file. {wait}", "notice", to=error_screen())
 
     def merged(self, draft: Draft, written: Written, updated: Sequence[str] | None) -> None:
         """Say that the context is in the file."""
