@@ -57,8 +57,8 @@ def same(key: bytes, other: bytes) -> bool:
 def merge(path: Path, content: bytes, addition: bytes, *, replace: bool) -> tuple[bytes, tuple[str, ...] | None]:
     """Add the context of the kubeconfig *addition*, with its cluster and user, to *content*, the kubeconfig at *path*.
 
-    Return the new content, and which entries were updated (``user kube-admin``): None if the context is new. An entry of
-    the same name and content is reused; where another has its name, the new one is called like the context. With
+    Return the new content, and which entries were updated (``user kube-admin``): None if the context is new. An entry
+    of the same name and content is reused; where another has its name, the new one is called like the context. With
     *replace* a context of that name is brought up to date instead: its user and its cluster get what they have in
     *addition*. Raises InputError for content that is not a kubeconfig, and if another context would change as well.
     Also for a context that exists (without *replace*) or belongs to another user or cluster.
