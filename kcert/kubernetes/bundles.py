@@ -19,7 +19,8 @@ from kcert.errors import InputError
 from kcert.issue.context import Context
 from kcert.issue.status import status_of
 from kcert.kubernetes import credentials, kubeconfigs
-from kcert.kubernetes.components import FolderState, folder_state, near_hosts, on_host, unusable_key
+from kcert.kubernetes.components import folder_state, near_hosts, on_host, unusable_key
+from kcert.kubernetes.components.component import FolderState
 from kcert.kubernetes.credentials import Credentials, read_file
 from kcert.kubernetes.install import (
     LIST,

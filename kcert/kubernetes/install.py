@@ -16,7 +16,8 @@ from kcert.errors import InputError
 from kcert.files import filled_file
 from kcert.issue.context import Context
 from kcert.kubernetes import TEMPLATES, bootstrap, encryption, render
-from kcert.kubernetes.components import COMPONENTS, ComponentInstance, FolderState, on_host
+from kcert.kubernetes.components import COMPONENTS, on_host
+from kcert.kubernetes.components.component import ComponentInstance, FolderState
 from kcert.kubernetes.credentials import read_file
 from kcert.profiles.profile import KnownIssue
 from kcert.quoting import quote

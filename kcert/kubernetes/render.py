@@ -10,8 +10,7 @@ from kcert import plain_yaml
 from kcert.errors import InputError
 from kcert.files import filled_file
 from kcert.kubernetes import TEMPLATES
-from kcert.kubernetes.components import ComponentInstance, Option
-from kcert.kubernetes.components.component import Pod, Probe
+from kcert.kubernetes.components.component import ComponentInstance, Option, Pod, Probe
 
 PROGRAMS = "/usr/local/bin"
 """The folder of the programs that the hard way downloads."""

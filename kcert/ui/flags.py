@@ -10,7 +10,7 @@ from kcert import lessons, profiles
 from kcert.config import STABLE, Version
 from kcert.issue.status import CertificateStatus, State
 from kcert.kubernetes import encryption, render
-from kcert.kubernetes.components import ComponentInstance, Option, Reads, Setting
+from kcert.kubernetes.components.component import ComponentInstance, Option, Reads, Setting
 from kcert.kubernetes.encryption import Change, EncryptionConfig, Update
 from kcert.ui import print_json
 from kcert.ui.console import (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from kcert import profiles
 from kcert.certificates import ROOT, Certificate, Kind
@@ -11,7 +10,7 @@ from kcert.clusters import cluster_kind_of
 from kcert.durations import in_words
 from kcert.issue.context import Context, Issued, Renewal, Result
 from kcert.issue.status import CertificateStatus
-from kcert.kubernetes.components import Restart, restarts, unusable_key, user_certificates
+from kcert.kubernetes.components import restarts, unusable_key, user_certificates
 from kcert.profiles.profile import kubeconfig_of
 from kcert.quoting import quote
 from kcert.roles import ROLES
@@ -90,19 +89,15 @@ def _restart(ctx: Context, done: Sequence[Certificate]) -> None:
     say(profiles.PROFILES[ctx.cluster.profile].restarting)
 
 
-def _beside(first: Sequence[Restart], others: Sequence[Restart]) -> list[Restart]:
+def _beside(first: dict[str, tuple[str, ...]], others: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """Return the restarts of *others* that are not in *first*."""
-    asked = {(restart.component, host) for restart in first for host in restart.hosts}
-    left = [
-        replace(restart, hosts=tuple(host for host in restart.hosts if (restart.component, host) not in asked))
-        for restart in others
-    ]
-    return [restart for restart in left if restart.hosts]
+    left = {name: tuple(host for host in others[name] if host not in first.get(name, ())) for name in others}
+    return {name: hosts for name, hosts in left.items() if hosts}
 
 
-def _listed(wanted: Sequence[Restart]) -> None:
-    width = max(len(restart.component) for restart in wanted)
-    block([f"{restart.component:<{width}}  on {', '.join(restart.hosts)}" for restart in wanted])
+def _listed(wanted: dict[str, tuple[str, ...]]) -> None:
+    width = max(map(len, wanted))
+    block([f"{name:<{width}}  on {', '.join(hosts)}" for name, hosts in wanted.items()])
 
 
 def _authority(ctx: Context, issued: Issued) -> None:
