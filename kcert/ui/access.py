@@ -318,7 +318,7 @@ def show_call(api_call: Call, *, explain: bool) -> None:
         say_apart(lessons.why("call"))
         say_apart(f"The API server will see {api_call.user}, because of the subject of the certificate.")
     if api_call.script is None:
-        command_line(api_call.argv)
+        command_line(api_call.argv())
     else:
         block(api_call.script.splitlines(), "command")
     screen().print()
