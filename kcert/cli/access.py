@@ -110,7 +110,12 @@ def kubeconfig(
         reporter.merged(drafts[0], written, updated)
         reporter.records()
     else:
-        kubeconfigs.keep(dataclasses.replace(ctx, reporter=reporter), drafts, reporter, kubectl=via == "kubectl")
+        kubeconfigs.require_writable(drafts, kubectl=via == "kubectl")
+        reporter.on_drafts(drafts)
+        for draft, state in kubeconfigs.keep(
+            dataclasses.replace(ctx, reporter=reporter), drafts, kubectl=via == "kubectl"
+        ):
+            reporter.on_kubeconfig(draft, state)
         reporter.left(left)
         reporter.ends()
         reporter.records()

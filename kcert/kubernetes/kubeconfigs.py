@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Literal
 
 from kcert import profiles
 from kcert.certificates import Certificate
@@ -92,22 +92,6 @@ class Draft:
         )
 
 
-class Listener(Protocol):
-    """Hears of kubeconfigs as they are made; of the commands hears the reporter of the context."""
-
-    def on_drafts(self, drafts: Sequence[Draft]) -> None:
-        """Report what is about to be compared, and written if it is missing or differs."""
-
-    def on_kubeconfig(self, draft: Draft) -> None:
-        """A kubeconfig comes next."""
-
-    def on_kept(self, draft: Draft) -> None:
-        """The file is there already, as it should be."""
-
-    def on_written(self, draft: Draft, *, replaced: bool) -> None:
-        """The file is in place; with *replaced* the one before is in the PKI folder's backup."""
-
-
 def drafts(
     ctx: Context, names: Iterable[str], options: KubeconfigOptions, without: tuple[Certificate, ...] = ()
 ) -> tuple[Draft, ...]:
@@ -164,37 +148,50 @@ def _checked(options: KubeconfigOptions) -> KubeconfigOptions:
     return options if options.server is None else replace(options, server=server_url(options.server))
 
 
-def keep(ctx: Context, made: Iterable[Draft], listener: Listener, *, kubectl: bool = False) -> None:
+def require_writable(made: Iterable[Draft], *, kubectl: bool) -> None:
+    """Raise InputError for a .conf of kubeadm that would differ from kcert.yaml, ProgramError without *kubectl*."""
+    for draft in made:
+        if draft.credentials.certificate.files.kubeconfig:
+            for option, value in (("--server", draft.options.server), ("--context", draft.options.context)):
+                if value is not None:
+                    raise InputError(
+                        f"{option}: {draft.file} has the value in kcert.yaml. Write another file with --output, or "
+                        f"change kcert.yaml."
+                    )
+    if kubectl and find("kubectl") is None:
+        raise ProgramError(
+            "kubectl is not installed, or not in PATH. Without --via kubectl, kcert writes the same file itself."
+        )
+
+
+State = Literal["begins", "current", "written", "replaced"]
+"""What became of a kubeconfig; with "replaced" the file before is in the PKI folder's backup."""
+
+
+def keep(ctx: Context, made: Sequence[Draft], *, kubectl: bool = False) -> Iterator[tuple[Draft, State]]:
     """Write kubeconfigs into the PKI folder; with *kubectl* the four commands make them.
 
-    One that is there and equal is left alone, one that differs goes to the backup. Raises InputError where
-    that would make kubeadm's files other than kcert.yaml has them, ProgramError where kubectl fails.
+    One that is there and equal is left alone, one that differs goes to the backup. Yield each as it begins, and when
+    it is in place. Raises ProgramError where kubectl fails.
     """
-    made = tuple(made)
-    for draft in made:
-        _check_own(draft)
-    if kubectl:
-        _check_kubectl()
-    listener.on_drafts(made)
     if not made:
         return
     with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as workspace:
         for draft in made:
-            listener.on_kubeconfig(draft)
+            yield draft, "begins"
             if is_there(ctx.root, draft):
-                listener.on_kept(draft)
+                yield draft, "current"
                 continue
-            links = (
-                () if draft.credentials.certificate.files.kubeconfig else (draft.credentials.crt, draft.credentials.key)
-            )
-            staging = workspace.stage((draft.credentials.ca, *links), [draft.file])
+            client = draft.credentials
+            links = () if client.certificate.files.kubeconfig else (client.crt, client.key)
+            staging = workspace.stage((client.ca, *links), [draft.file])
             if kubectl:
                 _by_kubectl(Executor(ctx, workspace), staging, draft)
             else:
                 staging.write(draft.file, draft.text(), secret=True)
             replaced = (ctx.root / draft.file).exists()
             workspace.publish(staging, [draft.file], [draft.file])
-            listener.on_written(draft, replaced=replaced)
+            yield draft, "replaced" if replaced else "written"
 
 
 def is_there(root: Path, draft: Draft) -> bool:
@@ -202,25 +199,6 @@ def is_there(root: Path, draft: Draft) -> bool:
     path = root / draft.file
     content = read_optional(path, advice="Move it away, and kcert writes a new one.")
     return content is not None and not path.stat().st_mode & 0o077 and merging.same(content, draft.text().encode())
-
-
-def _check_own(draft: Draft) -> None:
-    """A .conf of kubeadm is the certificate's own file: another server or context would make it stale."""
-    if not draft.credentials.certificate.files.kubeconfig:
-        return
-    for option, value in (("--server", draft.options.server), ("--context", draft.options.context)):
-        if value is not None:
-            raise InputError(
-                f"{option}: {draft.file} has the value in kcert.yaml. Write another file with --output, or change "
-                f"kcert.yaml."
-            )
-
-
-def _check_kubectl() -> None:
-    if find("kubectl") is None:
-        raise ProgramError(
-            "kubectl is not installed, or not in PATH. Without --via kubectl, kcert writes the same file itself."
-        )
 
 
 def _by_kubectl(executor: Executor, staging: Staging, draft: Draft) -> None:

@@ -18,7 +18,7 @@ from kcert.kubeconfig import Part, read_command
 from kcert.kubernetes import bootstrap
 from kcert.kubernetes.bootstrap import Bootstrap
 from kcert.kubernetes.call import Answer, Call, meaning
-from kcert.kubernetes.kubeconfigs import Draft
+from kcert.kubernetes.kubeconfigs import Draft, State
 from kcert.kubernetes.merging import PATIENCE
 from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
 from kcert.store import OWN_FOLDER, SECRET_MODE
@@ -80,16 +80,28 @@ class KubeconfigReporter(OutputOfCommands):
         command_line(("cd", folder_argument(self._ctx.root)))
         screen().print()
 
-    def on_kubeconfig(self, draft: Draft) -> None:
-        """Say whose kubeconfig it is, and to which server it connects."""
+    def on_kubeconfig(self, draft: Draft, state: State) -> None:
+        """Say whose kubeconfig it is, and then by which commands it is made, and whether it was written."""
+        if state == "begins":
+            self._begin(draft)
+        elif self._quiet:
+            self._line(draft, state)
+        else:
+            self._commands(draft)
+            self._replaced = self._replaced or state == "replaced"
+            before = "; the old file is in the backup" if state == "replaced" else ""
+            self._file(f"{draft.file}  ({'unchanged' if state == 'current' else f'mode {SECRET_MODE:04o}{before}'})")
+            if self._named and self._explain:
+                self._presents(draft)
+
+    def _begin(self, draft: Draft) -> None:
         self._ran = False
         if not self._explain:
             return
-        certificate = draft.credentials.certificate
         if not self._named:
             heading(draft.name)
             self._presents(draft)
-        if certificate.files.kubeconfig:
+        if draft.credentials.certificate.files.kubeconfig:
             if not self._named:
                 say_apart("First extract its certificate and key into files that only you can read:")
             block(unpacking(draft), "command")
@@ -102,28 +114,6 @@ class KubeconfigReporter(OutputOfCommands):
         """Show a command before it runs."""
         self._ran = True
         super().on_step(step, plan)
-
-    def on_kept(self, draft: Draft) -> None:
-        """Say that the kubeconfig exists and is current."""
-        if self._quiet:
-            self._line(draft, "current")
-            return
-        self._commands(draft)
-        self._file(f"{draft.file}  (unchanged)")
-        if self._named and self._explain:
-            self._presents(draft)
-
-    def on_written(self, draft: Draft, *, replaced: bool) -> None:
-        """Say that the kubeconfig was written."""
-        if self._quiet:
-            self._line(draft, "replaced" if replaced else "written")
-            return
-        self._commands(draft)
-        self._replaced = self._replaced or replaced
-        before = "; the old file is in the backup" if replaced else ""
-        self._file(f"{draft.file}  (mode {SECRET_MODE:04o}{before})")
-        if self._named and self._explain:
-            self._presents(draft)
 
     def left(self, foreign: Sequence[Certificate]) -> None:
         """Name the kubeconfigs that were not read, because another tool made them."""
