@@ -77,14 +77,14 @@ def new(
 ) -> None:
     """Create a key and a request, for a cluster to sign; an existing key is kept."""
     from kcert.issue.context import CsrTarget
-    from kcert.kubernetes import csr_requests, signers
+    from kcert.kubernetes import signers
     from kcert.kubernetes.signing_request import signer_trouble
 
     whole = signers.full_name(signer)
     if why := signer_trouble(whole):
         raise InputError(f"--signer {signer!a}: {why}.")
     cluster = load_cluster(options.config)
-    certificate = csr_requests.subject_for(cluster, name, tuple(groups or ()), tuple(names or ()), whole)
+    certificate = signers.subject_for(cluster, name, tuple(groups or ()), tuple(names or ()), whole)
     known = profiles.certificates(cluster)
     ctx = replace(context.issue_context(options, "csr new", cluster, known), csr_target=CsrTarget.CLUSTER)
     result = context.run(ctx, (certificate,))
@@ -110,18 +110,18 @@ def manifest(
     format: ResultFormat = "text",
 ) -> None:
     """Write the CertificateSigningRequest for a request: NAME-csr.yaml in the PKI folder."""
-    from kcert.kubernetes import csr_requests, manifests, signers
+    from kcert.kubernetes import manifests, signers
     from kcert.kubernetes.signing_request import text
     from kcert.openssl.program import openssl
     from kcert.ui import csr, print_path
 
     cluster = load_cluster(options.config)
-    certificate = csr_requests.of_name(cluster, name, signer and signers.full_name(signer))
+    certificate = signers.of_name(cluster, name, signer and signers.full_name(signer))
     seconds = None if expires is None else int(duration(expires, "--expires").total_seconds())
     option = context.folder_option(options.dir, options.config)
     assert certificate.files.csr
     if not (options.dir / certificate.files.csr).is_file() and (
-        other := csr_requests.other_signer(options.dir, cluster, name)
+        other := signers.other_signer(options.dir, cluster, name)
     ):
         raise InputError(
             f"{options.dir / certificate.files.csr} does not exist, but a request for the signer {other} does: `kcert "
@@ -171,19 +171,18 @@ def submit(
 @takes(RequestOptions)
 def list_(options: RequestOptions, *, format: ResultFormat = "text") -> None:
     """List the requests in the cluster (`kubectl get csr`), and explain those of kubelets."""
-    from kcert.kubernetes import csr_requests
-    from kcert.kubernetes.manifests import kubectl
+    from kcert.kubernetes.manifests import kubectl, summaries
     from kcert.openssl.program import openssl
     from kcert.ui import csr, print_json
 
     if format == "text":
         csr.ran(options.kubectl("get", "csr"))
     everything = kubectl(options.kubectl("get", "csr", "-o", "yaml")).stdout
-    summaries = csr_requests.summaries(everything, openssl(options.openssl))
+    records = summaries(everything, openssl(options.openssl))
     if format == "json":
-        print_json(list(summaries))
+        print_json(list(records))
     else:
-        csr.listed_kubelets(summaries)
+        csr.listed_kubelets(records)
 
 
 @app.command("show")
@@ -238,7 +237,7 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
     In a cluster, a kubelet's request for a serving certificate is approved only if its SANs are those of the node
     in kcert.yaml.
     """
-    from kcert.kubernetes import csr_requests, manifests, signers, signing
+    from kcert.kubernetes import manifests, signers, signing
     from kcert.kubernetes.signing_request import APPROVED, requested
     from kcert.openssl.program import openssl
     from kcert.ui import csr, print_path
@@ -254,7 +253,7 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
             if described.source is None:
                 csr.not_compared()
             else:
-                csr_requests.check_serving(described, csr_object, request)
+                manifests.check_serving(described, csr_object, request)
         csr.ran(options.kubectl("certificate", "approve", csr_object.name), quiet=quiet)
         return
     require_no_name(name)
@@ -354,7 +353,7 @@ def fetch(
     format: ResultFormat = "text",
 ) -> None:
     """Fetch the certificate, compare it with its key and request, and save it as NAME.crt in the PKI folder."""
-    from kcert.kubernetes import csr_requests, issued, manifests, signers
+    from kcert.kubernetes import issued, manifests, signers
     from kcert.openssl.pem import pem_blocks
     from kcert.openssl.program import openssl
     from kcert.ui import csr, print_json, print_path
@@ -366,7 +365,7 @@ def fetch(
     if file is not None and wait is not None:
         raise InputError("--wait cannot be combined with --file: a file is read once.")
     brought = file is not None and any(block.is_certificate for block in pem_blocks(manifests.contents(file)))
-    certificate = csr_requests.of_name(cluster, name, signer and signers.full_name(signer), by_root=brought)
+    certificate = signers.of_name(cluster, name, signer and signers.full_name(signer), by_root=brought)
     (certificate,) = detect_files(options.dir, (certificate,)) if certificate.kind is Kind.CA else (certificate,)
     usages = None
     if file is not None:

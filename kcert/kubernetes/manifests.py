@@ -7,28 +7,33 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
 from kcert import plain_yaml
 from kcert.certificates import Certificate
-from kcert.errors import InputError, KcertError, ProgramError, UnansweredError, sentence
+from kcert.config import Cluster
+from kcert.errors import InputError, KcertError, ProgramError, UnansweredError, VerdictError, sentence
 from kcert.files import LARGEST_DOCUMENT, open_at_once
 from kcert.kubernetes import FAILURES, signers
-from kcert.kubernetes.csr_requests import check_signer
 from kcert.kubernetes.signing_request import (
+    KIND,
     SigningRequest,
     check_expires,
     check_usages,
     is_pem,
     object_name,
     parse,
+    parse_object,
     read_asked,
+    requested,
     signer_trouble,
     text,
 )
+from kcert.openssl.x509 import Request
 from kcert.quoting import format_command, quote
+from kcert.roles import NODE_PREFIX
 from kcert.shell import Command, Reading, find, read
 from kcert.store import PUBLIC_MODE, Workspace, atomic
 
@@ -106,7 +111,7 @@ def compose(
     signer = signers.full_name(signer) if signer else signers.fitting(request)
     if why := signer_trouble(signer):
         raise InputError(f"--signer {signer!a}: {why}.")
-    check_signer(certificate, signer)
+    signers.check_signer(certificate, signer)
     played = signers.SIGNERS.get(signer, signers.SIGNERS[signers.CLIENT])
     usages = usages or played.usages(request.public_key.algorithm)
     if expires is not None:
@@ -219,3 +224,86 @@ def _failure(argv: tuple[str, ...], reading: Reading) -> KcertError:
     message = ascii(message)[1:-1]
     kind = UnansweredError if any("unanswered" in cause for cause in known) else ProgramError
     return kind(f"{what}: {sentence(message)} {advice}".strip())
+
+
+# --- What is requested
+
+
+_BOOTSTRAP_PREFIX = "system:bootstrap:"
+"""The beginning of the user name of a bootstrap token; the token's ID follows."""
+
+
+def summaries(content: bytes, openssl: str) -> Iterator[dict[str, Any]]:
+    """Yield what each object in *content* asks for, which ``kubectl get csr -o yaml`` printed.
+
+    Of an object that kcert cannot read, yield its name and the reason.
+    """
+    try:
+        items = plain_yaml.load(content)["items"]
+    except (plain_yaml.NotPlainError, KeyError, TypeError):
+        raise ProgramError("`kubectl get csr -o json` printed something other than a list of objects.") from None
+    for item in items:
+        try:
+            csr = parse_object(item, "the object")
+            yield summary(csr, requested(openssl, csr))
+        except InputError as error:  # noqa: PERF203 - a signer of its own may take what kcert does not
+            yield {"kind": KIND, "name": str(item.get("metadata", {}).get("name")), "error": str(error)}
+
+
+def purpose_of(csr: SigningRequest, request: Request) -> str | None:
+    """Return what a request of a kubelet is for, as a sentence; None for any other request."""
+    name = request.subject.common_name or ""
+    node, user = name.removeprefix(NODE_PREFIX), csr.username
+    foreign = f" {user} created it, not this kubelet." if user not in ("", name) else ""
+    if csr.signer == signers.KUBELET_SERVING:
+        return f"The kubelet of {node} asks for a serving certificate, which an administrator has to approve.{foreign}"
+    if csr.signer != signers.KUBELET_CLIENT:
+        return None
+    if user.startswith(_BOOTSTRAP_PREFIX):
+        return (
+            f"TLS bootstrapping: a kubelet asks for its first client certificate, as the node {node}, with the "
+            f"bootstrap token {user.removeprefix(_BOOTSTRAP_PREFIX)}. The cluster approves it where the token's group "
+            "is bound to the ClusterRole system:certificates.k8s.io:certificatesigningrequests:nodeclient."
+        )
+    return f"The kubelet of {node} {'renews its' if user == name else 'asks for a'} client certificate.{foreign}"
+
+
+def summary(csr: SigningRequest, request: Request) -> dict[str, Any]:
+    """Return what an object, or a bare request, asks for, as plain values."""
+    signer = signers.SIGNERS.get(csr.signer)
+    return {
+        "kind": KIND if csr.document is not None else "CertificateRequest",
+        "name": csr.name,
+        "common_name": request.subject.common_name,
+        "organizations": list(request.subject.organizations),
+        "subject": str(request.subject),
+        "sans": [str(name) for name in request.alt_names],
+        "key": f"{request.public_key.algorithm} {request.public_key.curve or request.public_key.bits}",
+        "signer": csr.signer or None,
+        "usages": list(csr.usages),
+        "expiration_seconds": csr.expires,
+        "username": csr.username or None,
+        "purpose": purpose_of(csr, request),
+        "violation": signer.violation(request, csr.usages) if signer else None,
+        "conditions": [
+            {field: condition[field] for field in ("type", "reason", "message")} for condition in csr.true_conditions
+        ],
+        "issued": csr.certificate is not None,
+    }
+
+
+def check_serving(cluster: Cluster, csr: SigningRequest, request: Request) -> None:
+    """Raise VerdictError where a kubelet's serving request is not its own, or asks for foreign SANs."""
+    name = request.subject.common_name or ""
+    host = signers.host_of(cluster, name.removeprefix(NODE_PREFIX))
+    if not name.startswith(NODE_PREFIX) or host is None:
+        why = f"it is for {name!a}, which is not a node of kcert.yaml"
+    elif csr.username != name:
+        why = f"it is for {name!a}, and {csr.username!a} created it"
+    elif more := [ascii(str(san))[1:-1] for san in request.alt_names if san not in signers.host_sans(host)]:
+        has = ", ".join(str(san) for san in signers.host_sans(host))
+        why = f"it asks for {', '.join(more)}, and in kcert.yaml {host.name} has {has}"
+    else:
+        return
+    command = format_command(("kubectl", "certificate", "approve", csr.name))
+    raise VerdictError(f"{csr.name} is not approved: {why}. If this is intended, `{command}` approves it.")

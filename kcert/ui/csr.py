@@ -15,9 +15,8 @@ from kcert.durations import in_words
 from kcert.issue.plan import IssuancePlan
 from kcert.issue.steps import Step
 from kcert.kubernetes import signers
-from kcert.kubernetes.csr_requests import purpose_of, summary
 from kcert.kubernetes.issued import IssuedCertificate, Kept
-from kcert.kubernetes.manifests import kubectl
+from kcert.kubernetes.manifests import kubectl, purpose_of, summary
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
 from kcert.openssl.x509 import X509, Name, Request, listed
 from kcert.quoting import format_command, quote

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kcert.certificates import Certificate, Kind
 from kcert.issue.context import Context
-from kcert.kubernetes import csr_requests
+from kcert.issue.external_ca import sign_by_hand, sign_by_root
 from kcert.openssl.x509 import X509
 from kcert.ui import print_json, print_path
 from kcert.ui.console import say, say_apart, say_commands
@@ -40,7 +40,7 @@ def to_be_signed(ctx: Context, certificates: Sequence[Certificate]) -> None:
     if example.issuer:
         say_commands(
             f"Or by hand, with the openssl.cnf {example.files.cnf} in the same folder, for example for {example.name}:",
-            csr_requests.manual(example, known[example.issuer], ctx.openssl),
+            sign_by_hand(example, known[example.issuer], ctx.openssl),
         )
     _ca_comes_first(ctx, [known[name] for name in dict.fromkeys(cert.issuer for cert in wanted) if name])
     _back_here(ctx, wanted)
@@ -79,7 +79,7 @@ def _by_hand_at_the_root(ctx: Context, wanted: Sequence[Certificate]) -> None:
     say_commands(
         "Next, a root CA has to sign a CA that may sign certificates but no other CA (pathlen:0). Copy each request "
         "with its openssl.cnf to the machine with the root CA (root.crt, root.key), and run:",
-        *(csr_requests.by_root(cert, ctx.openssl) for cert in wanted),
+        *(sign_by_root(cert, ctx.openssl) for cert in wanted),
     )
     say_apart("If the root certificate is appended to that file, kcert also makes `ca-chain.crt` from the two.")
     _back_here(ctx, wanted)
