@@ -15,8 +15,8 @@ from kcert.cli.options import (
     Quiet,
     ReadOptions,
     ResultFormat,
+    WriteOptions,
     complete_clients,
-    refuse_with_dry_run,
     takes,
 )
 from kcert.errors import InputError
@@ -121,9 +121,9 @@ def kubeconfig(
         reporter.records()
 
 
-@takes(ReadOptions)
+@takes(WriteOptions)
 def bootstrap(
-    options: ReadOptions,
+    options: WriteOptions,
     *,
     ttl: Annotated[
         str, typer.Option("--ttl", metavar="TIME", help="Create a new token that is valid for this long.")
@@ -131,10 +131,6 @@ def bootstrap(
     new_token: Annotated[
         bool, typer.Option("--new-token", help="Replace the token, even if it has not expired.")
     ] = False,
-    explain: Explain = True,
-    quiet: Quiet = False,
-    dry_run: DryRun = False,
-    format: ResultFormat = "text",
 ) -> None:
     """Write the bootstrap token, the RBAC objects and the kubeconfig with which nodes request their certificates."""
     from kcert.durations import duration
@@ -142,15 +138,15 @@ def bootstrap(
     from kcert.ui import print_lines
     from kcert.ui.access import BootstrapReporter
 
-    refuse_with_dry_run(dry_run=dry_run, quiet=quiet)
+    options.check_dry_run()
     lifetime = duration(ttl, "--ttl")
     if lifetime.total_seconds() < bootstrap.SHORTEST:
         raise InputError(f"--ttl {ttl!a} is too short: expected {bootstrap.SHORTEST} seconds or more.")
     ctx = read_context(options, "bootstrap")
-    if dry_run:
+    if options.dry_run:
         print_lines(bootstrap.script(ctx, lifetime, new_token=new_token))
         return
-    reporter = BootstrapReporter(ctx, explain=explain, quiet=quiet, form=format)
+    reporter = BootstrapReporter(ctx, explain=options.explain, quiet=options.quiet, form=options.format)
     reporter.ends(bootstrap.make(dataclasses.replace(ctx, reporter=reporter), lifetime, new_token=new_token))
 
 
