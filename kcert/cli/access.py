@@ -79,6 +79,7 @@ def kubeconfig(
 ) -> None:
     """Write kubeconfigs: the URL of the API server, the CA that verifies it, and the client certificate and key."""
     from kcert.kubernetes import kubeconfigs
+    from kcert.ui import print_text
     from kcert.ui.access import KubeconfigReporter
 
     elsewhere = output is not None or merge is not None
@@ -101,7 +102,7 @@ def kubeconfig(
         reporter.dry_run(drafts)
         return
     if output is not None and str(output) == "-":
-        reporter.screen(kubeconfigs.for_screen(ctx, drafts))
+        print_text(kubeconfigs.for_screen(ctx, drafts))
     elif output is not None:
         reporter.put(drafts, kubeconfigs.put(ctx, drafts, output))
         reporter.records()

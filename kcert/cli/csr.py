@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -34,6 +34,7 @@ from kcert.cli.csr_options import (
     Usages,
     Wait,
     checked_name,
+    looked_up,
     require_no_name,
     suggesting_file,
 )
@@ -54,9 +55,6 @@ from kcert.durations import duration
 from kcert.errors import InputError
 from kcert.issue.adopt import detect_files
 from kcert.quoting import quote
-
-if TYPE_CHECKING:
-    from kcert.kubernetes.signing_request import SigningRequest
 
 app = Subcommands(
     no_args_is_help=True,
@@ -113,7 +111,8 @@ def manifest(
     from kcert.kubernetes import manifests, signers
     from kcert.kubernetes.signing_request import text
     from kcert.openssl.program import openssl
-    from kcert.ui import csr, print_path
+    from kcert.ui import csr, print_path, print_text
+    from kcert.ui.console import say_waiting
 
     cluster = load_cluster(options.config)
     certificate = signers.of_name(cluster, name, signer and signers.full_name(signer))
@@ -132,10 +131,10 @@ def manifest(
         options.dir, certificate, program, option, signer=signer, usages=usages or (), expires=seconds, name=called
     )
     if output == "-":
-        csr.bare(text(written))
+        print_text(text(written))
         return
     target = None if output is None else Path(output)
-    path, existing = manifests.write(options.dir, written, target, csr.Steps().on_lock_wait)
+    path, existing = manifests.write(options.dir, written, target, say_waiting)
     if format == "json":
         csr.as_json(existing or written, program, {"path": str(path), "changed": existing is None})
     elif quiet:
@@ -208,25 +207,12 @@ def show(
             csr_object = manifests.looked_at(file)
             by_hand = manifests.by_hand(file, csr_object, "request")
         else:
-            csr_object = _looked_up(options, "show", name, quiet=format != "text")
+            csr_object = looked_up(options, "show", name, quiet=format != "text")
             by_hand = manifests.decoding(options.kubectl_get(csr_object.name, "jsonpath={.spec.request}"))
         if format == "json":
             csr.as_json(csr_object, openssl(options.openssl))
         else:
             csr.decoded(csr_object, openssl(options.openssl), by_hand)
-
-
-def _looked_up(options: RequestOptions, verb: str, name: str | None, *, quiet: bool) -> SigningRequest:
-    """Return the object *name* of the cluster, for the command *verb*, which shows how unless *quiet*."""
-    from kcert.kubernetes import manifests
-    from kcert.ui import csr
-
-    called = checked_name(name, verb)
-    argv = options.kubectl_get(called, "yaml")
-    if not quiet:
-        csr.shows(argv)
-    with suggesting_file(verb, called):
-        return manifests.looked_up(argv, called)
 
 
 @app.command("approve")
@@ -244,7 +230,7 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
 
     program = openssl(options.openssl)
     if file is None:
-        csr_object = _looked_up(options, "approve", name, quiet=quiet)
+        csr_object = looked_up(options, "approve", name, quiet=quiet)
         request = requested(program, csr_object)
         if not quiet:
             csr.identity(csr_object, request)
@@ -304,8 +290,8 @@ def sign(
     from kcert.kubernetes import issued, manifests, signing
     from kcert.kubernetes.signing_request import is_pem
     from kcert.openssl.program import openssl
-    from kcert.ui import csr
-    from kcert.ui.signing import SignatureResults
+    from kcert.ui import csr, print_json, print_path
+    from kcert.ui.output_of import Steps
 
     if name is not None and len(files) > 1:
         raise InputError(f"--as {name!a} names the certificate of one request, and there are {len(files)} files.")
@@ -314,28 +300,37 @@ def sign(
     longest_life = duration(longest, "--cluster-signing-duration")
     ctx = context.signing_context(options, "csr sign", cluster, program)
     context.warn_of_permissions(ctx)
-    with SignatureResults(format, quiet=quiet) as results:
+    terse, records = quiet or format == "json", list[dict[str, object]]()
+    try:
         for file in files:
+            changed = True
             if is_pem(manifests.contents(file)):
                 certificate, request = signing.match_request(ctx, file, name)
-                begin = partial(csr.begin_request, certificate, request, explain=explain)
-                steps = csr.Steps(begin, quiet=results.terse)
+                called, begin = certificate.name, partial(csr.begin_request, certificate, request, explain=explain)
+                steps = Steps(begin, quiet=terse)
                 path, x509 = signing.sign_request(replace(ctx, reporter=steps), file, certificate, request)
-                results.add(certificate.name, path, x509, partial(csr.signed_request, certificate, x509, path))
-                continue
-            if name is not None:
+                show = partial(csr.signed_request, certificate, x509, path)
+            elif name is not None:
                 raise InputError(
                     f"--as is for a request (.csr), and {file} is a manifest, which already names its user."
                 )
-            csr_object = manifests.load(file)
-            if csr_object.certificate is not None:
-                x509 = issued.read_issued(csr_object)
-                results.add(csr_object.name, file, x509, partial(csr.is_signed, file, csr_object), changed=False)
-                continue
-            steps = csr.Steps(partial(csr.begin_object, csr_object, explain=explain), quiet=results.terse)
-            signed, x509 = signing.sign_object(replace(ctx, reporter=steps), file, csr_object, longest_life)
-            shows = partial(csr.signed_object, file, signed, x509, ctx.folder_option)
-            results.add(csr_object.name, file, x509, shows)
+            else:
+                path, csr_object = file, manifests.load(file)
+                called, changed = csr_object.name, csr_object.certificate is None
+                if changed:
+                    steps = Steps(partial(csr.begin_object, csr_object, explain=explain), quiet=terse)
+                    signed, x509 = signing.sign_object(replace(ctx, reporter=steps), file, csr_object, longest_life)
+                    show = partial(csr.signed_object, file, signed, x509, ctx.folder_option)
+                else:
+                    x509, show = issued.read_issued(csr_object), partial(csr.is_signed, file, csr_object)
+            records.append(csr.signed_record(called, path, x509, changed=changed))
+            if not terse:
+                show()
+            elif format != "json":
+                print_path(path)
+    finally:
+        if format == "json":
+            print_json(records)
 
 
 @app.command("fetch")
@@ -356,8 +351,8 @@ def fetch(
     from kcert.kubernetes import issued, manifests, signers
     from kcert.openssl.pem import pem_blocks
     from kcert.openssl.program import openssl
-    from kcert.ui import csr, print_json, print_path
-    from kcert.ui.signing import signed_record
+    from kcert.ui import csr, print_json, print_path, print_text
+    from kcert.ui.output_of import Steps
 
     program = openssl(options.openssl)
     quiet = quiet or format == "json"
@@ -386,15 +381,15 @@ def fetch(
     ctx = context.signing_context(options, "csr fetch", cluster, program)
     answer = issued.validate_issued(pem, certificate, ctx, usages)
     if output == "-":
-        csr.bare(pem.decode("ascii", "replace"))
+        print_text(pem.decode("ascii", "replace"))
         return
     if not brought and not quiet:
         csr.unpacked(by_hand, certificate, options.dir, output)
     target = None if output is None else Path(output)
-    ctx = replace(ctx, reporter=csr.Steps(quiet=quiet))
+    ctx = replace(ctx, reporter=Steps(quiet=quiet))
     kept = issued.keep(ctx, certificate, answer, target, needs_ca=brought)
     if format == "json":
-        record = signed_record(certificate.name, kept.path, answer.x509, changed=kept.is_new)
+        record = csr.signed_record(certificate.name, kept.path, answer.x509, changed=kept.is_new)
         print_json(record | {"verified": kept.verified})
     elif quiet:
         print_path(kept.path)

@@ -25,6 +25,8 @@ from kcert.quoting import quote
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kcert.kubernetes.signing_request import SigningRequest
+
 Requester = Annotated[
     str,
     typer.Argument(
@@ -192,3 +194,16 @@ def require_no_name(name: str | None) -> None:
     """Raise InputError if both an object in the cluster and a file are named."""
     if name is not None:
         raise InputError(f"{name!a} names an object in a cluster, which cannot be combined with --file.")
+
+
+def looked_up(options: RequestOptions, verb: str, name: str | None, *, quiet: bool) -> SigningRequest:
+    """Return the object *name* of the cluster, for the command *verb*, which shows how unless *quiet*."""
+    from kcert.kubernetes import manifests
+    from kcert.ui import csr
+
+    called = checked_name(name, verb)
+    argv = options.kubectl_get(called, "yaml")
+    if not quiet:
+        csr.shows(argv)
+    with suggesting_file(verb, called):
+        return manifests.looked_up(argv, called)

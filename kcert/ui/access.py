@@ -57,10 +57,6 @@ class KubeconfigReporter(OutputOfCommands):
         self._ran = False
         self._replaced = False
 
-    def screen(self, text: str) -> None:
-        """The kubeconfig itself, and nothing else."""
-        sys.stdout.write(text)
-
     def on_drafts(self, drafts: Sequence[Draft]) -> None:
         """Say what a kubeconfig is, and in which folder the commands run."""
         if not (self._explain and drafts):

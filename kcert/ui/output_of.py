@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kcert import lessons
 from kcert.issue.context import Context, Reporter
 from kcert.issue.plan import IssuancePlan
 from kcert.issue.steps import Step
 from kcert.shell import Outcome
-from kcert.ui.console import command_line, say_paragraphs, say_waiting, show_output
+from kcert.ui.console import block, command_line, say_apart, say_paragraphs, say_waiting, screen, show_output
 
 
 class OutputOfCommands(Reporter):
@@ -46,3 +48,34 @@ class ResultReporter(OutputOfCommands):
         if self._explain:
             lessons.check_own()
             say_paragraphs(lessons.lesson(self.LESSON).opening, self.PARAGRAPHS)
+
+
+class Steps(OutputOfCommands):
+    """Show the steps of a signature or a check, unless *quiet*; *begin* prints what precedes the first step."""
+
+    def __init__(self, begin: Callable[[], None] = lambda: None, *, quiet: bool = False) -> None:
+        super().__init__(explain=not quiet)
+        self._begin: Callable[[], None] | None = begin
+
+    def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
+        """Show the openssl.cnf, the bash lines, or the command."""
+        if not self._explain:
+            return
+        if self._begin:
+            self._begin()
+            self._begin = None
+        super().on_step(step, plan)
+        if step.preview:
+            say_apart(f"The {'kubeconfig' if step.action == 'kubeconfig' else 'openssl.cnf'}: {step.summary}.")
+            block(step.preview, "config")
+            screen().print()
+        elif step.summary and step.script:
+            say_apart(step.summary)
+            block(step.script, "command")
+            screen().print()
+
+    def on_step_done(self, step: Step, outcome: Outcome | None) -> None:
+        """Show what the command printed."""
+        super().on_step_done(step, outcome)
+        if outcome and self._explain:
+            screen().print()
