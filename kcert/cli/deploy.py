@@ -322,4 +322,4 @@ def encryption_config(
         print_lines(encryption.script(ctx, action, provider or "aescbc"))
         return
     reporter = EncryptionReporter(ctx, explain=options.explain, quiet=options.quiet, form=options.format)
-    reporter.ends(encryption.update(replace(ctx, reporter=reporter), action, provider or "aescbc"))
+    reporter.ends(*encryption.update(replace(ctx, reporter=reporter), action, provider or "aescbc"))
