@@ -91,7 +91,7 @@ def _is_key(name: Any, secret: Any) -> bool:
 
 
 def update(ctx: Context, action: Action, provider: str) -> tuple[EncryptionConfig, Change]:
-    """Take one step of *action* in the PKI folder, and return the config after it; one that exists is not created again.
+    """Take one step of *action* in the PKI folder, return the config after it; one that exists is not created again.
 
     Raises InputError if the step is out of order.
     """
