@@ -5,19 +5,20 @@ Everything is made from the components' own options; nothing here is written dow
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import PurePosixPath
+from typing import Any
 
-from kcert import lessons, profiles
+from kcert import lessons, plain_yaml, profiles
 from kcert.config import Cluster, Host, Version
 from kcert.errors import InputError
 from kcert.files import filled_file
 from kcert.issue.context import Context
-from kcert.kubernetes import TEMPLATES, bootstrap, encryption, render
+from kcert.kubernetes import TEMPLATES, bootstrap, encryption
 from kcert.kubernetes.components import COMPONENTS, on_host
-from kcert.kubernetes.components.component import ComponentInstance, FolderState
+from kcert.kubernetes.components.component import ComponentInstance, FolderState, Option, Pod, Probe
 from kcert.kubernetes.credentials import read_file
 from kcert.profiles.profile import KnownIssue
 from kcert.quoting import quote
@@ -30,6 +31,9 @@ BACKUPS = "/var/backups/kcert"
 LIST, SCRIPT = "INSTALL.md", "install.sh"
 MANIFESTS = "manifests"
 """The folder of an archive with what is applied with kubectl."""
+
+PROGRAMS = "/usr/local/bin"
+"""The folder of the programs that the hard way downloads."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +82,15 @@ def generated(ctx: Context, host: Host, state: FolderState, version: Version) ->
     for instance in on_host(ctx.cluster, host, state, version):
         name = instance.component
         if runs_pods and instance.program.pod(instance):
-            text = render.manifest(instance)
+            text = manifest(instance)
             yield _file(STATIC_PODS / f"{name}.yaml", instance, "static pod", text, "manifest")
         elif instance.program.why_no_unit(profile) is None:
-            yield _file(UNITS / f"{name}.service", instance, "systemd unit", render.unit(instance), "systemd")
+            yield _file(UNITS / f"{name}.service", instance, "systemd unit", unit(instance), "systemd")
         else:
             continue
         if tuple(instance.program.settings(instance)):
             path = PurePosixPath(profile.configurations[name])
-            yield _file(path, instance, "configuration file", render.configuration(instance), "config")
+            yield _file(path, instance, "configuration file", configuration(instance), "config")
         if name == "kube-apiserver" and state.encrypts:
             content = read_file(ctx.root / encryption.FILE)
             path, why = PurePosixPath(profile.encryption_config), lessons.file_reason("encryption config")
@@ -213,3 +217,137 @@ def script(cluster: Cluster, host: Host, rows: Sequence[HostFile]) -> str:
         files="\n".join(f"put {row.mode:o} {quote(str(row.path))}" for row in rows),
         reload=_RELOAD.format(units=" ".join(units)) if units else "",
     )
+
+
+# --- A component's options in every form
+
+
+def render(instance: ComponentInstance, form: str) -> str:
+    """Return the options of *instance* as flags, systemd, manifest or config; raises InputError for a form it lacks."""
+    return _FORMS[form](instance)
+
+
+def arguments(instance: ComponentInstance) -> str:
+    """One argument a line, and nothing else: what the program is started with."""
+    return "".join(f"{option.argument}\n" for option in instance.program.options(instance))
+
+
+def unit(instance: ComponentInstance) -> str:
+    """A systemd unit, as the hard way installs it."""
+    component = instance.program
+    if why := component.why_no_unit(instance.profile):
+        raise InputError(f"{instance.component} has no unit here: {why}.")
+    words = [f"{PROGRAMS}/{instance.component}", *(option.argument for option in component.options(instance))]
+    return filled_file(
+        TEMPLATES / "component.service",
+        description=component.UNIT.description,
+        documentation=component.UNIT.documentation,
+        after=" ".join(component.UNIT.after),
+        type=component.UNIT.type,
+        start=" \\\n  ".join(_unit_word(word) for word in words),
+    )
+
+
+def _unit_word(word: str) -> str:
+    """A word of ExecStart: systemd expands % and $, and splits at blanks (systemd.service, "Command lines")."""
+    escaped = word.replace("\\", "\\\\").replace("%", "%%").replace("$", "$$").replace('"', '\\"')
+    return f'"{escaped}"' if any(character.isspace() or character == "'" for character in word) else escaped
+
+
+def manifest(instance: ComponentInstance) -> str:
+    """A static pod, as kubeadm lays it down in /etc/kubernetes/manifests."""
+    pod = instance.program.pod(instance)
+    if pod is None:
+        raise InputError(
+            f"{instance.component} is not a static pod: "
+            + (
+                "it starts them. Use --format systemd and --format config."
+                if instance.component == "kubelet"
+                else "where it is a pod, a DaemonSet starts it. Use --format config."
+            )
+        )
+    return plain_yaml.dump(_pod_object(instance, pod))
+
+
+def _pod_object(instance: ComponentInstance, pod: Pod) -> dict[str, Any]:
+    options = tuple(instance.program.pod_options(instance))
+    mounts = tuple(_mounts(pod, options))
+    requests = {"cpu": pod.cpu, **({"memory": pod.memory} if pod.memory else {})}
+    container = {
+        "command": [instance.component, *(option.argument for option in options)],
+        "image": pod.image,
+        "imagePullPolicy": "IfNotPresent",
+        "livenessProbe": _probe(pod.probe, pod.probe.alive, failures=8, period=10, delay=10),
+        "name": instance.component,
+        "readinessProbe": _probe(pod.probe, pod.probe.ready, failures=3, period=1),
+        "resources": {"requests": requests},
+        "startupProbe": _probe(pod.probe, pod.probe.alive, failures=24, period=10, delay=10),
+        "volumeMounts": [
+            {"mountPath": path, "name": name, **({} if name in pod.writes else {"readOnly": True})}
+            for name, path, _ in mounts
+        ],
+    }
+    metadata: dict[str, Any] = {"annotations": dict(pod.annotations)} if pod.annotations else {}
+    metadata |= {
+        "labels": {"component": instance.component, "tier": "control-plane"},
+        "name": instance.component,
+        "namespace": "kube-system",
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {
+            "containers": [container],
+            "hostNetwork": True,
+            "priority": 2000001000,
+            "priorityClassName": "system-node-critical",
+            "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+            "volumes": [{"hostPath": {"path": path, "type": type_}, "name": name} for name, path, type_ in mounts],
+        },
+    }
+
+
+def _probe(probe: Probe, path: str, *, failures: int, period: int, delay: int = 0) -> dict[str, Any]:
+    where = {"host": probe.host, "path": path, "port": probe.port, "scheme": probe.scheme}
+    begin = {"initialDelaySeconds": delay} if delay else {}
+    return {"failureThreshold": failures, "httpGet": where, **begin, "periodSeconds": period, "timeoutSeconds": 15}
+
+
+def _mounts(pod: Pod, options: Sequence[Option]) -> Iterator[tuple[str, str, str]]:
+    """Return what of the host the pod sees: volume name, path, type. Kubeconfigs one by one, certificates by folder."""
+    for name, path in pod.folders.items():
+        yield name, path, "DirectoryOrCreate"
+    for path in (option.mounts for option in options if option.mounts):
+        yield PurePosixPath(path).stem, path, "File"
+    files = [option.reads for option in options if option.reads]
+    for path in dict.fromkeys(file.path for file in files if file.part == "kubeconfig"):
+        yield "kubeconfig", path, "FileOrCreate"
+    folders = {PurePosixPath(file.path).parent for file in files if file.part != "kubeconfig"}
+    tops = sorted(folder for folder in folders if not folders.intersection(folder.parents))
+    for number, top in enumerate(tops):
+        yield f"k8s-certs{f'-{number}' if number else ''}", str(top), "DirectoryOrCreate"
+
+
+def configuration(instance: ComponentInstance) -> str:
+    """A KubeletConfiguration or KubeProxyConfiguration."""
+    root: dict[str, Any] = {}
+    for setting in instance.program.settings(instance):
+        node = root
+        for key in setting.path[:-1]:
+            node = node.setdefault(key, {})
+        node[setting.path[-1]] = list(setting.value) if isinstance(setting.value, tuple) else setting.value
+    if not root:
+        raise InputError(
+            f"{instance.component} has no configuration file: --format flags, systemd and manifest print its options. "
+            "kubelet and kube-proxy have a configuration file."
+        )
+    return plain_yaml.dump(root)
+
+
+_FORMS: dict[str, Callable[[ComponentInstance], str]] = {
+    "flags": arguments,
+    "systemd": unit,
+    "manifest": manifest,
+    "config": configuration,
+}

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from kcert import lessons, profiles
 from kcert.config import STABLE, Version
 from kcert.issue.status import CertificateStatus, State
-from kcert.kubernetes import encryption, render
+from kcert.kubernetes import encryption, install
 from kcert.kubernetes.components.component import ComponentInstance, Option, Reads, Setting
 from kcert.kubernetes.encryption import Change, EncryptionConfig
 from kcert.ui import print_json
@@ -30,7 +30,7 @@ from kcert.ui.output_of import ResultReporter
 
 def print_form(instance: ComponentInstance, form: str) -> None:
     """Print the content of a file, and nothing else."""
-    sys.stdout.write(render.render(instance, form))
+    sys.stdout.write(install.render(instance, form))
 
 
 def show(instance: ComponentInstance, *, explain: bool) -> None:

@@ -12,7 +12,7 @@ import yaml
 
 from kcert import lessons, profiles
 from kcert.config import Version
-from kcert.kubernetes import components, render
+from kcert.kubernetes import components, install
 from kcert.kubernetes.components.component import FolderState
 from tests.clusters import PROFILES, SIZES
 from tests.kubernetes import accepted
@@ -55,7 +55,7 @@ def printed(home: Path, component: str, form: str, *arguments: str | Path) -> st
     instance = components.placement(
         cluster, component, asked.get("--host"), asked.get("--kubernetes-version"), asked.get("--path-prefix")
     )
-    return render.render(instance, form)
+    return install.render(instance, form)
 
 
 def flags(home: Path, component: str, *arguments: str | Path) -> list[str]:
@@ -488,7 +488,7 @@ def test_every_release_accepts_what_is_printed_for_it(tmp_path: Path, profile: s
                 printed = {option.name for option in (*program.options(instance), *program.pod_options(instance))}
                 assert printed <= accepted.options(component, minor), (component, minor)
                 if tuple(program.settings(instance)):
-                    document = yaml.safe_load(render.configuration(instance))
+                    document = yaml.safe_load(install.configuration(instance))
                     documents.add((document["kind"], document["apiVersion"]))
                     assert accepted.unknown_fields(document, minor) == [], (component, minor)
 
