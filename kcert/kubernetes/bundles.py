@@ -212,12 +212,12 @@ class _Reader:
         links = _links(content)
         if links is None:
             raise InputError(f"{path} is not a kubeconfig that can be used: {command} re-creates it.")
-        for link, installed_path in zip(links, self._places(wanted), strict=True):
-            if link != str(installed_path):
-                there = f"; with --no-embed --path-prefix {installed_path.parent} it names them there"
-                same_name = PurePosixPath(link).name == installed_path.name
+        for link, linked in zip(links, self._linked(wanted), strict=True):
+            if link != str(linked.path):
+                there = f"; with --no-embed --path-prefix {linked.path.parent} it names them there"
+                same_name = PurePosixPath(link).name == linked.path.name
                 raise InputError(
-                    f"{path} names {link!a}, which the host has as {installed_path}: {command} embeds its files"
+                    f"{path} names {link!a}, which the host has as {linked.path}: {command} embeds its files"
                     f"{there if same_name else ''}."
                 )
         return content, True
@@ -226,28 +226,22 @@ class _Reader:
         """*file*, and what it names if it is a kubeconfig that names files."""
         yield file
         path = self.ctx.root / kubeconfig_of(file.certificate)
-        if file.part != "kubeconfig" or not path.exists() or _links(read_file(path)) is None:
-            return
-        by = self.profile.install_path(file.certificate, "kubeconfig", file.reader).name
-        why = lessons.file_reason("named by a kubeconfig", kubeconfig=by)
-        client = self.clients[file.certificate.name]
+        if file.part == "kubeconfig" and path.exists() and _links(read_file(path)) is not None:
+            yield from self._linked(file)
+
+    def _linked(self, file: _Wanted) -> Iterator[_Wanted]:
+        """Yield the CA, certificate and key of a kubeconfig, as the host has them."""
+        path_of, ca = self.profile.install_path, self.clients[file.certificate.name].issuer
+        why = lessons.file_reason(
+            "named by a kubeconfig", kubeconfig=path_of(file.certificate, "kubeconfig", file.reader).name
+        )
         parts: tuple[tuple[Certificate, Part], ...] = (
-            (client.issuer, "crt"),
+            (ca, "crt"),
             (file.certificate, "crt"),
             (file.certificate, "key"),
         )
-        for (certificate, part), installed_path in zip(parts, self._places(file), strict=True):
-            yield _Wanted(certificate, part, installed_path, file.reader, why)
-
-    def _places(self, file: _Wanted) -> tuple[PurePosixPath, ...]:
-        """Return the paths of the CA, certificate and key of a kubeconfig on the host."""
-        ca = self.clients[file.certificate.name].issuer
-        path_of = self.profile.install_path
-        return (
-            path_of(ca, "crt", file.reader),
-            path_of(file.certificate, "crt", file.reader),
-            path_of(file.certificate, "key", file.reader),
-        )
+        for certificate, part in parts:
+            yield _Wanted(certificate, part, path_of(certificate, part, file.reader), file.reader, why)
 
     def _ca_public_keys(self) -> Iterator[PublicKey]:
         """The public keys of all CAs whose certificates are here, wherever and in whatever form their keys are kept."""
@@ -264,17 +258,15 @@ class _Reader:
         """Raise InputError where another host than one of the control plane would get a CA's key, under any name."""
         if any(member.name == host.name for member in self.ctx.cluster.control_plane):
             return
-        for file in (packed_file for packed_file in packed if packed_file.mode == SECRET_MODE):
+        for file in (file for file in packed if file.mode == SECRET_MODE):
             inside = kubeconfig.opened(file.content)
             for block in pem_blocks(inside.key if inside else file.content):
-                if block.is_key and self._is_ca_key(block.pem):
+                key = block.pem.encode()
+                if block.is_key and any(same_key(self.ctx.openssl, key, public) for public in self.ca_public_keys):
                     raise InputError(
                         f"{file.source} contains the key of a CA, which {host.name} must not get: `kcert renew "
                         f"{quote(file.owner)} --new-key{self.ctx.folder_option}` generates a separate key."
                     )
-
-    def _is_ca_key(self, pem: str) -> bool:
-        return any(same_key(self.ctx.openssl, pem.encode(), public) for public in self.ca_public_keys)
 
 
 def _links(content: bytes) -> tuple[str, str, str] | None:

@@ -112,8 +112,9 @@ def require_usable(ctx: Context, statuses: Iterable[CertificateStatus]) -> None:
     unfit = [status for status in statuses if not status.usable]
     missing = [status.certificate for status in unfit if status.state is State.MISSING]
     if missing:
-        chapters = dict.fromkeys(cert.chapter for cert in missing)
-        command = _making(missing) if len(chapters) == 1 else "kcert all"
+        chapters = {cert.chapter for cert in missing}
+        names = f" {' '.join(quote(cert.name) for cert in missing)}" if chapters == {"client"} else ""
+        command = f"kcert {chapters.pop() if len(chapters) == 1 else 'all'}{names}"
         listed = ", ".join(str(cert.files.primary) for cert in missing[:10])
         more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
         verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
@@ -123,12 +124,6 @@ def require_usable(ctx: Context, statuses: Iterable[CertificateStatus]) -> None:
             f"{status.certificate.files.primary} is {status.state.value}: {status.blocking}. "
             f"`{status.fix_command(ctx.folder_option)}` renews it."
         )
-
-
-def _making(missing: list[Certificate]) -> str:
-    chapter = missing[0].chapter
-    names = [cert.name for cert in missing]
-    return f"kcert client {' '.join(quote(name) for name in names)}" if chapter == "client" else f"kcert {chapter}"
 
 
 def _credentials(ctx: Context, cert: Certificate, ca: Certificate, status: CertificateStatus) -> Credentials:

@@ -165,7 +165,7 @@ def require_writable(made: Iterable[Draft], *, kubectl: bool) -> None:
 
 
 State = Literal["begins", "current", "written", "replaced"]
-"""What became of a kubeconfig; with "replaced" the file before is in the PKI folder's backup."""
+"""The state of a kubeconfig; with "replaced" the file before is in the PKI folder's backup."""
 
 
 def keep(ctx: Context, made: Sequence[Draft], *, kubectl: bool = False) -> Iterator[tuple[Draft, State]]:
