@@ -112,25 +112,20 @@ def parse_object(document: dict[str, Any], source: str) -> SigningRequest:
 
 def text(csr: SigningRequest) -> str:
     """Return the object as a manifest: YAML, the request and the certificate each on one line."""
-    document: dict[str, Any] = dict(csr.document or {})
-    document |= {"apiVersion": API_VERSION, "kind": KIND}
-    document["metadata"] = {**document.get("metadata", {}), "name": csr.name}
-    spec: dict[str, Any] = {
-        **document.get("spec", {}),
-        "request": base64.b64encode(csr.request).decode("ascii"),
-        "signerName": csr.signer,
-    }
+    before = csr.document or {}
+    request = base64.b64encode(csr.request).decode("ascii")
+    spec = {**before.get("spec", {}), "request": request, "signerName": csr.signer}
     if csr.expires is not None:
         spec["expirationSeconds"] = csr.expires
-    document["spec"] = {**spec, "usages": list(csr.usages)}
-    status: dict[str, Any] = dict(document.get("status") or {})
+    status: dict[str, Any] = dict(before.get("status") or {})
     if csr.certificate is not None:
         status["certificate"] = base64.b64encode(csr.certificate).decode("ascii")
     if csr.conditions:
         status["conditions"] = list(csr.conditions)
-    if status:
-        document["status"] = status
-    return plain_yaml.dump(document)
+    metadata = {**before.get("metadata", {}), "name": csr.name}
+    document = {**before, "apiVersion": API_VERSION, "kind": KIND, "metadata": metadata}
+    document["spec"] = {**spec, "usages": list(csr.usages)}
+    return plain_yaml.dump(document | ({"status": status} if status else {}))
 
 
 def requested(openssl: str, csr: SigningRequest) -> Request:
