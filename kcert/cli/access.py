@@ -17,12 +17,10 @@ from kcert.cli.options import (
     ResultFormat,
     WriteOptions,
     complete_clients,
-    takes,
 )
 from kcert.errors import InputError
 
 
-@takes(ReadOptions)
 def kubeconfig(
     options: ReadOptions,
     *,
@@ -122,7 +120,6 @@ def kubeconfig(
         reporter.records()
 
 
-@takes(WriteOptions)
 def bootstrap(
     options: WriteOptions,
     *,
@@ -151,7 +148,6 @@ def bootstrap(
     reporter.ends(bootstrap.make(dataclasses.replace(ctx, reporter=reporter), lifetime, new_token=new_token))
 
 
-@takes(ReadOptions)
 def call(
     options: ReadOptions,
     *,

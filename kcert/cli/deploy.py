@@ -21,7 +21,6 @@ from kcert.cli.options import (
     complete_components,
     complete_hosts,
     load_cluster,
-    takes,
 )
 from kcert.config import STABLE
 from kcert.errors import InputError, did_you_mean
@@ -37,7 +36,6 @@ KubernetesVersion = Annotated[
 ]
 
 
-@takes(WriteOptions)
 def bundle(
     options: WriteOptions,
     *,
@@ -102,7 +100,6 @@ def bundle(
     flags.warn_of_release(release)
 
 
-@takes(ReadOptions)
 def flags(
     options: ReadOptions,
     *,
@@ -183,7 +180,6 @@ export = Subcommands(
 
 
 @export.command("cert-manager")
-@takes(WriteOptions)
 def cert_manager(
     options: WriteOptions,
     *,
@@ -247,7 +243,6 @@ def cert_manager(
 
 
 @export.command("ansible")
-@takes(WriteOptions)
 def ansible(
     options: WriteOptions,
     *,
@@ -288,7 +283,6 @@ def ansible(
     deploy.play(export_folder, ctx, target.signs_with(ctx))
 
 
-@takes(WriteOptions)
 def encryption_config(
     options: WriteOptions,
     *,
