@@ -159,7 +159,7 @@ def script(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Ite
     if present and present.expires > datetime.now(timezone.utc):
         yield f"# The token {present.id} is valid until {present.expires:%Y-%m-%d %H:%M} UTC and is kept."
         for variable, key in (("id", "token-id"), ("secret", "token-secret"), ("expires", "expiration")):
-            yield f"{variable}=$(sed -n 's/^ *{key}: //p' {TOKEN} | tr -d '\"')"
+            yield f"{variable}=$(grep ' {key}:' {TOKEN} | cut -d : -f 2- | tr -d ' \"')"
     else:
         yield f"id=$({format_command((ctx.openssl, 'rand', '-hex', '3'))})"
         yield f"secret=$({format_command((ctx.openssl, 'rand', '-hex', '8'))})"

@@ -60,14 +60,13 @@ def by_hand(
     Empty if the manifest does not have the field on one line, or is a bare request.
     """
     content = csr.request if field == "request" else csr.certificate or b""
-    prefix = f"{field}: "
     if csr.document is None:
         return ""
-    lines = [line.lstrip(" ") for line in contents(path).decode("utf-8", "replace").split("\n")]
-    if [line for line in lines if line.startswith(prefix)] != [prefix + base64.b64encode(content).decode("ascii")]:
-        return ""  # sed would print something else: a comment or an annotation may have such a line, too
+    key, line = f" {field}:", f"{field}: {base64.b64encode(content).decode('ascii')}"
+    if [found.strip(" ") for found in contents(path).decode("utf-8", "replace").split("\n") if key in found] != [line]:
+        return ""  # grep would find something else: a comment or an annotation may have such a line, too
     named = path if folder is None else Path(os.path.relpath(path, folder))
-    return f"sed -n 's/^ *{field}: //p' {quote(str(named))} | base64 -d"
+    return f"grep '{key}' {quote(str(named))} | cut -d : -f 2 | tr -d ' ' | base64 -d"
 
 
 def decoding(argv: tuple[str, ...]) -> str:
