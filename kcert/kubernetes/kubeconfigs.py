@@ -73,21 +73,14 @@ class Draft:
     def commands(self) -> tuple[tuple[str, ...], ...]:
         """Return the four `kubectl config` commands that make the same file, to be typed in the PKI folder."""
         kubeconfig, begin, file = self.kubeconfig, ("kubectl", "config"), f"--kubeconfig={self.file}"
-        path_of = str if self.options.embed else self.path_of
         embed = ("--embed-certs=true",) if self.options.embed else ()
-        cluster = (f"--server={kubeconfig.server}", f"--certificate-authority={path_of(kubeconfig.ca)}")
-        user = (f"--client-certificate={path_of(kubeconfig.crt)}", f"--client-key={path_of(kubeconfig.key)}")
+        cluster = (f"--server={kubeconfig.server}", f"--certificate-authority={self.path_of(kubeconfig.ca)}")
+        user = (f"--client-certificate={self.path_of(kubeconfig.crt)}", f"--client-key={self.path_of(kubeconfig.key)}")
+        context = (f"--cluster={kubeconfig.cluster}", f"--user={kubeconfig.user}")
         return (
             (*begin, "set-cluster", kubeconfig.cluster, *cluster, *embed, file),
             (*begin, "set-credentials", kubeconfig.user, *user, *embed, file),
-            (
-                *begin,
-                "set-context",
-                kubeconfig.context,
-                f"--cluster={kubeconfig.cluster}",
-                f"--user={kubeconfig.user}",
-                file,
-            ),
+            (*begin, "set-context", kubeconfig.context, *context, file),
             (*begin, "use-context", kubeconfig.context, file),
         )
 
@@ -100,7 +93,14 @@ def drafts(
     Raises InputError for an unknown name, for options that are not possible, and for a certificate that is missing,
     stale or expired.
     """
-    options = _checked(options)
+    if options.context is not None and (why := check_context_name(options.context)):
+        raise InputError(f"--context {options.context!a} is invalid: {why}.")
+    if options.prefix is not None:
+        check_prefix(options.prefix)
+        if options.embed:
+            raise InputError("--path-prefix is for files that are not embedded: it needs --no-embed.")
+    if options.server is not None:
+        options = replace(options, server=server_url(options.server))
     clients = credentials.clients(ctx)
     wanted: dict[str, Certificate] = {}
     for name in names:
@@ -135,17 +135,6 @@ def draft(ctx: Context, client: Credentials, options: KubeconfigOptions) -> Draf
         key=client.key,
     )
     return Draft(client, made, kubeconfig_of(certificate), options)
-
-
-def _checked(options: KubeconfigOptions) -> KubeconfigOptions:
-    """Return *options* with its server as a URL; raises InputError for what cannot be."""
-    if options.context is not None and (why := check_context_name(options.context)):
-        raise InputError(f"--context {options.context!a} is invalid: {why}.")
-    if options.prefix is not None:
-        check_prefix(options.prefix)
-        if options.embed:
-            raise InputError("--path-prefix is for files that are not embedded: it needs --no-embed.")
-    return options if options.server is None else replace(options, server=server_url(options.server))
 
 
 def require_writable(made: Iterable[Draft], *, kubectl: bool) -> None:
