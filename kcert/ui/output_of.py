@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kcert import lessons
-from kcert.issue.context import Context, Reporter
-from kcert.issue.plan import IssuancePlan
+from kcert.issue.context import Context, IssuancePlan, Reporter
 from kcert.issue.steps import Step
 from kcert.shell import Outcome
 from kcert.ui.console import block, command_line, say_apart, say_paragraphs, say_waiting, screen, show_output
