@@ -109,7 +109,6 @@ def manifest(
     from kcert.kubernetes.signing_request import text
     from kcert.openssl.program import openssl
     from kcert.ui import csr, print_path, print_text
-    from kcert.ui.console import say_waiting
 
     cluster = load_cluster(options.config)
     certificate = signers.of_name(cluster, name, signer and signers.full_name(signer))
@@ -131,7 +130,7 @@ def manifest(
         print_text(text(written))
         return
     target = None if output is None else Path(output)
-    path, existing = manifests.write(options.dir, written, target, say_waiting)
+    path, existing = manifests.write(options.dir, written, target, csr.Steps().on_lock_wait)
     if format == "json":
         csr.as_json(existing or written, program, {"path": str(path), "changed": existing is None})
     elif quiet:
@@ -282,7 +281,6 @@ def sign(
     from kcert.kubernetes.signing_request import is_pem
     from kcert.openssl.program import openssl
     from kcert.ui import csr, print_json, print_path
-    from kcert.ui.output_of import Steps
 
     if name is not None and len(files) > 1:
         raise InputError(f"--as {name!a} names the certificate of one request, and there are {len(files)} files.")
@@ -298,7 +296,7 @@ def sign(
             if is_pem(manifests.contents(file)):
                 certificate, request = signing.match_request(ctx, file, name)
                 called, begin = certificate.name, partial(csr.begin_request, certificate, request, explain=explain)
-                steps = Steps(begin, quiet=terse)
+                steps = csr.Steps(begin, quiet=terse)
                 path, x509 = signing.sign_request(replace(ctx, reporter=steps), file, certificate, request)
                 show = partial(csr.signed_request, certificate, x509, path)
             elif name is not None:
@@ -309,7 +307,7 @@ def sign(
                 path, csr_object = file, manifests.load(file)
                 called, changed = csr_object.name, csr_object.certificate is None
                 if changed:
-                    steps = Steps(partial(csr.begin_object, csr_object, explain=explain), quiet=terse)
+                    steps = csr.Steps(partial(csr.begin_object, csr_object, explain=explain), quiet=terse)
                     signed, x509 = signing.sign_object(replace(ctx, reporter=steps), file, csr_object, longest_life)
                     show = partial(csr.signed_object, file, signed, x509, ctx.folder_option)
                 else:
@@ -342,7 +340,6 @@ def fetch(
     from kcert.openssl.pem import pem_blocks
     from kcert.openssl.program import openssl
     from kcert.ui import csr, print_json, print_path, print_text
-    from kcert.ui.output_of import Steps
 
     program = openssl(options.openssl)
     quiet = quiet or format == "json"
@@ -376,7 +373,7 @@ def fetch(
     if not brought and not quiet:
         csr.unpacked(by_hand, certificate, options.dir, output)
     target = None if output is None else Path(output)
-    ctx = replace(ctx, reporter=Steps(quiet=quiet))
+    ctx = replace(ctx, reporter=csr.Steps(quiet=quiet))
     kept = issued.keep(ctx, certificate, answer, target, needs_ca=brought)
     if format == "json":
         record = csr.signed_record(certificate.name, kept.path, answer.x509, changed=kept.is_new)

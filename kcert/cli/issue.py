@@ -192,7 +192,7 @@ def _issue(
         raise InputError("--csr-only cannot be combined with --ca-dir: requests are for a CA on another machine.")
     result = context.run(*external_ca.for_requests(ctx, specs))
     if result and not result.stopped and not options.terse:
-        from kcert.ui import csr
+        from kcert.ui import renewal
 
         issued = [issued.plan.certificate for issued in result.issued]
-        csr.to_be_signed(ctx, (*(status.certificate for status in result.kept), *issued))
+        renewal.to_be_signed(ctx, (*(status.certificate for status in result.kept), *issued))

@@ -1,19 +1,18 @@
-"""The output of `kcert csr` and --csr-only: the command that runs, its answer, what that means, and what comes next."""
+"""The output of `kcert csr`: the command that runs, its answer, and what that means."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from kcert import lessons
-from kcert.certificates import Certificate, Kind
+from kcert.certificates import Certificate
 from kcert.check.dates import ends_late
 from kcert.durations import in_words
-from kcert.issue.context import Context
-from kcert.issue.external_ca import sign_by_hand, sign_by_root
+from kcert.issue.context import IssuancePlan
+from kcert.issue.steps import Step
 from kcert.kubernetes import signers
 from kcert.kubernetes.issued import IssuedCertificate, Kept
 from kcert.kubernetes.manifests import kubectl, purpose_of, summary
@@ -21,7 +20,7 @@ from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRe
 from kcert.openssl.x509 import X509, Name, Request, listed
 from kcert.quoting import format_command, quote
 from kcert.roles import MASTERS, NODE_PREFIX
-from kcert.shell import Command, read
+from kcert.shell import Command, Outcome, read
 from kcert.ui import print_json
 from kcert.ui.console import (
     block,
@@ -32,11 +31,42 @@ from kcert.ui.console import (
     heading,
     say,
     say_apart,
-    say_commands,
     say_paragraphs,
     screen,
     show_output,
 )
+from kcert.ui.lesson import OutputOfCommands
+
+
+class Steps(OutputOfCommands):
+    """Show the steps of a signature or a check, unless *quiet*; *begin* prints what precedes the first step."""
+
+    def __init__(self, begin: Callable[[], None] = lambda: None, *, quiet: bool = False) -> None:
+        super().__init__(explain=not quiet)
+        self._begin: Callable[[], None] | None = begin
+
+    def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
+        """Show the openssl.cnf, the bash lines, or the command."""
+        if not self._explain:
+            return
+        if self._begin:
+            self._begin()
+            self._begin = None
+        super().on_step(step, plan)
+        if step.preview:
+            say_apart(f"The {'kubeconfig' if step.action == 'kubeconfig' else 'openssl.cnf'}: {step.summary}.")
+            block(step.preview, "config")
+            screen().print()
+        elif step.summary and step.script:
+            say_apart(step.summary)
+            block(step.script, "command")
+            screen().print()
+
+    def on_step_done(self, step: Step, outcome: Outcome | None) -> None:
+        """Show what the command printed."""
+        super().on_step_done(step, outcome)
+        if outcome and self._explain:
+            screen().print()
 
 
 def waits_for_it(reason: str) -> None:
@@ -321,76 +351,3 @@ def signed_record(name: str, path: Path, x509: X509, *, changed: bool) -> dict[s
         "sans": [str(name) for name in x509.alt_names],
         "not_after": f"{x509.not_after:%Y-%m-%dT%H:%M:%SZ}",
     }
-
-
-# --- Requests for a CA on another machine
-
-
-def to_be_signed(ctx: Context, certificates: Sequence[Certificate]) -> None:
-    """Say how requests become certificates: signed where the CA is, fetched here."""
-    known = {cert.name: cert for cert in ctx.specs}
-    wanted = [known.get(cert.name, cert) for cert in certificates if cert.kind is not Kind.KEY_PAIR]
-    if not wanted:
-        say("Nothing to sign: every certificate exists and is current.", "good")
-        return
-    if all(cert.kind is Kind.CA for cert in wanted):
-        _by_hand_at_the_root(ctx, wanted)
-        next_command(
-            "Until then, `kcert all` cannot make certificates, because no CA can sign them. For a self-signed CA "
-            "instead, delete its request:",
-            *("rm", *(str(ctx.root / cert.files.csr) for cert in wanted if cert.files.csr)),
-        )
-        return
-    requests = [str(cert.files.csr) for cert in wanted]
-    say_commands(
-        "Next, the CA has to sign. Copy the requests and kcert.yaml, which defines the usages of each certificate, to "
-        "the machine with the CA. The keys stay here.",
-        ("tar", "-cf", "requests.tar", "-C", str(ctx.root), *requests),
-    )
-    say_commands(
-        "On that machine, run (with --dir or --ca-dir for the folder of the CA):",
-        ("tar", "-xf", "requests.tar"),
-        ("kcert", "csr", "sign", *(word for path in requests for word in ("--file", path))),
-    )
-    example = wanted[0]
-    if example.issuer:
-        say_commands(
-            f"Or by hand, with the openssl.cnf {example.files.cnf} in the same folder, for example for {example.name}:",
-            sign_by_hand(example, known[example.issuer], ctx.openssl),
-        )
-    cas = [known[name].files.crt for name in dict.fromkeys(cert.issuer for cert in wanted) if name]
-    if missing := [crt for crt in cas if crt and not (ctx.root / crt).exists()]:
-        say_commands(
-            "First copy the CA certificate to this machine, without the key. It verifies the certificates.",
-            *(("cp", str(crt), str(ctx.root / crt)) for crt in missing),
-        )
-    _back_here(ctx, wanted)
-
-
-def to_be_signed_again(ctx: Context, certificates: Sequence[Certificate]) -> None:
-    """Say how the requests of CAs that are in use become new certificates for them."""
-    crts = {cert.name: cert.files.crt for cert in ctx.specs}
-    wanted = [replace(cert, files=replace(cert.files, crt=crts[cert.name])) for cert in certificates]
-    _by_hand_at_the_root(ctx, wanted)
-    say("Until then, the existing CA keeps signing. What it signed stays valid, because the key is the same.")
-
-
-def _by_hand_at_the_root(ctx: Context, wanted: Sequence[Certificate]) -> None:
-    say_commands(
-        "Next, a root CA has to sign a CA that may sign certificates but no other CA (pathlen:0). Copy each request "
-        "with its openssl.cnf to the machine with the root CA (root.crt, root.key), and run:",
-        *(sign_by_root(cert, ctx.openssl) for cert in wanted),
-    )
-    say_apart("If the root certificate is appended to that file, kcert also makes `ca-chain.crt` from the two.")
-    _back_here(ctx, wanted)
-
-
-def _back_here(ctx: Context, wanted: Sequence[Certificate]) -> None:
-    option = ("--dir", str(ctx.root)) if ctx.folder_option else ()
-    beside = {
-        cert.name: cert.files.csr.with_name(cert.files.crt.name) for cert in wanted if cert.files.csr and cert.files.crt
-    }
-    say_commands(
-        "Then, back on this machine, fetch each certificate. It is compared with its key and its request first:",
-        *(("kcert", "csr", "fetch", name, "--file", str(path), *option) for name, path in beside.items()),
-    )
