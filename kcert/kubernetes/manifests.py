@@ -63,7 +63,7 @@ def by_hand(
     if csr.document is None:
         return ""
     key, line = f" {field}:", f"{field}: {base64.b64encode(content).decode('ascii')}"
-    if [found.strip(" ") for found in contents(path).decode("utf-8", "replace").split("\n") if key in found] != [line]:
+    if [row.strip(" ") for row in contents(path).decode("utf-8", "replace").split("\n") if key in row] != [line]:
         return ""  # grep would find something else: a comment or an annotation may have such a line, too
     named = path if folder is None else Path(os.path.relpath(path, folder))
     return f"grep '{key}' {quote(str(named))} | cut -d : -f 2 | tr -d ' ' | base64 -d"
