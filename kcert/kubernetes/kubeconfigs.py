@@ -178,9 +178,9 @@ def keep(ctx: Context, made: Sequence[Draft], *, kubectl: bool = False) -> Itera
                 _by_kubectl(Executor(ctx, workspace), staging, draft)
             else:
                 staging.write(draft.file, draft.text(), secret=True)
-            replaced = (ctx.root / draft.file).exists()
+            state: State = "replaced" if (ctx.root / draft.file).exists() else "written"
             workspace.publish(staging, [draft.file], [draft.file])
-            yield draft, "replaced" if replaced else "written"
+            yield draft, state
 
 
 def is_there(root: Path, draft: Draft) -> bool:
