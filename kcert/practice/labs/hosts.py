@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Kind, Subject
 from kcert.kubernetes.components import COMPONENTS, instances
-from kcert.kubernetes.render import manifest
+from kcert.kubernetes.install import manifest
 from kcert.practice.grader import AbsentError, Check, Grader
 from kcert.practice.handshakes import Client, Credentials, Server
 from kcert.practice.lab import ExpectedAnswer, Lab
