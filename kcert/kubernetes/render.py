@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from kcert import plain_yaml
 from kcert.errors import InputError
 from kcert.files import filled_file
 from kcert.kubernetes import TEMPLATES
@@ -51,6 +50,8 @@ def _unit_word(word: str) -> str:
 
 def manifest(instance: ComponentInstance) -> str:
     """A static pod, as kubeadm lays it down in /etc/kubernetes/manifests."""
+    from kcert import plain_yaml
+
     pod = instance.program.pod(instance)
     if pod is None:
         raise InputError(
@@ -126,6 +127,8 @@ def _mounts(pod: Pod, options: Sequence[Option]) -> Iterator[tuple[str, str, str
 
 def configuration(instance: ComponentInstance) -> str:
     """A KubeletConfiguration or KubeProxyConfiguration."""
+    from kcert import plain_yaml
+
     root: dict[str, Any] = {}
     for setting in instance.program.settings(instance):
         node = root

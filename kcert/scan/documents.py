@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kcert import plain_yaml
 from kcert.errors import nearest
 from kcert.files import LARGEST_DOCUMENT
 
@@ -28,6 +27,8 @@ def documents(content: bytes, largest: int = LARGEST_DOCUMENT) -> list[dict[str,
     """Every mapping of a YAML (or JSON) file; anything else raises NotADocumentError."""
     if len(content) > largest:
         raise NotADocumentError(f"is {len(content) // 1024} KiB of YAML, more than kcert reads")
+    from kcert import plain_yaml  # most certificates are not in YAML
+
     try:
         parsed = plain_yaml.load_all(as_utf8(content).decode("utf-8-sig"), aliases=True)
     except UnicodeDecodeError:

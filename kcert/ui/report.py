@@ -10,18 +10,19 @@ import os
 import re
 import stat
 import sys
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kcert.errors import InputError
 from kcert.files import filled_file
 from kcert.quoting import quote
-from kcert.store.atomic import Written, write_file
 from kcert.ui.console import clean_line
+
+if TYPE_CHECKING:
+    from kcert.store.atomic import Written
 
 PAGES = Path(__file__).parent / "pages"
 """The folder of frames, styles and scripts of pages."""
@@ -83,6 +84,8 @@ def write_report(
     copy is kept beside it. With ``force`` that is so for any file. Raises InputError for another file without
     ``force``.
     """
+    from kcert.store.atomic import write_file  # most reports go to the screen
+
     path = target.path
 
     def is_report(before: bytes) -> bool:
@@ -145,6 +148,8 @@ def _is_report(path: Path, head: bytes, titles: frozenset[str]) -> bool:
 
 
 def _is_spreadsheet(path: Path) -> bool:
+    import zipfile
+
     try:
         with zipfile.ZipFile(path) as archive, archive.open("docProps/core.xml") as properties:
             return f"creator>{CREATOR}<".encode() in properties.read(_HEAD)
