@@ -24,7 +24,6 @@ from kcert.cli.options import (
     load_cluster,
 )
 from kcert.config import Cluster
-from kcert.durations import duration
 from kcert.errors import InputError
 from kcert.issue.adopt import describes, key_of_text, undescribed, unmanaged, unmanaged_users, with_request
 from kcert.issue.context import Context, Renewal
@@ -250,6 +249,8 @@ def renew(
     days: Days = None,
 ) -> None:
     """Renew certificates: same subject, SANs, usages and key, new dates. The old files are kept as a backup."""
+    from kcert.durations import duration
+
     named = tuple(dict.fromkeys(names or ()))
     _check_selection(named, expiring_in=expiring_in, stale=stale, everything=everything, finish=finish)
     if finish and (new_key or stale or days):
