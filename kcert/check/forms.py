@@ -14,8 +14,7 @@ from kcert.check import bash, corrections
 from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.repairs import reissue_ca, reissue_commands, replace_ca
 from kcert.check.rule import Violation, error, warning
-from kcert.openssl.verify import refusals
-from kcert.openssl.x509 import X509, Refusal
+from kcert.openssl.x509 import X509, Refusal, refusals
 
 _BROKEN_DIGESTS = ("md2", "md4", "md5", "sha1", "sha-1")
 

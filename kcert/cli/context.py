@@ -22,7 +22,8 @@ from kcert.config import Cluster
 from kcert.errors import InputError
 from kcert.files import ROOT, foreign_owner, is_writable_by_others
 from kcert.issue.adopt import detect_files, require_described
-from kcert.issue.context import ROOT_KEY, Context, Owner, Passphrase, Passphrases, Reporter, Result, roots
+from kcert.issue.context import Context, Reporter, Result
+from kcert.issue.passphrases import ROOT_KEY, Owner, Passphrase, Passphrases, roots
 from kcert.openssl.program import openssl
 from kcert.quoting import quote
 from kcert.shell import find
@@ -107,7 +108,7 @@ def _reporter(options: IssueOptions) -> Reporter:
         from kcert.ui import quiet
 
         if options.format == "markdown":
-            from kcert.ui.handout import Document
+            from kcert.ui.history import Document
 
             return Document(explain=options.explain)
         return quiet.Json() if options.format == "json" else quiet.Quiet()
@@ -155,10 +156,10 @@ def _passphrases(options: IssueOptions) -> Passphrases:
     return Passphrases(ca, roots(Passphrase(ROOT_KEY, file, asks), ca), options.encrypt_ca_key)
 
 
-def _ask(owner: Owner, key: str, *, twice: bool) -> str:
+def _ask(owner: Owner, key: str, twice: bool) -> str:
     from kcert.ui.keyboard import ask  # most runs ask for none
 
-    return ask(owner, key, twice=twice)
+    return ask(owner, key, twice)
 
 
 def run(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:

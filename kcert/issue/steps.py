@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Certificate, Kind, chain_of
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.kubeconfig import (
     Kubeconfig,
     Part,
     Swap,
+    context_of,
     embedded_data,
     kubeconfigs_in,
     opened,
@@ -33,7 +35,6 @@ from kcert.shell import DEFAULT_TIMEOUT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from kcert.certificates import Certificate
     from kcert.openssl.x509 import X509
     from kcert.store import Staging
 
@@ -76,17 +77,17 @@ class Step:
 
 def generate_key(certificate: Certificate, openssl: str) -> Step:
     """Generate the private key of *certificate*."""
-    path, key = certificate.files.key, certificate.key
-    argv = commands.private_key(openssl, key, path, certificate.passphrase)
+    key, argv = certificate.key, commands.private_key(openssl, certificate)
     limit = SECONDS_FOR_LONG_KEYS if key.algorithm == "rsa" and key.bits > 4096 else DEFAULT_TIMEOUT
-    return Step("key", (path,), argv, secret=True, limit=limit)
+    return Step("key", (certificate.files.key,), argv, secret=True, limit=limit)
 
 
-def write_public_key(certificate: Certificate, openssl: str) -> Step:
-    """Write the public half of a bare key pair."""
+def key_pair(certificate: Certificate, openssl: str, *, keeps_key: bool = False) -> tuple[Step, ...]:
+    """Generate a bare key pair; with *keeps_key* only its public half is written."""
     files = certificate.files
     assert files.public_key
-    return Step("public-key", (files.public_key,), commands.public_key(openssl, files.key, files.public_key))
+    public = Step("public-key", (files.public_key,), commands.public_key(openssl, files))
+    return (public,) if keeps_key else (generate_key(certificate, openssl), public)
 
 
 def write_config(path: PurePosixPath, text: str) -> Step:
@@ -103,59 +104,27 @@ def write_config(path: PurePosixPath, text: str) -> Step:
 
 def request(certificate: Certificate, openssl: str) -> Step:
     """Make the signing request of *certificate* with its key and its openssl.cnf."""
-    files = certificate.files
-    assert files.csr and files.cnf and certificate.subject
-    passphrase = certificate.passphrase
-    argv = commands.request(
-        openssl, files.key, certificate.subject, cnf=files.cnf, out=files.csr, passphrase=passphrase
-    )
-    return Step("request", (files.csr,), argv)
+    assert certificate.files.csr
+    return Step("request", (certificate.files.csr,), commands.request(openssl, certificate))
 
 
 def request_again(certificate: Certificate, openssl: str) -> Step:
     """Make a signing request from the certificate that is there: with its subject, byte for byte."""
-    files = certificate.files
-    assert files.csr and files.crt
-    argv = commands.request_again(openssl, files.crt, files.key, files.csr, certificate.passphrase)
-    return Step("request-again", (files.csr,), argv)
+    assert certificate.files.csr
+    return Step("request-again", (certificate.files.csr,), commands.request_again(openssl, certificate))
 
 
 def sign(certificate: Certificate, issuer: Certificate, openssl: str, days: int, *, serial: str = "") -> Step:
-    """Sign the request of *certificate* with the CA *issuer*, which may be itself.
-
-    *serial* is the number that a CA keeps which signs itself (empty: a random one).
-    """
-    files, ca = certificate.files, issuer.files.crt
-    assert files.csr and files.crt and files.cnf and ca
-    if issuer is certificate:
-        argv = commands.self_signature(
-            openssl,
-            files.csr,
-            key=files.key,
-            out=files.crt,
-            days=days,
-            cnf=files.cnf,
-            passphrase=certificate.passphrase,
-            serial=serial,
-        )
-        return Step("self-signature", (files.crt,), argv)
-    argv = commands.signature(
-        openssl,
-        files.csr,
-        ca=(ca, issuer.files.key),
-        out=files.crt,
-        days=days,
-        cnf=files.cnf,
-        passphrase=issuer.passphrase,
-    )
-    return Step("signature", (files.crt,), argv)
+    """Sign the request of *certificate* with the CA *issuer*, which may be itself, and then can keep its *serial*."""
+    assert certificate.files.crt
+    action = "self-signature" if issuer is certificate else "signature"
+    argv = commands.signature(openssl, certificate, issuer, days, serial=serial)
+    return Step(action, (certificate.files.crt,), argv)
 
 
 def verify(openssl: str, issuer: Certificate, *crts: PurePosixPath) -> Step:
     """Check that the CA *issuer* has signed each of *crts*."""
-    ca = issuer.files.crt
-    assert ca
-    return Step("verify", argv=commands.verification(openssl, ca, *crts, intermediate=issuer.intermediate))
+    return Step("verify", argv=commands.verification(openssl, issuer, *crts))
 
 
 def copy_first(openssl: str, source: PurePosixPath, target: PurePosixPath) -> Step:
@@ -167,7 +136,7 @@ def concatenate(action: str, target: PurePosixPath, *parts: PurePosixPath) -> St
     """Write *parts* into one file, one after the other; with a single part, this is a copy."""
 
     def perform(staging: Staging, _root: Path) -> None:
-        staging.put(target, b"".join(_with_line_end(staging.path(part).read_bytes()) for part in parts))
+        staging.write(target, b"".join(_with_line_end(staging.path(part).read_bytes()) for part in parts))
 
     joined = " and, after it, ".join(map(str, parts))
     return Step(
@@ -183,7 +152,7 @@ def concatenate(action: str, target: PurePosixPath, *parts: PurePosixPath) -> St
 
 def save_issued(target: PurePosixPath, pem: bytes) -> Step:
     """Write the certificate *pem*, which was signed elsewhere: no script can repeat that with new keys."""
-    return Step("fetch", (target,), perform=lambda staging, _root: staging.put(target, pem))
+    return Step("fetch", (target,), perform=lambda staging, _root: staging.write(target, pem))
 
 
 def append_certificates(target: PurePosixPath, pems: tuple[str, ...]) -> Step:
@@ -208,8 +177,35 @@ def _with_line_end(content: bytes) -> bytes:
     return content if content.endswith(b"\n") else content + b"\n"
 
 
-def write_kubeconfig(path: PurePosixPath, kubeconfig: Kubeconfig) -> Step:
-    """Write a kubeconfig with key and certificate inside; the loose files are deleted after it."""
+def chain(certificate: Certificate, issuer: Certificate | None) -> tuple[Step, ...]:
+    """For a CA that *issuer* signed: write the file that has both, for programs that trust roots alone."""
+    crt = certificate.files.crt
+    if certificate.kind is not Kind.CA or issuer is None or issuer is certificate:
+        return ()
+    assert crt and issuer.files.crt
+    return (concatenate("chain", chain_of(crt), crt, issuer.files.crt),)
+
+
+def kubeconfig_for(certificate: Certificate, issuer: Certificate, cluster_name: str) -> Kubeconfig:
+    """Return the kubeconfig that holds *certificate*: its user has the name that the API server takes from it."""
+    assert certificate.subject
+    crt, ca = certificate.files.crt, issuer.files.crt
+    assert crt and ca
+    return Kubeconfig(
+        cluster=cluster_name,
+        server=certificate.server,
+        user=certificate.subject.common_name,
+        context=context_of(certificate.name, cluster_name),
+        ca=ca,
+        crt=crt,
+        key=certificate.files.key,
+    )
+
+
+def write_kubeconfig(certificate: Certificate, issuer: Certificate, cluster_name: str) -> Step:
+    """Write the kubeconfig of *certificate* with key and certificate inside; the loose files are deleted after it."""
+    path, kubeconfig = certificate.files.kubeconfig, kubeconfig_for(certificate, issuer, cluster_name)
+    assert path
 
     def perform(staging: Staging, _root: Path) -> None:
         staging.write(path, kubeconfig.embedded(staging.base64_of), secret=True)
@@ -234,7 +230,7 @@ def extract(target: PurePosixPath, source: PurePosixPath, part: Part) -> Step:
         inside = opened(read_regular(root / source))
         if inside is None:
             raise InputError(f"{root / source} was changed while it was being renewed.")
-        staging.put(target, inside.key if part == "client-key" else inside.crt, secret=True)
+        staging.write(target, inside.key if part == "client-key" else inside.crt, secret=True)
 
     data = format_command(read_command(source, part))
     return Step(
@@ -255,7 +251,7 @@ def update_kubeconfigs(contents: Mapping[PurePosixPath, bytes], swaps: tuple[Swa
 
     def perform(staging: Staging, root: Path) -> None:
         for path in paths:
-            staging.put(path, swapped(read_regular(root / path), swaps, staging.base64_of), secret=True)
+            staging.write(path, swapped(read_regular(root / path), swaps, staging.base64_of), secret=True)
 
     commands = (argv for path, content in contents.items() for argv in write_commands(path, content, swaps))
     has = "has" if len(paths) == 1 else "have"
@@ -305,22 +301,20 @@ class Kubeconfigs:
 
     def of_leaf(
         self, certificate: Certificate, old: X509 | None, old_key: bytes | None, *, rewrites_own: bool
-    ) -> Step | None:
+    ) -> tuple[Step, ...]:
         """Return the step that updates the kubeconfigs with *old* inside when *certificate* replaces it.
 
         *old_key* is the key that goes (None: it stays); with *rewrites_own* its own kubeconfig is written otherwise.
         """
-        if old is None:
-            return None
         files = certificate.files
         assert files.crt
         places = [
             (path, token)
-            for path, token in self._places.get(("client-certificate", old.sha256), ())
+            for path, token in self._places.get(("client-certificate", old.sha256 if old else ""), ())
             if not (rewrites_own and path == files.kubeconfig)
         ]
         if not places:
-            return None
+            return ()
         paths = {path: self._contents[path] for path, _ in places}
         swaps = [Swap("client-certificate", _tokens(places), files.crt)]
         keys = [
@@ -331,16 +325,17 @@ class Kubeconfigs:
         ]
         if keys:
             swaps.append(Swap("client-key", _tokens(keys), files.key))
-        return update_kubeconfigs(paths, tuple(swaps))
+        return (update_kubeconfigs(paths, tuple(swaps)),)
 
-    def of_ca(self, certificate: Certificate, old: Iterable[X509]) -> Step | None:
+    def of_ca(self, certificate: Certificate, old: Iterable[X509]) -> tuple[Step, ...]:
         """Return the step that updates the kubeconfigs when the file of a CA changes, in which *old* were."""
         assert certificate.files.crt
         files = [file for x509 in old for file in self._places.get(("certificate-authority", x509.sha256), ())]
         if not files:
-            return None
+            return ()
         paths = {path: self._contents[path] for path in sorted({path for path, _ in files})}
-        return update_kubeconfigs(paths, (Swap("certificate-authority", _tokens(files), certificate.files.crt),))
+        swap = Swap("certificate-authority", _tokens(files), certificate.files.crt)
+        return (update_kubeconfigs(paths, (swap,)),)
 
 
 def _tokens(places: Iterable[tuple[PurePosixPath, str]]) -> tuple[str, ...]:

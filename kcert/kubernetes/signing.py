@@ -27,7 +27,6 @@ from kcert.kubernetes.signing_request import (
     APPROVED,
     DENIED,
     FAILED,
-    Condition,
     SigningRequest,
     read_asked,
     requested,
@@ -83,7 +82,7 @@ def _decided(csr: SigningRequest, kind: str, opposite: str, reason: str, message
             f'certificate signing request "{csr.name}" is already {opposite}, which the API server never '
             "undoes. To decide again, create an object with another name."
         )
-    return csr if csr.condition(kind) else csr.with_condition(Condition.now(kind, reason, message))
+    return csr if csr.condition(kind) else csr.with_condition(kind, reason, message)
 
 
 def _check_admission(csr: SigningRequest, request: Request) -> None:
@@ -107,7 +106,7 @@ def _check_signable(path: Path, csr: SigningRequest, openssl: str) -> None:
         raise VerdictError(f"{csr.name} was denied, so no signer processes it.")
     if failed := csr.condition(FAILED):
         raise VerdictError(
-            f"{csr.name} has failed already ({failed.reason}: {failed.message!a}); this cannot be changed."
+            f"{csr.name} has failed already ({failed['reason']}: {failed['message']!a}); this cannot be changed."
         )
     if not csr.condition(APPROVED):
         raise VerdictError(
@@ -123,7 +122,7 @@ def _check_signable(path: Path, csr: SigningRequest, openssl: str) -> None:
     request = requested(openssl, csr)
     _check_admission(csr, request)
     if violation := signer.violation(request, csr.usages):
-        after = csr.with_condition(Condition.now(FAILED, "SignerValidationFailure", violation))
+        after = csr.with_condition(FAILED, "SignerValidationFailure", violation)
         atomic.edit_file(path, text(after).encode("utf-8"))
         raise VerdictError(
             f"the signer {csr.signer} rejects {csr.name}: {violation}. {path} has the condition Failed now, as it "
@@ -159,17 +158,8 @@ def sign_object(
     csr, out, config = (
         SIGNER / name for name in (f"{csr_object.name}.csr", f"{csr_object.name}.crt", f"openssl-{csr_object.name}.cnf")
     )
-    assert spec.files.crt
-    files = (spec.files.crt, spec.files.key)
-    argv = commands.signature_between(
-        ctx.openssl,
-        csr,
-        ca=files,
-        out=out,
-        between=_validity(csr_object, longest, ca, now),
-        cnf=config,
-        passphrase=spec.passphrase,
-    )
+    between = _validity(csr_object, longest, ca, now)
+    argv = commands.signature_between(ctx.openssl, csr, ca=spec, out=out, between=between, cnf=config)
     nothing = "none" if adds_identifiers(ctx.openssl) else ""
     settings = render_signer(signers.as_extensions(csr_object.usages), names, ca, nothing=nothing)
     made = (
@@ -193,7 +183,7 @@ def _signer_files(csr_object: SigningRequest, csr: PurePosixPath, extraction: st
     """Put the request, an empty list of what was signed, and a random serial number beside each other."""
 
     def perform(staging: Staging, _root: Path) -> None:
-        staging.put(csr, csr_object.request)
+        staging.write(csr, csr_object.request)
         staging.write(LIST, "")
         staging.write(SERIAL, secrets.token_hex(SERIAL_BYTES))
 
@@ -303,7 +293,7 @@ def sign_request(ctx: Context, path: Path, certificate: Certificate, request: Re
     spec = mark_intermediate(spec, status)
     assert spec.files.crt
     made = (
-        Step("request", (csr,), perform=lambda staging, _root: staging.put(csr, pem)),
+        Step("request", (csr,), perform=lambda staging, _root: staging.write(csr, pem)),
         steps.write_config(files.cnf, render(certificate)),
         steps.sign(certificate, spec, ctx.openssl, days_within(certificate, ca, now)),
         steps.verify(ctx.openssl, spec, files.crt),

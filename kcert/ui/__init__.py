@@ -45,11 +45,24 @@ def print_lines(lines: Iterable[str]) -> None:
     sys.stdout.write("\n".join(lines) + "\n")
 
 
+def print_text(text: str) -> None:
+    """Print *text* alone, for another program to read."""
+    sys.stdout.write(text)
+
+
 def print_path(path: Path) -> None:
     """Print the path of a file or folder, alone on its line."""
     from kcert.ui.console import clean_line
 
     sys.stdout.write(f"{clean_line(str(path))}\n")
+
+
+def defaults_used(cluster: Cluster) -> str:
+    """Return a sentence on the defaults that *cluster* uses; "" if it uses none."""
+    if not cluster.defaults:
+        return ""
+    where = f"{cluster.source} does not set everything" if cluster.source else "There is no kcert.yaml"
+    return f"{where}, so kcert uses these defaults: {', '.join(cluster.defaults)}."
 
 
 def without_end(certificate: Certificate) -> str:

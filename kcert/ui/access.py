@@ -11,15 +11,14 @@ from pathlib import Path, PurePosixPath
 from kcert import lessons
 from kcert.certificates import Certificate
 from kcert.errors import VerdictError
-from kcert.issue.context import Context
-from kcert.issue.plan import IssuancePlan
+from kcert.issue.context import Context, IssuancePlan
 from kcert.issue.steps import Step
 from kcert.kubeconfig import Part, read_command
 from kcert.kubernetes import bootstrap
 from kcert.kubernetes.bootstrap import Bootstrap
 from kcert.kubernetes.call import Answer, Call, meaning
-from kcert.kubernetes.kubeconfigs import Draft
-from kcert.kubernetes.merging import PATIENCE, Lock
+from kcert.kubernetes.kubeconfigs import Draft, State
+from kcert.kubernetes.merging import PATIENCE
 from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
 from kcert.store import OWN_FOLDER, SECRET_MODE
 from kcert.store.atomic import Written
@@ -36,8 +35,9 @@ from kcert.ui.console import (
     say_apart,
     say_paragraphs,
     screen,
+    show_file,
 )
-from kcert.ui.output_of import OutputOfCommands, ResultReporter
+from kcert.ui.lesson import OutputOfCommands, ResultReporter
 
 
 class KubeconfigReporter(OutputOfCommands):
@@ -56,10 +56,6 @@ class KubeconfigReporter(OutputOfCommands):
         self._named = named
         self._ran = False
         self._replaced = False
-
-    def screen(self, text: str) -> None:
-        """The kubeconfig itself, and nothing else."""
-        sys.stdout.write(text)
 
     def on_drafts(self, drafts: Sequence[Draft]) -> None:
         """Say what a kubeconfig is, and in which folder the commands run."""
@@ -80,18 +76,38 @@ class KubeconfigReporter(OutputOfCommands):
         command_line(("cd", folder_argument(self._ctx.root)))
         screen().print()
 
-    def on_kubeconfig(self, draft: Draft) -> None:
-        """Say whose kubeconfig it is, and to which server it connects."""
+    def on_kubeconfig(self, draft: Draft, state: State) -> None:
+        """Say whose kubeconfig it is, and then by which commands it is made, and whether it was written."""
+        if state == "begins":
+            self._begin(draft)
+            return
+        if self._quiet:
+            self._line(draft, state)
+            return
+        if self._explain and not self._ran:
+            for argv in draft.commands():
+                command_line(argv)
+            if draft.credentials.certificate.files.kubeconfig:
+                screen().print()
+                say_apart("Then delete the extracted files:")
+                command_line(("rm", str(draft.credentials.crt), str(draft.credentials.key)))
+        self._replaced = self._replaced or state == "replaced"
+        before = "; the old file is in the backup" if state == "replaced" else ""
+        self._file(draft.file, "  (unchanged)" if state == "current" else f"  (mode {SECRET_MODE:04o}{before})")
+        if self._named and self._explain:
+            self._presents(draft)
+
+    def _begin(self, draft: Draft) -> None:
         self._ran = False
         if not self._explain:
             return
-        certificate = draft.credentials.certificate
+        is_packed = draft.credentials.certificate.files.kubeconfig
         if not self._named:
             heading(draft.name)
             self._presents(draft)
-        if certificate.files.kubeconfig:
-            if not self._named:
+            if is_packed:
                 say_apart("First extract its certificate and key into files that only you can read:")
+        if is_packed:
             block(unpacking(draft), "command")
             screen().print()
 
@@ -102,28 +118,6 @@ class KubeconfigReporter(OutputOfCommands):
         """Show a command before it runs."""
         self._ran = True
         super().on_step(step, plan)
-
-    def on_kept(self, draft: Draft) -> None:
-        """Say that the kubeconfig exists and is current."""
-        if self._quiet:
-            self._line(draft, "current")
-            return
-        self._commands(draft)
-        self._file(f"{draft.file}  (unchanged)")
-        if self._named and self._explain:
-            self._presents(draft)
-
-    def on_written(self, draft: Draft, *, replaced: bool) -> None:
-        """Say that the kubeconfig was written."""
-        if self._quiet:
-            self._line(draft, "replaced" if replaced else "written")
-            return
-        self._commands(draft)
-        self._replaced = self._replaced or replaced
-        before = "; the old file is in the backup" if replaced else ""
-        self._file(f"{draft.file}  (mode {SECRET_MODE:04o}{before})")
-        if self._named and self._explain:
-            self._presents(draft)
 
     def left(self, foreign: Sequence[Certificate]) -> None:
         """Name the kubeconfigs that were not read, because another tool made them."""
@@ -184,14 +178,10 @@ class KubeconfigReporter(OutputOfCommands):
                 continue
             self._elsewhere(f"{draft.name}: {draft.kubeconfig.user} at {draft.kubeconfig.server}", file)
 
-    def waits_for(self, lock: Lock) -> None:
+    def waits_for(self, lock: Path, holder: str) -> None:
         """Say on standard error who is changing the other kubeconfig, and how long that is waited for."""
-        file = clean_line(str(lock.file))
-        say(
-            f"{file} is there: {lock.holder} is changing the file. Waiting {PATIENCE:.0f} seconds at most.",
-            "notice",
-            to=error_screen(),
-        )
+        wait = f"Waiting {PATIENCE:.0f} seconds at most."
+        say(f"{clean_line(str(lock))} is there: {holder} is changing the file. {wait}", "notice", to=error_screen())
 
     def merged(self, draft: Draft, written: Written, updated: Sequence[str] | None) -> None:
         """Say that the context is in the file."""
@@ -212,24 +202,13 @@ class KubeconfigReporter(OutputOfCommands):
             command_line((*argv, "--kubeconfig", str(written.path)))
 
     def _elsewhere(self, what: str, written: Written) -> None:
-        state = "" if written.changed else "  (unchanged)"
         say(f"{what}.")
-        self._file(f"{clean_line(str(written.path))}{state}")
+        self._file(written.path, "" if written.changed else "  (unchanged)")
         if written.backup:
             say(f"The file before is {clean_line(str(written.backup))}.", "notice")
 
-    def _commands(self, draft: Draft) -> None:
-        if not self._explain or self._ran:
-            return
-        for argv in draft.commands():
-            command_line(argv)
-        if draft.credentials.certificate.files.kubeconfig:
-            screen().print()
-            say_apart("Then delete the extracted files:")
-            command_line(("rm", str(draft.credentials.crt), str(draft.credentials.key)))
-
-    def _file(self, text: str) -> None:
-        block([f"-> {text}"], "file")
+    def _file(self, path: object, remark: str) -> None:
+        show_file(path, remark)
         if self._explain:
             screen().print()
 
@@ -237,11 +216,11 @@ class KubeconfigReporter(OutputOfCommands):
 def unpacking(draft: Draft) -> list[str]:
     """Return the bash lines that extract certificate and key from a kubeconfig."""
     lines = ["umask 077"]
-    parts: tuple[tuple[Part, PurePosixPath], ...] = (
-        ("client-certificate", draft.credentials.crt),
-        ("client-key", draft.credentials.key),
-    )
-    for part, path in parts:
+    parts: dict[Part, PurePosixPath] = {
+        "client-certificate": draft.credentials.crt,
+        "client-key": draft.credentials.key,
+    }
+    for part, path in parts.items():
         lines.append(f"{format_command(read_command(draft.file, part))} |")
         lines.append(f"{INDENT}openssl base64 -d -A > {quote(str(path))}")
     return lines
@@ -265,10 +244,13 @@ class BootstrapReporter(ResultReporter):
             return
         state = "created" if made.created else "kept; --new-token replaces it"
         say(f"Token {token.id}, valid until {token.expires:%Y-%m-%d %H:%M} UTC ({state}). Its secret part is in:")
-        secret = (root / name for name in (bootstrap.TOKEN, bootstrap.KUBECONFIG))
-        block([f"-> {clean_line(str(path))}  (mode 0600)" for path in secret], "file")
+        for name in (bootstrap.TOKEN, bootstrap.KUBECONFIG):
+            show_file(root / name, "  (mode 0600)")
         if self._explain:
-            self._show_manifests(made)
+            heading(str(bootstrap.TOKEN))
+            block(token.manifest(hide=True).splitlines())
+            heading(str(bootstrap.RBAC))
+            block(bootstrap.rbac().splitlines())
         heading("Apply to the cluster")
         command_line(("kubectl", "apply", "-f", str(root / bootstrap.TOKEN)))
         for binding in bootstrap.BINDINGS:
@@ -294,12 +276,6 @@ class BootstrapReporter(ResultReporter):
             "nodes": [node.name for node in self._ctx.cluster.bootstrap_nodes],
         }
 
-    def _show_manifests(self, made: Bootstrap) -> None:
-        heading(str(bootstrap.TOKEN))
-        block(made.token.manifest(hide=True).splitlines())
-        heading(str(bootstrap.RBAC))
-        block(bootstrap.rbac().splitlines())
-
     def _next(self) -> None:
         nodes, option = self._ctx.cluster.bootstrap_nodes, self._ctx.folder_option
         if not nodes:
@@ -308,12 +284,8 @@ class BootstrapReporter(ResultReporter):
             )
             return
         say(f"Next: `kcert bundle {nodes[0].name}{option}` packs what the node needs. Once its kubelet runs:")
-        block(
-            [
-                "kcert csr list",
-                "kcert csr approve NAME   # its serving certificate, which is not approved automatically",
-            ]
-        )
+        approve = "kcert csr approve NAME   # its serving certificate, which is not approved automatically"
+        block(["kcert csr list", approve])
 
 
 def show_call(api_call: Call, *, explain: bool) -> None:
@@ -322,7 +294,7 @@ def show_call(api_call: Call, *, explain: bool) -> None:
         say_apart(lessons.why("call"))
         say_apart(f"The API server will see {api_call.user}, because of the subject of the certificate.")
     if api_call.script is None:
-        command_line(api_call.argv)
+        command_line(api_call.argv())
     else:
         block(api_call.script.splitlines(), "command")
     screen().print()

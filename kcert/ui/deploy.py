@@ -13,24 +13,24 @@ from kcert.issue.context import Context
 from kcert.kubernetes import bundles, packing_script
 from kcert.kubernetes.bundles import Bundle
 from kcert.kubernetes.export import FOLDER, Export
-from kcert.kubernetes.install import Row
+from kcert.kubernetes.install import HostFile
 from kcert.quoting import format_command, quote
+from kcert.store import SECRET_MODE
 from kcert.store.atomic import Written
-from kcert.ui import print_json, print_lines, print_path
+from kcert.ui import print_json, print_lines, print_path, warning
 from kcert.ui.console import (
     INDENT,
     block,
     clean_line,
     command_line,
     draw,
-    error_screen,
     heading,
     say,
     say_apart,
     say_commands,
     say_paragraphs,
     screen,
-    table,
+    show_file,
 )
 from kcert.ui.flags import unsigning
 from kcert.ui.report import written_record
@@ -71,15 +71,14 @@ def _show(bundle: Bundle, written: Written, *, explain: bool) -> None:
     if explain:
         heading(bundle.host.name)
         _list(bundle.rows)
-    state = "" if written.changed else "  (unchanged)"
-    block([f"-> {clean_line(str(written.path))}{state}"], "file")
+    show_file(written.path, "" if written.changed else "  (unchanged)")
     if written.backup:
         say(f"The archive before is {clean_line(str(written.backup))}; it holds keys as well.", "notice")
     if explain:
         screen().print()
 
 
-def _list(files: Sequence[Row]) -> None:
+def _list(files: Sequence[HostFile]) -> None:
     """Print what is in the archive; on a narrow screen a path has a line of its own, unbroken."""
     path = max(len(str(file.path)) for file in files)
     reader = max(len(reader) for file in files for reader in file.readers)
@@ -87,18 +86,15 @@ def _list(files: Sequence[Row]) -> None:
         for file in files:
             block([str(file.path), f"{INDENT}{file.mode:04o}  {', '.join(file.readers)}"])
         return
-    rows = table("file", "mode", "read by")
-    rows.columns[0].no_wrap = True
-    for file in files:
-        rows.add_row(str(file.path), f"{file.mode:04o}", ", ".join(file.readers))
-    draw(rows)
+    rows = [(str(file.path), f"{file.mode:04o}", ", ".join(file.readers)) for file in files]
+    draw([("file", "mode", "read by"), *rows], folded=True)
 
 
 def _warn(made: Sequence[Bundle]) -> None:
     """Say on standard error which key the control plane does not get, and what follows."""
     why = next((bundle.unsigning for bundle in made if bundle.unsigning and bundle.signs), None)
     if why:
-        say(f"kcert: {unsigning(why)}", "notice", to=error_screen())
+        warning(unsigning(why))
 
 
 def show_commands(ctx: Context, made: Sequence[Bundle]) -> None:
@@ -129,7 +125,7 @@ def show_export(made: Export, written: Sequence[Written], *, explain: bool) -> N
     if explain:
         _explain(made)
     for folder, files in groupby(written, key=lambda file: file.path.parent):
-        block([_written(folder, tuple(files))], "file")
+        _folder(folder, tuple(files))
     backups = [file.backup for file in written if file.backup]
     if backups:
         more = f", and {len(backups) - 1} more like it" if len(backups) > 1 else ""
@@ -146,28 +142,24 @@ def print_paths(written: Sequence[Written], form: str = "text") -> None:
         print_path(file.path)
 
 
-def _written(folder: Path, files: tuple[Written, ...]) -> str:
-    """Return what became of the files of one folder: there can be a thousand."""
+def _folder(folder: Path, files: tuple[Written, ...]) -> None:
+    """Print what became of the files of one folder: there can be a thousand."""
     kept = sum(not file.changed for file in files)
     if len(files) == 1:
-        state = "  (unchanged)" if kept else ""
-        return f"-> {clean_line(str(files[0].path))}{state}"
-    state = f", {kept} as before" if kept else ""
-    return f"-> {clean_line(str(folder))}/  ({len(files)} files{state})"
+        show_file(files[0].path, "  (unchanged)" if kept else "")
+    else:
+        show_file(folder, f"/  ({len(files)} files{f', {kept} as before' if kept else ''})")
 
 
 def _explain(made: Export) -> None:
     say_paragraphs(lessons.lesson("export").opening)
     heading(f"What {made.target} gets")
-    rows = table(*made.columns)
-    for row in made.holds:
-        rows.add_row(*row)
-    draw(rows)
+    draw([made.columns, *made.holds], whole=0, folded=True)
     screen().print()
     if made.left:
         heading("What is not exported")
-        for aside in made.left:
-            say_apart(str(aside))
+        for omitted in made.left:
+            say_apart(omitted)
     for note in made.notes:
         say_apart(note)
 
@@ -217,10 +209,10 @@ def play(export_folder: Path, ctx: Context, signs_with: PurePosixPath | None) ->
 
 def stream_export(made: Export) -> None:
     """Write an export of one file to standard output; one with keys never to a terminal."""
-    (piece,) = made.pieces
-    if piece.secret and sys.stdout.isatty():
+    (file,) = made.files
+    if file.mode == SECRET_MODE and sys.stdout.isatty():
         raise InputError(
             "--output - would print the CA key on the screen. Pipe it into a program "
             "(`| kubectl apply --server-side -f -`), or omit the key with --no-secret."
         )
-    sys.stdout.buffer.write(piece.content)
+    sys.stdout.buffer.write(file.content)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kcert.errors import InputError
-from kcert.issue.context import Owner
+from kcert.issue.passphrases import Owner
 
 _HABIT = 0.2
 """Seconds in which an Enter follows a key that does not need it."""
@@ -59,7 +59,7 @@ def _key() -> str:
     return key
 
 
-def ask(owner: Owner, key: str, *, twice: bool) -> str:
+def ask(owner: Owner, key: str, twice: bool) -> str:
     """Return the passphrase of the file *key*, typed twice if it is new; the prompt says whose key it is.
 
     Raises InputError if there is no terminal, or if the two differ.
