@@ -300,13 +300,7 @@ def _blank(ctx: RuleContext, name: Name, names: tuple[AltName, ...], key: Public
         not_before=ctx.now,
         not_after=ctx.now,
         public_key=key,
-        ca=None,
-        path_length=None,
-        key_usage=None,
-        extended_key_usage=None,
         alt_names=names,
-        subject_key_id=None,
-        authority_key_id=None,
         sha256="",
         pem="",
     )
