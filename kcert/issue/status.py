@@ -43,6 +43,7 @@ class CertificateStatus:
     ``reasons`` say why it is not current. ``cosmetic`` are those reasons that no client or server would notice: another
     CA name, missing optional SANs, an outgoing CA. ``x509`` is the existing certificate, if it can be read; ``has_key``
     says whether its key exists. ``previous_cas`` are the others in a CA's file, trusted until the rotation ends.
+    ``links`` is True for a kubeconfig with paths in it, as a kubelet has that renews its own certificate.
     """
 
     certificate: Certificate
@@ -52,6 +53,7 @@ class CertificateStatus:
     has_key: bool = False
     previous_cas: tuple[X509, ...] = ()
     cosmetic: tuple[str, ...] = ()
+    links: bool = False
 
     @property
     def usable(self) -> bool:
@@ -182,11 +184,11 @@ def _status(
     expired = (f"expired on {x509.not_after:%Y-%m-%d}",) if x509 and x509.not_after <= now else ()
     if certificate.adopted and content.links:  # a kubelet that renews its own
         state = State.EXPIRED if expired else State.CURRENT
-        return CertificateStatus(certificate, state, expired, x509, has_key=True)
+        return CertificateStatus(certificate, state, expired, x509, has_key=True, links=True)
     if x509 is None or content.links:
         why = "names the files of its certificate" if content.links else "cannot be read as what it should be"
         name = (root / certificate.files.primary).name
-        return CertificateStatus(certificate, State.STALE, (f"{name} {why}",), x509, has_key)
+        return CertificateStatus(certificate, State.STALE, (f"{name} {why}",), x509, has_key, links=content.links)
     cas = (issuer.x509, *issuer.others) if issuer and issuer.x509 else ()
     differs = [
         *_unlike(certificate, x509),

@@ -79,7 +79,8 @@ class Signatures:
         by_issuers: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Pair]] = defaultdict(list)
         for pair in self._waiting:
             by_issuers[pair[1:]].append(pair)
-        size = _batch(len(self._waiting))
+        # Every processor has its share.
+        size = min(MOST, max(LEAST, -(-len(self._waiting) // (os.cpu_count() or 1))))
         batches = [pairs[start : start + size] for pairs in by_issuers.values() for start in range(0, len(pairs), size)]
         at_once = os.cpu_count() or 1
         for start in range(0, len(batches), at_once):
@@ -151,11 +152,6 @@ def _command_for(openssl: str, folder: Path, names: list[str], pair: Pair) -> Co
         # What is trusted is taken at its word otherwise: the signature would not be looked at.
         options.append("-check_ss_sig")
     return Command((openssl, "verify", *options, *names), folder)
-
-
-def _batch(waiting: int) -> int:
-    """Return how many for one process, so that every processor has its share."""
-    return min(MOST, max(LEAST, -(-waiting // (os.cpu_count() or 1))))
 
 
 def _scratch(certificates: int) -> str | None:
