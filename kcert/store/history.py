@@ -97,12 +97,10 @@ class History:
         self._last = BEGINNING
         self._lines = 0
 
-    def open(self, folder: Directory | None = None) -> None:
-        """Find the end of the chain, in the *folder* if that is open already; a half-written line is deleted."""
-        with contextlib.ExitStack() as stack:
-            own = folder or stack.enter_context(Directory.open(self.path.parent))
-            self._file = own.open_own(self.path.name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-            self._head_file = own.open_own(self.head.name, os.O_RDWR | os.O_CREAT)
+    def open(self, own: Directory) -> None:
+        """Find the end of the chain in the folder *own*; a half-written line is deleted."""
+        self._file = own.open_own(self.path.name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        self._head_file = own.open_own(self.head.name, os.O_RDWR | os.O_CREAT)
         content = read_descriptor(os.dup(self._file), self.path, LARGEST_HISTORY)
         whole = content[: content.rfind(b"\n") + 1]
         if _is_half_a_record(content[len(whole) :]):
