@@ -17,7 +17,7 @@ from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.issue import steps
 from kcert.issue.context import Context, IssuancePlan
-from kcert.issue.status import CertificateStatus, State, mark_intermediate, status_of
+from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.issue.steps import Step
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.x509 import X509
@@ -123,7 +123,7 @@ def status_in_ca_dir(ctx: Context, ca: Certificate) -> CertificateStatus:
     """Return the status of a CA in the folder of its key, marked as an intermediate CA if its certificate is one."""
     external = replace(ca, files=replace(ca.files, crt=source(ca)))
     status = status_of(ctx.root, [external])[ca.name]
-    return replace(status, certificate=mark_intermediate(ca, status))
+    return replace(status, certificate=replace(ca, intermediate=status.certificate.intermediate))
 
 
 def root_context(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Specs]:

@@ -7,7 +7,7 @@ kcert.yaml (``--stale``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
@@ -19,7 +19,7 @@ from kcert.issue.adopt import known_files, made_here
 from kcert.issue.ca_renewal import RenewalPlanner, with_key_of
 from kcert.issue.context import Context, IssuancePlan, Renewal, Work
 from kcert.issue.discovery import FolderContent, key_of, spec_from_x509
-from kcert.issue.status import CertificateStatus, State, issuer_mismatch, mark_intermediate, status_of
+from kcert.issue.status import CertificateStatus, State, issuer_mismatch, status_of
 from kcert.issue.steps import Step
 from kcert.kubeconfig import opened
 from kcert.openssl.commands import render
@@ -45,11 +45,6 @@ def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal, 
         statuses[ROOT] = external_ca.status_in_ca_dir(ctx, root.certificate)
         names = external_ca.public_files(ctx, root.certificate)
         plans.append(external_ca.plan_import(ctx, root.certificate, names))
-    # The certificates themselves say which CA is an intermediate one.
-    statuses = {
-        name: replace(status, certificate=mark_intermediate(status.certificate, status))
-        for name, status in statuses.items()
-    }
     planner = _LeafPlanner(ctx, renewal, now, statuses)
     requested = [statuses[spec.name] for spec in specs]
     chosen, left = (planner.named(requested), []) if renewal.named else planner.meant(requested)

@@ -117,7 +117,8 @@ class _Content:
 def status_of(root: Path, wanted: Iterable[Certificate], now: datetime | None = None) -> dict[str, CertificateStatus]:
     """Return the status of each certificate of *wanted* in the PKI folder *root*, by name.
 
-    *wanted* must include the CAs of its other certificates. Raises MachineError for an unreadable file; invalid content
+    *wanted* must include the CAs of its other certificates. A CA is an intermediate one in its status where its
+    certificate says that another CA signed it. Raises MachineError for an unreadable file; invalid content
     is stale.
     """
     contents = {spec.name: (spec, _parsed(spec, _read(root, spec))) for spec in wanted}
@@ -133,13 +134,6 @@ def _parsed(certificate: Certificate, content: _Content) -> _Content:
     read = [read_certificate(pem) for pem in (pems if certificate.kind is Kind.CA else pems[:1])]
     first = read[0] if read and isinstance(read[0], X509) else None
     return replace(content, x509=first, others=tuple(x509 for x509 in read[1:] if isinstance(x509, X509)))
-
-
-def mark_intermediate(ca: Certificate, status: CertificateStatus) -> Certificate:
-    """Return *ca* as an intermediate CA where its certificate says that another one signed it."""
-    if ca.kind is Kind.CA and status.x509 and not status.x509.self_issued:
-        return replace(ca, intermediate=True)
-    return ca
 
 
 def _read(root: Path, certificate: Certificate) -> _Content:
@@ -177,6 +171,8 @@ def _status(
     root: Path, certificate: Certificate, content: _Content, issuer: _Content | None, now: datetime
 ) -> CertificateStatus:
     x509, has_key = content.x509, content.key is not None
+    if certificate.kind is Kind.CA and x509 and not x509.self_issued:
+        certificate = replace(certificate, intermediate=True)
     if content.crt is None:
         return CertificateStatus(certificate, State.MISSING, has_key=has_key)
     if certificate.kind is Kind.KEY_PAIR:

@@ -19,7 +19,7 @@ from kcert.issue import steps
 from kcert.issue.checks import days_within, require_ca, with_passphrases
 from kcert.issue.context import Context
 from kcert.issue.execute import Executor
-from kcert.issue.status import drift, mark_intermediate, status_of
+from kcert.issue.status import drift, status_of
 from kcert.issue.steps import Step
 from kcert.kubernetes import signers
 from kcert.kubernetes.manifests import by_hand, contents
@@ -291,7 +291,7 @@ def sign_request(ctx: Context, path: Path, certificate: Certificate, request: Re
     spec = next(cert for cert in ctx.specs if cert.name == certificate.issuer)
     status = status_of(ctx.root, [spec], now)[spec.name]
     ca = require_ca(ctx, certificate, status, now)
-    spec = mark_intermediate(spec, status)
+    spec = status.certificate
     assert spec.files.crt
     made = (
         Step("request", (csr,), perform=lambda staging, _root: staging.write(csr, pem)),
