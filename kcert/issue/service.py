@@ -38,8 +38,8 @@ def plan(ctx: Context, specs: tuple[Certificate, ...], now: datetime | None = No
 
 def _plan_missing(ctx: Context, specs: tuple[Certificate, ...], now: datetime) -> Work:
     """Plan what is missing of *specs*; what is there already is kept as it is."""
-    by_name = {spec.name: spec for spec in ctx.specs}
-    issuers = {spec.issuer: by_name[spec.issuer] for spec in specs if spec.issuer}
+    known = ctx.known
+    issuers = {spec.issuer: known[spec.issuer] for spec in specs if spec.issuer}
     needed = {**issuers, **{spec.name: spec for spec in specs}}
     statuses = status_of(ctx.root, needed.values(), now)
     remarks: tuple[str, ...] = ()

@@ -145,7 +145,7 @@ def sign_object(
         raise InputError(
             f"{ctx.root}, the folder of the CA, does not exist: `kcert ca{ctx.folder_option}` creates one."
         )
-    spec, now = next(cert for cert in ctx.specs if cert.name == "ca"), datetime.now(timezone.utc)
+    spec, now = ctx.known["ca"], datetime.now(timezone.utc)
     ca = require_ca(ctx, replace(spec, name=csr_object.name), status_of(ctx.root, [spec], now)["ca"], now)
     request = requested(ctx.openssl, csr_object)
     # A real signer copies these four kinds and drops all others.
@@ -288,7 +288,7 @@ def sign_request(ctx: Context, path: Path, certificate: Certificate, request: Re
     target = path.with_name(files.crt.name)
     if target.exists():
         raise InputError(f"{target} exists already: move it away, then sign {path} again.")
-    spec = next(cert for cert in ctx.specs if cert.name == certificate.issuer)
+    spec = ctx.known[certificate.issuer]
     status = status_of(ctx.root, [spec], now)[spec.name]
     ca = require_ca(ctx, certificate, status, now)
     spec = status.certificate
