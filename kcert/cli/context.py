@@ -109,7 +109,7 @@ def _reporter(options: IssueOptions) -> Reporter:
         from kcert.ui import quiet
 
         if options.format == "markdown":
-            from kcert.ui.handout import Document
+            from kcert.ui.history import Document
 
             return Document(explain=options.explain)
         return quiet.Json() if options.format == "json" else quiet.Quiet()

@@ -170,15 +170,15 @@ def _first_of_each(files: Iterable[CertificateFile]) -> list[CertificateFile]:
 
 def read_folder(root: Path) -> list[CertificateFile]:
     """Return the first certificate of each file below *root*; of a kubeconfig that which its user presents."""
-    found = []
+    certificates = []
     for name, content in _contents(root, (*_ENDINGS, *_KUBECONFIG_ENDINGS)):
         certificate, server = content, ""
         if name.suffix in _KUBECONFIG_ENDINGS:
             inside = opened(content)
             certificate, server = (inside.crt, inside.server) if inside else (b"", "")
         if x509 := first_certificate(certificate):
-            found.append(CertificateFile(name, x509, hashlib.sha256(certificate).hexdigest(), server))
-    return found
+            certificates.append(CertificateFile(name, x509, hashlib.sha256(certificate).hexdigest(), server))
+    return certificates
 
 
 def owners_of_key(root: Path, key: bytes) -> list[PurePosixPath]:
