@@ -70,10 +70,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the history; ``files`` are relative to ``folder``, a None hash means that it holds a key.
-
-    ``previous`` is the hash of the line before.
-    """
+    """One line of the history; ``files`` are relative to ``folder``, a None hash means that it holds a key."""
 
     time: str
     argv: tuple[str, ...]
@@ -83,7 +80,6 @@ class Entry:
     files: dict[str, str | None]
     step: str = ""
     prepared: tuple[Prepared, ...] = ()
-    previous: str = ""
 
 
 class History:
@@ -199,7 +195,7 @@ def entries(own: Path) -> tuple[Entry, ...]:
 
     Raises VerdictError for a line that is not the record of a command.
     """
-    return tuple(_parsed(own, _lines(own)))
+    return tuple(entry for entry, _ in _parsed(own, _lines(own)))
 
 
 def verify(own: Path, since: str = BEGINNING) -> tuple[int, int]:
@@ -212,8 +208,8 @@ def verify(own: Path, since: str = BEGINNING) -> tuple[int, int]:
     previous, count, hashes = BEGINNING, 0, [BEGINNING]
     path = own / "history.jsonl"
     lines, head = _at_one_moment(own)
-    for count, entry in enumerate(_parsed(own, lines), 1):
-        if entry.previous != previous:
+    for count, (_, recorded) in enumerate(_parsed(own, lines), 1):
+        if recorded != previous:
             blamed = f"line {count - 1} was changed after it was written, or " if count > 1 else ""
             raise VerdictError(f"{path}: {blamed}a record before line {count} was deleted or inserted.")
         previous = _hash(lines[count - 1])
@@ -313,16 +309,18 @@ def _lines(own: Path) -> list[bytes]:
     return (read_optional(own / "history.jsonl", LARGEST_HISTORY) or b"").splitlines(keepends=True)
 
 
-def _parsed(own: Path, lines: Sequence[bytes]) -> Iterator[Entry]:
+def _parsed(own: Path, lines: Sequence[bytes]) -> Iterator[tuple[Entry, str]]:
+    """Yield each record, and the hash that it has of the line before."""
     path = own / "history.jsonl"
     for number, line in enumerate(lines, 1):
         try:
-            entry = _entry(json.loads(line))
+            record = json.loads(line)
+            entry, previous = _entry(record), str(record["previous"])
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             if number == len(lines) and _is_half_a_record(line):
                 return  # a kill in the middle of writing it: it never was a record
             raise VerdictError(f"{path}: line {number} is not the record of a command: it was changed.") from None
-        yield entry
+        yield entry, previous
 
 
 def _entry(record: dict[str, Any]) -> Entry:
@@ -338,7 +336,6 @@ def _entry(record: dict[str, Any]) -> Entry:
             Prepared(str(own["step"]), *(tuple(map(str, own[name])) for name in ("files", "reads", "script")))
             for own in record.get("prepared", ())
         ),
-        previous=str(record["previous"]),
     )
 
 
