@@ -101,11 +101,8 @@ class Listener(Protocol):
     def on_kubeconfig(self, draft: Draft) -> None:
         """A kubeconfig comes next."""
 
-    def on_kept(self, draft: Draft) -> None:
-        """The file is there already, as it should be."""
-
-    def on_written(self, draft: Draft, *, replaced: bool) -> None:
-        """The file is in place; with *replaced* the one before is in the PKI folder's backup."""
+    def on_done(self, draft: Draft, state: str) -> None:
+        """The file is in place: ``current``, ``written``, or ``replaced`` (the one before is in the backup)."""
 
 
 def drafts(
@@ -182,7 +179,7 @@ def keep(ctx: Context, made: Iterable[Draft], listener: Listener, *, kubectl: bo
         for draft in made:
             listener.on_kubeconfig(draft)
             if is_there(ctx.root, draft):
-                listener.on_kept(draft)
+                listener.on_done(draft, "current")
                 continue
             links = (
                 () if draft.credentials.certificate.files.kubeconfig else (draft.credentials.crt, draft.credentials.key)
@@ -192,9 +189,9 @@ def keep(ctx: Context, made: Iterable[Draft], listener: Listener, *, kubectl: bo
                 _by_kubectl(Executor(ctx, workspace), staging, draft)
             else:
                 staging.write(draft.file, draft.text(), secret=True)
-            replaced = (ctx.root / draft.file).exists()
+            state = "replaced" if (ctx.root / draft.file).exists() else "written"
             workspace.publish(staging, [draft.file], [draft.file])
-            listener.on_written(draft, replaced=replaced)
+            listener.on_done(draft, state)
 
 
 def is_there(root: Path, draft: Draft) -> bool:

@@ -103,17 +103,8 @@ class KubeconfigReporter(OutputOfCommands):
         self._ran = True
         super().on_step(step, plan)
 
-    def on_kept(self, draft: Draft) -> None:
-        """Say that the kubeconfig exists and is current."""
-        self._done(draft, "current", "  (unchanged)")
-
-    def on_written(self, draft: Draft, *, replaced: bool) -> None:
-        """Say that the kubeconfig was written."""
-        self._replaced = self._replaced or replaced
-        before = "; the old file is in the backup" if replaced else ""
-        self._done(draft, "replaced" if replaced else "written", f"  (mode {SECRET_MODE:04o}{before})")
-
-    def _done(self, draft: Draft, state: str, remark: str) -> None:
+    def on_done(self, draft: Draft, state: str) -> None:
+        """Say that the kubeconfig is current, or that it was written."""
         if self._quiet:
             self._line(draft, state)
             return
@@ -124,7 +115,9 @@ class KubeconfigReporter(OutputOfCommands):
                 screen().print()
                 say_apart("Then delete the extracted files:")
                 command_line(("rm", str(draft.credentials.crt), str(draft.credentials.key)))
-        self._file(draft.file, remark)
+        self._replaced = self._replaced or state == "replaced"
+        before = "; the old file is in the backup" if state == "replaced" else ""
+        self._file(draft.file, "  (unchanged)" if state == "current" else f"  (mode {SECRET_MODE:04o}{before})")
         if self._named and self._explain:
             self._presents(draft)
 

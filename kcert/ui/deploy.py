@@ -86,7 +86,7 @@ def _list(files: Sequence[Row]) -> None:
             block([str(file.path), f"{INDENT}{file.mode:04o}  {', '.join(file.readers)}"])
         return
     rows = [(str(file.path), f"{file.mode:04o}", ", ".join(file.readers)) for file in files]
-    draw([("file", "mode", "read by"), *rows])
+    draw([("file", "mode", "read by"), *rows], folded=True)
 
 
 def _warn(made: Sequence[Bundle]) -> None:
@@ -153,7 +153,7 @@ def _folder(folder: Path, files: tuple[Written, ...]) -> None:
 def _explain(made: Export) -> None:
     say_paragraphs(lessons.lesson("export").opening)
     heading(f"What {made.target} gets")
-    draw([made.columns, *made.holds], whole=0)
+    draw([made.columns, *made.holds], whole=0, folded=True)
     screen().print()
     if made.left:
         heading("What is not exported")
