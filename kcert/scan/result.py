@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from kcert.certificates import Kind, Role
 from kcert.clusters import ClusterKind
-from kcert.openssl.x509 import X509, Name, PublicKey
+from kcert.openssl.x509 import X509, Name
 
 ProblemKind = Literal[
     "missing", "unreadable", "denied", "dangling", "special", "unreachable", "elsewhere", "second manifest"
@@ -94,7 +94,8 @@ class CertificateRef:
     certificate is for. ``issuers`` are the certificates in ``issuer_path``: one of them has to have signed this,
     or the last of ``chain``, the certificates that follow it in its file.
     ``key`` is what was found at ``key_path``; ``key_fits`` says whether it belongs, None if that cannot be determined.
-    ``node`` is the node's name where the use is a kubelet's and the name is known.
+    ``node`` is the node's name where the use is a kubelet's and the name is known. ``group`` counts the places of the
+    command line.
     """
 
     component: str | None
@@ -116,6 +117,7 @@ class CertificateRef:
     node: str | None = None
     configuration: Configuration | None = None
     kubeconfig: KubeconfigUse | None = None
+    group: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,18 +171,6 @@ class ScanResult:
     files_read: int = 0
     as_meant: tuple[ScanResult, ...] = ()
     swapped: tuple[tuple[Path, Path], ...] = ()
-
-
-__all__ = [
-    "CertificateRef",
-    "Configuration",
-    "KeyFile",
-    "KubeconfigUse",
-    "Problem",
-    "PublicKey",
-    "PublicKeyFile",
-    "ScanResult",
-]
 
 
 SOON = 30
