@@ -10,7 +10,7 @@ import re
 
 from kcert.certificates import AltName, Kind, Role, Subject
 from kcert.check import bash, sans
-from kcert.check.context import CertificateInstance, RuleContext
+from kcert.check.rule import CertificateInstance, RuleContext
 from kcert.clusters import cluster_kind_of
 from kcert.issue.status import is_equivalent
 from kcert.openssl.commands import AUTHORITY_KEY

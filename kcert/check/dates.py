@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 
 from kcert.certificates import Role
 from kcert.check import bash, repairs
-from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.repairs import reissue_commands
-from kcert.check.rule import Violation, error, warning
+from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.openssl.x509 import X509
 from kcert.scan.fs import cluster_root_of, lexists
 

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from kcert.certificates import Role
 from kcert.check import bash, corrections, forms, placing, repairs
-from kcert.check.context import CertificateInstance, RuleContext
-from kcert.check.ownership import as_written, option_changed
 from kcert.check.placing import (
     NOT_FOR_KUBECTL,
+    as_written,
     converted,
     field_replaced,
+    option_changed,
     reencoded,
     set_aside,
     written_into_kubeconfig,
 )
-from kcert.check.rule import Violation, error
+from kcert.check.rule import CertificateInstance, RuleContext, Violation, error
 from kcert.files import mistyped
 from kcert.openssl.program import key_belongs
 from kcert.openssl.reader import read_certificate

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 
 from kcert.certificates import AltName
 from kcert.check import bash, corrections
-from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.repairs import reissue_ca, reissue_commands, replace_ca
-from kcert.check.rule import Violation, error, warning
+from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.openssl.verify import refusals
 from kcert.openssl.x509 import X509, Refusal
 

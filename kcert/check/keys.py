@@ -8,10 +8,9 @@ from pathlib import Path
 
 from kcert.certificates import Role
 from kcert.check import bash, repairs
-from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.placing import holds_a_key, mode_of, target_of
 from kcert.check.repairs import reissue_commands, replace_ca
-from kcert.check.rule import Violation, error, warning
+from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.clusters import cluster_kind_of
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import key_belongs, public_part

@@ -7,9 +7,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kcert.check import bash, sans
-from kcert.check.context import CertificateInstance, RuleContext
-from kcert.check.names import listed
-from kcert.check.rule import Violation, error, warning
+from kcert.check.identities import listed
+from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.clusters import cluster_kind_of
 from kcert.openssl.x509 import X509
 from kcert.scan.fs import cluster_root_of

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from kcert.certificates import Role
 from kcert.check import bash, corrections, placing
-from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.placing import alone, beside, generated, into_place, mode_of, target_of, usual_key, with_others
+from kcert.check.rule import CertificateInstance, RuleContext
 
 LEAF_DAYS = 365
 AUTHORITY_DAYS = 3650

@@ -16,7 +16,7 @@ from kcert.scan.layouts import kubeadm_ca
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kcert.check.context import CertificateInstance, RuleContext
+    from kcert.check.rule import CertificateInstance, RuleContext
     from kcert.openssl.x509 import X509
 
 ETCD_CLIENTS = frozenset({Role.APISERVER_ETCD_CLIENT, Role.ETCD_CLIENT})

@@ -237,6 +237,12 @@ def read_file(path: Path) -> Content | ReadError:
     return Content(content, stat.S_IMODE(status.st_mode), (status.st_dev, status.st_ino))
 
 
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a regular file; nothing if it cannot be read."""
+    read = read_file(path)
+    return read.data if isinstance(read, Content) else b""
+
+
 def dangling(path: Path) -> ReadError:
     """A link to nothing; one in the way to the file may be the one that leads nowhere."""
     if not path.is_symlink():

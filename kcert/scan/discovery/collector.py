@@ -332,15 +332,15 @@ class _Follower:
         named = self._named(part)
         return self.collector.places.followed(named) if named else None
 
-    def _opened(self, part: Part, named: Named, expects: Expected) -> tuple[Path, Inside] | None:
+    def _opened(self, part: Part, named: Named, expects: Expected) -> tuple[Path | None, Inside]:
         """Open the file of a part; None if it is not here, which is no problem if it is not meant to be."""
         path = self._named(part)
-        if path is None:
-            return None
         # A kubeconfig of a PKI folder names what is for the host that it goes to (--path-prefix).
-        if (self.path.parent / OWN_FOLDER).is_dir() and is_of_another_machine(path):
+        if path is not None and (self.path.parent / OWN_FOLDER).is_dir() and is_of_another_machine(path):
             self.collector.problem(path, "elsewhere", "is not on this machine", named, expects)
-            return None
+            path = None
+        if path is None:
+            return None, Inside()
         opened = self.collector.opened(path)
         self.collector.mark_named(opened)
         return path, opened
@@ -351,10 +351,10 @@ class _Follower:
             return []
         named = Named(part.option, self.path, self.component)
         if not part.embedded:
-            found = self._opened(part, named, "certificate")
-            if found and not found[1].certificates:
-                self.collector.unfit(*found, named, "certificate")
-            return list(found[1].certificates) if found else []
+            path, opened = self._opened(part, named, "certificate")
+            if path and not opened.certificates:
+                self.collector.unfit(path, opened, named, "certificate")
+            return list(opened.certificates)
         blocks = [block for block in pem_blocks(part.data) if block.is_certificate]
         faults = [part.fault] if part.fault else [block.fault for block in blocks if block.fault]
         if not faults and not blocks:
@@ -370,11 +370,10 @@ class _Follower:
         named = Named(part.option, self.path, None)
         if part.embedded:
             return self._embedded_key(part, named) or self.path
-        found = self._opened(part, named, "key")
-        if found is None:
-            return None
-        path = self.collector.shown(found[0])
-        self.collector.key(path, found[1], named)
+        path, opened = self._opened(part, named, "key")
+        if path is not None:
+            path = self.collector.shown(path)
+            self.collector.key(path, opened, named)
         return path
 
     def _embedded_key(self, part: Part, named: Named) -> KeyFile | None:
