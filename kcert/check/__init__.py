@@ -136,6 +136,9 @@ def _finding(renewals: Renewals, rule: Rule, fault: Violation) -> Finding:
     )
 
 
+__all__ = ["RULES", "Finding", "RuleContext", "Severity", "check"]
+
+
 @dataclass(frozen=True)
 class CheckResult:
     """The result of a check. ``checked`` counts certificates; the same one in two files is two."""
