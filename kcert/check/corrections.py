@@ -39,9 +39,6 @@ _SIGNED_BY = f"authorityKeyIdentifier = {AUTHORITY_KEY}"
 Parts = tuple[tuple[str, str], ...]
 
 
-# ---------------------------------------------------------------- the subject
-
-
 def subject(ctx: RuleContext, cert: CertificateInstance) -> Parts:
     """The subject as it should be; only the fix for a user with too many permissions removes a group."""
     if wanted := other_subject(cert):
@@ -136,12 +133,6 @@ def _right_node_name(cert: CertificateInstance, name: str) -> str | None:
         # node01, or system:nodes:node01: the part that can be a host's name.
         right = f"{NODE_PREFIX}{name.rsplit(':', 1)[-1].lower()}"
     return None if right == name else right
-
-
-# ---------------------------------------------------------------- alternative names
-
-
-# ---------------------------------------------------------------- usages and the rest
 
 
 def usages(ctx: RuleContext, cert: CertificateInstance) -> tuple[str, ...]:

@@ -157,9 +157,6 @@ def _is_authority(ctx: RuleContext, problem: Problem) -> bool:
     return problem.expects == "certificate" and corrections.role_of(ctx, problem) in CA_ROLES
 
 
-# ---------------------------------------------------------------- a name that was mistyped
-
-
 def _mistyped(problem: Problem) -> Path | None:
     """Return the file in the same folder that was probably meant, if the name in the option is not a usual one."""
     if problem.source is None or problem.what != "missing":
@@ -203,9 +200,6 @@ def _option_set(ctx: RuleContext, problem: Problem, likely: Path) -> str:
         else f"{written[: len(written) - len(problem.path.name)]}{likely.name}"
     )
     return option_changed(problem.source, problem.option, written, new)
-
-
-# ---------------------------------------------------------------- what can be re-created
 
 
 def _made(ctx: RuleContext, problem: Problem) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from kcert.certificates import AltName
 from kcert.check import bash, corrections
-from kcert.check.repairs import reissue_ca, reissue_commands, replace_ca
+from kcert.check.repairs import reissue_ca, reissue_commands, reissued, replace_ca
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.openssl.verify import refusals
 from kcert.openssl.x509 import X509, Refusal
@@ -31,8 +31,7 @@ def weak_signature(ctx: RuleContext) -> Iterator[Violation]:
             else:
                 why = "Go, and so Kubernetes, has rejected it since Go 1.18."
             message = f"{cert.description} is signed with {algorithm}, which can be forged. {why}"
-            fix = reissue_commands(ctx, cert)
-            yield Violation(cert.path, message, f"signature algorithm: {algorithm}", fix, cert.is_authority)
+            yield reissued(ctx, cert, message, f"signature algorithm: {algorithm}")
 
 
 def _is_the_cluster_s(ctx: RuleContext, root: CertificateInstance) -> bool:
@@ -76,14 +75,7 @@ def duplicate_serial(ctx: RuleContext) -> Iterator[Violation]:
                 "not use a serial number twice, and some programs reject the second certificate."
             )
             evidence = f"serial {cert.certificate.serial}, issuer {cert.certificate.issuer}"
-            yield Violation(cert.path, message, evidence, reissue_commands(ctx, cert))
-
-
-RULES = (
-    error("weak-signature", weak_signature),
-    error("duplicate-serial", duplicate_serial),
-    warning("version-1", version_1, suppressed_by=("missing-san", "self-signed-leaf")),
-)
+            yield reissued(ctx, cert, message, evidence)
 
 
 _NO_HOST = re.compile(r"|[A-Za-z0-9._*-]+\.|[A-Za-z0-9._*-]+( +[A-Za-z0-9._*-]+)+")
@@ -147,3 +139,10 @@ def encrypted_keys(ctx: RuleContext) -> Iterator[Violation]:
         path = bash.word(key.path)
         fix = "" if key.embedded else f"openssl pkey -in {path} -out {path}.new &&\n  mv {path}.new {path}"
         yield Violation(key.path, message, f"{key.path} contains an encrypted private key", fix)
+
+
+RULES = (
+    error("weak-signature", weak_signature),
+    error("duplicate-serial", duplicate_serial),
+    warning("version-1", version_1, suppressed_by=("missing-san", "self-signed-leaf")),
+)

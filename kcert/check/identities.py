@@ -11,7 +11,7 @@ from dataclasses import replace
 from kcert.certificates import AltName, Role
 from kcert.check import corrections, forms, sans
 from kcert.check.placing import option_added
-from kcert.check.repairs import reissue_commands
+from kcert.check.repairs import reissue_commands, reissued
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.roles import ADMINISTRATORS, KUBELET_ROLES, MASTERS
 
@@ -104,7 +104,7 @@ def san_type(ctx: RuleContext) -> Iterator[Violation]:
             )
         else:
             message = f"{cert.description} has something under IP that is not an address: it never matches."
-        yield Violation(cert.path, message, f"subjectAltName: {listed(wrong)}", reissue_commands(ctx, cert))
+        yield reissued(ctx, cert, message, f"subjectAltName: {listed(wrong)}")
 
 
 def service_cidr_mismatch(ctx: RuleContext) -> Iterator[Violation]:
@@ -116,17 +116,16 @@ def service_cidr_mismatch(ctx: RuleContext) -> Iterator[Violation]:
         if not stale:
             continue
         address = sans.service_addresses(ctx, cert)[0].value
-        component = "kube-apiserver"
-        value = ctx.option(component, "--service-cluster-ip-range", cert)
-        if value is None:
-            component = "kube-controller-manager"
+        for component in ("kube-apiserver", "kube-controller-manager"):
             value = ctx.option(component, "--service-cluster-ip-range", cert)
+            if value is not None:
+                break
         message = (
             f"{cert.description} was created for a different range of service addresses: pods connect to the API "
             f"server at {address}, but the certificate has {', '.join(sorted(stale))}."
         )
         evidence = f"--service-cluster-ip-range={value} of {component}; subjectAltName has no IP:{address}"
-        yield Violation(cert.path, message, evidence, reissue_commands(ctx, cert))
+        yield reissued(ctx, cert, message, evidence)
 
 
 _DEFAULT_RANGE = "10.0.0.0/24"
@@ -175,7 +174,7 @@ def malformed_san(ctx: RuleContext) -> Iterator[Violation]:
             f"{cert.description} has a SAN that is not a valid DNS name: {values}. "
             "No client can match it, and some releases of Go (1.25.2) reject the whole certificate because of it."
         )
-        yield Violation(cert.path, message, f"subjectAltName: {listed(names)}", reissue_commands(ctx, cert))
+        yield reissued(ctx, cert, message, f"subjectAltName: {listed(names)}")
 
 
 def wrong_cn(ctx: RuleContext) -> Iterator[Violation]:
@@ -213,7 +212,7 @@ def wrong_organization(ctx: RuleContext) -> Iterator[Violation]:
             f"{cert.description} is in {f'the group {has}' if has else 'no group'}, but needs O={groups[0]}: "
             "without this group, the API server authenticates the client but authorizes no requests."
         )
-        yield Violation(cert.path, message, f"subject: {subject}", reissue_commands(ctx, cert))
+        yield reissued(ctx, cert, message, f"subject: {subject}")
 
 
 def _needed(cert: CertificateInstance) -> tuple[str, ...]:
@@ -238,7 +237,7 @@ def group_in_ou(ctx: RuleContext) -> Iterator[Violation]:
                 f"{cert.description} has its group {', '.join(groups)} in OU. The API server reads only O, so its "
                 "owner is not in that group."
             )
-            yield Violation(cert.path, message, f"subject: {subject}", reissue_commands(ctx, cert))
+            yield reissued(ctx, cert, message, f"subject: {subject}")
 
 
 def powerful_user(ctx: RuleContext) -> Iterator[Violation]:
@@ -265,34 +264,22 @@ def missing_server_auth(ctx: RuleContext) -> Iterator[Violation]:
     """Yield certificates of servers that lack serverAuth."""
     for cert in ctx.leaves:
         if cert.is_server and not cert.certificate.allows_server_auth:
-            message = (
-                f"{cert.description} is presented by a server, but its extended key usage does not include serverAuth."
-            )
-            yield _fault(ctx, cert, message, "serverAuth")
+            yield _without_usage(ctx, cert, "is presented by a server", "serverAuth")
 
 
 def missing_client_auth(ctx: RuleContext) -> Iterator[Violation]:
     """Yield certificates of clients that lack clientAuth."""
     for cert in ctx.leaves:
         if cert.is_client and not cert.certificate.allows_client_auth:
-            if cert.roles & {Role.ETCD_SERVER, Role.ETCD_PEER}:
-                message = (
-                    f"{cert.description} is also presented by etcd as a client, to its peers and to itself, but its "
-                    "extended key usage does not include clientAuth."
-                )
-            else:
-                message = (
-                    f"{cert.description} is presented by a client, but its extended key usage does not include "
-                    "clientAuth."
-                )
-            yield _fault(ctx, cert, message, "clientAuth")
+            etcd = bool(cert.roles & {Role.ETCD_SERVER, Role.ETCD_PEER})
+            does = "is also presented by etcd as a client, to its peers and to itself" if etcd else ""
+            yield _without_usage(ctx, cert, does or "is presented by a client", "clientAuth")
 
 
-def _fault(ctx: RuleContext, cert: CertificateInstance, message: str, missing: str) -> Violation:
+def _without_usage(ctx: RuleContext, cert: CertificateInstance, does: str, missing: str) -> Violation:
     usages = ", ".join(cert.certificate.extended_key_usage or ()) or "empty"
-    return Violation(
-        cert.path, message, f"extendedKeyUsage: {usages}; {missing} is missing", reissue_commands(ctx, cert)
-    )
+    message = f"{cert.description} {does}, but its extended key usage does not include {missing}."
+    return reissued(ctx, cert, message, f"extendedKeyUsage: {usages}; {missing} is missing")
 
 
 RULES = (

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from kcert.certificates import Role
 from kcert.check import bash, repairs
+from kcert.check.forms import SHORTEST_CURVE
 from kcert.check.placing import holds_a_key, mode_of, target_of
-from kcert.check.repairs import reissue_commands, replace_ca
+from kcert.check.repairs import reissue_commands, reissued, replace_ca
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.clusters import cluster_kind_of
 from kcert.openssl.pem import pem_blocks
@@ -20,9 +21,6 @@ from kcert.scan.result import KeyFile, PublicKeyFile
 
 _RSA_BITS = 2048
 """NIST SP 800-57 part 1 counts RSA 2048 as 112 bits of security, the least that it still allows."""
-
-_CURVE_BITS = 224
-"""The same 112 bits on an elliptic curve; Go, and so Kubernetes, knows no smaller curve."""
 
 _OTHERS = 0o066
 """Read and write for the group and for others (CIS Kubernetes Benchmark: keys and kubeconfigs are 600)."""
@@ -182,14 +180,13 @@ def weak_key(ctx: RuleContext) -> Iterator[Violation]:
                 f"{cert.description} has a key that is too short ({weakness}): some current programs reject it, and an "
                 "attacker may be able to compute the private key."
             )
-            fix = reissue_commands(ctx, cert, new_key=True)
-            yield Violation(cert.path, message, f"public key: {weakness}", fix, cert.is_authority)
+            yield reissued(ctx, cert, message, f"public key: {weakness}", new_key=True)
 
 
 def _weakness(key: PublicKey) -> str | None:
     if key.algorithm.startswith("rsa") and 0 < key.bits < _RSA_BITS:
         return f"RSA {key.bits} bits"
-    if key.algorithm == "ec" and 0 < key.bits < _CURVE_BITS:
+    if key.algorithm == "ec" and 0 < key.bits < SHORTEST_CURVE:
         return f"{key.curve or 'a curve'}, {key.bits} bits"
     return f"DSA {key.bits} bits" if key.algorithm == "dsa" else None
 
