@@ -36,13 +36,11 @@ AUTHORITY = (
 
 _SIGNED_BY = f"authorityKeyIdentifier = {AUTHORITY_KEY}"
 
-Parts = tuple[tuple[str, str], ...]
 
-
-def subject(ctx: RuleContext, cert: CertificateInstance) -> Parts:
+def subject(ctx: RuleContext, cert: CertificateInstance) -> tuple[tuple[str, str], ...]:
     """The subject as it should be; only the fix for a user with too many permissions removes a group."""
     if wanted := other_subject(cert):
-        return (("CN", wanted.common_name), *(("O", group) for group in wanted.organizations))
+        return _name(wanted).parts
     parts = [
         ("O", value) if kind == "OU" and is_group(cert, value) else (kind, value)
         for kind, value in cert.certificate.subject.parts
@@ -211,13 +209,9 @@ def expected_certificate(
 ) -> CertificateInstance | None:
     """Return a certificate for *role* in the place of *problem*; None if its owner cannot be determined."""
     wanted = ctx.wanted_at(problem.path)
-    if wanted is not None and wanted.subject is not None:
-        name = Name((("CN", wanted.subject.common_name), *(("O", group) for group in wanted.subject.organizations)))
-    else:
-        named = _subject(problem, role)
-        if named is None:
-            return None
-        name = named
+    name = _name(wanted.subject) if wanted is not None and wanted.subject else _expected_name(problem, role)
+    if name is None:
+        return None
     embedded = problem.path == problem.source
     authorities = ctx.belonging(problem.source or problem.path)
     authority = authorities.get(ROLES[role].ca or Role.CLUSTER_CA if role else Role.CLUSTER_CA)
@@ -242,25 +236,26 @@ def expected_certificate(
 
 def _only_user(ctx: RuleContext, problem: Problem) -> KubeconfigUse | None:
     """Return the context of a kubeconfig with one user; of several nothing shows whose certificate is damaged."""
-    users = {
-        kubeconfig.user_name: kubeconfig
-        for kubeconfig in ctx.scan.kubeconfigs
-        if kubeconfig.path == problem.path and kubeconfig.user_name
-    }
+    own = [kubeconfig for kubeconfig in ctx.scan.kubeconfigs if kubeconfig.path == problem.path]
+    users = {kubeconfig.user_name: kubeconfig for kubeconfig in own if kubeconfig.user_name}
     return next(iter(users.values())) if len(users) == 1 else None
 
 
-def _subject(problem: Problem, role: Role | None) -> Name | None:
+def _expected_name(problem: Problem, role: Role | None) -> Name | None:
     if role is None:
         return None
     if role in (Role.KUBELET, Role.KUBELET_CLIENT):
-        return Name((("CN", f"{NODE_PREFIX}{_node(problem, role)}"), ("O", NODES)))
+        return _name(Subject(f"{NODE_PREFIX}{_node(problem, role)}", (NODES,)))
     if role is Role.KUBELET_SERVER:
-        return Name((("CN", _node(problem, role)),))
+        return _name(Subject(_node(problem, role)))
     spec = ROLES[role]
     if spec.kind is Kind.CA or not spec.common_name:
         return None
-    return Name((("CN", spec.common_name), *(("O", group) for group in spec.organizations)))
+    return _name(Subject(spec.common_name, spec.organizations))
+
+
+def _name(subject: Subject) -> Name:
+    return Name((("CN", subject.common_name), *(("O", group) for group in subject.organizations)))
 
 
 def _node(problem: Problem, role: Role) -> str:

@@ -27,7 +27,7 @@ from kcert.quoting import format_command
 from kcert.roles import CA_ROLES, ROLES
 from kcert.scan.files import look_into
 from kcert.scan.fs import lexists
-from kcert.scan.layouts import COMPONENT_NAMES, KUBEADM, KUBEADM_ETCD, key_names
+from kcert.scan.layouts import COMPONENT_NAMES, FILE_OPTIONS, KUBEADM, KUBEADM_ETCD, key_names
 from kcert.scan.result import KeyFile, Problem
 from kcert.store import OWN_FOLDER
 
@@ -112,7 +112,7 @@ def _key_in_place_of_certificate(ctx: RuleContext) -> Iterator[tuple[Path, Path]
     loose = [problem for problem in damaged if problem.path != problem.source]
     keys = [problem for problem in loose if problem.expects == "key"]
     for crt in (problem for problem in loose if problem.expects == "certificate"):
-        option = _key_option(crt.option or "")
+        option = _key_option(crt.option)
         for key in keys:
             named = (key.source, key.option) == (crt.source, option) if option else key.path in key_names(crt.path)
             if named and _are_swapped(crt.path, key.path):
@@ -180,14 +180,8 @@ def _holds_what(problem: Problem, likely: Path) -> bool:
 def _option_set(ctx: RuleContext, problem: Problem, likely: Path) -> str:
     if problem.source is None or problem.option is None:
         return ""
-    written = next(
-        (
-            configuration.options[problem.option]
-            for configuration in ctx.scan.configurations
-            if configuration.source == problem.source and problem.option in configuration.options
-        ),
-        None,
-    )
+    own = (configuration for configuration in ctx.scan.configurations if configuration.source == problem.source)
+    written = next((other.options[problem.option] for other in own if problem.option in other.options), None)
     if written is None:
         # In a kubeconfig the name may be written relative to its folder.
         values = placing.values(problem.source, problem.option)
@@ -219,7 +213,8 @@ def _made(ctx: RuleContext, problem: Problem) -> str:
     if cert is None:
         return ""
     if key is None:
-        return _with_new_key(ctx, problem, cert)
+        named = _named_keys(ctx, problem)
+        return repairs.with_key_at(ctx, cert, named[0]) if named else ""
     made = repairs.reissue_commands(ctx, cert)
     if made and problem.path == problem.source and problem.reason.endswith(NOT_FOR_KUBECTL):
         # kubectl loads the file again once the field is empty.
@@ -233,38 +228,25 @@ def _key_for(ctx: RuleContext, problem: Problem) -> KeyFile | None:
     keys = {key.path: key for key in ctx.scan.keys}
     if problem.path == problem.source:
         return keys.get(problem.path)
-    for configuration in ctx.scan.configurations:
-        if configuration.source == problem.source and problem.option:
-            named = configuration.resolved.get(_key_option(problem.option))
-            if named in keys:
-                return keys[named]
+    for path in _named_keys(ctx, problem):
+        if path in keys:
+            return keys[path]
     for kubeconfig in ctx.scan.kubeconfigs:
         if kubeconfig.path == problem.source and kubeconfig.key_path in keys:
             return keys[kubeconfig.key_path]
     return next((keys[path] for path in key_names(problem.path) if path in keys and path != problem.path), None)
 
 
-def _key_option(option: str) -> str:
-    from kcert.scan.layouts import FILE_OPTIONS
-
+def _key_option(option: str | None) -> str:
+    """Return the option for the key that belongs to the certificate in *option*; empty if there is none."""
     return next((known[option].key or "" for known in FILE_OPTIONS.values() if option in known), "")
 
 
-def _with_new_key(ctx: RuleContext, problem: Problem, cert: CertificateInstance) -> str:
-    """Return the commands for a certificate and a key that are both missing."""
-    named = next(
-        (
-            configuration.resolved[_key_option(problem.option)]
-            for configuration in ctx.scan.configurations
-            if configuration.source == problem.source
-            and problem.option
-            and _key_option(problem.option) in configuration.resolved
-        ),
-        None,
-    )
-    if named is None:
-        return ""
-    return repairs.with_key_at(ctx, cert, named)
+def _named_keys(ctx: RuleContext, problem: Problem) -> list[Path]:
+    """Return the keys that configurations name beside the missing certificate."""
+    own = (configuration for configuration in ctx.scan.configurations if configuration.source == problem.source)
+    keys = (configuration.resolved.get(_key_option(problem.option)) for configuration in own)
+    return [key for key in keys if key is not None]
 
 
 def _key_made(ctx: RuleContext, problem: Problem) -> str:
@@ -288,7 +270,7 @@ def _made_with_its_certificate(ctx: RuleContext, problem: Problem) -> str:
     """Point to the repair of the certificate, if it is missing as well: that repair makes the key first."""
     for other in ctx.scan.problems:
         names_both = other.source is not None and (other.source, other.component) == (problem.source, problem.component)
-        if names_both and other.expects == "certificate" and _key_option(other.option or "") == problem.option:
+        if names_both and other.expects == "certificate" and _key_option(other.option) == problem.option:
             return f"# The repair of {bash.word(other.path)} makes this key as well." if _made(ctx, other) else ""
     return ""
 

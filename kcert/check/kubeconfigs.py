@@ -145,11 +145,8 @@ def invalid(ctx: RuleContext) -> Iterator[Violation]:
 def insecure(ctx: RuleContext) -> Iterator[Violation]:
     """Yield kubeconfigs with which the server is not verified."""
     for kubeconfig in _once(ctx):
-        if (
-            kubeconfig.server
-            and kubeconfig.server.startswith("http://")
-            and (kubeconfig.authorities or kubeconfig.user)
-        ):
+        plain = (kubeconfig.server or "").startswith("http://")
+        if plain and (kubeconfig.authorities or kubeconfig.user):
             message = (
                 f"{kubeconfig.path} connects to {kubeconfig.server} without TLS: its certificates are not used, and "
                 "everything is readable on the network. Set the server to https://."
@@ -162,10 +159,7 @@ def insecure(ctx: RuleContext) -> Iterator[Violation]:
                 "that signed the API server's certificate instead (certificate-authority); that turns the option off."
             )
             signer = next((ca for ca in ctx.authorities if _has_signed_api_server(ctx, ca)), None)
-            content = f"cat {bash.literal(signer.certificate.pem)}" if signer and kubeconfig.cluster else ""
-            fix = content and bash.embedded(
-                kubeconfig.path, "set-cluster", bash.word(kubeconfig.cluster), certificate_authority=content
-            )
+            fix = _ca_embedded(kubeconfig, signer) if signer and kubeconfig.cluster else ""
             yield Violation(kubeconfig.path, message, "insecure-skip-tls-verify: true", fix)
 
 
@@ -179,11 +173,9 @@ def _has_signed_api_server(ctx: RuleContext, ca: CertificateInstance) -> bool:
 
 def _cluster_set(kubeconfig: KubeconfigUse, *options: str) -> str:
     """The kubectl command that changes the cluster of a context; kubectl keeps everything else in the file."""
-    return (
-        bash.kubectl_config(kubeconfig.path, "set-cluster", bash.word(kubeconfig.cluster), *options)
-        if kubeconfig.cluster
-        else ""
-    )
+    if not kubeconfig.cluster:
+        return ""
+    return bash.kubectl_config(kubeconfig.path, "set-cluster", bash.word(kubeconfig.cluster), *options)
 
 
 def _once(ctx: RuleContext) -> Iterator[KubeconfigUse]:
@@ -229,7 +221,11 @@ def _authority_set(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: Certifica
         return ""
     if not kubeconfig.ca_embedded and kubeconfig.ca_path is not None:
         return "" if signer.embedded else f"cp {bash.word(signer.path)} {bash.word(kubeconfig.ca_path)}"
-    content = f"cat {bash.literal(signer.certificate.pem)}"
+    return _ca_embedded(kubeconfig, signer)
+
+
+def _ca_embedded(kubeconfig: KubeconfigUse, ca: CertificateInstance) -> str:
+    content = f"cat {bash.literal(ca.certificate.pem)}"
     return bash.embedded(kubeconfig.path, "set-cluster", bash.word(kubeconfig.cluster), certificate_authority=content)
 
 

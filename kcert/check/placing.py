@@ -21,7 +21,7 @@ from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509, PublicKey
 from kcert.scan.documents import NotADocumentError, as_utf8, documents, list_at, text_at
 from kcert.scan.files import Format, recognize
-from kcert.scan.fs import read_bytes
+from kcert.scan.fs import lexists, read_bytes
 
 if TYPE_CHECKING:
     from kcert.check.rule import CertificateInstance, RuleContext
@@ -51,20 +51,19 @@ def beside(ctx: RuleContext, cert: CertificateInstance) -> tuple[list[str], list
     if cert.live or not ctx.has_siblings(cert):
         return [], []
     if cert.embedded:
-        present = {cert.use.position: cert.certificate.pem for cert in ctx.certs_by_file.get(cert.holder, ())}
-        present.pop(cert.use.position, None)
+        position = cert.use.position
+        pems = {other.use.position: other.certificate.pem for other in ctx.certs_by_file.get(cert.holder, ())}
     else:
         texts = certificate_texts(cert.path)
         if texts is None:
             return None
-        own = ctx.number_of(cert) - 1
-        present = {number: text for number, text in enumerate(texts) if number != own}
-    if len(present) > MOST_BESIDE:
+        position = ctx.number_of(cert) - 1
+        pems = dict(enumerate(texts))
+    pems.pop(position, None)
+    if len(pems) > MOST_BESIDE:
         return None
-    position = cert.use.position if cert.embedded else ctx.number_of(cert) - 1
-    numbers = sorted(present)
-    before = [present[number] for number in numbers if number < position]
-    return before, [present[number] for number in numbers if number > position]
+    numbers = sorted(pems)
+    return [pems[at] for at in numbers if at < position], [pems[at] for at in numbers if at > position]
 
 
 def with_others(ctx: RuleContext, cert: CertificateInstance, new: str) -> str:
@@ -107,7 +106,7 @@ def key_into_place(key: Path) -> str:
 def _not_taken(key: Path) -> Path:
     """Return where to keep an old key: beside the new one, under a name that no file has yet."""
     names = (key.with_name(f"{key.name}.old{number or ''}") for number in itertools.count())
-    return next(path for path in names if not path.is_symlink() and not path.exists())
+    return next(path for path in names if not lexists(path))
 
 
 def mode_of(path: Path) -> str:
@@ -266,14 +265,12 @@ def written_into_kubeconfig(ctx: RuleContext, problem: Problem, pems: list[str])
     contexts = [context for context in ctx.scan.kubeconfigs if context.path == problem.path]
     content = f"cat {bash.literal(*pems)}"
     if (problem.option or "").startswith("client-certificate"):
-        users = dict.fromkeys(context.user_name for context in contexts if context.user_name)
-        user = bash.word(next(iter(users), ""))
-        embedded = bash.embedded(problem.path, "set-credentials", user, client_certificate=content)
-        return embedded if len(users) == 1 else ""
-    clusters = dict.fromkeys(context.cluster for context in contexts if context.ca_embedded)
-    cluster = bash.word(next(iter(clusters), ""))
-    embedded = bash.embedded(problem.path, "set-cluster", cluster, certificate_authority=content)
-    return embedded if len(clusters) == 1 else ""
+        users = {context.user_name for context in contexts if context.user_name}
+        words = ("set-credentials", bash.word(next(iter(users), "")))
+        return bash.embedded(problem.path, *words, client_certificate=content) if len(users) == 1 else ""
+    clusters = {context.cluster for context in contexts if context.ca_embedded}
+    words = ("set-cluster", bash.word(next(iter(clusters), "")))
+    return bash.embedded(problem.path, *words, certificate_authority=content) if len(clusters) == 1 else ""
 
 
 NOT_FOR_KUBECTL = ("is not base64", "does not read it")
@@ -302,13 +299,8 @@ def format_of(ctx: RuleContext, problem: Problem) -> Format | None:
 
 def set_aside(ctx: RuleContext, problem: Problem) -> str:
     """Return the command that moves away a file whose former content is unknown."""
-    if (
-        problem.source is not None
-        or problem.expects not in ("certificate", "key")
-        or not (problem.path.is_symlink() or problem.path.exists())
-    ):
-        return ""
-    if format_of(ctx, problem):
+    named = problem.source is not None or problem.expects not in ("certificate", "key")
+    if named or not lexists(problem.path) or format_of(ctx, problem):
         return ""  # a keystore or another format is not damaged
     path = bash.word(problem.path)
     return f"# kcert cannot tell what this file contained. Restore it from a backup.\nmv {path} {path}.damaged"

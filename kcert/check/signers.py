@@ -23,9 +23,11 @@ def wrong_issuer(ctx: RuleContext) -> Iterator[Violation]:
         if cert.only_service_account or _is_self_made(ctx, cert):
             continue
         for use in cert.uses:
-            verdict = _against(ctx, use)
+            verdict = ctx.signatures.verdict(use.certificate, use.issuers, use.chain) if use.issuers else None
             if verdict is None or ctx.signatures.signed_itself(cert.certificate):
                 continue
+            if _is_blamed(ctx, use.issuer_path, use.certificate):
+                continue  # an option names the wrong CA
             message, certain = _why_refused(cert, use, verdict)
             yield Violation(cert.path, message, verdict, reissue_commands(ctx, cert) if certain else "")
             break
@@ -109,16 +111,6 @@ def _why_refused(cert: CertificateInstance, use: CertificateRef, verdict: str) -
     ), True
 
 
-def _against(ctx: RuleContext, use: CertificateRef) -> str | None:
-    """Return the error of `openssl verify`; None if it is valid, or where the wrong CA in an option is the cause."""
-    if not use.issuers:
-        return None
-    verdict = ctx.signatures.verdict(use.certificate, use.issuers, use.chain)
-    if verdict is None or _is_blamed(ctx, use.issuer_path, use.certificate):
-        return None
-    return verdict
-
-
 _NAME_CONSTRAINTS = tuple(f"error {number}:" for number in (47, 48, 49, 50, 51, 52, 53))
 _PATH_LENGTH = "error 25:"
 """openssl's numbers (X509_V_ERR_PERMITTED_VIOLATION and those after it, X509_V_ERR_PATH_LENGTH_EXCEEDED)."""
@@ -148,8 +140,8 @@ def _is_self_made(ctx: RuleContext, cert: CertificateInstance) -> bool:
 def not_a_ca(ctx: RuleContext) -> Iterator[Violation]:
     """Yield certificates that are used as a CA but are not a CA."""
     for cert in ctx.deduplicated:
-        if not _stands_as_authority(cert):
-            continue
+        if not cert.is_authority or cert.use.position:
+            continue  # other parts of a chain do not count
         certificate = cert.certificate
         usage = certificate.key_usage
         if certificate.version == 1 and certificate.self_issued:
@@ -183,18 +175,14 @@ def _is_trusted_itself(ctx: RuleContext, cert: CertificateInstance) -> bool:
     return certificate.self_issued and names_server and only_clients
 
 
-def _stands_as_authority(cert: CertificateInstance) -> bool:
-    """True if an option, its place, or what it says makes it a CA (other parts of a chain do not count)."""
-    return cert.is_authority and cert.use.position == 0
-
-
 _NAMES = {Role.CLUSTER_CA: "the cluster's CA", Role.ETCD_CA: "etcd's CA", Role.FRONT_PROXY_CA: "the front proxy's CA"}
 
 
 def wrong_ca_option(ctx: RuleContext) -> Iterator[Violation]:
     """Yield options that name the wrong CA."""
     replaced: set[Path] = set()
-    for use in _authority_options(ctx):
+    options = _authority_options(ctx)
+    for use in options:
         right, belongs = _right(ctx, use), _owner(ctx, use)
         if right is None or use.role is None or use.source is None or not _is_wrong(ctx, use):
             continue
@@ -206,7 +194,7 @@ def wrong_ca_option(ctx: RuleContext) -> Iterator[Violation]:
         )
         evidence = f"{use.option}={named}, which is {use.certificate.subject}"
         fix = _option_set(ctx, use, right)
-        if belongs is None and any(_names_same(use, other) for other in _authority_options(ctx)):
+        if belongs is None and len({(ref.component, ref.option) for ref in options if ref.path == use.path}) > 1:
             if use.path in replaced:
                 continue
             replaced.add(use.path)
@@ -220,10 +208,6 @@ def wrong_ca_option(ctx: RuleContext) -> Iterator[Violation]:
     yield from _other_hosts(ctx)
     yield from _kubelets_of_another_ca(ctx)
     yield from _wrong_bundles(ctx)
-
-
-def _names_same(use: CertificateRef, other: CertificateRef) -> bool:
-    return other.path == use.path and (other.component, other.option) != (use.component, use.option)
 
 
 def _signing_bundles(ctx: RuleContext) -> Iterator[Violation]:

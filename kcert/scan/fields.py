@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from kcert.openssl.verify import refusals
-from kcert.openssl.x509 import X509, PublicKey, Request, listed
+from kcert.openssl.x509 import X509, Name, PublicKey, Request, listed
 from kcert.scan.result import SOON, CertificateRef
 
 SHORTEST_RSA = 2048
@@ -88,17 +88,20 @@ def _refused(record: X509 | Request) -> list[Field]:
 def _who(certificate: X509) -> list[Field]:
     """The subject, and what it makes of its holder: a user with groups, a server, a CA."""
     subject = certificate.subject
-    name = subject.common_name
     if certificate.ca:
         return [Field("subject", str(subject), "CA name")]
     if not certificate.allows_client_auth:
         return [Field("subject", str(subject) or "(empty)", "Server name" if certificate.alt_names else None)]
+    return [*_user(subject), Field("subject", str(subject))]
+
+
+def _user(subject: Name) -> list[Field]:
+    name = subject.common_name
     return [
         Field("user (CN)", name, "User", {"user": name}) if name else Field("user (CN)", "none", "No user"),
         *_groups(subject.organizations, name),
         *[Field("OU", unit, "Unit") for unit in subject.units],
         *[Field("UID", uid) for uid in subject.uids],
-        Field("subject", str(subject)),
     ]
 
 
@@ -169,15 +172,11 @@ def key_fields(key: PublicKey) -> list[Field]:
 
 def request_fields(request: Request, check: CommandResult | None = None) -> tuple[Field, ...]:
     """Return the fields of a request; *check* is openssl's verification of its signature."""
-    name = request.subject.common_name
     fits = check is None or check.succeeded
     signature = "made with the key in the request" if fits else "does not match the key in the request"
     return (
         *_refused(request),
-        Field("user (CN)", name, "User", {"user": name}) if name else Field("user (CN)", "none", "No user"),
-        *_groups(request.subject.organizations, name),
-        *[Field("OU", unit, "Unit") for unit in request.subject.units],
-        *[Field("UID", uid) for uid in request.subject.uids],
+        *_user(request.subject),
         Field("subject", str(request.subject) or "(empty)"),
         Field("requested SANs", listed(str(san) for san in request.alt_names) or "none"),
         Field(
