@@ -348,13 +348,11 @@ class Renewals:
         )
 
     def _described(self, cert: CertificateInstance) -> tuple[str, Path] | None:
-        """Return the name of the certificate in kcert.yaml, and its PKI folder; None if it cannot be renewed."""
         if cert.wanted is None or not self._is_renewable(cert):
             return None
         return cert.wanted.name, _folder_of(cert, cert.wanted)
 
     def _is_renewable(self, cert: CertificateInstance) -> bool:
-        """Return True if the CA that signed the certificate was found, with its key."""
         issuer, signer = self.ctx.issuer_of(cert), signer_of(self.ctx, cert)
         if issuer is None or signer is None or not signer.key_is_here:
             return False
@@ -382,5 +380,4 @@ class Renewals:
 
 
 def _folder_of(cert: CertificateInstance, spec: Certificate) -> Path:
-    """Return the PKI folder in which *cert* is the certificate of *spec*."""
     return cert.path.parents[len(spec.files.primary.parts) - 1]

@@ -270,7 +270,6 @@ def _names(ctx: RuleContext, problem: Problem, role: Role | None) -> tuple[AltNa
 
 
 def _public_key(key: KeyFile | None) -> PublicKey:
-    """As much of the key as an extension depends on: whether it is RSA."""
     blocks = [block for block in pem_blocks(key.pem) if block.is_key] if key else []
     elliptic = bool(blocks) and blocks[0].label != "RSA PRIVATE KEY" and _RSA_OID not in blocks[0].der[:64]
     return PublicKey("ec", 256, "P-256", "") if elliptic else PublicKey("rsa", 2048, None, "")

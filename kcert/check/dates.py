@@ -69,7 +69,6 @@ def _rotated(ctx: RuleContext, cert: CertificateInstance) -> CertificateInstance
 
 
 def _named_in(cert: CertificateInstance) -> str:
-    """Have the kubeconfig name the file that the kubelet renews, as kubeadm writes it."""
     user = bash.word(cert.use.kubeconfig.user_name) if cert.use.kubeconfig else ""
     files = (f"--client-certificate={_CURRENT}", f"--client-key={_CURRENT}")
     return bash.kubectl_config(cert.path, "set-credentials", user, *files)

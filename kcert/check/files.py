@@ -158,7 +158,6 @@ def _is_authority(ctx: RuleContext, problem: Problem) -> bool:
 
 
 def _mistyped(problem: Problem) -> Path | None:
-    """Return the file in the same folder that was probably meant, if the name in the option is not a usual one."""
     if problem.source is None or problem.what != "missing":
         return None
     known = {*KUBEADM, *KUBEADM_ETCD, "sa"}
@@ -197,7 +196,6 @@ def _option_set(ctx: RuleContext, problem: Problem, likely: Path) -> str:
 
 
 def _made(ctx: RuleContext, problem: Problem) -> str:
-    """Return the commands that re-create the file; empty if its former content cannot be determined."""
     if problem.expects == "key":
         return _key_made(ctx, problem)
     if problem.expects != "certificate":

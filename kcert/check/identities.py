@@ -72,7 +72,6 @@ def missing_san(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _webhook_without_sans(ctx: RuleContext) -> Iterator[Violation]:
-    """Yield certificates of webhooks' services, as their CN says, that have no SANs."""
     hosts = {host for _, host in ctx.scan.webhooks}
     for cert in ctx.found:
         name = cert.certificate.subject.common_name
@@ -216,7 +215,6 @@ def wrong_organization(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _needed(cert: CertificateInstance) -> tuple[str, ...]:
-    """Return the groups of which the certificate needs one."""
     wanted = corrections.other_subject(cert)
     if wanted and wanted.organizations and cert.is_client and not cert.is_server:
         return wanted.organizations

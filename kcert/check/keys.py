@@ -88,7 +88,6 @@ def _in_order(ctx: RuleContext, cert: CertificateInstance, owner: CertificateIns
 
 
 def _swapped_files(ctx: RuleContext) -> Iterator[Violation]:
-    """Yield swapped pairs of files; all other rules see them as if they had been swapped back."""
     for first, second in ctx.scan.swapped:
         message = (
             f"{first} and {second} are swapped: each contains what belongs in the other. Neither certificate matches "
@@ -101,7 +100,6 @@ def _swapped_files(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
-    """Yield API servers that have no public key for the key that signs service account tokens."""
     for key in ctx.scan.keys:
         public = _public_keys_for(ctx, key)
         if not _lack_public_part(public, key):
@@ -122,7 +120,6 @@ def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _keys_of_other_hosts(ctx: RuleContext) -> Iterator[Violation]:
-    """Yield API servers that do not verify the tokens that another control-plane host of the cluster signs."""
     hosts: dict[Path, tuple[KeyFile, list[PublicKeyFile]]] = {}
     for key in ctx.scan.keys:
         if public := _public_keys_for(ctx, key):

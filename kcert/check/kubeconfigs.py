@@ -172,7 +172,6 @@ def _has_signed_api_server(ctx: RuleContext, ca: CertificateInstance) -> bool:
 
 
 def _cluster_set(kubeconfig: KubeconfigUse, *options: str) -> str:
-    """The kubectl command that changes the cluster of a context; kubectl keeps everything else in the file."""
     if not kubeconfig.cluster:
         return ""
     return bash.kubectl_config(kubeconfig.path, "set-cluster", bash.word(kubeconfig.cluster), *options)
@@ -192,7 +191,6 @@ def _trusts(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: CertificateInsta
 
 
 def _leads_to(ctx: RuleContext, shown: CertificateInstance, trusted: tuple[X509, ...]) -> bool:
-    """Return True if one of the CAs *trusted* verifies a server's certificate, through the chain that it sends."""
     return ctx.signatures.verdict(shown.certificate, trusted, shown.use.chain) is None
 
 

@@ -121,7 +121,6 @@ def _successor(ctx: RuleContext, issuer: CertificateInstance) -> CertificateInst
 
 
 def _key_of(authority: CertificateInstance) -> Path | None:
-    """Return where a CA's key was found."""
     usable = (use.key_path for use in authority.uses if use.key and use.key_fits is not False)
     return None if authority.embedded else next((path for path in usable if path), None)
 

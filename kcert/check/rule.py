@@ -232,7 +232,6 @@ class RuleContext:
 
     @cached_property
     def _named_issuers(self) -> frozenset[tuple[Name, str | None]]:
-        """Return the issuers that certificates name: a subject, and the key identifier or None."""
         certificates = (use.certificate for use in self.scan.uses)
         return frozenset((cert.issuer, cert.authority_key_id) for cert in certificates if not cert.self_issued)
 

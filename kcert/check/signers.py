@@ -328,7 +328,6 @@ def _rejects_all(ctx: RuleContext, use: CertificateRef, right: X509) -> bool:
 
 
 def _right(ctx: RuleContext, use: CertificateRef) -> X509 | None:
-    """The CA that its option should name, in its cluster."""
     return ctx.belonging(use.source or use.path).get(use.role) if use.role else None
 
 
@@ -359,7 +358,6 @@ def _value(use: CertificateRef) -> str:
 
 
 def _option_set(ctx: RuleContext, use: CertificateRef, right: X509) -> str:
-    """Return the command that sets the option to the right file."""
     places = [cert for cert in ctx.copies.get(right.sha256, ()) if not cert.embedded]
     copy = min(places, key=lambda cert: cert.use.position, default=None)
     if copy is None or use.source is None:

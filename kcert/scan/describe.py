@@ -50,7 +50,6 @@ def describe(what: str, openssl: str) -> Description:
 
 
 def _blocks(path: Path, content: Content, opened: Inside, openssl: str) -> Description | None:
-    """Describe a PEM file by what it holds first: certificates, a request, a key."""
     blocks = pem_blocks(content.data)
     if any(block.is_certificate and block.der for block in blocks):
         return _certificates(path, [block for block in blocks if block.is_certificate], openssl)
@@ -64,7 +63,6 @@ def _blocks(path: Path, content: Content, opened: Inside, openssl: str) -> Descr
 
 
 def _other(path: Path, content: Content, opened: Inside, openssl: str) -> Description:
-    """Describe what Kubernetes does not read: what it is, and what opens it."""
     if document := embedded(content.data):
         return _embedded(path, *document, openssl)
     known = recognize(path, content.data, openssl)
@@ -94,7 +92,6 @@ def _refused(fault: str | None) -> tuple[Field, ...]:
 
 
 def _embedded(path: Path, kind: str, values: list[Embedded], openssl: str) -> Description:
-    """Describe a document of another kind by the certificates in it."""
     parts = []
     for value in values:
         for record in map(read_certificate, certificate_pems(value.content)[:SHOWN]):

@@ -78,7 +78,6 @@ def certificate_fields(
 
 
 def _refused(record: X509 | Request) -> list[Field]:
-    """Return what Go, and so Kubernetes, rejects."""
     return [
         Field("Kubernetes", f"rejects it: {refusal.reason} ({refusal.error})", "Refused")
         for refusal in refusals(record)

@@ -22,8 +22,6 @@ from kcert.files import LARGEST, read_descriptor
 from kcert.openssl.pem import pem_blocks
 from kcert.shell import Command, read
 
-"""Bytes. A bundle of 20,000 certificates has half of that; what is larger is not a certificate of a cluster."""
-
 MOST_LINKS = 40  # as many as Linux follows (path_resolution(7))
 
 SYSTEM = (
@@ -98,9 +96,7 @@ class Places:
     def followed(self, path: Path) -> Path:
         """The path to open: links that are absolute lead below the root, which the system would not do."""
         root = self.root or root_of(path)
-        if root is None:
-            return path
-        return _follow(path, root)
+        return path if root is None else _follow(path, root)
 
 
 @cache
@@ -170,9 +166,9 @@ def _copied(root: Path, value: str) -> Path | None:
 
 def _follow(path: Path, root: Path) -> Path:
     """Resolve the links of *path* below *root*, or give *path* back where they run in a circle."""
-    todo = list(path.absolute().relative_to(root.absolute()).parts) if _is_inside(path, root) else []
-    if not todo:
+    if not path.absolute().is_relative_to(root.absolute()):
         return path
+    todo = list(path.absolute().relative_to(root.absolute()).parts)
     at, links, moved = root, 0, False
     while todo:
         part = todo.pop(0)
@@ -204,10 +200,6 @@ def can_be_there(path: Path) -> bool:
         return b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:
         return False
-
-
-def _is_inside(path: Path, root: Path) -> bool:
-    return path.absolute().is_relative_to(root.absolute())
 
 
 def read_file(path: Path) -> Content | ReadError:
@@ -252,9 +244,7 @@ def dangling(path: Path) -> ReadError:
 
 def _trouble(path: Path, error: OSError) -> ReadError:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        if path.is_symlink():
-            return dangling(path)
-        return ReadError("missing", "does not exist")
+        return dangling(path)
     if error.errno == errno.ELOOP:
         return ReadError("dangling", "is a link that leads back to itself")
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -347,7 +337,6 @@ def certificates_of(openssl: str, server: Server) -> tuple[list[str], str | None
 
 
 def _reason(message: str) -> str:
-    """Return why no certificate came, from what openssl wrote."""
     if "wrong version number" in message or "packet length too long" in message or "http request" in message:
         return "responds, but not with TLS (perhaps with plain HTTP)"
     if "Connection refused" in message:

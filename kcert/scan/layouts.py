@@ -285,7 +285,6 @@ _CONFIGURATION = FileOption("configuration")
 
 
 def _server(role: Role) -> dict[str, FileOption]:
-    """Return what every component that serves HTTPS takes."""
     return {
         "--tls-cert-file": _certificate(role, Kind.SERVER, "--tls-private-key-file"),
         "--tls-private-key-file": _KEY,

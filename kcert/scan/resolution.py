@@ -104,7 +104,6 @@ def _exchanged(
 
 
 def _with_certificates(kubeconfig: KubeconfigUse, certs: dict[Path, X509]) -> KubeconfigUse:
-    """Return a kubeconfig with the certificates *certs* in the files that it names."""
     ca_path, user_path = kubeconfig.ca_path, kubeconfig.user_path
     swapped = not kubeconfig.ca_embedded and ca_path in certs
     user = certs.get(user_path, kubeconfig.user) if kubeconfig.user and user_path else kubeconfig.user
@@ -271,7 +270,6 @@ class _Linker:
         return near if cluster_root_of(use.path) in self.complete else near or paths
 
     def _verifiers(self, use: CertificateRef, role: Role) -> list[Path]:
-        """The CA files of those who verify a certificate of this role, the likeliest first."""
         paths = self._named(use, role)
         kind = cluster_kind_of(use.path)
         if (ca := ROLES[role].ca) and (kind is None or kind.client_ca == kind.server_ca):

@@ -282,7 +282,6 @@ def _validity(not_before: datetime, not_after: datetime, now: datetime) -> Valid
 
 
 def _signers(scan: ScanResult) -> dict[Name, list[tuple[str | None, str]]]:
-    """The CAs that were found, by name: key identifier and hash of each."""
     signers: dict[Name, dict[str, str | None]] = {}
     for use in scan.uses:
         if use.kind.value == "ca":

@@ -73,7 +73,7 @@ def _assignments(text: str) -> list[tuple[str, str]]:
     """The assignments of [Service]; a backslash joins the next line, and comments between them do not count."""
     options: list[tuple[str, str]] = []
     section, pending = "", ""
-    for raw in text.splitlines():
+    for raw in [*text.splitlines(), ""]:  # the last line may end with a backslash
         line = raw.strip()
         if line.startswith(("#", ";")) or (not line and not pending):
             continue
@@ -86,9 +86,6 @@ def _assignments(text: str) -> list[tuple[str, str]]:
         elif section == "Service" and "=" in line:
             name, _, value = line.partition("=")
             options.append((name.strip(), value.strip()))
-    if pending and section == "Service" and "=" in pending:
-        name, _, value = pending.partition("=")
-        options.append((name.strip(), value.strip()))
     return options
 
 

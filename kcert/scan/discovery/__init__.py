@@ -111,13 +111,15 @@ class Finder(Collector):
             raise InputError(f"{path} does not exist. WHERE is a file, a folder, or HOST:PORT of a running server.")
         self.findings.looked.append(str(path))
         self.places = Places(self.places.root, stand_in_of(path if path.is_dir() else path.parent))
-        if path.is_dir():
-            self._look_into_folder(path)
-        else:
+        if not path.is_dir():
             self._look_at_file(path)
+            return
+        loose: list[Path] = []
+        for file in self._walked(path):
+            self._classified(file, loose)
+        take(self, loose)
 
     def _look_at_input(self, data: bytes) -> None:
-        """Read standard input: objects of the API, or PEM."""
         self.findings.looked.append("standard input")
         opened = inside(Content(data, 0o600, (0, 0)))
         for position, pem in enumerate(opened.certificates):
@@ -145,24 +147,23 @@ class Finder(Collector):
             for component in COMPONENTS
             if (unit := self.places.absolute(folder) / f"{component}.service").exists()
         }
-        homes = self._homes()
-        top = self.places.root or Path(os.sep)
+        root = self.places.root
+        # The users' home folders: this user's, or all those below the root.
+        homes = [Path.home()] if root is None else [root / "root", *sorted(root.glob("home/*"))]
+        top = root or Path(os.sep)
         named = dict.fromkeys((folder, home) for home in homes for kind in KINDS.values() for folder in kind.places)
         paths = [self.places.absolute(folder) for folder in USUAL]
         paths += [at_root(folder, top, home) for folder, home in named]
         usual = [path for path in _outermost(paths) if os.access(path, os.F_OK)]
-        if self.places.root is None:
-            usual += [path for path in (Path.home() / ".kube" / "config",) if os.access(path, os.F_OK)]
+        config = Path.home() / ".kube" / "config"
+        if root is None and os.access(config, os.F_OK):
+            usual.append(config)
         self.findings.looked += [str(path) for path in (*units.values(), *usual)]
-        marked = (
-            kind
-            for kind in KINDS.values()
-            if kind not in (KUBEADM, HARD_WAY)  # their manifests and units say it
-            and kind.is_on(top, homes)
-        )
-        self.findings.kind = next(marked, None)
-        if self.findings.kind is not None and self.findings.kind.options:
-            self._option_files(self.findings.kind, self.places.absolute(self.findings.kind.options))
+        # The manifests and units of kubeadm and of the hard way show what they are.
+        kinds = (kind for kind in KINDS.values() if kind not in (KUBEADM, HARD_WAY))
+        self.findings.kind = kind = next((kind for kind in kinds if kind.is_on(top, homes)), None)
+        if kind is not None and kind.options:
+            self._option_files(kind, self.places.absolute(kind.options))
         loose: list[Path] = []
         for unit in units.values():
             self._classified(unit, loose)
@@ -184,11 +185,6 @@ class Finder(Collector):
             options = tuple((name, value.strip("\"'")) for name, _, value in lines if name.startswith("--"))
             follow_options(self, Started(component, options), folder / component)
 
-    def _homes(self) -> list[Path]:
-        """The users' home folders: this user's, or all those below the root."""
-        root = self.places.root
-        return [Path.home()] if root is None else [root / "root", *sorted(root.glob("home/*"))]
-
     def look_beside(self, path: Path) -> None:
         """Look at *path* and at the files around it."""
         above = [path.parent.parent / name for name in ("ca.crt", "ca.pem")]
@@ -206,12 +202,6 @@ class Finder(Collector):
         for position, pem in enumerate(shown):
             kind = Kind.SERVER if position == 0 else None
             self.add(pem, Path(str(server)), kind, position=position, live=str(server))
-
-    def _look_into_folder(self, folder: Path) -> None:
-        loose: list[Path] = []
-        for path in self._walked(folder):
-            self._classified(path, loose)
-        take(self, loose)
 
     def _walked(self, folder: Path) -> Iterable[Path]:
         names: dict[Path, set[str]] = {}
@@ -248,7 +238,6 @@ class Finder(Collector):
         take(self, beside)
 
     def _classified(self, path: Path, loose: list[Path]) -> None:
-        """Follow what a unit or a document names; put anything else on the list of loose files."""
         opened = self.opened(path)
         if opened.text is None or (layouts.is_copy(path, ()) and path.parent.name not in _STATIC_PODS):
             loose.append(path)
@@ -270,7 +259,7 @@ class Finder(Collector):
     def _drop_ins(self, unit: Path) -> list[Path]:
         """The drop-ins of a unit; a name counts once, from the folder that comes first (systemd.unit(5))."""
         folders = [unit.parent]
-        if _is_unit_folder(unit.parent):
+        if unit.parent.parts[-2:] == ("systemd", "system"):
             folders += [named for folder in UNIT_FOLDERS if (named := self.places.named(folder, unit))]
         drop_ins: dict[str, Path] = {}
         for folder in folders:
@@ -336,10 +325,6 @@ def _first_manifest(path: Path, component: str) -> Path | None:
     return None if path in usual else next((name for name in usual if name.is_file()), None)
 
 
-def _is_unit_folder(folder: Path) -> bool:
-    return folder.name == "system" and folder.parent.name == "systemd"
-
-
 def _cas_beside(path: Path) -> list[Path]:
     """Return the files beside *path*, and in the folder above, that are called as CAs are."""
     folders = [path.parent, path.parent.parent]
@@ -349,6 +334,5 @@ def _cas_beside(path: Path) -> list[Path]:
 
 
 def _outermost(paths: Iterable[Path]) -> list[Path]:
-    """The paths that are below no other, in their order."""
     unique = dict.fromkeys(paths)
     return [path for path in unique if not any(parent in unique for parent in path.parents)]

@@ -266,7 +266,6 @@ class _Follower:
     def _taken_down(
         self, context: Context, key: KeyFile | Path | None, authorities: list[str], user: list[str]
     ) -> KubeconfigUse:
-        """Record which user connects to which API server."""
         own = self.collector.read(user[0]) if user else None
         own = own if isinstance(own, X509) else None
         kubeconfig = KubeconfigUse(

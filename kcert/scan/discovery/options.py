@@ -31,7 +31,9 @@ def follow_options(collector: Collector, started: Started, source: Path, on_host
         option = known.get(name)
         if option is None or not value:
             continue
-        file, key = _pair(value) if option.holds == "certificate and key" else (value, "")
+        file, key = value, ""
+        if option.holds == "certificate and key":  # which may go on with the domains that they are for
+            file, _, key = value.partition(":")[0].partition(",")
         path = collector.places.named(on_host(file), source)
         if path is None:
             continue
@@ -54,12 +56,6 @@ def follow_options(collector: Collector, started: Started, source: Path, on_host
         use = Named(name, source, started.component, configuration)
         key_path = resolved.get(option.key or "") or keys.get(path)
         _follow(collector, path, option, use, key_path=key_path, on_host=on_host)
-
-
-def _pair(value: str) -> tuple[str, str]:
-    """The two files of --tls-sni-cert-key, which may go on with the domains that they are for."""
-    certificate, _, key = value.partition(":")[0].partition(",")
-    return certificate, key
 
 
 def _follow(
@@ -333,7 +329,6 @@ def _without_certificate(data: bytes) -> str:
 
 
 def _decoded(text: str) -> bytes:
-    """Decode base64; return nothing for what is not base64."""
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
