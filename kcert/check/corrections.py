@@ -213,7 +213,7 @@ def expected_certificate(
     if name is None:
         return None
     embedded = problem.path == problem.source
-    authorities = ctx.belonging(problem.source or problem.path)
+    authorities = ctx.owners.near(problem.source or problem.path)
     authority = authorities.get(ROLES[role].ca or Role.CLUSTER_CA if role else Role.CLUSTER_CA)
     authority = authority or authorities.get(Role.CLUSTER_CA)
     kind = wanted.kind if wanted else ROLES[role].kind if role else Kind.CLIENT

@@ -288,7 +288,7 @@ def _signing_key_made(path: Path) -> str:
 
 def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None) -> str:
     """Copy the CA if another file has it; else re-create it with its key and the issuer name of its certificates."""
-    right = ctx.belonging(problem.source or problem.path).get(role) if role else None
+    right = ctx.owners.near(problem.source or problem.path).get(role) if role else None
     origin = _origin(ctx, problem, right) if right else None
     if problem.path == problem.source:
         return written_into_kubeconfig(ctx, problem, [origin.certificate.pem]) if origin is not None else ""
@@ -312,12 +312,8 @@ def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None) -> st
     if key is None or not names:
         return ""
     subject = bash.subject(names.most_common(1)[0][0].parts)
-    return (
-        f"openssl req -new -key {bash.word(key.path)} -subj {subject} |\n"
-        f"  openssl x509 -req -signkey {bash.word(key.path)} -days {repairs.AUTHORITY_DAYS} -sha256 \\\n"
-        f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
-        f"    -out {path}.new &&\n  mv {path}.new {path}"
-    )
+    made = repairs.self_signed(bash.word(key.path), subject, repairs.AUTHORITY_DAYS, path)
+    return f"{made} &&\n  mv {path}.new {path}"
 
 
 def _origin(ctx: RuleContext, problem: Problem, right: X509) -> CertificateInstance | None:

@@ -125,9 +125,9 @@ def _keys_of_other_hosts(ctx: RuleContext) -> Iterator[Violation]:
         if public := _public_keys_for(ctx, key):
             hosts.setdefault(cluster_root_of(key.source or key.path), (key, public))
     for home, (key, _) in hosts.items():
-        cluster = ctx.belonging(key.path).get(Role.CLUSTER_CA)
+        cluster = ctx.owners.near(key.path).get(Role.CLUSTER_CA)
         for other, (other_key, public) in hosts.items():
-            same = cluster is not None and ctx.belonging(other_key.path).get(Role.CLUSTER_CA) == cluster
+            same = cluster is not None and ctx.owners.near(other_key.path).get(Role.CLUSTER_CA) == cluster
             if other == home or not same or not _lack_public_part(public, key):
                 continue
             message = (

@@ -315,6 +315,16 @@ def copied_to(ctx: RuleContext, copy: CertificateInstance, source: str) -> str:
     return bash.embedded(copy.path, "set-credentials", bash.word(kubeconfig.user_name), client_certificate=content)
 
 
+def self_signed(key: str, subject: str, days: int, crt: str) -> str:
+    """Return the command that makes a root CA for an existing key in *crt*.new; all words are quoted already."""
+    return (
+        f"openssl req -new -key {key} -subj {subject} |\n"
+        f"  openssl x509 -req -signkey {key} -days {days} -sha256 \\\n"
+        f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
+        f"    -out {crt}.new"
+    )
+
+
 def replace_ca(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = True) -> str:
     """Return the commands for a root CA with a new key, or with its own, and for all that the old one signed."""
     key = _key_beside(cert)
@@ -326,12 +336,7 @@ def replace_ca(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = T
     own = f"{bash.word(target_of(key))}.new" if new_key else key_word
     commands = [generated(cert.certificate.public_key, own)] if new_key else []
     commands += [
-        (
-            f"openssl req -new -key {own} -subj {subject} |\n"
-            f"  openssl x509 -req -signkey {own} -days {days} -sha256 \\\n"
-            f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
-            f"    -out {crt}.new &&\n  {into_place(ctx, cert, crt, key if new_key else None)}"
-        ),
+        f"{self_signed(own, subject, days, crt)} &&\n  {into_place(ctx, cert, crt, key if new_key else None)}",
         *copied(ctx, cert),
     ]
     for copy in ctx.copies[cert.certificate.sha256]:

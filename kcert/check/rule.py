@@ -260,15 +260,9 @@ class RuleContext:
         return Signatures(self.openssl, [(use.certificate, use.issuers, use.chain) for use in self.scan.uses])
 
     @cached_property
-    def _owners(self) -> ownership.Owners:
+    def owners(self) -> ownership.Owners:
+        """The CAs of the cluster, etcd and the front proxy: the certificates that a CA signed show which it is."""
         return ownership.owners(self)
-
-    def belonging(self, near: Path) -> Mapping[Role, X509]:
-        """Return the CAs of the cluster, etcd and the front proxy, for the cluster that the file *near* belongs to.
-
-        The certificates that a CA signed show which of these it is.
-        """
-        return self._owners.near(near)
 
     def issuer_of(self, cert: CertificateInstance) -> CertificateInstance | None:
         """Return the CA that should have signed *cert*, preferably from a file with its key; None if no CA is known."""

@@ -5,19 +5,15 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from kcert.certificates import AltName, Role
+from kcert.check.rule import CertificateInstance, RuleContext
 from kcert.errors import nearest
+from kcert.openssl.x509 import X509
 from kcert.roles import NODE_PREFIX
 from kcert.scan.fs import cluster_root_of
 from kcert.scan.layouts import kubeadm_ca
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from kcert.check.rule import CertificateInstance, RuleContext
-    from kcert.openssl.x509 import X509
 
 ETCD_CLIENTS = frozenset({Role.APISERVER_ETCD_CLIENT, Role.ETCD_CLIENT})
 

@@ -241,7 +241,7 @@ def _other_hosts(ctx: RuleContext) -> Iterator[Violation]:
     """Yield control-plane hosts whose API server trusts another CA for etcd than that of the cluster's other hosts."""
     first: dict[str, CertificateRef] = {}
     for use in _authority_options(ctx):
-        cluster = ctx.belonging(use.source or use.path).get(Role.CLUSTER_CA)
+        cluster = ctx.owners.near(use.source or use.path).get(Role.CLUSTER_CA)
         if use.option != "--etcd-cafile" or cluster is None or use.source is None:
             continue
         other = first.setdefault(cluster.sha256, use)
@@ -328,7 +328,7 @@ def _rejects_all(ctx: RuleContext, use: CertificateRef, right: X509) -> bool:
 
 
 def _right(ctx: RuleContext, use: CertificateRef) -> X509 | None:
-    return ctx.belonging(use.source or use.path).get(use.role) if use.role else None
+    return ctx.owners.near(use.source or use.path).get(use.role) if use.role else None
 
 
 def _authority_options(ctx: RuleContext) -> list[CertificateRef]:
@@ -346,7 +346,7 @@ def _authority_options(ctx: RuleContext) -> list[CertificateRef]:
 
 def _owner(ctx: RuleContext, use: CertificateRef) -> Role | None:
     """Return the owner of the CA in the cluster of the option; None if it is unknown or there is more than one."""
-    known = ctx.belonging(use.source or use.path)
+    known = ctx.owners.near(use.source or use.path)
     owners = [role for role, ca in known.items() if ca.public_key == use.certificate.public_key]
     return owners[0] if len(owners) == 1 else None
 

@@ -336,13 +336,15 @@ def certificates_of(openssl: str, server: Server) -> tuple[list[str], str | None
     return [], _reason(reading.stderr)
 
 
+_REASONS = {
+    "wrong version number|packet length too long|http request": "responds, but not with TLS (perhaps with plain HTTP)",
+    "Connection refused": "refuses the connection: no program listens there",
+    "Name or service not known|name resolution|nodename nor servname": "is a name that this machine cannot resolve",
+    "timed out|No route|unreachable": "cannot be reached from this machine",
+}
+"""What openssl writes where no certificate comes, and why: clauses that can follow the server's name."""
+
+
 def _reason(message: str) -> str:
-    if "wrong version number" in message or "packet length too long" in message or "http request" in message:
-        return "responds, but not with TLS (perhaps with plain HTTP)"
-    if "Connection refused" in message:
-        return "refuses the connection: no program listens there"
-    if "Name or service not known" in message or "name resolution" in message or "nodename nor servname" in message:
-        return "is a name that this machine cannot resolve"
-    if "timed out" in message or "No route" in message or "unreachable" in message:
-        return "cannot be reached from this machine"
-    return "closed the connection without presenting a certificate"
+    reasons = (reason for pattern, reason in _REASONS.items() if re.search(pattern, message))
+    return next(reasons, "closed the connection without presenting a certificate")

@@ -139,11 +139,7 @@ def _serving_role(role: Role, certificate: X509) -> Role:
     return server if is_server and certificate.subject.common_name == name else role
 
 
-_USERS = {
-    "system:kube-controller-manager": Role.CONTROLLER_MANAGER,
-    "system:kube-scheduler": Role.SCHEDULER,
-    "system:kube-proxy": Role.PROXY,
-}
+_USERS = {ROLES[role].common_name: role for role in (Role.CONTROLLER_MANAGER, Role.SCHEDULER, Role.PROXY)}
 
 
 def _kubelet_role(stem: str, certificate: X509) -> Role | None:

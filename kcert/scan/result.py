@@ -7,6 +7,7 @@ given), so that a message can name a file which the user can open.
 from __future__ import annotations
 
 import enum
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -246,7 +247,7 @@ ORDERS: dict[str, Callable[[Entry], tuple[Any, ...]]] = {
 """The fields by which an inventory can be sorted."""
 
 
-def _entry(use: CertificateRef, now: datetime, signers: dict[Name, list[tuple[str | None, str]]]) -> Entry:
+def _entry(use: CertificateRef, now: datetime, signers: dict[Name, dict[str, X509]]) -> Entry:
     certificate = use.certificate
     return Entry(
         component=use.component,
@@ -269,7 +270,7 @@ def _entry(use: CertificateRef, now: datetime, signers: dict[Name, list[tuple[st
         sha256=certificate.sha256,
         validity=_validity(certificate.not_before, certificate.not_after, now),
         role=use.role,
-        issuer_sha256=_signer(use, signers),
+        issuer_sha256=_signer(certificate, signers),
     )
 
 
@@ -281,20 +282,18 @@ def _validity(not_before: datetime, not_after: datetime, now: datetime) -> Valid
     return Validity.EXPIRING if not_after - now < timedelta(days=SOON) else Validity.GOOD
 
 
-def _signers(scan: ScanResult) -> dict[Name, list[tuple[str | None, str]]]:
-    signers: dict[Name, dict[str, str | None]] = {}
+def _signers(scan: ScanResult) -> dict[Name, dict[str, X509]]:
+    signers: dict[Name, dict[str, X509]] = defaultdict(dict)
     for use in scan.uses:
-        if use.kind.value == "ca":
-            certificate = use.certificate
-            signers.setdefault(certificate.subject, {})[certificate.sha256] = certificate.subject_key_id
-    return {name: [(key, sha256) for sha256, key in known.items()] for name, known in signers.items()}
+        if use.kind is Kind.CA:
+            signers[use.certificate.subject][use.certificate.sha256] = use.certificate
+    return signers
 
 
-def _signer(use: CertificateRef, signers: dict[Name, list[tuple[str | None, str]]]) -> str | None:
+def _signer(certificate: X509, signers: dict[Name, dict[str, X509]]) -> str | None:
     """The CA that has the name and the key identifier which the certificate gives for its issuer."""
-    certificate = use.certificate
     wanted = certificate.authority_key_id
-    for key, sha256 in signers.get(certificate.issuer, []):
-        if wanted is None or key is None or wanted == key:
+    for sha256, ca in signers.get(certificate.issuer, {}).items():
+        if wanted is None or ca.subject_key_id in (None, wanted):
             return None if sha256 == certificate.sha256 else sha256
     return None
