@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from kcert.certificates import Kind, Role
-from kcert.clusters import K3S, RKE1, TYPHOON, ClusterKind, cluster_kind_of
+from kcert.clusters import KINDS, ClusterKind, cluster_kind_of
 from kcert.openssl.x509 import X509
 from kcert.roles import CA_ROLES, NODE_PREFIX, ROLES
 
@@ -71,16 +71,7 @@ _BACKUP_FOLDER = re.compile(
 )
 """Folders of backups: ``_bk_20220621``, ``pki.bak``, ``old-2025``, ``pki-2025-01-01``, easy-rsa's ``revoked``."""
 _ROTATED = re.compile(r"kubelet-(?P<side>client|server)-\d{4}-\d\d-\d\d-.*\.pem")
-_OF_ONE_KIND: dict[str, ClusterKind] = {
-    "serving-kube-apiserver": K3S,
-    "client-kube-apiserver": K3S,
-    "client-supervisor": K3S,
-    "kube-apiserver-requestheader-ca": RKE1,
-    "kube-apiserver-proxy-client": RKE1,
-    "etcd-client-ca": TYPHOON,
-    "aggregation-ca": TYPHOON,
-}
-"""Names that only one kind of cluster gives: they identify a folder that was copied out of its place."""
+_OF_ONE_KIND = {stem: kind for kind in KINDS.values() for stem in kind.stems}
 TELLING = frozenset({*KUBEADM, *KUBEADM_ETCD, *_UNMISTAKABLE, *_OF_ONE_KIND})
 """The names, without ending, that say something about the files beside them."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from kcert.certificates import Kind, Role
 from kcert.clusters import cluster_kind_of
@@ -272,7 +272,7 @@ class _Linker:
     def _verifiers(self, use: CertificateRef, role: Role) -> list[Path]:
         paths = self._named(use, role)
         kind = cluster_kind_of(use.path)
-        if (ca := ROLES[role].ca) and (kind is None or kind.client_ca == kind.server_ca):
+        if (ca := ROLES[role].ca) and (kind is None or kind.cas is None):
             own = list(self.by_role.get((use.group, ca), ()))
             # Where there is only one CA, it signs everything.
             paths += own or ([] if paths else list(self.by_role.get((use.group, Role.CLUSTER_CA), ())))
@@ -294,9 +294,10 @@ class _Linker:
         if ca is None or use.live or not signed_here:
             return []
         own = self._near(use, list(self.by_role[use.group, ca]))
-        if kind and kind.client_ca and kind.server_ca and kind.client_ca != kind.server_ca:
+        if kind and kind.cas and all(kind.cas):
             # K3s and RKE2 have one CA for clients, and another for servers.
-            name = PurePath(kind.server_ca if ROLES[role].kind is Kind.SERVER else kind.client_ca).name
+            clients, servers = kind.cas
+            name = servers if ROLES[role].kind is Kind.SERVER else clients
             return [path for path in own if path.name == name] if ca is Role.CLUSTER_CA else []
         usual = layouts.kubeadm_ca(use.path, role) if not self._named(use, role) else None
         return [path for path in own if path == usual]

@@ -223,16 +223,16 @@ class Entry:
         return self.days_left if self.days_left >= 0 else -1 - self.days_left
 
 
-def inventory(scan: ScanResult, now: datetime | None = None) -> list[Entry]:
+def inventory(scan: ScanResult) -> list[Entry]:
     """An entry for each use of a certificate, in the order in which they were found."""
-    moment = now or datetime.now(timezone.utc)
+    now = datetime.now(timezone.utc)
     signers = _signers(scan)
-    return [_entry(use, moment, signers) for use in scan.uses]
+    return [_entry(use, now, signers) for use in scan.uses]
 
 
-def ending_within(entries: Iterable[Entry], within: timedelta, now: datetime | None = None) -> list[Entry]:
+def ending_within(entries: Iterable[Entry], within: timedelta) -> list[Entry]:
     """Return the entries whose certificates expire *within* this time, or have expired."""
-    last = (now or datetime.now(timezone.utc)) + within
+    last = datetime.now(timezone.utc) + within
     return [entry for entry in entries if entry.not_after <= last]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kcert.scan.documents import list_at, text_at, value_at
@@ -23,10 +23,21 @@ _ETCD_VARIABLE = re.compile(r"ETCD_([A-Z0-9_]+)")
 
 @dataclass(frozen=True)
 class Started:
-    """One command line: which component, and its options in order, as name and value."""
+    """One command line: which component, and its options in order, as name and value.
+
+    ``mounts`` is how the folders of its container map to the host's: (inside, on the host).
+    """
 
     component: str
     options: tuple[tuple[str, str], ...]
+    mounts: tuple[tuple[str, str], ...] = ()
+
+    def on_host(self, path: str) -> str:
+        """The host's path for a path inside the container; the deepest mount counts."""
+        for inside, outside in sorted(self.mounts, key=lambda mount: -len(mount[0])):
+            if path == inside or path.startswith(inside.rstrip("/") + "/"):
+                return outside.rstrip("/") + path[len(inside.rstrip("/")) :]
+        return path
 
 
 def is_unit(content: bytes) -> bool:
@@ -165,22 +176,7 @@ def _etcd_environment(environment: Mapping[str, str]) -> list[tuple[str, str]]:
 _REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 
 
-@dataclass(frozen=True)
-class StaticPod:
-    """A component in a pod, and how the folders of its container map to the host's: (inside, on the host)."""
-
-    started: Started
-    mounts: tuple[tuple[str, str], ...] = ()
-
-    def on_host(self, path: str) -> str:
-        """The host's path for a path inside the container; the deepest mount counts."""
-        for inside, outside in sorted(self.mounts, key=lambda mount: -len(mount[0])):
-            if path == inside or path.startswith(inside.rstrip("/") + "/"):
-                return outside.rstrip("/") + path[len(inside.rstrip("/")) :]
-        return path
-
-
-def static_pods(document: dict[str, Any]) -> list[StaticPod]:
+def static_pods(document: dict[str, Any]) -> list[Started]:
     """The components that a Pod starts."""
     if document.get("kind") != "Pod":
         return []
@@ -205,7 +201,7 @@ def static_pods(document: dict[str, Any]) -> list[StaticPod]:
                 for mount in list_at(container, "volumeMounts")
                 if (inside := text_at(mount, "mountPath")) and (host := volumes.get(text_at(mount, "name")))
             )
-            pods.append(StaticPod(component, mounts))
+            pods.append(replace(component, mounts=mounts))
     return pods
 
 

@@ -298,8 +298,8 @@ class Finder(Collector):
             return
         self._objects(parsed, str(path))
         pods = [pod for document in parsed for pod in static_pods(document)]
-        if first := next((first for pod in pods if (first := _first_manifest(path, pod.started.component))), None):
-            component = pods[0].started.component
+        if first := next((first for pod in pods if (first := _first_manifest(path, pod.component))), None):
+            component = pods[0].component
             reason = f"starts {component}, as {first.name} in the same folder does"
             self.findings.problems.append(
                 Problem(path, "second manifest", reason, first, component=component, expects="configuration")
@@ -308,7 +308,7 @@ class Finder(Collector):
         for document in parsed:
             for pod in static_pods(document):
                 self._is(cluster_kind_of(path) or KUBEADM)
-                follow_options(self, pod.started, path, pod.on_host)
+                follow_options(self, pod, path)
             if own := configured(document):
                 follow_options(self, own, path)
 

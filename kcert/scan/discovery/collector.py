@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509, Unreadable
 from kcert.roles import ROLES, kubeconfig_role
 from kcert.scan import layouts
-from kcert.scan.documents import Context, NotADocumentError, Part, contexts, documents, is_kubeconfig
+from kcert.scan.documents import Context, NotADocumentError, Part, contexts_in
 from kcert.scan.files import Inside, look_into
 from kcert.scan.fs import Places, dangling, is_of_another_machine
 from kcert.scan.result import (
@@ -26,6 +25,7 @@ from kcert.scan.result import (
     ProblemKind,
     PublicKeyFile,
 )
+from kcert.scan.units import Started
 from kcert.store import OWN_FOLDER
 
 
@@ -57,12 +57,13 @@ class Findings:
 
 @dataclass(frozen=True)
 class Named:
-    """An option that names a file, and the file that sets it."""
+    """An option that names a file, and the file that sets it; ``started`` is what was started with the option."""
 
     name: str
     source: Path
     component: str | None
     configuration: Configuration | None = None
+    started: Started | None = None
 
 
 class Collector:
@@ -192,17 +193,12 @@ def component_of(path: Path, user: X509 | None) -> str | None:
 
 
 def follow_kubeconfig(
-    collector: Collector,
-    path: Path,
-    named: Named | None = None,
-    on_host: Callable[[str], str] = str,
-    *,
-    is_webhook: bool = False,
+    collector: Collector, path: Path, named: Named | None = None, *, is_webhook: bool = False
 ) -> None:
     """Take down every context of the kubeconfig at *path*, once; *named* is the option that names it.
 
-    *on_host* gives the host's path for a container's. A webhook's is a kubeconfig by its form alone: it does not
-    connect to an API server, and does not trust the CA of a cluster.
+    A webhook's is a kubeconfig by its form alone: it does not connect to an API server, and does not trust the CA of a
+    cluster.
     """
     opened = collector.opened(path)
     if collector.seen(path):
@@ -213,13 +209,11 @@ def follow_kubeconfig(
         collector.problem(path, what, reason, named, "kubeconfig")
         return
     try:
-        entries = [
-            context for document in documents(opened.text) if is_kubeconfig(document) for context in contexts(document)
-        ]
+        entries = contexts_in(opened.text)
     except NotADocumentError as error:
         collector.problem(path, "unreadable", str(error), named, "kubeconfig")
         return
-    follower = _Follower(collector, path, named, on_host, is_webhook=is_webhook)
+    follower = _Follower(collector, path, named, is_webhook=is_webhook)
     for context in entries:
         follower.follow(context)
 
@@ -227,21 +221,13 @@ def follow_kubeconfig(
 class _Follower:
     """Goes through the contexts of one kubeconfig: a cluster or a user that several of them share is one use."""
 
-    def __init__(
-        self,
-        collector: Collector,
-        path: Path,
-        named: Named | None,
-        on_host: Callable[[str], str],
-        *,
-        is_webhook: bool,
-    ) -> None:
+    def __init__(self, collector: Collector, path: Path, named: Named | None, *, is_webhook: bool) -> None:
         self.collector = collector
         self.path = path
         self.source = named.source if named else None
         self.component = named.component if named else None
         self.is_webhook = is_webhook
-        self.on_host = on_host
+        self.on_host = named.started.on_host if named and named.started else str
         self.node = named.configuration.node if named and named.configuration else None
         self.done: set[tuple[str, str]] = set()
 

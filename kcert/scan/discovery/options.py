@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from kcert.certificates import Kind
 from kcert.openssl.pem import pem_blocks
 from kcert.scan import layouts
 from kcert.scan.discovery.collector import Collector, Named, follow_kubeconfig
-from kcert.scan.documents import NotADocumentError, contexts, documents, is_kubeconfig, list_at, text_at, value_at
+from kcert.scan.documents import NotADocumentError, contexts_in, documents, list_at, text_at, value_at
 from kcert.scan.files import Inside, embedded, inside
 from kcert.scan.fs import Content, lexists
 from kcert.scan.layouts import FILE_OPTIONS, FileOption
@@ -21,8 +22,8 @@ from kcert.scan.result import Configuration, KeyFile, PublicKeyFile
 from kcert.scan.units import Started, configured
 
 
-def follow_options(collector: Collector, started: Started, source: Path, on_host: Callable[[str], str] = str) -> None:
-    """Take down all that the options of one component name; *on_host* gives the host's path for a container's."""
+def follow_options(collector: Collector, started: Started, source: Path) -> None:
+    """Take down all that the options of one component name."""
     known = FILE_OPTIONS[started.component]
     resolved: dict[str, Path] = {}
     named: list[tuple[str, FileOption, Path]] = []
@@ -34,12 +35,12 @@ def follow_options(collector: Collector, started: Started, source: Path, on_host
         file, key = value, ""
         if option.holds == "certificate and key":  # which may go on with the domains that they are for
             file, _, key = value.partition(":")[0].partition(",")
-        path = collector.places.named(on_host(file), source)
+        path = collector.places.named(started.on_host(file), source)
         if path is None:
             continue
         resolved[name] = collector.shown(path)
         named.append((name, option, path))
-        if key and (key_path := collector.places.named(on_host(key), source)):
+        if key and (key_path := collector.places.named(started.on_host(key), source)):
             keys[path] = collector.shown(key_path)
     options = dict(started.options)
     node = options.get("--hostname-override") if started.component in ("kubelet", "kube-proxy") else None
@@ -53,29 +54,20 @@ def follow_options(collector: Collector, started: Started, source: Path, on_host
         may_be_missing = option.may_be_missing or (option.holds == "kubeconfig" and waiting_for_join)
         if may_be_missing and not lexists(path):
             continue
-        use = Named(name, source, started.component, configuration)
-        key_path = resolved.get(option.key or "") or keys.get(path)
-        _follow(collector, path, option, use, key_path=key_path, on_host=on_host)
+        use = Named(name, source, started.component, configuration, started)
+        _follow(collector, path, option, use, resolved.get(option.key or "") or keys.get(path))
 
 
-def _follow(
-    collector: Collector,
-    path: Path,
-    option: FileOption,
-    named: Named,
-    *,
-    key_path: Path | None,
-    on_host: Callable[[str], str],
-) -> None:
+def _follow(collector: Collector, path: Path, option: FileOption, named: Named, key_path: Path | None) -> None:
     opened = collector.opened(path)
     collector.mark_named(opened)
     if option.holds in ("kubeconfig", "webhook"):
-        follow_kubeconfig(collector, path, named, on_host, is_webhook=option.holds == "webhook")
+        follow_kubeconfig(collector, path, named, is_webhook=option.holds == "webhook")
     elif option.holds == "configuration":
         if opened.trouble:
             collector.unfit(path, opened, named, "configuration")
         elif opened.text is not None and not collector.seen(path):
-            follow_configuration(collector, path, opened.text, on_host)
+            _configuration(collector, path, opened.text, named.started)
     elif option.holds == "key":
         collector.key(collector.shown(path), opened, named)
     elif option.holds == "public key" and not opened.certificates:
@@ -90,8 +82,8 @@ def _follow(
         _certificates(collector, path, option, named, key_path)
 
 
-def follow_configuration(collector: Collector, path: Path, content: bytes, on_host: Callable[[str], str] = str) -> None:
-    """Take down what a component's configuration file names; *on_host* as in ``follow_options``."""
+def _configuration(collector: Collector, path: Path, content: bytes, started: Started | None) -> None:
+    """Take down what the configuration file of a component names, which *started* names."""
     try:
         parsed = documents(content)
     except NotADocumentError as error:
@@ -99,7 +91,7 @@ def follow_configuration(collector: Collector, path: Path, content: bytes, on_ho
         return
     for document in parsed:
         if component := configured(document):
-            follow_options(collector, component, path, on_host)
+            follow_options(collector, replace(component, mounts=started.mounts if started else ()), path)
 
 
 def _certificates(collector: Collector, path: Path, option: FileOption, named: Named, key_path: Path | None) -> None:
@@ -278,7 +270,7 @@ def _follow_data(collector: Collector, document: dict[str, Any], label: str) -> 
 
 def _follow_kubeconfig(collector: Collector, label: str, name: str, data: bytes) -> None:
     try:
-        entries = [context for document in documents(data) if is_kubeconfig(document) for context in contexts(document)]
+        entries = contexts_in(data)
     except NotADocumentError:
         return
     for context in entries:
