@@ -15,7 +15,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn, cast
 
-from kcert import __version__, environment, errors
+from kcert import __version__, errors
 from kcert.errors import OutputError, ReaderGoneError
 from kcert.files import raise_missed, remember_missed
 
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 BROKEN_PIPE = 141  # 128 + SIGPIPE: what a shell reports of a program whose reader has gone
 
+IGNORED = (
+    *("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "PY_COLORS", "GITHUB_ACTIONS"),
+    *("TERMINAL_WIDTH", "TYPER_USE_RICH", "JUPYTER_COLUMNS", "JUPYTER_LINES", "DATABRICKS_RUNTIME_VERSION"),
+)
+"""Variables with which rich and typer print something else: escape sequences into a pipe, another width."""
+
 _NO_MEMORY = (
     "there is not enough memory, or a limit (`ulimit -a`) allows too little. Finished files are in place, and "
     "unfinished ones were discarded."
@@ -35,7 +41,7 @@ _NO_MEMORY = (
 def main() -> NoReturn:
     """Run the command line and exit with its status."""
     _open_streams()
-    environment.clean_up()
+    _clean_environment()
     sys.unraisablehook = remember_missed
     signal.signal(signal.SIGTERM, _terminated)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup asked for that
@@ -158,6 +164,16 @@ def _explained(error: OSError) -> Exception:
     if error.errno == errno.EBADF:
         return OutputError("standard output is closed: redirect it to a file or to another program.")
     return OutputError(f"standard output: {error.strerror}.")
+
+
+def _clean_environment() -> None:
+    """Delete what must not change the output: the variables of ``IGNORED``, and a size that is not a number."""
+    for name in IGNORED:
+        os.environ.pop(name, None)
+    for name in ("COLUMNS", "LINES"):
+        value = os.environ.get(name, "")
+        if not (value.isdecimal() and value.isascii() and 0 < int(value) < 10_000):
+            os.environ.pop(name, None)
 
 
 def _open_streams() -> None:

@@ -7,6 +7,7 @@ what came of them. Paths are relative to the PKI folder throughout.
 from __future__ import annotations
 
 import enum
+import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -134,6 +135,15 @@ class AltName:
 
     def __str__(self) -> str:
         return f"{self.type}:{self.value}"
+
+
+def is_address(text: str) -> bool:
+    """Return whether *text* is an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from kcert import environment
 from kcert.errors import ProgramError
 from kcert.openssl.program import unusable, version
 from kcert.shell import Command, find, read
@@ -31,14 +30,13 @@ class ToolCheck:
     trouble: str | None = None
 
 
-@dataclass(frozen=True)
-class EnvOverride:
-    """A variable of the environment that changes what openssl does, and how."""
-
-    name: str
-    value: str
-    effect: str
-
+OPENSSL_VARIABLES = {
+    "OPENSSL_CONF": "openssl reads this config file, and loads the modules that it names",
+    "OPENSSL_CONF_INCLUDE": "openssl looks in this folder for the files that its config includes",
+    "OPENSSL_MODULES": "openssl loads its providers, which are programs, from this folder",
+    "OPENSSL_ENGINES": "openssl loads its engines, which are programs, from this folder",
+}
+"""The effect of each of openssl's own variables (openssl-env(7))."""
 
 OPENSSL = Program(
     "openssl", ("version",), "everything", "only init, plan, flags, explain, history, diagnose and doctor work"
@@ -63,41 +61,25 @@ PROGRAMS = (
 
 def check_tools(openssl: str) -> tuple[ToolCheck, ...]:
     """Look for every program; *openssl* is the name or path of the one that kcert uses."""
-    return (_openssl(openssl), *(_check_tool(program) for program in PROGRAMS))
+    return (_check_tool(OPENSSL, openssl), *(_check_tool(program, program.name) for program in PROGRAMS))
 
 
-def openssl_env_overrides() -> tuple[EnvOverride, ...]:
-    """Return the environment variables that change what openssl does."""
-    return tuple(
-        EnvOverride(name, os.environ[name], effect)
-        for name, effect in environment.OPENSSL.items()
-        if name in os.environ
-    )
+def openssl_env_overrides() -> dict[str, str]:
+    """Return the effect of each variable of the environment that changes what openssl does."""
+    return {name: effect for name, effect in OPENSSL_VARIABLES.items() if name in os.environ}
 
 
-def _openssl(name: str) -> ToolCheck:
+def _check_tool(program: Program, name: str) -> ToolCheck:
     path = find(name)
     if path is None:
-        return ToolCheck(OPENSSL, None, trouble="it is not installed")
+        return ToolCheck(program, None, trouble="it is not installed" if program is OPENSSL else None)
     try:
-        version_text = version(name)
+        if program is OPENSSL:
+            text = version(name)
+            return ToolCheck(program, path, text, unusable(text))
+        reading = read(Command((name, *program.asks), limit=10))
     except ProgramError as error:
-        return ToolCheck(OPENSSL, path, trouble=_as_clause(error))
-    return ToolCheck(OPENSSL, path, version_text, unusable(version_text))
-
-
-def _check_tool(program: Program) -> ToolCheck:
-    path = find(program.name)
-    if path is None:
-        return ToolCheck(program, None)
-    try:
-        reading = read(Command((program.name, *program.asks), limit=10))
-    except ProgramError as error:
-        return ToolCheck(program, path, trouble=_as_clause(error))
+        return ToolCheck(program, path, trouble=str(error).removesuffix("."))
     lines = (reading.stdout.decode(errors="replace") or reading.stderr).strip().splitlines()
-    version_text = ascii(lines[0])[1:-1] if lines else ""
-    return ToolCheck(program, path, version_text, None if reading.succeeded else "it does not print its version")
-
-
-def _as_clause(error: ProgramError) -> str:
-    return str(error).removesuffix(".")
+    text = ascii(lines[0])[1:-1] if lines else ""
+    return ToolCheck(program, path, text, None if reading.succeeded else "it does not print its version")

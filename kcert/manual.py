@@ -15,7 +15,39 @@ from typing import Any
 
 import typer.main
 
-from kcert import __version__, cli, environment
+from kcert import __version__, cli, doctor
+
+VARIABLES = {
+    "KCERT_DIR": "The PKI folder; same as --dir.",
+    "KCERT_CA_DIR": "The folder with the CAs; same as --ca-dir.",
+    "KCERT_CA_PASSPHRASE_FILE": "The file with the passphrase of the CA keys; same as --ca-passphrase-file.",
+    "KCERT_CA_PASSPHRASE": "The passphrase of the CA keys. Only openssl gets it.",
+    "KCERT_ROOT_PASSPHRASE": "The passphrase of the root CA key, which signs an intermediate CA. Only openssl gets it.",
+    "KCERT_OPENSSL": "The openssl to run; same as --openssl.",
+    "KCERT_EXPLAIN": "With the value no: print no explanations; same as --no-explain.",
+    "KCERT_FORMAT": "The default of --format, for commands that have this format: text, json, csv, markdown or html.",
+    "KCERT_LAB": "The folder of a lab; same as --dir of kcert practice.",
+    "KCERT_LESSONS": "A folder with lessons that replace the built-in ones, for every command; same as --lessons "
+    "of kcert explain.",
+    "KCERT_EXAM_PASSPHRASE": "The passphrase that seals an exam; --seal then does not ask for it.",
+    "KCERT_TIMEOUT": "Seconds after which a program that kcert has started is stopped.",
+    "KCERT_DEBUG": "With any value: print the traceback of an internal error.",
+    "PAGER": "The program that shows a long lesson on a terminal; less by default.",
+    "LESS": "Options of less; without it kcert adds -R.",
+    "NO_COLOR": "With any value: print no colors.",
+    "TERM": "The type of the terminal, which determines its colors.",
+    "COLORTERM": "With the value truecolor or 24bit: the terminal has all colors.",
+    "COLUMNS": "The width of the terminal, and of the text that --help prints.",
+    "LINES": "The height of the terminal, above which a lesson goes through the pager.",
+    "HOME": "The home directory, which contains .kube/config.",
+    "XDG_STATE_HOME": "The directory in which kcert records that a sealed exam is running; ~/.local/state by default.",
+    "PATH": "The directories in which kcert looks for programs.",
+    "TMPDIR": "The directory for temporary files.",
+    "KUBECONFIG": "The kubeconfig that kubectl uses, and that kcert kubeconfig --merge changes.",
+    "SUDO_UID": "The user who ran sudo; kcert trusts this user's files like those of root.",
+    **{name: f"{effect[0].upper()}{effect[1:]}." for name, effect in doctor.OPENSSL_VARIABLES.items()},
+}
+"""The environment variables that kcert reads, with what each does. Programs that it runs get the others as they are."""
 
 EXIT_STATUSES = {
     "0": "Done.",
@@ -55,7 +87,7 @@ def _lines() -> Iterator[str]:
     yield ".SH COMMANDS"
     for name in cli.COMMANDS:
         yield from _command(f"kcert {name}", cli.load(name))
-    yield from (".SH ENVIRONMENT", *_terms(environment.VARIABLES))
+    yield from (".SH ENVIRONMENT", *_terms(VARIABLES))
     yield from (".SH FILES", *_terms(FILES), ".SH EXIT STATUS", *_terms(EXIT_STATUSES))
     yield from (".SH SEE ALSO", ".BR openssl (1),", ".BR openssl-x509 (1),", ".BR kubectl (1)", ".PP")
     yield escaped("kcert explain lists the lessons, and kcert explain TOPIC prints one.")

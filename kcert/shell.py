@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import selectors
 import shutil
 import signal
@@ -24,7 +25,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO
 
 from kcert.errors import ProgramError, TooSlowError
 from kcert.files import defer_signals
@@ -169,18 +169,18 @@ def read(command: Command, stdin: bytes = b"") -> Reading:
 
     Raises ProgramError as ``run`` does, and where a signal ended the program: half of an answer proves nothing.
     """
-    pipe = subprocess.PIPE
     deadline, unsent = time.monotonic() + command.seconds_allowed, stdin or None
     with contextlib.ExitStack() as stack:
         with defer_signals():
-            process = stack.enter_context(_begin(command, pipe, pipe, pipe))
+            process = stack.enter_context(_begin(command, subprocess.PIPE, subprocess.PIPE))
             stack.callback(_stop, process)
         output: tuple[bytes, bytes] | None = None
         while output is None:
             if (left := deadline - time.monotonic()) <= 0:
                 raise _too_slow(command)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                output = process.communicate(unsent, min(left, _TICK))
+                # Only the first call writes the input, and only as much as a pipe holds is written at once.
+                output = process.communicate(unsent, left if len(unsent or b"") > select.PIPE_BUF else min(left, _TICK))
             unsent = None
     return _reading(command, process.returncode, *output)
 
@@ -227,7 +227,7 @@ def stream(command: Command) -> Iterator[subprocess.Popen[bytes]]:
     After the block it has a ``returncode``; an exception in the block ends it. Raises ProgramError if it cannot be
     started.
     """
-    process = _begin(command, subprocess.PIPE, subprocess.STDOUT)
+    process = _begin(command)
     assert process.stdout is not None
     try:
         yield process
@@ -261,10 +261,9 @@ class _Running:
     def __init__(self, command: Command, number: int, *, separate: bool) -> None:
         self.command, self.number, self.status = command, number, 0
         self.started, self.clock = datetime.now(timezone.utc), time.monotonic()
-        self.process = _begin(command, subprocess.PIPE, subprocess.PIPE if separate else subprocess.STDOUT)
-        pipes = [pipe for pipe in (self.process.stdout, self.process.stderr) if pipe is not None]
-        self.outputs = {pipe: bytearray() for pipe in pipes}
-        self.left = len(pipes)
+        self.process = _begin(command, subprocess.PIPE if separate else subprocess.STDOUT)
+        self.outputs = {pipe: bytearray() for pipe in (self.process.stdout, self.process.stderr) if pipe is not None}
+        self.left = len(self.outputs)
 
     @property
     def deadline(self) -> float:
@@ -311,8 +310,9 @@ def _wait(selector: selectors.BaseSelector, running: list[_Running]) -> list[_Ru
         pipe.close()
         process.left -= 1
         if not process.left:
-            process.status = process.process.wait()
-            ended.append(process)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.status = process.process.wait(max(process.deadline - time.monotonic(), 0))
+                ended.append(process)
     for process in running:
         if process not in ended and time.monotonic() > process.deadline:
             raise _too_slow(process.command)
@@ -320,10 +320,7 @@ def _wait(selector: selectors.BaseSelector, running: list[_Running]) -> list[_Ru
 
 
 def _begin(
-    command: Command,
-    stdout: IO[bytes] | int,
-    stderr: IO[bytes] | int,
-    stdin: int = subprocess.DEVNULL,
+    command: Command, stderr: int = subprocess.STDOUT, stdin: int = subprocess.DEVNULL
 ) -> subprocess.Popen[bytes]:
     """Start *command* in a session of its own, so that it can be ended together with all that it starts."""
     program = command.argv[0]
@@ -333,7 +330,7 @@ def _begin(
             cwd=command.folder,
             env=command.environment,
             stdin=stdin,
-            stdout=stdout,
+            stdout=subprocess.PIPE,
             stderr=stderr,
             start_new_session=not command.asks,
             pass_fds=command.descriptors,

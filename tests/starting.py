@@ -252,9 +252,10 @@ def _look_at_commands() -> None:
 
     make, load, whole = typer.main.get_command, cli.load, typer.main.get_command(cli.app)
     loaded = {name: load(name) for name in cli.COMMANDS}
-    commands = [command for one in loaded.values() for command in (one, *getattr(one, "commands", {}).values())]
-    for param in (param for command in (whole, *commands) for param in command.params):
-        getattr(param, "get_runtime_param", _nothing)()  # typer 0.29 and newer have it
+    inner = [command for group in loaded.values() for command in getattr(group, "commands", {}).values()]
+    parent = whole.make_context("kcert", [], resilient_parsing=True)
+    for command in (*loaded.values(), *inner):
+        command.make_context(command.name, [], parent=parent, resilient_parsing=True)
     vars(typer.main)["get_command"] = lambda app: whole if app is cli.app else make(app)
     vars(cli)["load"] = lambda name: load(name) if os.environ.get("KCERT_FORMAT") else loaded[name]
 

@@ -109,7 +109,9 @@ def test_a_certificate_is_what_the_table_says(
     assert certificate.not_valid_before_utc <= datetime.now(timezone.utc)
 
 
-@pytest.mark.parametrize(("profile", "size"), [("course", "rsa"), ("kubeadm", "large")])
+@pytest.mark.parametrize(
+    ("profile", "size"), [pytest.param("course", "rsa", marks=pytest.mark.thorough), ("kubeadm", "large")]
+)
 def test_the_plan_says_what_each_may_be_used_for(pki: Callable[[str, str], Pki], profile: str, size: str) -> None:
     made = pki(profile, size)
 

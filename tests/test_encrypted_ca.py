@@ -53,7 +53,7 @@ def test_every_ca_key_is_encrypted_and_no_other(encrypted: Callable[[str], Pki],
         assert key.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", representatives(PROFILES))
 def test_certificates_are_what_they_are_without_a_passphrase(
     encrypted: Callable[[str], Pki], pki: Callable[[str, str], Pki], kcert: Kcert, profile: str
 ) -> None:

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kcert.environment import IGNORED, VARIABLES
+from kcert.__main__ import IGNORED
+from kcert.manual import VARIABLES
 from tests.running import REPOSITORY, Kcert, representatives
 from tests.terminal import on_terminal
 

@@ -13,6 +13,7 @@ import pytest
 from cryptography import x509
 
 from kcert import shell
+from kcert.errors import TooSlowError
 from tests import judge
 from tests.refusals import assert_refused, snapshot, staged
 from tests.running import Kcert, output, representatives, wait_until, without_privileges
@@ -265,6 +266,22 @@ def test_only_a_program_that_may_ask_keeps_the_terminal(asks: bool) -> None:
     said = shell.read(shell.Command((sys.executable, "-c", "import os; print(os.getsid(0))"), asks=asks)).stdout
 
     assert (int(said) == os.getsid(0)) == asks
+
+
+def test_a_long_input_reaches_a_program_that_reads_late() -> None:
+    text = b"x" * 1_000_000
+    late = "import sys, time; time.sleep(0.3); sys.stdout.buffer.write(sys.stdin.buffer.read())"
+
+    assert shell.read(shell.Command((sys.executable, "-c", late), limit=30), text).stdout == text
+
+
+def test_an_input_may_be_left_unread() -> None:
+    assert shell.read(shell.Command(("true",)), b"x" * 1_000_000).succeeded
+
+
+def test_a_program_that_closes_its_outputs_and_goes_on_is_stopped() -> None:
+    with pytest.raises(TooSlowError):
+        shell.read(shell.Command(("sh", "-c", "exec >&- 2>&-; sleep 60"), limit=0.3))
 
 
 def _runs(process: int) -> bool:

@@ -129,6 +129,7 @@ def test_etcd_trusts_its_ca_alone_and_no_sibling_under_the_same_root(rooted: Cal
     assert with_the_root == f"{chained.name}: OK\n"
 
 
+@pytest.mark.thorough
 def test_no_component_is_given_the_root_to_know_clients_by(rooted: Callable[[str], Pki], kcert: Kcert) -> None:
     made = rooted("kubeadm")
     where = ("--dir", made.folder, "--config", made.config, "--format", "flags")

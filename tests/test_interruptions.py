@@ -59,7 +59,8 @@ def _wait_for(process: subprocess.Popen[bytes], folder: Path, entries: int) -> N
     wait_until(lambda: process.poll() is not None or _entries(folder) >= entries)
 
 
-@pytest.mark.parametrize("round_", representatives(range(5)))
+@pytest.mark.thorough
+@pytest.mark.parametrize("round_", range(5))
 def test_a_kill_at_any_moment_leaves_nothing_half(own_pki: Callable[..., Pki], kcert: Kcert, round_: int) -> None:
     """Five kills in a row, each where chance has it; then a run completes what they left."""
     own = own_pki("kubeadm")
@@ -458,7 +459,7 @@ main()
 """kcert that gets a signal when the interpreter clears its modules, after it has taken the handlers away."""
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", representatives(["SIGTERM", "SIGHUP"]))
 def test_a_signal_after_the_end_does_not_change_the_status(name: str) -> None:
     ended = output([sys.executable, "-c", LATE.format(signal=name)])
 

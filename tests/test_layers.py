@@ -22,7 +22,7 @@ def modules() -> dict[str, Path]:
 def running(tree: ast.AST) -> Iterator[ast.AST]:
     """Every node but those that only a type checker reads."""
     for node in ast.iter_child_nodes(tree):
-        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+        if not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
             yield node
             yield from running(node)
 

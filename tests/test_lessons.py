@@ -17,9 +17,8 @@ from kcert import cli, lessons, profiles
 from kcert.certificates import Certificate, Key, Kind
 from kcert.config import Cluster, User
 from kcert.errors import InputError
-from kcert.issue import plan
 from kcert.issue.context import Context
-from kcert.issue.service import issue
+from kcert.issue.service import issue, plan_new
 from tests.clusters import made_once
 from tests.lesson_commands import DESIGNED, PROGRAMS, RULES, lines, programs
 from tests.running import output, program
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from _pytest.mark.structures import ParameterSet
 
-    from kcert.issue.plan import IssuancePlan
+    from kcert.issue.context import IssuancePlan
 
 OPENING_WORDS = 60
 """What a reader takes in, standing before the first command of a certificate."""
@@ -78,10 +77,12 @@ def wanted() -> list[Certificate]:
 def procedures() -> list[IssuancePlan]:
     made = []
     for profile in profiles.PROFILES:
-        known = {one.name: one for one in profiles.certificates(cluster(profile, several=True))}
+        described = cluster(profile, several=True)
+        known = {one.name: one for one in profiles.certificates(described)}
+        ctx = Context(described, Path(), tuple(known.values()))
         for one in known.values():
             issuer = known[one.issuer] if one.issuer else None
-            made.append(plan.plan_new(one, issuer, plan.ToolConfig(cluster_name="kubernetes")))
+            made.append(plan_new(ctx, one, issuer, days=one.days))
     return made
 
 

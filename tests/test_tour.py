@@ -140,6 +140,7 @@ def test_server_and_jane_show_each_other_their_certificates(said: dict[str, str]
     assert with_certificate.splitlines()[-1] == "prompt-0"
 
 
+@pytest.mark.thorough
 def test_without_a_certificate_the_door_stays_shut(said: dict[str, str]) -> None:
     without = next(text for line, text in said.items() if "s_client" in line and "jane.crt" not in line)
 

@@ -164,7 +164,7 @@ def _refuse_empty_words(words: list[str]) -> None:
 
 def load(name: str) -> Any:
     """Return the command *name* with all its options, as typer runs it."""
-    from kcert.cli.options import Subcommands, with_formats
+    from kcert.cli.options import Subcommands, expanded
 
     module, _, attribute = COMMANDS[name].function.partition(":")
     target = getattr(importlib.import_module(f"kcert.cli.{module}"), attribute)
@@ -176,7 +176,7 @@ def load(name: str) -> Any:
     app = typer.Typer(name=name, add_completion=False, **settings)
     wanted = os.environ.get("KCERT_FORMAT", "")
     for subcommand, function in functions.items():
-        app.command(subcommand or name, cls=_Command)(with_formats(function, schema(name, subcommand), wanted))
+        app.command(subcommand or name, cls=_Command)(expanded(function, schema(name, subcommand), wanted))
     return typer.main.get_command(app)
 
 

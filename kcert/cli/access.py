@@ -17,12 +17,10 @@ from kcert.cli.options import (
     ResultFormat,
     complete_clients,
     refuse_with_dry_run,
-    takes,
 )
 from kcert.errors import InputError
 
 
-@takes(ReadOptions)
 def kubeconfig(
     options: ReadOptions,
     *,
@@ -116,7 +114,6 @@ def kubeconfig(
         reporter.records()
 
 
-@takes(ReadOptions)
 def bootstrap(
     options: ReadOptions,
     *,
@@ -149,7 +146,6 @@ def bootstrap(
     reporter.ends(bootstrap.make(dataclasses.replace(ctx, reporter=reporter), lifetime, new_token=new_token))
 
 
-@takes(ReadOptions)
 def call(
     options: ReadOptions,
     *,

@@ -22,7 +22,8 @@ from kcert.config import Cluster
 from kcert.errors import InputError
 from kcert.files import ROOT, foreign_owner, is_writable_by_others
 from kcert.issue.adopt import detect_files, require_described
-from kcert.issue.context import ROOT_KEY, Context, Owner, Passphrase, Passphrases, Reporter, Result, roots
+from kcert.issue.context import Context, Reporter, Result
+from kcert.issue.passphrases import ROOT_KEY, Owner, Passphrase, Passphrases, roots
 from kcert.issue.service import issue
 from kcert.openssl.program import openssl
 from kcert.quoting import quote

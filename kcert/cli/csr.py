@@ -48,7 +48,6 @@ from kcert.cli.options import (
     Signing,
     Subcommands,
     load_cluster,
-    takes,
 )
 from kcert.cli.options import Output as ReportOutput
 from kcert.durations import duration
@@ -64,7 +63,6 @@ app = Subcommands(
 
 
 @app.command("new")
-@takes(IssueOptions)
 def new(
     options: IssueOptions,
     *,
@@ -93,7 +91,6 @@ def new(
 
 
 @app.command("manifest")
-@takes(ReadOptions)
 def manifest(
     options: ReadOptions,
     *,
@@ -147,7 +144,6 @@ def manifest(
 
 
 @app.command("submit")
-@takes(FetchOptions)
 def submit(
     options: FetchOptions,
     *,
@@ -168,7 +164,6 @@ def submit(
 
 
 @app.command("list")
-@takes(RequestOptions)
 def list_(options: RequestOptions, *, format: ResultFormat = "text") -> None:
     """List the requests in the cluster (`kubectl get csr`), and explain those of kubelets."""
     from kcert.kubernetes import csr_requests
@@ -187,7 +182,6 @@ def list_(options: RequestOptions, *, format: ResultFormat = "text") -> None:
 
 
 @app.command("show")
-@takes(RequestOptions)
 def show(
     options: RequestOptions,
     *,
@@ -223,7 +217,6 @@ def show(
 
 
 @app.command("approve")
-@takes(RequestOptions)
 def approve(options: RequestOptions, *, name: MaybeName = None, file: File = None, quiet: Quiet = False) -> None:
     """Approve a request: `kubectl certificate approve`, or with --file in the manifest, as the API server would.
 
@@ -263,7 +256,6 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
 
 
 @app.command("deny")
-@takes(ClusterOptions)
 def deny(options: ClusterOptions, *, name: MaybeName = None, file: File = None, quiet: Quiet = False) -> None:
     """Deny a request: `kubectl certificate deny`, or with --file in the manifest, as the API server would."""
     from kcert.kubernetes import manifests, signing
@@ -283,7 +275,6 @@ def deny(options: ClusterOptions, *, name: MaybeName = None, file: File = None, 
 
 
 @app.command("sign")
-@takes(Signing)
 def sign(
     options: Signing,
     *,
@@ -336,7 +327,6 @@ def sign(
 
 
 @app.command("fetch")
-@takes(FetchOptions)
 def fetch(
     options: FetchOptions,
     *,

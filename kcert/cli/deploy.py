@@ -23,7 +23,6 @@ from kcert.cli.options import (
     complete_hosts,
     load_cluster,
     refuse_with_dry_run,
-    takes,
 )
 from kcert.config import STABLE
 from kcert.errors import InputError, did_you_mean
@@ -39,7 +38,6 @@ KubernetesVersion = Annotated[
 ]
 
 
-@takes(ReadOptions)
 def bundle(
     options: ReadOptions,
     *,
@@ -109,7 +107,6 @@ def bundle(
     flags.warn_of_release(release)
 
 
-@takes(ReadOptions)
 def flags(
     options: ReadOptions,
     *,
@@ -190,7 +187,6 @@ export = Subcommands(
 
 
 @export.command("cert-manager")
-@takes(ReadOptions)
 def cert_manager(
     options: ReadOptions,
     *,
@@ -258,7 +254,6 @@ def cert_manager(
 
 
 @export.command("ansible")
-@takes(ReadOptions)
 def ansible(
     options: ReadOptions,
     *,
@@ -303,7 +298,6 @@ def ansible(
     deploy.play(export_folder, ctx, target.signs_with(ctx))
 
 
-@takes(ReadOptions)
 def encryption_config(
     options: ReadOptions,
     *,

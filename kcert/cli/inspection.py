@@ -23,7 +23,6 @@ from kcert.cli.options import (
     WideOutput,
     complete_rules,
     load_cluster,
-    takes,
     wide_and_file,
 )
 from kcert.errors import InputError
@@ -220,7 +219,6 @@ def _suggest_path(what: str) -> None:
             )
 
 
-@takes(Signing)
 def history(  # noqa: PLR0917 - options, by name alone
     options: Signing,
     format: Annotated[

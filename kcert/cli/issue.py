@@ -11,7 +11,7 @@ import typer
 from kcert import profiles
 from kcert.certificates import Certificate, Kind, Role
 from kcert.cli import context
-from kcert.cli.options import CaChapter, Chapter, complete_clients, complete_nodes, load_cluster, takes
+from kcert.cli.options import CaChapter, Chapter, complete_clients, complete_nodes, load_cluster
 from kcert.config import Cluster
 from kcert.errors import InputError
 from kcert.issue.adopt import describes, key_of_text, undescribed, with_request
@@ -20,13 +20,11 @@ from kcert.roles import MASTERS
 from kcert.ui import warning
 
 
-@takes(CaChapter)
 def ca(options: CaChapter) -> None:
     """Create the CA certificates, which every component of the cluster trusts."""
     _issue_chapter(options, "ca")
 
 
-@takes(Chapter)
 def client(
     options: Chapter,
     names: Annotated[
@@ -80,19 +78,16 @@ def client(
         context.run(replace(ctx, renewal=Renewal(named=True, stale=True)), specs)
 
 
-@takes(Chapter)
 def etcd(options: Chapter) -> None:
     """Create the certificates of etcd: the serving certificate, and the peer certificates of several members."""
     _issue_chapter(options, "etcd")
 
 
-@takes(Chapter)
 def apiserver(options: Chapter) -> None:
     """Create the API server's serving certificate, and its client certificates for etcd and the kubelets."""
     _issue_chapter(options, "apiserver")
 
 
-@takes(Chapter)
 def kubelet(
     options: Chapter,
     nodes: Annotated[
@@ -110,13 +105,11 @@ def kubelet(
     _issue(options, "kubelet", cluster, known, profiles.kubelets(cluster, known, nodes or ()))
 
 
-@takes(Chapter)
 def service_account(options: Chapter) -> None:
     """Create the key pair that signs and verifies the tokens of service accounts."""
     _issue_chapter(options, "service-account")
 
 
-@takes(CaChapter)
 def everything(options: CaChapter) -> None:
     """Create every certificate that the cluster needs and does not have yet."""
     cluster = load_cluster(options.config)

@@ -1,6 +1,6 @@
 """The options that several commands share, each defined once.
 
-A command takes a frozen dataclass of options as its first parameter; ``takes`` turns the dataclass's fields
+A command takes a frozen dataclass of options as its first parameter; ``expanded`` turns the dataclass's fields
 into options of the command line, so that no command has to list them.
 """
 
@@ -12,7 +12,7 @@ import os
 import typing
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -21,10 +21,6 @@ from kcert.errors import InputError, KcertError
 if TYPE_CHECKING:
     from kcert.config import Cluster
     from kcert.issue.context import Context
-
-
-Options = TypeVar("Options")
-Rest = ParamSpec("Rest")
 
 DEFAULT_FOLDER = Path("pki")
 DEFAULT_FILE = Path("kcert.yaml")
@@ -226,54 +222,44 @@ def refuse_with_dry_run(*, dry_run: bool, quiet: bool, output: Path | None = Non
         raise InputError(f"--dry-run cannot be combined with {'--quiet' if quiet else '--output -'}.")
 
 
-def takes(options: type[Options]) -> Callable[[Callable[Concatenate[Options, Rest], None]], Callable[..., None]]:
-    """Give a command the options of a dataclass, behind its own parameters."""
+def expanded(command: Callable[..., None], schema: str, wanted: str) -> Callable[..., None]:
+    """Return *command* as typer reads it: the fields of its first parameter, a dataclass of options, as options.
 
-    def decorate(command: Callable[Concatenate[Options, Rest], None]) -> Callable[..., None]:
-        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
-        hints = typing.get_type_hints(options, include_extras=True)
-        shared = [
-            inspect.Parameter(
-                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
-            )
-            for field in dataclasses.fields(cast(Any, options))
-        ]
-
-        def called(**given: Any) -> None:
-            picked = {parameter.name: given.pop(parameter.name) for parameter in shared}
-            cast(Any, command)(cast(Any, options)(**picked), **given)
-
-        return _with_parameters(command, called, [*own, *shared])
-
-    return decorate
-
-
-def with_formats(command: Callable[..., None], schema: str, wanted: str) -> Callable[..., None]:
-    """Return *command* with ``--format`` set to *wanted* by default, and ``--json``, where it has these formats."""
+    Where these are among its formats, ``--format`` is *wanted* by default, and ``--json`` is added.
+    """
     parameters = list(inspect.signature(command, eval_str=True).parameters.values())
-    at = next((at for at, parameter in enumerate(parameters) if parameter.name == "format"), None)
-    if at is None:
-        return command
-    choices = typing.get_args(typing.get_args(parameters[at].annotation)[0])
-    default = wanted if wanted in choices else parameters[at].default
-    parameters[at] = parameters[at].replace(default=default)
-    if "json" in choices:
-        option = typer.Option("--json", help=f"Print JSON, as --format json does (kcert/schemas/{schema}.json).")
-        json = parameters[at].replace(name="json", default=False, annotation=Annotated[bool, option])
-        parameters.insert(at + 1, json)
+    shared: dict[str, Any] = {}
+    if parameters and dataclasses.is_dataclass(options := parameters[0].annotation):
+        hints = typing.get_type_hints(options, include_extras=True)
+        shared = {field.name: field.default for field in dataclasses.fields(options)}
+        fields = (
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[name])
+            for name, default in shared.items()
+        )
+        parameters = [*parameters[1:], *fields]
+    default = ""
+    for at, parameter in enumerate(parameters):
+        if parameter.name == "format":
+            choices = typing.get_args(typing.get_args(parameter.annotation)[0])
+            default = wanted if wanted in choices else parameter.default
+            parameters[at] = parameter.replace(default=default)
+            if "json" in choices:
+                option = typer.Option(
+                    "--json", help=f"Print JSON, as --format json does (kcert/schemas/{schema}.json)."
+                )
+                parameters.insert(
+                    at + 1, parameter.replace(name="json", default=False, annotation=Annotated[bool, option])
+                )
+            break
 
-    def called(*, format: str, json: bool = False, **given: Any) -> None:
-        if json and format not in {"json", default}:
-            raise InputError(f"--json cannot be combined with --format {format}.")
-        command(format="json" if json else format, **given)
+    def called(**given: Any) -> None:
+        if given.pop("json", False):
+            if given["format"] not in {"json", default}:
+                raise InputError(f"--json cannot be combined with --format {given['format']}.")
+            given["format"] = "json"
+        arguments = (options(**{name: given.pop(name) for name in shared}),) if shared else ()
+        command(*arguments, **given)
 
-    return _with_parameters(command, called, parameters)
-
-
-def _with_parameters(
-    command: Callable[..., None], called: Callable[..., None], parameters: Iterable[inspect.Parameter]
-) -> Callable[..., None]:
-    """Let *called* be seen as *command* with other *parameters*: typer reads them from the signature."""
     called.__doc__, called.__name__ = command.__doc__, command.__name__
     keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
     cast(Any, called).__signature__ = inspect.Signature(keyword_only)

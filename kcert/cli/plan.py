@@ -16,14 +16,12 @@ from kcert.cli.options import (
     WideOutput,
     complete_profiles,
     load_cluster,
-    takes,
     wide_and_file,
 )
 from kcert.issue.adopt import detect_files
 from kcert.issue.status import State
 
 
-@takes(ReadOptions)
 def plan(
     options: ReadOptions,
     *,

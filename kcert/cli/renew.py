@@ -11,7 +11,7 @@ import typer
 from kcert import profiles
 from kcert.certificates import Certificate, Kind
 from kcert.cli import context
-from kcert.cli.options import Renewing, complete_certificates, load_cluster, takes
+from kcert.cli.options import Renewing, complete_certificates, load_cluster
 from kcert.durations import duration
 from kcert.errors import InputError
 from kcert.issue.adopt import describes, undescribed
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from kcert.issue.discovery import FolderContent
 
 
-@takes(Renewing)
 def renew(  # noqa: PLR0917 - each is an option
     options: Renewing,
     names: Annotated[

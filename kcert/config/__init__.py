@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from kcert.certificates import is_address
 from kcert.errors import InputError
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def check_host_name(value: str) -> str | None:
         return (
             "a host name is made of a-z, 0-9 and -, in parts joined by dots, each beginning and ending with a-z or 0-9"
         )
-    if _looks_like_address(value):
+    if is_address(value):
         return "an address is not a name: give the host a name, and put the address under ip"
     return None
 
@@ -257,14 +258,6 @@ def _why_no_network(value: str) -> str:
     except ValueError:
         return "a range looks like 10.96.0.0/16 or fd00:10:96::/112"
     return f"a range begins at its first address; write {str(begins)!a}"
-
-
-def _looks_like_address(value: str) -> bool:
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        return False
-    return True
 
 
 def check_machines(cluster: Cluster) -> None:

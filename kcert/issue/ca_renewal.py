@@ -6,24 +6,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from kcert.certificates import Certificate, Kind, new_ca_only_path
+from kcert.certificates import Certificate, Kind, chain_of, new_ca_only_path
 from kcert.errors import InputError
 from kcert.files import read_regular
-from kcert.issue import checks, external_ca
-from kcert.issue.context import Context, Renewal
+from kcert.issue import checks, external_ca, steps
+from kcert.issue.context import Context, IssuancePlan, Renewal
 from kcert.issue.discovery import key_of, spec_from_x509
-from kcert.issue.plan import (
-    IssuancePlan,
-    RenewalSource,
-    plan_import,
-    plan_renewal,
-    plan_renewal_request,
-    plan_rotation_complete,
-    plan_rotation_start,
-)
 from kcert.issue.status import CertificateStatus, State, issuer_mismatch
-from kcert.issue.steps import Kubeconfigs
+from kcert.issue.steps import Kubeconfigs, Step
 from kcert.kubeconfig import opened
+from kcert.openssl.commands import render
 from kcert.openssl.program import same_key
 from kcert.openssl.x509 import X509
 from kcert.roles import ROLES
@@ -127,15 +119,29 @@ class RenewalPlanner:
         if wanted.key != key_of(x509):
             raise InputError(f"kcert.yaml specifies {wanted.key}, but {name} uses {key_of(x509)}: {other}.")
         self._check_own_key(wanted, x509, other)
-        old = RenewalSource(
-            x509,
-            keeps_key=True,
-            again=True,
-            rewrite=self.kubeconfigs.of_ca(wanted, (x509,)),
-            leaves=self._leaves(wanted, x509),
-            serial=x509.serial if self._is_named_by_serial(wanted, x509) else "",
+        issuer, openssl, days = self.issuer_of(wanted), self.ctx.openssl, self._days_of(wanted)
+        leaves, crt = self._leaves(wanted, x509), wanted.files.crt
+        assert crt
+        checked = [steps.verify(openssl, issuer or wanted, crt, *(() if issuer else leaves))]
+        if issuer and leaves:
+            checked.append(steps.verify(openssl, wanted, *leaves))
+        serial = x509.serial if self._is_named_by_serial(wanted, x509) else ""
+        made = (
+            *self._requested_again(wanted),
+            steps.sign(wanted, issuer or wanted, openssl, days, serial=serial),
+            *checked,
+            *steps.chain(wanted, issuer),
+            *self.kubeconfigs.of_ca(wanted, (x509,)),
         )
-        return plan_renewal(wanted, self.issuer_of(wanted), old, self._days_of(wanted), self.ctx.tools)
+        return IssuancePlan(
+            wanted, issuer or wanted, made, days, keeps_key=True, replaces=x509, inputs=leaves, copies=((crt, crt),)
+        )
+
+    def _requested_again(self, ca: Certificate) -> tuple[Step, ...]:
+        """Return the steps that make a request from the CA's certificate itself."""
+        assert ca.files.cnf
+        config = steps.write_config(ca.files.cnf, render(ca, self.ctx.templates))
+        return config, steps.request_again(ca, self.ctx.openssl)
 
     def _check_own_key(self, ca: Certificate, x509: X509, other: str) -> None:
         """The CA's key has to be here, for the CA to keep it; *other* is the way out without it."""
@@ -164,7 +170,13 @@ class RenewalPlanner:
         wanted = self.with_days(replace(spec_from_x509(spec, x509), intermediate=True))
         other = f"`kcert renew {name} --new-key --root-dir FOLDER{option}` starts a rotation to a new one"
         self._check_own_key(wanted, x509, other)
-        return plan_renewal_request(wanted, x509, self.ctx.tools)
+        crt = wanted.files.crt
+        assert crt
+        note = f"{ascii(str(x509.issuer))[1:-1]} has signed it, and has to sign it again; nothing changes until then."
+        # The request goes there together with the openssl.cnf, which says what kind of CA it is.
+        made = self._requested_again(wanted)
+        asking = replace(wanted, files=replace(wanted.files, crt=None))
+        return IssuancePlan(asking, None, made, wanted.days, keeps_key=True, inputs=(crt,), notes=(note,))
 
     def _is_named_by_serial(self, ca: Certificate, x509: X509) -> bool:
         """Return True if certificates name the CA by its serial number, because a key identifier is missing.
@@ -176,11 +188,30 @@ class RenewalPlanner:
         return unidentified and not x509.serial.startswith("-")
 
     def _start_rotation(self, x509: X509, wanted: Certificate) -> IssuancePlan:
+        """Plan a new key and certificate for a CA, beside the old one.
+
+        The CA's file then holds both, the new one first, and every reader of it accepts what either of them signed.
+        The new one is also in a file of its own, because the signer of kube-controller-manager takes one certificate.
+        """
         if wanted.passphrase:
             self.ctx.passphrases.of(wanted).locking(self.ctx.root / wanted.files.key)
-        rewrite = self.kubeconfigs.of_ca(wanted, (x509,))
-        old = RenewalSource(x509, keeps_key=False, rewrite=rewrite, leaves=self._leaves(wanted, x509))
-        return plan_rotation_start(wanted, self.issuer_of(wanted), old, self._days_of(wanted), self.ctx.tools)
+        issuer, openssl, days = self.issuer_of(wanted), self.ctx.openssl, self._days_of(wanted)
+        both, cnf, leaves = wanted.files.crt, wanted.files.cnf, self._leaves(wanted, x509)
+        assert both and cnf
+        alone, before = new_ca_only_path(both), both.with_name(f"{both.stem}-old{both.suffix}")
+        new = replace(wanted, files=replace(wanted.files, crt=alone))
+        made = (
+            steps.generate_key(new, openssl),
+            steps.write_config(cnf, render(new, self.ctx.templates)),
+            steps.request(new, openssl),
+            steps.sign(new, issuer or new, openssl, days),
+            *((steps.verify(openssl, issuer, alone),) if issuer else ()),
+            steps.concatenate("both-authorities", both, alone, before),
+            steps.verify(openssl, wanted, alone, *leaves),
+            *steps.chain(wanted, issuer),
+            *self.kubeconfigs.of_ca(wanted, (x509,)),
+        )
+        return IssuancePlan(new, issuer or new, made, days, replaces=x509, inputs=leaves, copies=((both, before),))
 
     def _days_of(self, ca: Certificate) -> int:
         if ca.issuer is None or self.statuses[ca.issuer].state is State.MISSING:
@@ -195,9 +226,8 @@ class RenewalPlanner:
             assert spec.files.crt
             alone = new_ca_only_path(spec.files.crt)
             names[alone] = external_ca.source(spec).with_name(alone.name)
-        rewrite = self.kubeconfigs.of_ca(spec, (x509,))
-        old = RenewalSource(x509, keeps_key=True, rewrite=rewrite, leaves=self._leaves(spec, x509))
-        return plan_import(ca, names, self.ctx.tools, old)
+        late, leaves = self.kubeconfigs.of_ca(spec, (x509,)), self._leaves(spec, x509)
+        return external_ca.plan_import(self.ctx, ca, names, replaces=x509, leaves=leaves, late=late)
 
     def _complete_rotation(self, status: CertificateStatus, x509: X509) -> IssuancePlan | None:
         spec, option = status.certificate, self.ctx.signing_option
@@ -228,13 +258,21 @@ class RenewalPlanner:
                     "itself: on each node, see that the new CA has signed it before this file reaches the control "
                     "plane: `openssl verify -CAfile ca.crt /var/lib/kubelet/pki/kubelet-client-current.pem`."
                 )
-        rewrite = self.kubeconfigs.of_ca(spec, (x509, *status.previous_cas))
-        wanted = spec_from_x509(spec, x509)
-        root = external_ca.root_cert_path(self.ctx) if wanted.intermediate else None
-        if root and not (self.ctx.root / root).is_file():
-            root = None
-        old = RenewalSource(x509, keeps_key=True, rewrite=rewrite, leaves=self._leaves(spec, x509))
-        return plan_rotation_complete(wanted, root, old, self.ctx.tools)
+        wanted, both, leaves = spec_from_x509(spec, x509), spec.files.crt, self._leaves(spec, x509)
+        root = (external_ca.root_cert_path(self.ctx),) if wanted.intermediate else ()
+        if not all((self.ctx.root / path).is_file() for path in root):
+            root = ()
+        made = (
+            steps.copy_first(self.ctx.openssl, alone, both),
+            steps.verify(self.ctx.openssl, wanted, both, *leaves),
+            *(steps.concatenate("chain", chain_of(both), both, path) for path in root),
+            *self.kubeconfigs.of_ca(spec, (x509, *status.previous_cas)),
+        )
+        inputs = (alone, *leaves, *root)
+        kept = replace(wanted, files=replace(wanted.files, cnf=None, csr=None))
+        return IssuancePlan(
+            kept, kept, made, wanted.days, keeps_key=True, replaces=x509, inputs=inputs, removes=(alone,)
+        )
 
     def _signed_by(self, ca: Certificate) -> list[CertificateStatus]:
         """Return the status of each certificate that *ca* has to have signed, and that is there."""

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from kcert.certificates import ROOT, Certificate, Kind
 from kcert.errors import InputError
 from kcert.files import read_optional
-from kcert.issue.context import CA_KEY, ROOT_KEY, Context
+from kcert.issue.context import Context
+from kcert.issue.passphrases import CA_KEY, ROOT_KEY
 from kcert.issue.status import CertificateStatus, State
 from kcert.openssl import commands
 from kcert.openssl.commands import CURVES

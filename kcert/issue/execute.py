@@ -29,7 +29,7 @@ from kcert.store.history import Prepared
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
-    from kcert.issue.plan import IssuancePlan
+    from kcert.issue.context import IssuancePlan
     from kcert.issue.steps import Step
     from kcert.shell import Outcome
     from kcert.store import Staging, Workspace

@@ -8,21 +8,20 @@ key among its files.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert.certificates import ROOT, Certificate, Files, Kind, Role, Subject, chain_of, root_beside
 from kcert.errors import InputError
 from kcert.files import read_regular
+from kcert.issue import steps
+from kcert.issue.context import Context, IssuancePlan
 from kcert.issue.status import CertificateStatus, State, mark_intermediate, status_of
+from kcert.issue.steps import Step
 from kcert.openssl.pem import pem_blocks
+from kcert.openssl.x509 import X509
 from kcert.quoting import quote
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from kcert.issue.context import Context
 
 Specs = tuple[Certificate, ...]
 
@@ -88,6 +87,28 @@ def public_files(ctx: Context, ca: Certificate) -> dict[PurePosixPath, PurePosix
                 f"{path} holds a private key besides the certificate. Remove the key; nothing was changed."
             )
     return sources
+
+
+def plan_import(
+    ctx: Context,
+    ca: Certificate,
+    files: Mapping[PurePosixPath, PurePosixPath],
+    *,
+    replaces: X509 | None = None,
+    leaves: tuple[PurePosixPath, ...] = (),
+    late: tuple[Step, ...] = (),
+) -> IssuancePlan:
+    """Plan the copy of an external CA's certificate: *files* of the PKI folder, and where each is now.
+
+    *leaves* have to verify with it, *late* are the last steps.
+    """
+    assert ca.files.crt
+    made = (
+        *(steps.concatenate("bring", path, source) for path, source in files.items()),
+        steps.verify(ctx.openssl, ca, ca.files.crt, *leaves),
+        *late,
+    )
+    return IssuancePlan(ca, ca, made, ca.days, keeps_key=True, replaces=replaces, inputs=leaves, is_import=True)
 
 
 def root_cert_path(ctx: Context) -> PurePosixPath:

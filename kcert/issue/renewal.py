@@ -14,14 +14,15 @@ from functools import cached_property
 from kcert.certificates import ROOT, Certificate, Kind, Role
 from kcert.errors import InputError
 from kcert.files import read_optional, read_regular
-from kcert.issue import checks, external_ca
+from kcert.issue import checks, external_ca, steps
 from kcert.issue.adopt import known_files, made_here
 from kcert.issue.ca_renewal import RenewalPlanner, names_its_files, with_key_of
-from kcert.issue.context import Context, Renewal, Work
+from kcert.issue.context import Context, IssuancePlan, Renewal, Work
 from kcert.issue.discovery import FolderContent, key_of, spec_from_x509
-from kcert.issue.plan import IssuancePlan, RenewalSource, plan_import, plan_new, plan_renewal
 from kcert.issue.status import CertificateStatus, State, issuer_mismatch, mark_intermediate, status_of
+from kcert.issue.steps import Step
 from kcert.kubeconfig import opened
+from kcert.openssl.commands import render
 from kcert.openssl.program import same_key
 from kcert.openssl.reader import certificate_pems
 from kcert.openssl.verify import Signatures
@@ -43,7 +44,7 @@ def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal, 
     if root and root.x509 is None:
         statuses[ROOT] = external_ca.status_in_ca_dir(ctx, root.certificate)
         names = external_ca.public_files(ctx, root.certificate)
-        plans.append(plan_import(root.certificate, names, ctx.tools, RenewalSource(None, keeps_key=True)))
+        plans.append(external_ca.plan_import(ctx, root.certificate, names))
     # The certificates themselves say which CA is an intermediate one.
     statuses = {
         name: replace(status, certificate=mark_intermediate(status.certificate, status))
@@ -145,16 +146,16 @@ class _LeafPlanner(RenewalPlanner):
             wanted = with_key_of(wanted, spec)
         wanted = self.with_days(wanted)
         ca_status = self._signer(spec, None if updates else x509)
-        issuer = ca_status.certificate
         days = self.days_under(wanted, checks.require_ca(self.ctx, wanted, ca_status, self.now))
         key = self._key(spec)
         keeps = key is not None and not new_key and not (updates and x509 and wanted.key != key_of(x509))
         belongs = bool(keeps and key and x509 and same_key(self.ctx.openssl, key, x509.public_key))
-        kubeconfig = spec.files.kubeconfig
+        kubeconfig, crt = spec.files.kubeconfig, spec.files.crt
+        assert crt
         embeds = updates and kubeconfig is not None
         old_key = None if keeps and belongs else key
         rewrite = self.kubeconfigs.of_leaf(wanted, x509, old_key, rewrites_own=embeds)
-        if kubeconfig and not embeds and (rewrite is None or kubeconfig not in rewrite.makes):
+        if kubeconfig and not embeds and not any(kubeconfig in step.makes for step in rewrite):
             raise InputError(
                 f"{self.ctx.root / str(kubeconfig)} does not contain its certificate in a form that kcert can change: "
                 f"`kcert renew {wanted.name} --stale{self.ctx.signing_option}` writes a new file."
@@ -162,12 +163,42 @@ class _LeafPlanner(RenewalPlanner):
         again = belongs and not updates
         if not again:
             checks.require_typable(wanted)
-        notes = self._notes(status, key_kept=keeps, belongs=belongs, updates=updates)
-        # The certificates behind the first in the old file are presented with it.
-        alone = updates or kubeconfig
-        further = () if alone else certificate_pems(read_regular(self.ctx.root / str(spec.files.crt)))[1:]
-        old = RenewalSource(x509, keeps, again, embeds, rewrite, notes=notes, further=tuple(further))
-        return plan_renewal(wanted, issuer, old, days, self.ctx.tools)
+        made = self._steps(wanted, ca_status.certificate, days, keeps_key=keeps, again=again)
+        if not updates and not kubeconfig:
+            # The certificates behind the first in the old file are presented with it.
+            further = certificate_pems(read_regular(self.ctx.root / str(spec.files.crt)))[1:]
+            made += [steps.append_certificates(crt, tuple(further))] if further else []
+        if embeds:
+            made.append(steps.write_kubeconfig(wanted, ca_status.certificate, self.ctx.cluster.name))
+        return IssuancePlan(
+            wanted,
+            ca_status.certificate,
+            (*made, *rewrite),
+            days,
+            keeps_key=keeps,
+            replaces=x509,
+            copies=((crt, crt),) if again and not kubeconfig else (),
+            notes=self._notes(status, key_kept=keeps, belongs=belongs, updates=updates),
+        )
+
+    def _steps(self, spec: Certificate, ca: Certificate, days: int, *, keeps_key: bool, again: bool) -> list[Step]:
+        """Return the steps to the new certificate; with *again* its request is made from the old one."""
+        files, openssl = spec.files, self.ctx.openssl
+        assert files.crt and files.cnf
+        made: list[Step] = []
+        if not keeps_key:
+            made.append(steps.generate_key(spec, openssl))
+        elif files.kubeconfig:  # what is inside it alone has to come out before a command can read it
+            made.append(steps.extract(files.key, files.kubeconfig, "client-key"))
+            if again:
+                made.append(steps.extract(files.crt, files.kubeconfig, "client-certificate"))
+        return [
+            *made,
+            steps.write_config(files.cnf, render(spec, self.ctx.templates)),
+            (steps.request_again if again else steps.request)(spec, openssl),
+            steps.sign(spec, ca, openssl, days),
+            steps.verify(openssl, ca, files.crt),
+        ]
 
     def _signer(self, spec: Certificate, x509: X509 | None) -> CertificateStatus:
         """Return the status of the CA that signs *spec*: the one that signed the old certificate, as openssl proves.
@@ -296,5 +327,6 @@ class _LeafPlanner(RenewalPlanner):
             )
         if not self.renewal.new_key and self._key(spec) is not None:
             note = f"The key is kept: {spec.files.public_key} is re-created from {spec.files.key}."
-            return replace(plan_new(spec, None, self.ctx.tools, keeps_key=True), notes=(note,))
-        return replace(plan_new(spec, None, self.ctx.tools), notes=(_TOKENS,))
+            made = steps.key_pair(spec, self.ctx.openssl, keeps_key=True)
+            return IssuancePlan(spec, None, made, spec.days, keeps_key=True, notes=(note,))
+        return IssuancePlan(spec, None, steps.key_pair(spec, self.ctx.openssl), spec.days, notes=(_TOKENS,))

@@ -10,13 +10,11 @@ from datetime import datetime, timezone
 from kcert.certificates import ROOT, Certificate, Kind
 from kcert.errors import InputError
 from kcert.files import read_regular
-from kcert.issue import checks
-from kcert.issue.checks import with_passphrases
-from kcert.issue.context import Context, CsrTarget, Result, StoppedError, Work
+from kcert.issue import checks, steps
+from kcert.issue.context import Context, CsrTarget, IssuancePlan, Result, StoppedError, Work
 from kcert.issue.execute import Executor
-from kcert.issue.plan import IssuancePlan, plan_import, plan_new, plan_request
-from kcert.issue.plan import RenewalSource as Old
 from kcert.issue.status import CertificateStatus, State, mark_intermediate, status_of
+from kcert.openssl.commands import render, render_request
 from kcert.openssl.program import same_key
 from kcert.openssl.reader import read_request
 from kcert.openssl.x509 import Request
@@ -85,7 +83,31 @@ def _plan_one(
         checks.check_kept_key(ctx, spec)
     elif spec.passphrase:
         ctx.passphrases.of(spec).locking(ctx.root / spec.files.key)
-    return plan_new(spec, issuer, ctx.tools, days=days, keeps_key=has_key)
+    return plan_new(ctx, spec, issuer, days=days, keeps_key=has_key)
+
+
+def plan_new(
+    ctx: Context, spec: Certificate, issuer: Certificate | None, *, days: int, keeps_key: bool = False
+) -> IssuancePlan:
+    """Plan *spec*, signed by *issuer* (None: by itself) for *days* days.
+
+    Raises InputError for a template that cannot be used.
+    """
+    if spec.kind is Kind.KEY_PAIR:
+        return IssuancePlan(spec, None, steps.key_pair(spec, ctx.openssl, keeps_key=keeps_key), days, keeps_key)
+    ca, files = issuer or spec, spec.files
+    assert files.cnf and files.crt
+    made = [
+        *(() if keeps_key else (steps.generate_key(spec, ctx.openssl),)),
+        steps.write_config(files.cnf, render(spec, ctx.templates)),
+        steps.request(spec, ctx.openssl),
+        steps.sign(spec, ca, ctx.openssl, days),
+        steps.verify(ctx.openssl, ca, files.crt),
+        *steps.chain(spec, issuer),
+    ]
+    if files.kubeconfig:
+        made.append(steps.write_kubeconfig(spec, ca, ctx.cluster.name))
+    return IssuancePlan(spec, ca, tuple(made), days, keeps_key)
 
 
 def _plan_import(
@@ -101,17 +123,19 @@ def _plan_import(
                 "folder."
             )
         planned.add(ca.name)  # a script makes it there first
-    ca = status.certificate
-    return plan_import(ca, external_ca.public_files(ctx, ca), ctx.tools, Old(None, keeps_key=True))
+    return external_ca.plan_import(ctx, status.certificate, external_ca.public_files(ctx, status.certificate))
 
 
 def _plan_requests(ctx: Context, specs: tuple[Certificate, ...]) -> Work:
-    """Plan a request for each of *specs*, except where one like it is there; a key is kept."""
+    """Plan a request for each of *specs*, except where one like it is there; a key is kept.
+
+    A CA that signs takes the usages from the openssl.cnf; a signer of the cluster learns them in another way.
+    """
     statuses, plans = [], []
     for spec in specs:
         if spec.kind is Kind.KEY_PAIR:
             statuses.append(CertificateStatus(spec, State.MISSING))
-            plans.append(plan_new(spec, None, ctx.tools))
+            plans.append(plan_new(ctx, spec, None, days=spec.days))
             continue
         key = checks.check_kept_key(ctx, spec)
         if key is not None and _has_request(ctx, spec, key):
@@ -120,8 +144,16 @@ def _plan_requests(ctx: Context, specs: tuple[Certificate, ...]) -> Work:
         if key is None and spec.passphrase:
             ctx.passphrases.of(spec).locking(ctx.root / spec.files.key)
         statuses.append(CertificateStatus(spec, State.MISSING, has_key=key is not None))
-        usages_in_config = ctx.csr_target is CsrTarget.CA
-        plans.append(plan_request(spec, ctx.tools, keeps_key=key is not None, usages_in_config=usages_in_config))
+        whole = ctx.csr_target is CsrTarget.CA or not spec.alt_names
+        assert spec.files.cnf
+        made = (
+            *(() if key is not None else (steps.generate_key(spec, ctx.openssl),)),
+            steps.write_config(
+                spec.files.cnf, render(spec, ctx.templates) if whole else render_request(spec.alt_names)
+            ),
+            steps.request(spec, ctx.openssl),
+        )
+        plans.append(IssuancePlan(spec, None, made, spec.days, keeps_key=key is not None))
     return Work(tuple(statuses), tuple(plans))
 
 
@@ -200,7 +232,7 @@ def _execute(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
         if Workspace.is_unfinished(ctx.root):
             with Workspace.open(ctx.root, ctx.command, reporter.on_lock_wait):
                 pass  # what was stopped half-way is completed before the status is read
-        if not ctx.root.exists() or any(spec.passphrase for spec in with_passphrases(ctx, specs)[0].specs):
+        if not ctx.root.exists() or any(spec.passphrase for spec in checks.with_passphrases(ctx, specs)[0].specs):
             # No empty folder is left behind, and no other kcert waits until a passphrase is typed.
             plan(ctx, specs)
         with Workspace.open(ctx.root, ctx.command, reporter.on_lock_wait) as store:

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Certificate, Kind, chain_of
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.kubeconfig import (
     Kubeconfig,
     Part,
     Swap,
+    context_of,
     embedded_data,
     kubeconfigs_in,
     opened,
@@ -33,7 +35,6 @@ from kcert.shell import DEFAULT_TIMEOUT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from kcert.certificates import Certificate
     from kcert.openssl.x509 import X509
     from kcert.store import Staging
 
@@ -82,11 +83,12 @@ def generate_key(certificate: Certificate, openssl: str) -> Step:
     return Step("key", (path,), argv, secret=True, limit=limit)
 
 
-def write_public_key(certificate: Certificate, openssl: str) -> Step:
-    """Write the public half of a bare key pair."""
+def key_pair(certificate: Certificate, openssl: str, *, keeps_key: bool = False) -> tuple[Step, ...]:
+    """Generate a bare key pair; with *keeps_key* only its public half is written."""
     files = certificate.files
     assert files.public_key
-    return Step("public-key", (files.public_key,), commands.public_key(openssl, files.key, files.public_key))
+    public = Step("public-key", (files.public_key,), commands.public_key(openssl, files.key, files.public_key))
+    return (public,) if keeps_key else (generate_key(certificate, openssl), public)
 
 
 def write_config(path: PurePosixPath, text: str) -> Step:
@@ -208,8 +210,35 @@ def _with_line_end(content: bytes) -> bytes:
     return content if content.endswith(b"\n") else content + b"\n"
 
 
-def write_kubeconfig(path: PurePosixPath, kubeconfig: Kubeconfig) -> Step:
-    """Write a kubeconfig with key and certificate inside; the loose files are deleted after it."""
+def chain(certificate: Certificate, issuer: Certificate | None) -> tuple[Step, ...]:
+    """For a CA that *issuer* signed: write the file that has both, for programs that trust roots alone."""
+    crt = certificate.files.crt
+    if certificate.kind is not Kind.CA or issuer is None or issuer is certificate:
+        return ()
+    assert crt and issuer.files.crt
+    return (concatenate("chain", chain_of(crt), crt, issuer.files.crt),)
+
+
+def kubeconfig_for(certificate: Certificate, issuer: Certificate, cluster_name: str) -> Kubeconfig:
+    """Return the kubeconfig that holds *certificate*: its user has the name that the API server takes from it."""
+    assert certificate.subject
+    crt, ca = certificate.files.crt, issuer.files.crt
+    assert crt and ca
+    return Kubeconfig(
+        cluster=cluster_name,
+        server=certificate.server,
+        user=certificate.subject.common_name,
+        context=context_of(certificate.name, cluster_name),
+        ca=ca,
+        crt=crt,
+        key=certificate.files.key,
+    )
+
+
+def write_kubeconfig(certificate: Certificate, issuer: Certificate, cluster_name: str) -> Step:
+    """Write the kubeconfig of *certificate* with key and certificate inside; the loose files are deleted after it."""
+    path, kubeconfig = certificate.files.kubeconfig, kubeconfig_for(certificate, issuer, cluster_name)
+    assert path
 
     def perform(staging: Staging, _root: Path) -> None:
         staging.write(path, kubeconfig.embedded(staging.base64_of), secret=True)
@@ -305,22 +334,20 @@ class Kubeconfigs:
 
     def of_leaf(
         self, certificate: Certificate, old: X509 | None, old_key: bytes | None, *, rewrites_own: bool
-    ) -> Step | None:
+    ) -> tuple[Step, ...]:
         """Return the step that updates the kubeconfigs with *old* inside when *certificate* replaces it.
 
         *old_key* is the key that goes (None: it stays); with *rewrites_own* its own kubeconfig is written otherwise.
         """
-        if old is None:
-            return None
         files = certificate.files
         assert files.crt
         places = [
             (path, token)
-            for path, token in self._places.get(("client-certificate", old.sha256), ())
+            for path, token in self._places.get(("client-certificate", old.sha256 if old else ""), ())
             if not (rewrites_own and path == files.kubeconfig)
         ]
         if not places:
-            return None
+            return ()
         paths = {path: self._contents[path] for path, _ in places}
         swaps = [Swap("client-certificate", _tokens(places), files.crt)]
         keys = [
@@ -331,16 +358,17 @@ class Kubeconfigs:
         ]
         if keys:
             swaps.append(Swap("client-key", _tokens(keys), files.key))
-        return update_kubeconfigs(paths, tuple(swaps))
+        return (update_kubeconfigs(paths, tuple(swaps)),)
 
-    def of_ca(self, certificate: Certificate, old: Iterable[X509]) -> Step | None:
+    def of_ca(self, certificate: Certificate, old: Iterable[X509]) -> tuple[Step, ...]:
         """Return the step that updates the kubeconfigs when the file of a CA changes, in which *old* were."""
         assert certificate.files.crt
         files = [file for x509 in old for file in self._places.get(("certificate-authority", x509.sha256), ())]
         if not files:
-            return None
+            return ()
         paths = {path: self._contents[path] for path in sorted({path for path, _ in files})}
-        return update_kubeconfigs(paths, (Swap("certificate-authority", _tokens(files), certificate.files.crt),))
+        swap = Swap("certificate-authority", _tokens(files), certificate.files.crt)
+        return (update_kubeconfigs(paths, (swap,)),)
 
 
 def _tokens(places: Iterable[tuple[PurePosixPath, str]]) -> tuple[str, ...]:

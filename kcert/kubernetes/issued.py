@@ -16,7 +16,6 @@ from kcert.files import read_input, read_optional, read_regular
 from kcert.issue import steps
 from kcert.issue.context import Context
 from kcert.issue.execute import Executor
-from kcert.issue.plan import kubeconfig_for
 from kcert.issue.status import CertificateStatus, status_of
 from kcert.issue.steps import Kubeconfigs
 from kcert.kubeconfig import opened
@@ -269,8 +268,7 @@ def keep(
         if files.kubeconfig and issued.key and ca_file.is_file():
             target, loose = files.kubeconfig, (files.key,)
             staging.put(files.key, issued.key, secret=True)
-            kubeconfig = kubeconfig_for(certificate, ca, ctx.cluster.name)
-            executor.run_step(staging, steps.write_kubeconfig(target, kubeconfig))
+            executor.run_step(staging, steps.write_kubeconfig(certificate, ca, ctx.cluster.name))
         path = ctx.root / target
         is_new = not path.is_file() or read_regular(path) != staging.path(target).read_bytes()
         if is_new:
@@ -294,8 +292,8 @@ def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate) 
         old = _renewed_by(new, status_of(ctx.root, [certificate])[certificate.name], path)
         if old and old.sha256 == new.sha256 and len(pems) == 1:
             return Kept(path, is_new=False)
-        rewrite = Kubeconfigs.below(ctx.root).of_ca(certificate, (old,)) if old else None
-        updated = rewrite.makes if rewrite else ()
+        rewrite = Kubeconfigs.below(ctx.root).of_ca(certificate, (old,)) if old else ()
+        updated = tuple(path for step in rewrite for path in step.makes)
         if len(pems) == 1 and old and (old.issuer, old.authority_key_id) == (new.issuer, new.authority_key_id):
             chain = ctx.root / chain_of(crt)
             pems += certificate_pems(read_regular(chain))[1:] if chain.is_file() else []
@@ -303,7 +301,7 @@ def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate) 
         chains = (chain_of(crt),) if len(pems) > 1 else ()
         for name, content in zip((crt, *chains), (pems[0], "".join(pems)), strict=False):
             executor.run_step(staging, steps.save_issued(name, content.encode("ascii")))
-        executor.finish(staging, [rewrite] if rewrite else (), updated)
+        executor.finish(staging, rewrite, updated)
         store.publish(staging, [crt, *chains, *updated], updated)
     return Kept(path, updated=updated if old else None)
 

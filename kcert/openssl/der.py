@@ -7,6 +7,7 @@ their shortest form, no indefinite lengths. What is malformed raises DerError wi
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 
@@ -86,9 +87,14 @@ class Reader:
         """Return the content of the next element if it has *tag*; else None, and nothing is read."""
         return self.any(what)[1] if self.tag == tag else None
 
-    def integer(self, what: str) -> int:
+    def each(self, tag: int, what: str) -> Iterator[bytes]:
+        """Yield the content of every element that is left; each has to have *tag*."""
+        while self.more:
+            yield self.read(tag, what)
+
+    def integer(self, what: str, *, int64: bool = False) -> int:
         """Read an INTEGER."""
-        return integer(self.read(INTEGER, what), what)
+        return integer(self.read(INTEGER, what), what, int64=int64)
 
     def boolean(self, what: str) -> bool:
         """Read a BOOLEAN."""
@@ -131,9 +137,11 @@ def element(tag: int, content: bytes) -> bytes:
     return bytes((tag, 0x80 | len(size))) + size + content
 
 
-def integer(content: bytes, what: str) -> int:
-    """Return the value of an INTEGER's content."""
+def integer(content: bytes, what: str, *, int64: bool = False) -> int:
+    """Return the value of an INTEGER's content; with *int64* it has to fit into 64 bits, as Go reads most of them."""
     if not content or (len(content) > 1 and (content[0], content[1] & 0x80) in ((0x00, 0x00), (0xFF, 0x80))):
+        raise DerError(what)
+    if int64 and len(content) > 8:
         raise DerError(what)
     return int.from_bytes(content, "big", signed=True)
 
@@ -205,7 +213,8 @@ def text(tag: int, content: bytes) -> tuple[str | None, str | None]:
         return content.decode("latin-1"), None  # as Go, openssl and BoringSSL take it
     if tag == BMP_STRING:
         value = content.removesuffix(b"\0\0").decode("utf-16-be", "replace")
-        return value, "invalid BMPString" if len(content) % 2 or _NOT_UCS2.search(_ucs2(content)) else None
+        ucs2 = "".join(chr(content[at] << 8 | content[at + 1]) for at in range(0, len(content) - 1, 2))
+        return value, "invalid BMPString" if len(content) % 2 or _NOT_UCS2.search(ucs2) else None
     return None, None
 
 
@@ -217,8 +226,7 @@ def scalar_fault(element: bytes) -> str | None:
             case 0x01:
                 value.boolean("invalid ASN.1 BOOLEAN")
             case 0x02:
-                if not -(1 << 63) <= value.integer("invalid ASN.1 integer") < 1 << 63:
-                    return "invalid ASN.1 integer"
+                value.integer("invalid ASN.1 integer", int64=True)
             case 0x03:
                 value.bits("invalid ASN.1 BIT STRING")
             case 0x06:
@@ -228,7 +236,3 @@ def scalar_fault(element: bytes) -> str | None:
     except DerError as error:
         return str(error)
     return None
-
-
-def _ucs2(content: bytes) -> str:
-    return "".join(chr(content[at] << 8 | content[at + 1]) for at in range(0, len(content) - 1, 2))

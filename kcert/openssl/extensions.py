@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from kcert.certificates import AltName
+from kcert.certificates import AltName, is_address
 from kcert.openssl import der
 from kcert.openssl.der import DerError, Reader
-from kcert.openssl.x509 import NameConstraints, Refusal
+from kcert.openssl.x509 import Refusal
 
 KEY_USAGES = (
     "digitalSignature", "nonRepudiation", "keyEncipherment", "dataEncipherment", "keyAgreement",
@@ -53,17 +53,13 @@ NONE: dict[str, Any] = {
     "alt_names": (),
     "subject_key_id": None,
     "authority_key_id": None,
-    "name_constraints": None,
 }
 """The fields of a certificate without extensions."""
 
 
 def read_extensions(sequence: bytes) -> list[Extension]:
     """Read the elements of the list of extensions whose content is *sequence*."""
-    outer, extensions = Reader(sequence), []
-    while outer.more:
-        extensions.append(_extension(outer.read(der.SEQUENCE, "malformed extension")))
-    return extensions
+    return [_extension(content) for content in Reader(sequence).each(der.SEQUENCE, "malformed extension")]
 
 
 @lru_cache(maxsize=1024)
@@ -74,30 +70,21 @@ def _extension(content: bytes) -> Extension:
     critical = inside.tag == der.BOOLEAN and inside.boolean("malformed extension critical field")
     value = inside.read(der.OCTET_STRING, "malformed extension value field")
     fields: dict[str, Any] = {}
-    reader = _READERS.get(oid)
-    refusal = None
+    refusal, is_handled = None, False
     try:
-        if reader:
-            reader(fields, value)
+        if reader := _READERS.get(oid):
+            tags = reader(fields, value)
+            known = [tag in _TYPES for tag in tags or ()]
+            is_handled = any(known) if oid == SUBJECT_ALT_NAME else all(known)
     except DerError as error:
         refusal = Refusal("parse", f"x509: {error}", error.reason or f"its extension {oid} is malformed: {error}")
-    if critical and not refusal:
-        refusal = _refused_as_critical(oid, fields)
-    return Extension(oid, critical, fields, refusal)
-
-
-def _refused_as_critical(oid: str, fields: dict[str, Any]) -> Refusal | None:
-    if what := _NEVER_CRITICAL.get(oid):
+    if critical and not refusal and (what := _NEVER_CRITICAL.get(oid)):
         reason = f"its {what} is marked critical, and must not be"
-        return Refusal("parse", f"x509: {what} incorrectly marked critical", reason)
-    names: tuple[AltName, ...] = ()
-    if limits := fields.get("name_constraints"):
-        names = (*limits.permitted, *limits.excluded)
-    known = [name.type in _TYPES.values() for name in names or fields.get("alt_names", ())]
-    handled = any(known) if oid == SUBJECT_ALT_NAME else all(known)
-    if oid in _READERS and handled:
-        return None
-    return Refusal("verify", "x509: unhandled critical extension", f"Go does not handle its critical extension {oid}")
+        refusal = Refusal("parse", f"x509: {what} incorrectly marked critical", reason)
+    elif critical and not refusal and not is_handled:
+        reason = f"Go does not handle its critical extension {oid}"
+        refusal = Refusal("verify", "x509: unhandled critical extension", reason)
+    return Extension(oid, critical, fields, refusal)
 
 
 _NEVER_CRITICAL = {
@@ -132,17 +119,16 @@ def _extended_key_usage(fields: dict[str, Any], value: bytes) -> None:
     fields["extended_key_usage"] = tuple(purposes)
 
 
-def _alt_names(fields: dict[str, Any], value: bytes) -> None:
+def _alt_names(fields: dict[str, Any], value: bytes) -> list[int]:
     inside = Reader(Reader(value).read(der.SEQUENCE, "invalid subject alternative names"))
-    names, error = [], None
+    elements = []
     while inside.more:
-        tag, content = inside.any("invalid subject alternative name")
-        names.append(_alt_name(tag, content))
-        if (fault := _alt_name_fault(tag, content)) and not error:
-            error = DerError(fault, f"its SAN {str(names[-1])!a} is malformed")
-    fields["alt_names"] = tuple(names)
-    if error:
-        raise error
+        elements.append(inside.any("invalid subject alternative name"))
+    fields["alt_names"] = tuple(_alt_name(tag, content) for tag, content in elements)
+    for tag, content in elements:
+        if fault := _alt_name_fault(tag, content):
+            raise DerError(fault, f"its SAN {str(_alt_name(tag, content))!a} is malformed")
+    return [tag for tag, _ in elements]
 
 
 @lru_cache(maxsize=4096)
@@ -198,10 +184,8 @@ def _uri_fault(uri: str) -> str | None:
     return None if _is_domain(host) else "invalid domain"
 
 
-def _is_domain(domain: str, *, constraint: bool = False) -> bool:
-    """Return whether Go takes *domain* in a URI or, with a dot before it, in a constraint."""
-    if constraint:
-        domain = domain.removeprefix(".") if domain != "." else domain
+def _is_domain(domain: str) -> bool:
+    """Return whether Go takes *domain* in a URI or in a constraint."""
     return not domain or re.fullmatch(r"[!-\-/-~]+(\.[!-\-/-~]+)*", domain) is not None
 
 
@@ -215,32 +199,22 @@ def _authority_key_id(fields: dict[str, Any], value: bytes) -> None:
     fields["authority_key_id"] = identifier.hex() if identifier is not None else None
 
 
-def _name_constraints(fields: dict[str, Any], value: bytes) -> None:
+def _name_constraints(_fields: dict[str, Any], value: bytes) -> list[int]:
     what = "invalid NameConstraints extension"
     outer = Reader(value)
     inside = Reader(outer.read(der.SEQUENCE, what))
-    permitted, excluded = inside.optional(0xA0, what), inside.optional(0xA1, what)
+    subtrees = [inside.optional(0xA0, what) or b"", inside.optional(0xA1, what) or b""]
     if outer.more or inside.more:
         raise DerError(what)
-    if not permitted and not excluded:
+    if not any(subtrees):
         raise DerError("empty name constraints extension")
-    fields["name_constraints"] = NameConstraints(_subtrees(permitted or b""), _subtrees(excluded or b""))
-
-
-def _subtrees(content: bytes) -> tuple[AltName, ...]:
-    what = "invalid NameConstraints extension"
-    subtrees, names = Reader(content), []
-    while subtrees.more:
-        tag, base = Reader(subtrees.read(der.SEQUENCE, what)).any(what)
+    tags = []
+    for subtree in (each for part in subtrees for each in Reader(part).each(der.SEQUENCE, what)):
+        tag, base = Reader(subtree).any(what)
         if fault := _constraint_fault(tag, base):
             raise DerError(fault)
-        if tag == IP:
-            half = len(base) // 2
-            prefix = int.from_bytes(base[half:], "big").bit_count()
-            names.append(AltName("IP", str(ipaddress.ip_network((base[:half], prefix), strict=False))))
-        else:
-            names.append(_alt_name(tag, base))
-    return tuple(names)
+        tags.append(tag)
+    return tags
 
 
 def _constraint_fault(tag: int, base: bytes) -> str | None:
@@ -248,8 +222,7 @@ def _constraint_fault(tag: int, base: bytes) -> str | None:
         half = len(base) // 2
         if len(base) not in (8, 32):
             return f"IP constraint contained value of length {len(base)}"
-        bits = f"{int.from_bytes(base[half:], 'big'):0{half * 8}b}"
-        if "01" in bits:
+        if "01" in f"{int.from_bytes(base[half:], 'big'):0{half * 8}b}":
             return f"IP constraint contained invalid mask {base[half:].hex()}"
         mapped = half == 16 and base.startswith(bytes(10) + b"\xff\xff")
         return "IP constraint contained IPv4-mapped IPv6 address" if mapped else None
@@ -259,20 +232,12 @@ def _constraint_fault(tag: int, base: bytes) -> str | None:
         return "invalid constraint value"
     domain = base.decode("ascii")
     if tag == EMAIL and "@" in domain:
-        return (
-            None if re.fullmatch(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[!-~]+", domain) else "failed to parse rfc822Name"
-        )
-    if tag == URI and _is_address(domain):
+        is_mailbox = re.fullmatch(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[!-~]+", domain)
+        return None if is_mailbox else "failed to parse rfc822Name"
+    if tag == URI and is_address(domain):
         return f'failed to parse URI constraint "{domain}": cannot be IP address'
-    return None if _is_domain(domain, constraint=True) else f'failed to parse constraint "{domain}"'
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+    without_dot = domain if domain == "." else domain.removeprefix(".")
+    return None if _is_domain(without_dot) else f'failed to parse constraint "{domain}"'
 
 
 # ---------------------------------------------------------------- no field of X509, but Go refuses malformed ones
@@ -280,9 +245,8 @@ def _is_address(text: str) -> bool:
 
 def _distribution_points(_fields: dict[str, Any], value: bytes) -> None:
     what = "invalid CRL distribution point"
-    points = Reader(Reader(value).read(der.SEQUENCE, f"{what}s"))
-    while points.more:
-        name = Reader(points.read(der.SEQUENCE, what)).optional(0xA0, what)
+    for point in Reader(Reader(value).read(der.SEQUENCE, f"{what}s")).each(der.SEQUENCE, what):
+        name = Reader(point).optional(0xA0, what)
         if name is not None:
             full = Reader(Reader(name).read(0xA0, what))
             while full.tag == URI:
@@ -291,18 +255,16 @@ def _distribution_points(_fields: dict[str, Any], value: bytes) -> None:
 
 def _access(_fields: dict[str, Any], value: bytes) -> None:
     what = "invalid authority info access"
-    descriptions = Reader(Reader(value).read(der.SEQUENCE, what))
-    while descriptions.more:
-        description = Reader(descriptions.read(der.SEQUENCE, what))
+    for content in Reader(Reader(value).read(der.SEQUENCE, what)).each(der.SEQUENCE, what):
+        description = Reader(content)
         description.oid(what)
         description.optional(URI, what)
 
 
 def _policies(_fields: dict[str, Any], value: bytes) -> None:
-    what = "invalid certificate policies"
-    policies, seen = Reader(Reader(value).read(der.SEQUENCE, what)), set()
-    while policies.more:
-        oid = Reader(policies.read(der.SEQUENCE, what)).read(der.OID, what)
+    what, seen = "invalid certificate policies", set()
+    for content in Reader(Reader(value).read(der.SEQUENCE, what)).each(der.SEQUENCE, what):
+        oid = Reader(content).read(der.OID, what)
         if oid in seen or not _is_long_oid(oid):
             raise DerError(what)
         seen.add(oid)
@@ -316,9 +278,8 @@ def _is_long_oid(content: bytes) -> bool:
 
 def _policy_mappings(_fields: dict[str, Any], value: bytes) -> None:
     what = "invalid policy mappings extension"
-    mappings = Reader(Reader(value).read(der.SEQUENCE, what))
-    while mappings.more:
-        pair = Reader(mappings.read(der.SEQUENCE, what))
+    for content in Reader(Reader(value).read(der.SEQUENCE, what)).each(der.SEQUENCE, what):
+        pair = Reader(content)
         pair.read(der.OID, what)
         pair.read(der.OID, what)
 
@@ -327,17 +288,15 @@ def _policy_constraints(_fields: dict[str, Any], value: bytes) -> None:
     what = "invalid policy constraints extension"
     inside = Reader(Reader(value).read(der.SEQUENCE, what))
     for tag in (0x80, 0x81):
-        if inside.tag == tag and not -(1 << 63) <= der.integer(inside.any(what)[1], what) < 1 << 63:
-            raise DerError(what)
+        if inside.tag == tag:
+            der.integer(inside.any(what)[1], what, int64=True)
 
 
 def _inhibit_any_policy(_fields: dict[str, Any], value: bytes) -> None:
-    what = "invalid inhibit any policy extension"
-    if not -(1 << 63) <= Reader(value).integer(what) < 1 << 63:
-        raise DerError(what)
+    Reader(value).integer("invalid inhibit any policy extension", int64=True)
 
 
-_READERS: dict[str, Callable[[dict[str, Any], bytes], None]] = {
+_READERS: dict[str, Callable[[dict[str, Any], bytes], list[int] | None]] = {
     "2.5.29.14": _subject_key_id,
     "2.5.29.15": _key_usage,
     "2.5.29.17": _alt_names,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import shutil
@@ -11,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from kcert.certificates import AltName
 from kcert.openssl.program import check_works
 from kcert.openssl.x509 import X509, PublicKey, Refusal, Request, Unreadable
 from kcert.shell import Command, Reading, read_many
@@ -199,8 +197,8 @@ def refusals(record: X509 | Request | Unreadable) -> tuple[Refusal, ...]:
 
     ``refusal.stage`` says what fails: "parse" is a certificate that costs every file it is in (a CA bundle with one
     such certificate is refused whole); "verify" is one that no program with Go trusts; "key" is one whose key
-    crypto/tls and crypto/x509 cannot use, whether it is a server's, a client's or a CA's. Dates, usages and names
-    are not looked at, nor who signed it: see ``violation`` for what a CA's name constraints forbid.
+    crypto/tls and crypto/x509 cannot use, whether it is a server's, a client's or a CA's. Dates, usages, names and
+    who signed it are not looked at.
     """
     if isinstance(record, Unreadable):
         return (Refusal("parse", record.error or record.reason, f"it {record.reason}"),)
@@ -236,48 +234,3 @@ def key_refusals(key: PublicKey) -> tuple[Refusal, ...]:
     if key.exponent % 2 == 0 or key.exponent < 3:
         return (Refusal("key", "crypto/rsa: invalid exponent", f"its RSA exponent is {key.exponent}"),)
     return ()
-
-
-def violation(ca: X509, cert: X509) -> str | None:
-    """Return why the name constraints of *ca* forbid a SAN of *cert*: a clause, or None.
-
-    Go applies the constraints of every certificate in a chain but the leaf's own to the SANs of the leaf (and not to
-    its CN).
-    """
-    limits = ca.name_constraints
-    if limits is None:
-        return None
-    for name in cert.alt_names:
-        alike = [limit for limit in limits.permitted if limit.type == name.type]
-        against = (limit for limit in limits.excluded if limit.type == name.type and _excludes(limit, name))
-        if excluded := next(against, None):
-            return f"the CA excludes {excluded}, and {name} is within it"
-        if alike and not any(_covers(limit, name) for limit in alike):
-            return f"the CA permits only {', '.join(map(str, alike))}, and {name} is not within it"
-    return None
-
-
-def _excludes(constraint: AltName, name: AltName) -> bool:
-    """True if a SAN is within *constraint*; a wildcard is, if one of the names that it matches is."""
-    if name.type == "DNS" and name.value.startswith("*."):
-        parent = constraint.value.lower().removeprefix(".").partition(".")[2]
-        if parent and name.value[2:].lower() == parent:
-            return True
-    return _covers(constraint, name)
-
-
-def _covers(constraint: AltName, name: AltName) -> bool:
-    limit, value = constraint.value.lower(), name.value.lower()
-    match name.type:
-        case "IP":
-            network, address = ipaddress.ip_network(limit), ipaddress.ip_address(value)
-            return address.version == network.version and address in network
-        case "email" if "@" in limit:
-            return limit == value
-        case "email":
-            value = value.rpartition("@")[2]
-        case "URI":
-            value = value.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
-    # Go lets a constraint without a dot before it cover subdomains in e-mail addresses and URIs too.
-    inside = value.endswith(f".{limit.removeprefix('.')}")
-    return not limit or inside or value == limit

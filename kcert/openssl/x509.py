@@ -93,14 +93,6 @@ class PublicKey:
 
 
 @dataclass(frozen=True, slots=True)
-class NameConstraints:
-    """The SANs that a CA may and may not sign (RFC 5280, 4.2.1.10); networks as ``IP:10.0.0.0/8``."""
-
-    permitted: tuple[AltName, ...] = ()
-    excluded: tuple[AltName, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class X509:
     """The fields of a certificate.
 
@@ -130,7 +122,6 @@ class X509:
     authority_key_id: str | None
     sha256: str
     pem: str
-    name_constraints: NameConstraints | None = None
     critical: tuple[str, ...] = ()
     malformed: tuple[Refusal, ...] = ()
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Key, Kind
 from kcert.errors import ProgramError
-from kcert.issue.plan import kubeconfig_for
+from kcert.issue.steps import kubeconfig_for
 from kcert.kubeconfig import Kubeconfig
 from kcert.openssl import commands
 from kcert.openssl.commands import EXTENSIONS, render

@@ -11,8 +11,7 @@ from pathlib import Path, PurePosixPath
 from kcert import lessons
 from kcert.certificates import Certificate
 from kcert.errors import VerdictError
-from kcert.issue.context import Context
-from kcert.issue.plan import IssuancePlan
+from kcert.issue.context import Context, IssuancePlan
 from kcert.issue.steps import Step
 from kcert.kubeconfig import Part, read_command
 from kcert.kubernetes import bootstrap

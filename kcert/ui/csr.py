@@ -11,7 +11,7 @@ from kcert import lessons
 from kcert.certificates import Certificate
 from kcert.check.dates import ends_late
 from kcert.durations import in_words
-from kcert.issue.plan import IssuancePlan
+from kcert.issue.context import IssuancePlan
 from kcert.issue.steps import Step
 from kcert.kubernetes import signers
 from kcert.kubernetes.csr_requests import purpose_of, summary

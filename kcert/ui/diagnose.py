@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,10 @@ from kcert.ui import print_json
 from kcert.ui.console import block, clean_line, counted, draw, error_screen, say, say_apart, say_commands, screen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from kcert.diagnose import Diagnoser, Diagnosis, Finding
-    from kcert.doctor import EnvOverride, ToolCheck
+    from kcert.doctor import ToolCheck
     from kcert.logs import LogRequest, LogSource
 
 
@@ -129,7 +130,7 @@ def announce(request: LogRequest, source: LogSource) -> None:
     sys.stdout.flush()  # what the program prints does not go through kcert, and must not come first
 
 
-def show_tools(tools: Sequence[ToolCheck], overrides: Sequence[EnvOverride], form: str) -> None:
+def show_tools(tools: Sequence[ToolCheck], overrides: Mapping[str, str], form: str) -> None:
     """Print every program, and the variables that change what openssl does."""
     if form == "json":
         _tools_as_json(tools, overrides)
@@ -141,12 +142,12 @@ def show_tools(tools: Sequence[ToolCheck], overrides: Sequence[EnvOverride], for
     for tool in tools:
         table.add_row(Text(tool.program.name, style="heading"), *_state(tool))
     draw(table)
-    for override in overrides:
+    for name, effect in overrides.items():
         screen().print()
-        say(f"{override.name} is set ({quote(override.value)}): {override.effect}. Is this intended?", "notice")
+        say(f"{name} is set ({quote(os.environ[name])}): {effect}. Is this intended?", "notice")
 
 
-def _tools_as_json(tools: Sequence[ToolCheck], overrides: Sequence[EnvOverride]) -> None:
+def _tools_as_json(tools: Sequence[ToolCheck], overrides: Mapping[str, str]) -> None:
     programs = [
         {
             "name": tool.program.name,
@@ -159,7 +160,7 @@ def _tools_as_json(tools: Sequence[ToolCheck], overrides: Sequence[EnvOverride])
         }
         for tool in tools
     ]
-    variables = [{"name": override.name, "value": override.value, "effect": override.effect} for override in overrides]
+    variables = [{"name": name, "value": os.environ[name], "effect": effect} for name, effect in overrides.items()]
     print_json({"programs": programs, "environment": variables})
 
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 
 from kcert import lessons
 from kcert.certificates import Certificate
-from kcert.issue.context import Context, Reporter, Result, Work
-from kcert.issue.plan import IssuancePlan
+from kcert.issue.context import Context, IssuancePlan, Reporter, Result, Work
 from kcert.issue.steps import Step
 from kcert.quoting import format_command
 from kcert.ui import print_lines

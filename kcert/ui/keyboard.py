@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kcert.errors import InputError
-from kcert.issue.context import Owner
+from kcert.issue.passphrases import Owner
 
 _HABIT = 0.2
 """Seconds in which an Enter follows a key that does not need it."""

@@ -11,8 +11,8 @@ from types import FrameType
 
 from kcert import lessons
 from kcert.certificates import Certificate
-from kcert.issue.context import OWNERS, Context, Issued, Reporter, Result, SkippedError, StoppedError, Work
-from kcert.issue.plan import IssuancePlan
+from kcert.issue.context import Context, IssuancePlan, Issued, Reporter, Result, SkippedError, StoppedError, Work
+from kcert.issue.passphrases import OWNERS
 from kcert.issue.status import CertificateStatus, State
 from kcert.issue.steps import Step
 from kcert.quoting import folder_argument

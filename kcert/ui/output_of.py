@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from kcert import lessons
-from kcert.issue.context import Context, Reporter
-from kcert.issue.plan import IssuancePlan
+from kcert.issue.context import Context, IssuancePlan, Reporter
 from kcert.issue.steps import Step
 from kcert.shell import Outcome
 from kcert.ui.console import command_line, say_paragraphs, say_waiting, show_output

@@ -8,7 +8,8 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from kcert import lessons
-from kcert.issue.context import CA_KEY, OWNERS, ROOT_KEY, Context, Issued, Owner, Reporter, Result, Work
+from kcert.issue.context import Context, Issued, Reporter, Result, Work
+from kcert.issue.passphrases import CA_KEY, OWNERS, ROOT_KEY, Owner
 from kcert.issue.status import CertificateStatus, State
 from kcert.issue.steps import WIDTH
 from kcert.quoting import folder_argument, quote
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
     from kcert.config import Cluster
-    from kcert.issue.plan import IssuancePlan
+    from kcert.issue.context import IssuancePlan
 
 
 class Quiet(Reporter):

@@ -243,7 +243,7 @@ def test_of_two_clusters_the_sick_one_is_found_and_mended_with_its_own_ca(
     assert f"tree/{sick}/" in findings[0]["fix"]
 
 
-@pytest.mark.parametrize("sick", ["one", "two"])
+@pytest.mark.parametrize("sick", representatives(["one", "two"]))
 def test_a_ca_that_cannot_be_read_is_not_replaced_by_another_clusters(tmp_path: Path, kcert: Kcert, sick: str) -> None:
     for name in ("one", "two"):
         kubeadm.lay_out(tmp_path / "tree" / name)
@@ -323,7 +323,7 @@ peer-transport-security:
 """
 
 
-@pytest.mark.parametrize("place", ["manifest", "unit"])
+@pytest.mark.parametrize("place", representatives(["manifest", "unit"]))
 def test_what_etcds_configuration_file_names_is_followed_and_judged(tmp_path: Path, kcert: Kcert, place: str) -> None:
     program("patch")
     root = tmp_path / "root"

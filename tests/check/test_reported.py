@@ -12,6 +12,7 @@ import pytest
 
 from tests.check.conftest import judged, mend
 from tests.check.sick import PKI
+from tests.running import representatives
 from tests.zoo import hardway, kinds, kubeadm
 from tests.zoo.issuing import Recipe, Workshop, changed, kubeconfig, put
 
@@ -139,7 +140,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], tuple[str, str]]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", representatives(FAULTS))
 def test_a_fault_is_told_once_and_its_fix_leaves_nothing_wrong(fault: str, tmp_path: Path) -> None:
     lay_out, finding = FAULTS[fault]
     lay_out(tmp_path)

@@ -161,23 +161,26 @@ REFUSED = 'Get "https://10.0.0.2:2379/": remote error: tls: bad certificate'
 
 
 @pytest.mark.parametrize(
-    ("where", "log"),
-    [
-        (("kubeadm", "etcd-peer", "etcd-ca"), PEER),
-        (("hardway", "etcd-server", "ca"), PEER),
-        (("kubeadm", "apiserver-etcd-client", "etcd-ca"), REFUSED),
-        (("course", "apiserver-etcd-client", "ca"), REFUSED),
-        (("hardway", "etcd-server", "ca"), REFUSED),
-        (
-            ("kubeadm", "front-proxy-client", "front-proxy-ca"),
-            REJECTED.format(SAME_NAME.replace("kubernetes-ca", "front-proxy-ca")),
-        ),
-    ],
+    "case",
+    representatives(
+        [
+            (("kubeadm", "etcd-peer", "etcd-ca"), PEER),
+            (("hardway", "etcd-server", "ca"), PEER),
+            (("kubeadm", "apiserver-etcd-client", "etcd-ca"), REFUSED),
+            (("course", "apiserver-etcd-client", "ca"), REFUSED),
+            (("hardway", "etcd-server", "ca"), REFUSED),
+            (
+                ("kubeadm", "front-proxy-client", "front-proxy-ca"),
+                REJECTED.format(SAME_NAME.replace("kubernetes-ca", "front-proxy-ca")),
+            ),
+        ],
+        lambda case: case[1],
+    ),
 )
 def test_the_fix_names_a_certificate_that_the_folder_has(
-    kcert: Kcert, own_pki: Callable[[str], Pki], tmp_path: Path, where: tuple[str, str, str], log: str
+    kcert: Kcert, own_pki: Callable[[str], Pki], tmp_path: Path, case: tuple[tuple[str, str, str], str]
 ) -> None:
-    profile, name, ca = where
+    (profile, name, ca), log = case
     broken = files(kcert, own_pki(profile), name, ca)
     break_it(broken, "expired", server=False, elsewhere=tmp_path / "elsewhere")
     [finding] = json.loads(kcert("diagnose", log, "--format", "json").stdout)

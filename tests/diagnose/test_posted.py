@@ -115,7 +115,9 @@ def test_the_kind_of_cluster_chooses_the_fix(cluster: str, foreign: str) -> None
         assert not re.search(foreign, finding.explanation.repair, re.MULTILINE), finding.explanation.repair
 
 
-@pytest.mark.parametrize("cluster", ["k3s", "rke2", "k0s", "microk8s", "openshift", "rke1", "kops", "typhoon"])
+@pytest.mark.parametrize(
+    "cluster", representatives(["k3s", "rke2", "k0s", "microk8s", "openshift", "rke1", "kops", "typhoon"])
+)
 def test_a_product_that_makes_its_certificates_is_not_repaired_with_kubeadm(cluster: str) -> None:
     for number in EACH_ANSWER:
         for finding in findings(number, cluster):

@@ -19,7 +19,7 @@ import yaml
 
 from tests.clusters import PROFILES
 from tests.refusals import assert_refused, snapshot
-from tests.running import Ended, Kcert, output, program
+from tests.running import Ended, Kcert, output, program, representatives
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ def ansible(name: str) -> str:
 # --- the files
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", representatives(PROFILES))
 def test_the_inventory_lists_what_the_bundles_hold(exported: Callable[[str], Path], profile: str) -> None:
     folder = exported(profile)
     hosts = inventory(folder)["hosts"]

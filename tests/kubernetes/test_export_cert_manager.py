@@ -154,7 +154,10 @@ def test_each_ca_is_a_secret_that_its_issuer_names(
         assert re.match(rb"-----BEGIN ([A-Z]+ )?PRIVATE KEY-----", key)
 
 
-@pytest.mark.parametrize(("profile", "size"), [*((profile, "large") for profile in PROFILES), ("course", "rsa")])
+@pytest.mark.parametrize(
+    ("profile", "size"),
+    [*((profile, "large") for profile in PROFILES), pytest.param("course", "rsa", marks=pytest.mark.thorough)],
+)
 def test_a_certificate_asks_for_what_kcert_makes(
     exported: Callable[..., str], pki: Callable[[str, str], Pki], profile: str, size: str
 ) -> None:

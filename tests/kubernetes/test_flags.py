@@ -497,7 +497,7 @@ def test_every_release_accepts_what_is_printed_for_it(tmp_path: Path, profile: s
 
 def test_a_scheduler_with_the_port_without_tls_is_configured_with_options(pki: Callable[[str, str], Pki]) -> None:
     """With --config, releases before 1.23 take that port from the file, and --port=0 does not close it."""
-    home = pki("kelsey", "book").home
+    home = pki("kelsey", "small").home
 
     old = options(home, "kube-scheduler", "--kubernetes-version", "1.22")
     new = options(home, "kube-scheduler", "--kubernetes-version", "1.23")

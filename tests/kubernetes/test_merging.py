@@ -166,6 +166,7 @@ def test_text_that_could_be_read_as_something_else_stays_text() -> None:
     assert after["extensions"] == [{"name": one, "extension": one} for one in odd]
 
 
+@pytest.mark.thorough
 def test_real_kubectl_reads_what_came_out(tmp_path: Path) -> None:
     kubectl = program("kubectl")
     for number, text in enumerate(STYLES.values()):

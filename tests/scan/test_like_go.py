@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import ipaddress
 import random
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,10 @@ from kcert.kubernetes.signing_request import read_asked
 from kcert.openssl.extensions import KEY_USAGES
 from kcert.openssl.pem import armoured
 from kcert.openssl.reader import read_certificate, read_request
-from kcert.openssl.verify import refusals, violation
+from kcert.openssl.verify import refusals
 from kcert.openssl.x509 import X509, Request, Unreadable
 from tests.scan import test_pem
-from tests.scan.made import SERVER, authority, certificate, name
+from tests.scan.made import authority, certificate, name
 from tests.scan.odd import encode, mutated, parse, sound, sound_requests, tlv
 
 if TYPE_CHECKING:
@@ -187,57 +186,6 @@ def test_odd_parts(part: tuple[bytes, bytes], go: GoJudge) -> None:
     made = certificate(name("odd", "odd group"), CA, serial=77, names=["a"]).certificate
     case = with_part(made.public_bytes(serialization.Encoding.DER), *part)
     assert list(certificate_differences(go, [case])) == []
-
-
-def dns(*domains: str) -> list[x509.GeneralName]:
-    return [x509.DNSName(domain) for domain in domains]
-
-
-def email(*addresses: str) -> list[x509.GeneralName]:
-    return [x509.RFC822Name(address) for address in addresses]
-
-
-def uri(*uris: str) -> list[x509.GeneralName]:
-    return [x509.UniformResourceIdentifier(one) for one in uris]
-
-
-def network(*networks: str) -> list[x509.GeneralName]:
-    return [x509.IPAddress(ipaddress.ip_network(one)) for one in networks]
-
-
-LIMITS: dict[str, tuple[list[x509.GeneralName] | None, list[x509.GeneralName] | None]] = {
-    "DNS permitted": (dns("example.com"), None),
-    "DNS excluded": (None, dns("a.example.com")),
-    "DNS with a dot": (dns(".example.com"), None),
-    "DNS all": (None, dns("")),
-    "IPv4": (network("10.0.0.0/8"), network("10.9.0.0/16")),
-    "IPv6": (network("fd00::/8"), None),
-    "e-mail": (email("example.com"), email("eve@example.com")),
-    "e-mail with a dot": (email(".example.com"), None),
-    "URI": (uri(".example.com"), None),
-    "URI excluded": (None, uri("example.com")),
-    "several": (dns("example.com") + network("10.0.0.0/8"), dns("b.a.example.com")),
-}
-SANS = [
-    *dns("example.com", "a.example.com", "A.EXAMPLE.COM", "b.a.example.com", "notexample.com", "other.org"),
-    *dns("*.example.com", "*.a.example.com", "*.com"),
-    *(x509.IPAddress(ipaddress.ip_address(one)) for one in ("10.1.2.3", "10.9.0.1", "192.168.0.1", "fd00::1")),
-    *email("bob@example.com", "eve@example.com", "bob@a.example.com", "bob@other.org"),
-    *uri("https://a.example.com/x", "https://example.com", "spiffe://other.org/y"),
-]
-
-
-@pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
-def test_name_constraints(limits: tuple[Any, Any], go: GoJudge) -> None:
-    ca = certificate(name("limited"), ca=True, extensions=[(x509.NameConstraints(*limits), True)])
-    limited = read_certificate(ca.pem.decode())
-    assert isinstance(limited, X509)
-    key = certificate(name("key")).key
-    for san in SANS:
-        made = certificate(name("server"), ca, key=key, uses=[SERVER], names=[san])
-        record = read_certificate(made.pem.decode())
-        assert isinstance(record, X509)
-        assert bool(violation(limited, record)) == bool(go.verify(ca.pem, made.pem)), (san, limited.name_constraints)
 
 
 def test_certificates(go: GoJudge) -> None:
