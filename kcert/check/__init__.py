@@ -36,9 +36,8 @@ from kcert.scan.discovery import survey
 from kcert.scan.layouts import kubeadm_ca
 from kcert.scan.result import Problem, ScanResult
 
-RULES: dict[str, Rule] = {
-    rule.name: rule for group in (files, signers, dates, keys, identities, kubeconfigs, forms) for rule in group.RULES
-}
+_GROUPS = (files, signers, dates, keys, identities, kubeconfigs, forms)
+RULES: dict[str, Rule] = {rule.name: rule for group in _GROUPS for rule in group.RULES}
 """Every rule by its name, the worst trouble first."""
 
 

@@ -176,13 +176,6 @@ def _names_line(ctx: RuleContext, cert: CertificateInstance) -> str:
     return f"subjectAltName = {', '.join(map(str, wanted))}" if wanted else ""
 
 
-def authority_extensions(certificate: X509) -> list[str] | None:
-    """Return what a root CA's extensions should be; None if those it has will do."""
-    usage = certificate.key_usage
-    good = certificate.ca and (usage is None or "keyCertSign" in usage) and certificate.version > 1
-    return None if good else list(AUTHORITY)
-
-
 _RSA_OID = bytes.fromhex("06092a864886f70d0101")
 
 

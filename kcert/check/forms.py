@@ -5,16 +5,14 @@ And what Go, and so every component of Kubernetes, does not accept although open
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from kcert.certificates import AltName
-from kcert.check import bash, corrections
-from kcert.check.repairs import reissue_ca, reissue_commands, reissued, replace_ca
+from kcert.check import bash
+from kcert.check.repairs import reissue_commands, reissued, replace_ca
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.openssl.verify import refusals
-from kcert.openssl.x509 import X509, Refusal
+from kcert.openssl.x509 import Refusal
 
 _BROKEN_DIGESTS = ("md2", "md4", "md5", "sha1", "sha-1")
 
@@ -50,11 +48,7 @@ def version_1(ctx: RuleContext) -> Iterator[Violation]:
             f"{cert.description} is a version {certificate.version} certificate: it cannot say what it may be used "
             "for, so it may be used for anything. It was signed without -extfile."
         )
-        if cert.is_authority and certificate.self_issued:
-            fix = reissue_ca(ctx, cert, extensions=corrections.AUTHORITY)
-        else:
-            fix = reissue_commands(ctx, cert)
-        yield Violation(cert.path, message, f"version: {certificate.version}", fix, cert.is_authority)
+        yield reissued(ctx, cert, message, f"version: {certificate.version}")
 
 
 def duplicate_serial(ctx: RuleContext) -> Iterator[Violation]:
@@ -76,10 +70,6 @@ def duplicate_serial(ctx: RuleContext) -> Iterator[Violation]:
             )
             evidence = f"serial {cert.certificate.serial}, issuer {cert.certificate.issuer}"
             yield reissued(ctx, cert, message, evidence)
-
-
-_NO_HOST = re.compile(r"|[A-Za-z0-9._*-]+\.|[A-Za-z0-9._*-]+( +[A-Za-z0-9._*-]+)+")
-"""Empty, with a dot at the end, or two names with a blank between them."""
 
 
 def refused_certificates(ctx: RuleContext) -> Iterator[Violation]:
@@ -109,12 +99,6 @@ def _has_its_own_rule(cert: CertificateInstance, refusal: Refusal) -> bool:
 
 SHORTEST_CURVE = 224
 """Bits. Go knows no smaller curve; NIST SP 800-57 counts it as 112 bits of security."""
-
-
-def malformed_names(certificate: X509) -> list[AltName]:
-    """Return the DNS names that no client can connect to: empty, with a blank, or with a dot at the end."""
-    names = (name for name in certificate.alt_names if name.type == "DNS" and name.value.isascii())
-    return [name for name in names if _NO_HOST.fullmatch(name.value)]
 
 
 def encrypted_keys(ctx: RuleContext) -> Iterator[Violation]:

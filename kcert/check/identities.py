@@ -5,11 +5,12 @@ Clients compare the name that they connect to with the SANs. The CN is the user,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from kcert.certificates import AltName, Role
-from kcert.check import corrections, forms, sans
+from kcert.check import corrections, sans
 from kcert.check.placing import option_added
 from kcert.check.repairs import reissue_commands, reissued
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
@@ -162,10 +163,15 @@ def listed(names: tuple[AltName, ...] | list[AltName]) -> str:
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
 
 
+_NO_HOST = re.compile(r"|[A-Za-z0-9._*-]+\.|[A-Za-z0-9._*-]+( +[A-Za-z0-9._*-]+)+")
+"""A DNS name that no client can connect to: empty, with a dot at the end, or two names with a blank between them."""
+
+
 def malformed_san(ctx: RuleContext) -> Iterator[Violation]:
     """Yield SANs that are not valid DNS names."""
     for cert in ctx.leaves:
-        names = forms.malformed_names(cert.certificate)
+        dns_names = (name for name in cert.certificate.alt_names if name.type == "DNS" and name.value.isascii())
+        names = [name for name in dns_names if _NO_HOST.fullmatch(name.value)]
         if not names:
             continue
         values = ", ".join(repr(name.value) for name in names)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -252,7 +251,7 @@ def _in_kubeconfig(ctx: RuleContext, cert: CertificateInstance, signer: Signer, 
 _CRT = "<(printf '%s\\n' \"$crt\")"
 
 
-def reissue_ca(ctx: RuleContext, cert: CertificateInstance, *, extensions: Iterable[str] | None = None) -> str:
+def reissue_ca(ctx: RuleContext, cert: CertificateInstance) -> str:
     """Return the commands that renew a root CA with its key and name, and its copies: its certificates stay valid.
 
     openssl keeps the name byte for byte, and the serial number. Both are necessary: Go compares names by their bytes,
@@ -271,8 +270,9 @@ def reissue_ca(ctx: RuleContext, cert: CertificateInstance, *, extensions: Itera
     crt = bash.word(target_of(origin.path))
     key_path = key or usual_key(origin.path)
     remark = "" if key else _NO_KEY_HERE.format(key=bash.word(key_path)) + "\n"
-    changed = extensions if extensions is not None else corrections.authority_extensions(cert.certificate)
-    options = f" \\\n    -clrext -extfile {bash.lines(changed)}" if changed else ""
+    usage = cert.certificate.key_usage
+    good = cert.certificate.ca and (usage is None or "keyCertSign" in usage) and cert.certificate.version > 1
+    options = "" if good else f" \\\n    -clrext -extfile {bash.lines(corrections.AUTHORITY)}"
     days = _days(ctx, AUTHORITY_DAYS, None)
     made = (
         f"openssl x509 -in {alone(ctx, origin)} -signkey {bash.word(key_path)} -days {days} -sha256{options} \\\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 from kcert.certificates import Role
 from kcert.check import bash, sans
 from kcert.check.placing import as_written, option_changed
-from kcert.check.repairs import reissue_ca, reissue_commands
+from kcert.check.repairs import reissue_commands
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error
 from kcert.openssl.program import key_belongs
 from kcert.openssl.x509 import X509
@@ -158,10 +158,8 @@ def not_a_ca(ctx: RuleContext) -> Iterator[Violation]:
             f"{cert.description} is used as a CA, but its extensions do not allow this: certificates that it signed "
             f"are rejected."
         )
-        if certificate.self_issued:
-            fix = reissue_ca(ctx, cert)
-        else:
-            fix = _right_authority(ctx, cert) or reissue_commands(ctx, cert)
+        right = "" if certificate.self_issued else _right_authority(ctx, cert)
+        fix = right or reissue_commands(ctx, cert)
         yield Violation(cert.path, message, evidence, fix, authority=True)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from kcert.certificates import Kind, Role
-from kcert.clusters import KINDS, ClusterKind, cluster_kind_of
+from kcert.clusters import KINDS, cluster_kind_of
 from kcert.openssl.x509 import X509
 from kcert.roles import CA_ROLES, NODE_PREFIX, ROLES
 
@@ -79,7 +79,7 @@ TELLING = frozenset({*KUBEADM, *KUBEADM_ETCD, *_UNMISTAKABLE, *_OF_ONE_KIND})
 def role_of(path: Path, certificate: X509, neighbours: frozenset[str]) -> Role | None:
     """Return what the certificate at *path* is for; *neighbours* are the TELLING names among the files beside it."""
     stem = path.stem
-    kind = kind_in(path, neighbours)
+    kind = cluster_kind_of(path) or next((kind for stem, kind in _OF_ONE_KIND.items() if stem in neighbours), None)
     if kind is not None and kind.knows(path):
         return kind.role_of(path)
     known = dict(_UNMISTAKABLE)
@@ -112,11 +112,6 @@ def kubeadm_ca(path: Path, role: Role) -> Path | None:
         return None
     folder = path.parent.parent if own.startswith("pki/etcd/") else path.parent
     return folder / f"{ROLES[ca].kubeadm.removeprefix('pki/')}.crt"
-
-
-def kind_in(path: Path, neighbours: frozenset[str]) -> ClusterKind | None:
-    """The kind of cluster whose files these are, by their place or by names that no other kind gives."""
-    return cluster_kind_of(path) or next((kind for name, kind in _OF_ONE_KIND.items() if name in neighbours), None)
 
 
 def _serving_role(role: Role, certificate: X509) -> Role:

@@ -124,7 +124,11 @@ class _Linker:
             for use, _ in findings.uses
             if use.configuration is not None and use.role in _OF_ONE_FILE
         }
-        self.known = [self._with_role(use, kind) for use, kind in findings.uses]
+        with_roles = ((use, kind, self._role(use)) for use, kind in findings.uses)
+        self.known = [
+            replace(use, role=role, kind=kind or layouts.certificate_kind(use.certificate, role))
+            for use, kind, role in with_roles
+        ]
         self.inside: dict[Path, dict[str, X509]] = defaultdict(dict)
         self.key_ids: dict[tuple[Path, Name], set[str | None]] = defaultdict(set)
         self.fields: dict[tuple[Path, str | None, str | None], list[CertificateRef]] = defaultdict(list)
@@ -150,6 +154,7 @@ class _Linker:
                 self.named[use.component, use.option][use.group, use.path] = None
 
     def uses(self) -> Iterator[CertificateRef]:
+        damaged = {problem.path for problem in self.findings.problems if problem.what == "unreadable"}
         for use in self.known:
             role, kubeconfig, component = use.role, use.kubeconfig, use.component
             component = component or (ROLES[role].component or None if role else None)
@@ -160,7 +165,7 @@ class _Linker:
             fits = same_key(self.openssl, key.pem, use.certificate.public_key) if key else None
             if fits is False and use.kind is Kind.CA and len(self.inside[use.path]) > 1:
                 key, fits = None, None  # it may be the key of another CA in the same file
-            if fits is False and use.certificate.ca and self._is_damaged(use.path):
+            if fits is False and use.certificate.ca and use.path in damaged:
                 key, fits = None, None  # it is the key of the certificate before the CA, and cannot be read
             yield replace(
                 use,
@@ -174,10 +179,6 @@ class _Linker:
                 node=use.node or layouts.node_of(use.path, role),
             )
 
-    def _with_role(self, use: CertificateRef, kind: Kind | None) -> CertificateRef:
-        role = self._role(use)
-        return replace(use, role=role, kind=kind or layouts.certificate_kind(use.certificate, role))
-
     def _role(self, use: CertificateRef) -> Role | None:
         if use.role is not None or use.live:
             return use.role
@@ -190,9 +191,6 @@ class _Linker:
         role = layouts.role_of(use.path, use.certificate, neighbours)
         # Where an option says which file has this role, no other file has it because of its name.
         return None if (cluster_root_of(use.path), role) in self.assigned else role
-
-    def _is_damaged(self, path: Path) -> bool:
-        return any(problem.path == path and problem.what == "unreadable" for problem in self.findings.problems)
 
     def _key(self, use: CertificateRef) -> KeyFile | None:
         """The key that was found for it; options that name a CA say nothing of its key, which may be beside it."""

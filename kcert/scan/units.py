@@ -131,14 +131,9 @@ def _expanded(command: str, environment: Mapping[str, str]) -> list[str]:
         if alone := _BARE.fullmatch(word):
             words += _words(environment.get(alone[1], ""))
         else:
-            words.append(
-                _BRACED.sub(lambda match: environment.get(match[1], ""), _BARE.sub(_value_of(environment), word))
-            )
+            text = _BARE.sub(lambda match: environment.get(match[1], match[0]), word)
+            words.append(_BRACED.sub(lambda match: environment.get(match[1], ""), text))
     return words
-
-
-def _value_of(environment: Mapping[str, str]) -> Callable[[re.Match[str]], str]:
-    return lambda match: environment.get(match[1], match[0])
 
 
 def _without_shell(argv: list[str]) -> list[str]:
