@@ -104,7 +104,7 @@ def _command(path: str, command: Any) -> Iterator[str]:
 
 
 def _usage(command: Any) -> str:
-    _, *arguments = command.collect_usage_pieces(_context(command))
+    _, *arguments = command.collect_usage_pieces(typer.Context(command))
     words = ("command",) if hasattr(command, "commands") else (escaped(argument) for argument in arguments)
     return " ".join(["[\\fIoptions\\fR]", *(f"\\fI{word}\\fR" for word in words)])
 
@@ -115,19 +115,15 @@ def _options(command: Any) -> Iterator[str]:
         if argument.help:
             yield from (".TP", f"\\fI{escaped(argument.metavar)}\\fR", escaped(argument.help))
     for option in _parameters(command, "option"):
-        names, words = option.get_help_record(_context(command))
+        names, words = option.get_help_record(typer.Context(command))
         spelling = (f"\\f{'B' if name.startswith('-') else 'I'}{escaped(name)}\\fR" for name in names.split())
         yield from (".TP", " ".join(spelling), escaped(words))
 
 
 def _parameters(command: Any, kind: str) -> list[Any]:
     """The parameters of a kind, but for ``--help``, which every command has."""
-    every = command.get_params(_context(command))
+    every = command.get_params(typer.Context(command))
     return [param for param in every if param.param_type_name == kind and param.name != "help" and not param.hidden]
-
-
-def _context(command: Any) -> Any:
-    return typer.Context(command)
 
 
 def _terms(terms: dict[str, str]) -> Iterator[str]:

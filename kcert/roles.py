@@ -8,7 +8,7 @@ https://kubernetes.io/docs/reference/access-authn-authz/node/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kcert.certificates import Kind, Role
 
@@ -76,20 +76,27 @@ _API_CLIENT = (("kube-apiserver", "--client-ca-file"),)
 _ETCD_CLIENT = (("etcd", "--trusted-ca-file"),)
 _ETCD_DEFAULT = (("kube-apiserver", "--etcd-cafile"),)
 
+_CA = RoleSpec(chapter="ca", kind=Kind.CA, masters=True)
+_CLIENT = RoleSpec(chapter="client", ca=Role.CLUSTER_CA, presented_to=("kube-apiserver",), verified_by=_API_CLIENT)
+_COMPONENT = replace(_CLIENT, in_kubeconfig=True, fixed_name=True)
+_ADMINISTRATOR = replace(_CLIENT, component="kubectl", organizations=(MASTERS,), groups=ADMINISTRATORS, masters=True)
+_OF_API_SERVER = RoleSpec(component="kube-apiserver", chapter="apiserver", reloaded=True, masters=True)
+_TO_ETCD = RoleSpec(
+    chapter="etcd",
+    ca=Role.ETCD_CA,
+    presented_to=("etcd",),
+    verified_by=_ETCD_CLIENT,
+    verified_by_default=_ETCD_DEFAULT,
+    masters=True,
+)
+
 ROLES: dict[Role, RoleSpec] = {
-    Role.ROOT: RoleSpec(chapter="ca", kind=Kind.CA, masters=True),
-    Role.CLUSTER_CA: RoleSpec(chapter="ca", kind=Kind.CA, common_name="kubernetes-ca", kubeadm="pki/ca", masters=True),
-    Role.ETCD_CA: RoleSpec(chapter="ca", kind=Kind.CA, common_name="etcd-ca", kubeadm="pki/etcd/ca", masters=True),
-    Role.FRONT_PROXY_CA: RoleSpec(
-        chapter="ca",
-        kind=Kind.CA,
-        common_name="kubernetes-front-proxy-ca",
-        kubeadm="pki/front-proxy-ca",
-        masters=True,
-    ),
-    Role.APISERVER: RoleSpec(
-        component="kube-apiserver",
-        chapter="apiserver",
+    Role.ROOT: _CA,
+    Role.CLUSTER_CA: replace(_CA, common_name="kubernetes-ca", kubeadm="pki/ca"),
+    Role.ETCD_CA: replace(_CA, common_name="etcd-ca", kubeadm="pki/etcd/ca"),
+    Role.FRONT_PROXY_CA: replace(_CA, common_name="kubernetes-front-proxy-ca", kubeadm="pki/front-proxy-ca"),
+    Role.APISERVER: replace(
+        _OF_API_SERVER,
         kind=Kind.SERVER,
         common_name="kube-apiserver",
         ca=Role.CLUSTER_CA,
@@ -97,14 +104,11 @@ ROLES: dict[Role, RoleSpec] = {
         verified_by=(("kube-controller-manager", "--root-ca-file"),),
         verified_by_default=_API_CLIENT,
         kubeadm="pki/apiserver",
-        reloaded=True,
         # What pods call it; the longer forms end in a domain that a cluster chooses for itself.
         names=("kubernetes", "kubernetes.default", "kubernetes.default.svc"),
-        masters=True,
     ),
-    Role.APISERVER_KUBELET_CLIENT: RoleSpec(
-        component="kube-apiserver",
-        chapter="apiserver",
+    Role.APISERVER_KUBELET_CLIENT: replace(
+        _OF_API_SERVER,
         common_name="kube-apiserver-kubelet-client",
         organizations=(MASTERS,),
         ca=Role.CLUSTER_CA,
@@ -112,114 +116,81 @@ ROLES: dict[Role, RoleSpec] = {
         verified_by=(("kubelet", "clientCAFile"), ("kubelet", "--client-ca-file")),
         verified_by_default=_API_CLIENT,
         kubeadm="pki/apiserver-kubelet-client",
-        reloaded=True,
-        masters=True,
     ),
-    Role.APISERVER_ETCD_CLIENT: RoleSpec(
+    Role.APISERVER_ETCD_CLIENT: replace(
+        _TO_ETCD,
         component="kube-apiserver",
         chapter="apiserver",
         common_name="kube-apiserver-etcd-client",
-        ca=Role.ETCD_CA,
-        presented_to=("etcd",),
-        verified_by=_ETCD_CLIENT,
-        verified_by_default=_ETCD_DEFAULT,
         kubeadm="pki/apiserver-etcd-client",
         reloaded=True,
-        masters=True,
     ),
-    Role.FRONT_PROXY_CLIENT: RoleSpec(
-        component="kube-apiserver",
-        chapter="apiserver",
+    Role.FRONT_PROXY_CLIENT: replace(
+        _OF_API_SERVER,
         common_name="front-proxy-client",
         ca=Role.FRONT_PROXY_CA,
         presented_to=("extension API servers",),
         verified_by=(("kube-apiserver", "--requestheader-client-ca-file"),),
         kubeadm="pki/front-proxy-client",
-        reloaded=True,
+        masters=False,
     ),
     # etcd's gateway connects to etcd itself, and presents the certificate that it serves with.
-    Role.ETCD_SERVER: RoleSpec(
+    Role.ETCD_SERVER: replace(
+        _TO_ETCD,
         component="etcd",
-        chapter="etcd",
         kind=Kind.PEER,
         common_name="etcd-server",
-        ca=Role.ETCD_CA,
         presented_to=("kube-apiserver",),
         verified_by=_ETCD_DEFAULT,
         verified_by_default=_ETCD_CLIENT,
         kubeadm="pki/etcd/server",
         reloaded=True,
-        masters=True,
     ),
-    Role.ETCD_PEER: RoleSpec(
+    Role.ETCD_PEER: replace(
+        _TO_ETCD,
         component="etcd",
-        chapter="etcd",
         kind=Kind.PEER,
         common_name="etcd-peer",
-        ca=Role.ETCD_CA,
-        presented_to=("etcd",),
         verified_by=(("etcd", "--peer-trusted-ca-file"),),
+        verified_by_default=(),
         kubeadm="pki/etcd/peer",
         reloaded=True,
-        masters=True,
     ),
-    Role.ETCD_CLIENT: RoleSpec(
+    Role.ETCD_CLIENT: replace(
+        _TO_ETCD,
         component="etcd",
-        chapter="etcd",
         common_name="kube-etcd-healthcheck-client",
-        ca=Role.ETCD_CA,
-        presented_to=("etcd",),
-        verified_by=_ETCD_CLIENT,
-        verified_by_default=_ETCD_DEFAULT,
         kubeadm="pki/etcd/healthcheck-client",
-        masters=True,
     ),
-    Role.CONTROLLER_MANAGER: RoleSpec(
+    Role.CONTROLLER_MANAGER: replace(
+        _COMPONENT,
         component="kube-controller-manager",
-        chapter="client",
         common_name="system:kube-controller-manager",
         organizations=("system:kube-controller-manager",),
-        ca=Role.CLUSTER_CA,
-        presented_to=("kube-apiserver",),
-        verified_by=_API_CLIENT,
         kubeadm="controller-manager",
-        in_kubeconfig=True,
-        fixed_name=True,
     ),
     Role.CONTROLLER_MANAGER_SERVER: RoleSpec(
         component="kube-controller-manager", kind=Kind.SERVER, common_name="kube-controller-manager"
     ),
-    Role.SCHEDULER: RoleSpec(
+    Role.SCHEDULER: replace(
+        _COMPONENT,
         component="kube-scheduler",
-        chapter="client",
         common_name="system:kube-scheduler",
         organizations=("system:kube-scheduler",),
-        ca=Role.CLUSTER_CA,
-        presented_to=("kube-apiserver",),
-        verified_by=_API_CLIENT,
         kubeadm="scheduler",
-        in_kubeconfig=True,
-        fixed_name=True,
     ),
     Role.SCHEDULER_SERVER: RoleSpec(component="kube-scheduler", kind=Kind.SERVER, common_name="kube-scheduler"),
-    Role.PROXY: RoleSpec(
+    Role.PROXY: replace(
+        _COMPONENT,
         component="kube-proxy",
-        chapter="client",
         common_name="system:kube-proxy",
         organizations=("system:node-proxier",),
-        ca=Role.CLUSTER_CA,
-        presented_to=("kube-apiserver",),
-        verified_by=_API_CLIENT,
-        in_kubeconfig=True,
-        fixed_name=True,
     ),
-    Role.KUBELET_CLIENT: RoleSpec(
+    Role.KUBELET_CLIENT: replace(
+        _CLIENT,
         component="kubelet",
         chapter="kubelet",
         organizations=(NODES,),
-        ca=Role.CLUSTER_CA,
-        presented_to=("kube-apiserver",),
-        verified_by=_API_CLIENT,
         kubeadm="kubelet",
         in_kubeconfig=True,
         groups=(NODES,),
@@ -233,47 +204,17 @@ ROLES: dict[Role, RoleSpec] = {
         verified_by=(("kube-apiserver", "--kubelet-certificate-authority"),),
         reloaded=True,
     ),
-    Role.KUBELET: RoleSpec(
+    Role.KUBELET: replace(
+        _CLIENT,
         component="kubelet",
         chapter="kubelet",
         kind=Kind.PEER,
         organizations=(NODES,),
-        ca=Role.CLUSTER_CA,
-        presented_to=("kube-apiserver",),
-        verified_by=_API_CLIENT,
         groups=(NODES,),
     ),
-    Role.ADMIN: RoleSpec(
-        component="kubectl",
-        chapter="client",
-        common_name="kubernetes-admin",
-        organizations=(MASTERS,),
-        ca=Role.CLUSTER_CA,
-        presented_to=("kube-apiserver",),
-        verified_by=_API_CLIENT,
-        kubeadm="admin",
-        groups=ADMINISTRATORS,
-        masters=True,
-    ),
-    Role.SUPER_ADMIN: RoleSpec(
-        component="kubectl",
-        chapter="client",
-        common_name="kubernetes-super-admin",
-        organizations=(MASTERS,),
-        ca=Role.CLUSTER_CA,
-        presented_to=("kube-apiserver",),
-        verified_by=_API_CLIENT,
-        kubeadm="super-admin",
-        groups=ADMINISTRATORS,
-        masters=True,
-    ),
-    Role.USER: RoleSpec(
-        component="kubectl",
-        chapter="client",
-        ca=Role.CLUSTER_CA,
-        presented_to=("kube-apiserver",),
-        verified_by=_API_CLIENT,
-    ),
+    Role.ADMIN: replace(_ADMINISTRATOR, common_name="kubernetes-admin", kubeadm="admin"),
+    Role.SUPER_ADMIN: replace(_ADMINISTRATOR, common_name="kubernetes-super-admin", kubeadm="super-admin"),
+    Role.USER: replace(_CLIENT, component="kubectl"),
     # Only its key is used.
     Role.SERVICE_ACCOUNT: RoleSpec(
         component="kube-apiserver", chapter="service-account", common_name="service-accounts", masters=True

@@ -41,9 +41,9 @@ PROGRAMS = _words(
 
 def lines(topic: str) -> Iterator[str]:
     """The command lines of a lesson, without comments."""
-    for block in blocks(lessons.lesson(topic).sections.get("Command", "")):
-        if block.kind == "code":
-            yield from (line for line in block.lines if line and not line.startswith("#"))
+    for kind, shown in blocks(lessons.lesson(topic).sections.get("Command", "")):
+        if kind == "code":
+            yield from (line for line in shown if line and not line.startswith("#"))
 
 
 def programs(line: str) -> tuple[str, ...]:

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from kcert.check import bash
 from kcert.check.repairs import reissue_commands, reissued, replace_ca
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
-from kcert.openssl.verify import refusals
-from kcert.openssl.x509 import Refusal
+from kcert.openssl.x509 import Refusal, refusals
 
 _BROKEN_DIGESTS = ("md2", "md4", "md5", "sha1", "sha-1")
 

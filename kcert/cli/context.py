@@ -109,7 +109,7 @@ def _reporter(options: IssueOptions) -> Reporter:
         from kcert.ui import quiet
 
         if options.format == "markdown":
-            from kcert.ui.handout import Document
+            from kcert.ui.history import Document
 
             return Document(explain=options.explain)
         return quiet.Json() if options.format == "json" else quiet.Quiet()
@@ -157,10 +157,10 @@ def _passphrases(options: IssueOptions) -> Passphrases:
     return Passphrases(ca, roots(Passphrase(ROOT_KEY, file, asks), ca), options.encrypt_ca_key)
 
 
-def _ask(owner: Owner, key: str, *, twice: bool) -> str:
+def _ask(owner: Owner, key: str, twice: bool) -> str:
     from kcert.ui.keyboard import ask  # most runs ask for none
 
-    return ask(owner, key, twice=twice)
+    return ask(owner, key, twice)
 
 
 def run(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:

@@ -263,7 +263,7 @@ def history(  # noqa: PLR0917 - options, by name alone
     require_folder_path(options.dir)
     if sign:
         from kcert.issue import history_signature
-        from kcert.ui.output_of import OutputOfCommands
+        from kcert.ui.lesson import OutputOfCommands
 
         ctx = replace(_context(options), reporter=OutputOfCommands(explain=True))
         history.signed(history_signature.sign(ctx))

@@ -108,11 +108,16 @@ def init(
         _describe(config, source)
         return
     lessons.check_own()
-    machines = profiles.Machines(
-        tuple(control_plane or ()), tuple(node or ()), load_balancer, tuple(service_cidr or ())
+    cluster = profiles.write_example(
+        config,
+        profile,
+        control_plane=control_plane or (),
+        nodes=node or (),
+        load_balancer=load_balancer,
+        service_cidrs=service_cidr or (),
+        version=version(kubernetes_version) if kubernetes_version else None,
+        fix_known_issues=fix_known_issues,
     )
-    release = version(kubernetes_version) if kubernetes_version else None
-    cluster = profiles.write_example(config, profile, machines, release, fix_known_issues=fix_known_issues)
     plan.wrote_example(config)
     plan.known_issues(profiles.PROFILES[profile].known_issues(cluster), profile)
 

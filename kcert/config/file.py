@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import stat
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from kcert.certificates import AltName, Key
@@ -38,7 +38,7 @@ from kcert.files import LARGEST_DOCUMENT, open_at_once
 from kcert.quoting import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     import yaml
@@ -53,6 +53,10 @@ _TYPES = {
     "tag:yaml.org,2002:map": "a group of keys",
     "tag:yaml.org,2002:timestamp": "a date",
 }
+
+
+Built = TypeVar("Built")
+Default = TypeVar("Default")
 
 
 @dataclass(frozen=True)
@@ -132,11 +136,11 @@ class Value:
             raise self.refuse("the list is empty; expected at least one value")
         return values
 
-    def fields(self, known: tuple[str, ...]) -> dict[str, Value]:
+    def fields(self, known: tuple[str, ...]) -> Fields:
         """The values of a group of keys, of which only those in *known* may occur, each once."""
         if self.kind != "a group of keys":
             raise self.refuse(f"expected a group of keys ({', '.join(known)}), got {self.kind}")
-        fields: dict[str, Value] = {}
+        fields = Fields()
         for key_node, value_node in self.node.value:
             key = Value(key_node, self.path or "key", self.file)
             name = str(key_node.value)
@@ -149,6 +153,23 @@ class Value:
         return fields
 
 
+class Fields(dict[str, Value]):
+    """The values of a group of keys; ``taken`` says which defaults count, because the file says nothing of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[str] = []
+
+    def take(self, key: str, build: Callable[[Value], Built], default: Default, phrase: str = "") -> Built | Default:
+        """Return what *build* makes of the value of *key*; without it *default*, which *phrase* describes."""
+        value = self.get(key)
+        if value is not None and not (value.kind == "nothing" and isinstance(default, tuple)):
+            return build(value)
+        if phrase:
+            self.taken.append(phrase)
+        return default
+
+
 def _nearest(name: str, known: tuple[str, ...]) -> str:
     accepted = ", ".join(known)
     return f"; {did_you_mean(name, known, f'expected {accepted}', 1)}"
@@ -157,8 +178,6 @@ def _nearest(name: str, known: tuple[str, ...]) -> str:
 LONGEST_LIFE = 36500  # days: a hundred years
 CURVES = ("P-256", "P-384")
 
-Built = TypeVar("Built")
-
 
 def read(path: Path | None, defaults: Mapping[str, Defaults]) -> Cluster:
     """Return the cluster that the file at *path* describes; without a file (None) the built-in example.
@@ -166,13 +185,13 @@ def read(path: Path | None, defaults: Mapping[str, Defaults]) -> Cluster:
     *defaults* holds what each known profile fills in. Raises InputError, which names the file, the line, the value and
     what would be accepted.
     """
-    return _cluster({}, None, defaults) if path is None else parse(_read(path), path, defaults)
+    return _cluster(Fields(), None, defaults) if path is None else parse(_read(path), path, defaults)
 
 
 def parse(text: str, path: Path, defaults: Mapping[str, Defaults]) -> Cluster:
     """Return the cluster that *text* describes, the content of the file at *path*; raises InputError as ``read``."""
     root = _composed(text, path)
-    return _cluster(root.fields(_KEYS) if root else {}, path, defaults)
+    return _cluster(root.fields(_KEYS) if root else Fields(), path, defaults)
 
 
 def _read(path: Path) -> str:
@@ -218,80 +237,58 @@ _KEYS = (
 )
 
 
-class _Defaults:
-    """Remembers, for the reader of the screen, what was taken because the file says nothing of it."""
-
-    def __init__(self, fields: dict[str, Value]) -> None:
-        self.found = fields
-        self.taken: list[str] = []
-
-    def get(self, key: str, build: Callable[[Value], Built], default: Built, phrase: str) -> Built:
-        value = self.found.get(key)
-        if value is not None and not (value.kind == "nothing" and isinstance(default, tuple)):
-            return build(value)
-        if phrase:
-            self.taken.append(phrase)
-        return default
-
-
-def _cluster(fields: dict[str, Value], source: Path | None, defaults: Mapping[str, Defaults]) -> Cluster:
-    asked = _Defaults(fields)
-    local = ("127.0.0.1",)
-    first_host: tuple[Host, ...] = (Host("controlplane01", local),)
-    first_node: tuple[Host, ...] = (Host("node01", local),)
+def _cluster(fields: Fields, source: Path | None, defaults: Mapping[str, Defaults]) -> Cluster:
+    first_host: tuple[Host, ...] = (Host("controlplane01", ("127.0.0.1",)),)
+    first_node: tuple[Host, ...] = (Host("node01", ("127.0.0.1",)),)
     services: tuple[str, ...] = ("10.96.0.0/16",)
-    name = asked.get("cluster", lambda value: value.text(check_context_name), "kubernetes", "cluster kubernetes")
-    profile = asked.get("profile", lambda value: value.choice(tuple(defaults)), "course", "profile course")
-    control_plane = asked.get(
-        "control_plane",
-        lambda value: _hosts(value, least=1),
-        first_host,
-        "control-plane host controlplane01 at 127.0.0.1",
-    )
-    own = defaults[profile]
-    nodes = asked.get(
-        "nodes", lambda value: _hosts(value, keys=("name", "ip", "bootstrap")), first_node, "node node01 at 127.0.0.1"
-    )
-    api_server = asked.get(
+    name = fields.take("cluster", lambda value: value.text(check_context_name), "kubernetes", "cluster kubernetes")
+    profile = fields.take("profile", lambda value: value.choice(tuple(defaults)), "course", "profile course")
+    said = "control-plane host controlplane01 at 127.0.0.1"
+    control_plane = fields.take("control_plane", lambda value: _hosts(value, least=1), first_host, said)
+    own, first = defaults[profile], control_plane[0]
+    keys = ("name", "ip", "bootstrap")
+    nodes = fields.take("nodes", lambda value: _hosts(value, keys=keys), first_node, "node node01 at 127.0.0.1")
+    api_server = fields.take(
         "api_server",
-        lambda value: _api_server(value, control_plane[0]),
-        ApiServer(control_plane[0].name, control_plane[0].addresses),
-        f"API server at {control_plane[0].name}:6443",
+        lambda value: _api_server(value, first),
+        ApiServer(first.name, first.addresses),
+        f"API server at {first.name}:6443",
     )
-    cidrs = asked.get("service_cidr", _networks, services, "services in 10.96.0.0/16")
+    cidrs = fields.take("service_cidr", _networks, services, "services in 10.96.0.0/16")
+    domain = fields.take(
+        "dns_domain", lambda value: value.text(check_host_name), "cluster.local", "domain cluster.local"
+    )
     cluster = Cluster(
         name=name,
         profile=profile,
         api_server=api_server,
         service_cidrs=cidrs,
-        dns_domain=asked.get(
-            "dns_domain", lambda value: value.text(check_host_name), "cluster.local", "domain cluster.local"
-        ),
+        dns_domain=domain,
         control_plane=control_plane,
         nodes=nodes,
-        etcd=asked.get("etcd", _hosts, (), "") or control_plane,
-        users=asked.get("users", _users, (), ""),
-        key=asked.get("key", _key, own.key, f"{own.key.algorithm.upper()} keys of {own.key.bits} bits"),
-        days=asked.get("days", lambda value: _days(value, own.lifetimes), own.lifetimes, ""),
-        kubernetes_version=asked.get("kubernetes_version", _release, None, ""),
-        fix_known_issues=asked.get("fix_known_issues", lambda value: value.yes_or_no(), False, ""),
-        adopted=asked.get("adopted", lambda value: value.yes_or_no(), None, ""),
+        etcd=fields.take("etcd", _hosts, ()) or control_plane,
+        users=fields.take("users", _users, ()),
+        key=fields.take("key", _key, own.key, f"{own.key.algorithm.upper()} keys of {own.key.bits} bits"),
+        days=fields.take("days", lambda value: _days(value, own.lifetimes), own.lifetimes),
+        kubernetes_version=fields.take("kubernetes_version", _release, None),
+        fix_known_issues=fields.take("fix_known_issues", Value.yes_or_no, False),
+        adopted=fields.take("adopted", Value.yes_or_no, None),
+        defaults=tuple(fields.taken),
         source=source,
     )
     check_machines(cluster)
     cidr = fields.get("service_cidr")
     check_services(cluster, f"{cidr.file}:{cidr.line}: service_cidr: " if cidr else "")
-    return replace(cluster, defaults=tuple(asked.taken))
+    return cluster
 
 
 def _hosts(value: Value, least: int = 0, keys: tuple[str, ...] = ("name", "ip")) -> tuple[Host, ...]:
-    hosts = tuple(_host(item, keys) for item in value.items())
+    hosts = [(item, _host(item, keys)) for item in value.items()]
     if len(hosts) < least:
         raise value.refuse("the list is empty; expected at least one host")
-    _refuse_twins(((item, host.name) for item, host in zip(value.items(), hosts, strict=True)), "the name")
-    addresses = ((item, address) for item, host in zip(value.items(), hosts, strict=True) for address in host.addresses)
-    _refuse_twins(addresses, "the address")
-    return hosts
+    _refuse_twins(((item, host.name) for item, host in hosts), "the name")
+    _refuse_twins(((item, address) for item, host in hosts for address in host.addresses), "the address")
+    return tuple(host for _, host in hosts)
 
 
 def _host(value: Value, keys: tuple[str, ...]) -> Host:
@@ -299,7 +296,7 @@ def _host(value: Value, keys: tuple[str, ...]) -> Host:
     for key in ("name", "ip"):
         if key not in fields:
             raise value.refuse(f"the host has no {key}; it is written as {{name: node01, ip: 192.168.56.21}}")
-    bootstrap = fields["bootstrap"].yes_or_no() if "bootstrap" in fields else False
+    bootstrap = fields.take("bootstrap", Value.yes_or_no, False)
     return Host(fields["name"].text(check_host_name), _addresses(fields["ip"]), bootstrap, value.line)
 
 
@@ -320,7 +317,7 @@ def _addresses(value: Value) -> tuple[str, ...]:
     return addresses
 
 
-def _refuse_twins(values: Iterator[tuple[Value, str]], what: str) -> None:
+def _refuse_twins(values: Iterable[tuple[Value, str]], what: str) -> None:
     seen: dict[str, Value] = {}
     for item, text in values:
         if text in seen:
@@ -329,30 +326,31 @@ def _refuse_twins(values: Iterator[tuple[Value, str]], what: str) -> None:
 
 
 def _users(value: Value) -> tuple[User, ...]:
-    users = []
-    for item in value.items():
-        fields = item.fields(("name", "groups"))
-        if "name" not in fields:
-            raise item.refuse("the user has no name; one is written as {name: jane, groups: [developers]}")
-        groups = fields["groups"].items() if "groups" in fields else []
-        named = [(group, group.text(check_group_name)) for group in groups]
-        _refuse_twins(iter(named), "the group")
-        users.append(User(fields["name"].text(check_user_name), tuple(group for _, group in named), item.line))
-    _refuse_twins(((item, user.name) for item, user in zip(value.items(), users, strict=True)), "the name")
-    return tuple(users)
+    users = [(item, _user(item)) for item in value.items()]
+    _refuse_twins(((item, user.name) for item, user in users), "the name")
+    return tuple(user for _, user in users)
+
+
+def _user(value: Value) -> User:
+    fields = value.fields(("name", "groups"))
+    if "name" not in fields:
+        raise value.refuse("the user has no name; one is written as {name: jane, groups: [developers]}")
+    groups = [(group, group.text(check_group_name)) for group in fields.take("groups", Value.items, [])]
+    _refuse_twins(groups, "the group")
+    return User(fields["name"].text(check_user_name), tuple(group for _, group in groups), value.line)
 
 
 def _api_server(value: Value, first: Host) -> ApiServer:
     fields = value.fields(("host", "ip", "port", "extra_sans"))
-    host = fields["host"].text(check_host_name) if "host" in fields else None
-    addresses = _addresses(fields["ip"]) if "ip" in fields else ()
+    host = fields.take("host", lambda value: value.text(check_host_name), None)
+    addresses = fields.take("ip", _addresses, None) or ()
     if not host and not addresses:
         host, addresses = first.name, first.addresses
     return ApiServer(
         host=host,
         addresses=addresses,
-        port=fields["port"].number(1, 65535, "a TCP port") if "port" in fields else 6443,
-        extra_sans=tuple(_alt_name(item) for item in fields["extra_sans"].items()) if "extra_sans" in fields else (),
+        port=fields.take("port", lambda value: value.number(1, 65535, "a TCP port"), 6443),
+        extra_sans=tuple(map(_alt_name, fields.take("extra_sans", Value.items, []))),
     )
 
 
@@ -374,14 +372,14 @@ def _networks(value: Value) -> tuple[str, ...]:
 
 def _key(value: Value) -> Key:
     fields = value.fields(("algorithm", "bits", "curve"))
-    algorithm = fields["algorithm"].choice(("rsa", "ecdsa")) if "algorithm" in fields else "rsa"
+    algorithm = fields.take("algorithm", lambda value: value.choice(("rsa", "ecdsa")), "rsa")
     foreign = "curve" if algorithm == "rsa" else "bits"
     if foreign in fields:
         raise fields[foreign].refuse(f"a key of algorithm {algorithm} has no {foreign}")
     return Key(
         algorithm=cast("Literal['rsa', 'ecdsa']", algorithm),
-        bits=fields["bits"].number(2048, 8192, "the length of an RSA key in bits") if "bits" in fields else 2048,
-        curve=fields["curve"].choice(CURVES) if "curve" in fields else CURVES[0],
+        bits=fields.take("bits", lambda value: value.number(2048, 8192, "the length of an RSA key in bits"), 2048),
+        curve=fields.take("curve", lambda value: value.choice(CURVES), CURVES[0]),
     )
 
 

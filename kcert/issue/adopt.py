@@ -16,8 +16,7 @@ from kcert.errors import InputError, KcertError, MachineError
 from kcert.files import read_input, read_optional, read_regular
 from kcert.issue.status import status_of
 from kcert.kubeconfig import opened
-from kcert.openssl.reader import certificate_pems, read_certificate
-from kcert.openssl.x509 import X509
+from kcert.openssl.reader import first_certificate
 from kcert.quoting import quote
 from kcert.store import OWN_FOLDER
 from kcert.store.history import entries, recall
@@ -50,13 +49,10 @@ def _is_foreign_ca(root: Path, ca: Certificate) -> bool:
 
     A different subject alone could also mean that kcert.yaml was changed later.
     """
-    pems: list[str] = []
+    x509 = None
     with contextlib.suppress(KcertError):  # its status says what is wrong with it
-        pems = certificate_pems(read_optional(root / ca.files.primary, error=MachineError) or b"")
-    x509 = read_certificate(pems[0]) if pems else None
-    if not isinstance(x509, X509) or not x509.ca or ca.subject is None:
-        return False
-    if sorted(ca.subject.parts) == sorted(x509.subject.parts):
+        x509 = first_certificate(read_optional(root / ca.files.primary, error=MachineError) or b"")
+    if x509 is None or not x509.ca or ca.subject is None or sorted(ca.subject.parts) == sorted(x509.subject.parts):
         return False
     return not any(str(ca.files.key) in entry.files for entry in entries(root / OWN_FOLDER))
 
@@ -119,13 +115,16 @@ def known_files(root: Path) -> frozenset[str]:
 
 def made_here(root: Path, certificate: Certificate, known: frozenset[str]) -> bool:
     """Return True if the file is among the *known* ones, which kcert made."""
-    files = certificate.files
-    path = root / files.primary
-    content = read_input(path, error=MachineError)
-    if files.kubeconfig:
-        inside = opened(content)
-        content = inside.crt if inside else b""
+    content = _certificate_in(certificate, read_input(root / certificate.files.primary, error=MachineError))
     return hashlib.sha256(content).hexdigest() in known
+
+
+def _certificate_in(certificate: Certificate, content: bytes) -> bytes:
+    """Return the certificate in its file, which is a kubeconfig for some."""
+    if certificate.files.kubeconfig is None:
+        return content
+    inside = opened(content)
+    return inside.crt if inside else b""
 
 
 def unmanaged(
@@ -191,19 +190,9 @@ def _unmanaged(root: Path, cluster: Cluster, name: str) -> Certificate | None:
         (certificate,) = detect_files(root, (profiles.user(cluster, name, ()),))
     except InputError:
         return None  # a name that something else has here
-    files = certificate.files
-    path = root / files.primary
-    if not path.is_file():
-        return None
-    content = read_regular(path)
-    if files.kubeconfig:
-        inside = opened(content)
-        content = inside.crt if inside else b""
-    pems = certificate_pems(content)
-    x509 = read_certificate(pems[0]) if pems else None
-    if not isinstance(x509, X509) or x509.ca:
-        return None
-    return spec_from_x509(certificate, x509)
+    path = root / certificate.files.primary
+    x509 = first_certificate(_certificate_in(certificate, read_regular(path))) if path.is_file() else None
+    return None if x509 is None or x509.ca else spec_from_x509(certificate, x509)
 
 
 def describes(cluster: Cluster, root: Path) -> bool:

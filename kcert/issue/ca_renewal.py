@@ -194,7 +194,7 @@ class RenewalPlanner:
         The new one is also in a file of its own, because the signer of kube-controller-manager takes one certificate.
         """
         if wanted.passphrase:
-            self.ctx.passphrases.of(wanted).locking(self.ctx.root / wanted.files.key)
+            self.ctx.passphrases.of(wanted).value(self.ctx.root / wanted.files.key, is_new=True)
         issuer, openssl, days = self.issuer_of(wanted), self.ctx.openssl, self._days_of(wanted)
         both, cnf, leaves = wanted.files.crt, wanted.files.cnf, self._leaves(wanted, x509)
         assert both and cnf

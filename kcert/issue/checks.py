@@ -164,10 +164,9 @@ def _check_ca_key(ctx: Context, leaf: Certificate, ca: Certificate, x509: X509) 
 def _signed_elsewhere(ctx: Context, leaf: Certificate, ca: Certificate) -> str:
     """Return how *leaf* gets its certificate where the CA's key is; its own key stays here."""
     files, option = leaf.files, ctx.folder_option
-    renewal, csr, cnf, crt, ca_crt = ctx.renewal, files.csr, files.cnf, files.crt, ca.files.crt
-    assert csr and cnf and crt and ca_crt
-    pair = (ca_crt, ca.files.key)
-    by_hand = format_command(commands.signature(ctx.openssl, csr, ca=pair, out=crt, days=leaf.days, cnf=cnf))
+    renewal, csr, cnf, crt = ctx.renewal, files.csr, files.cnf, files.crt
+    assert csr and cnf
+    by_hand = format_command(commands.signature(ctx.openssl, leaf, replace(ca, passphrase=""), leaf.days))
     if leaf.kind is Kind.CA:
         return f"copy {csr} and {cnf} into the folder there, `{by_hand}` creates {crt}; copy that file back here."
     besides = ""
@@ -197,7 +196,7 @@ def open_key(ctx: Context, ca: Certificate, content: bytes) -> str | None:
     if not ca.passphrase:
         return public_material(ctx.openssl, content) or ""
     source = ctx.passphrases.of(ca)
-    passphrase = source.opening(path)
+    passphrase = source.value(path)
     if passphrase is None:
         return None
     material = public_material(ctx.openssl, content, (source.owner.variable, passphrase))

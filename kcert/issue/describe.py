@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kcert import plain_yaml, profiles
-from kcert.certificates import AltName, Certificate, Key, Kind, Role
+from kcert.certificates import AltName, Key, Kind, Role, is_address
 from kcert.clusters import HARD_WAY, KIND, KUBEADM, KUBESPRAY, cluster_kind_of
 from kcert.config import (
     ApiServer,
@@ -105,7 +105,9 @@ class _Describer:
         self.options = dict(_options(folder))
 
     def description(self) -> Description:
-        server = self._api_server_certificate()
+        # The name by which pods call the API server is in its serving certificate alone.
+        called = AltName("DNS", "kubernetes.default")
+        server = next((file for file in self.leaves if called in file.x509.alt_names), None)
         sans = server.x509.alt_names if server else ()
         if server is None:
             self.unknown.append("no certificate of an API server was found, so its names and addresses are examples.")
@@ -133,13 +135,6 @@ class _Describer:
             cluster = self._with_extra_sans(cluster, sans)
         return Description(cluster, root, self.unknown)
 
-    def _api_server_certificate(self) -> CertificateFile | None:
-        """Return the serving certificate that has the name by which pods call the API server."""
-        serving = [
-            file for file in self.leaves if any(san.value == "kubernetes.default" for san in file.x509.alt_names)
-        ]
-        return serving[0] if serving else None
-
     def _api_server(self) -> tuple[ApiServer | None, str]:
         """Return where clients connect to, and the cluster's name, as the kubeconfigs have them."""
         servers: Counter[str] = Counter()
@@ -158,8 +153,9 @@ class _Describer:
         if not servers:
             return None, name
         host, port = servers.most_common(1)[0][0].split(" ")
-        address = _address(host)
-        return ApiServer(None if address else host, (address,) if address else (), int(port)), name
+        if is_address(host):
+            return ApiServer(None, (str(ipaddress.ip_address(host)),), int(port)), name
+        return ApiServer(host, (), int(port)), name
 
     def _machines(
         self, sans: tuple[AltName, ...], api: ApiServer | None, services: set[str]
@@ -303,15 +299,11 @@ class _Describer:
             yield User(name, tuple(group for group in subject.organizations if not check_user_name(group)))
 
     def _with_extra_sans(self, cluster: Cluster, sans: tuple[AltName, ...]) -> Cluster:
-        spec = self._spec_of(cluster, Role.APISERVER)
+        spec = next((spec for spec in profiles.certificates(cluster) if spec.role is Role.APISERVER), None)
         if spec is None:
             return cluster
         more = tuple(san for san in sans if san not in spec.alt_names and san.type in ("DNS", "IP"))
         return replace(cluster, api_server=replace(cluster.api_server, extra_sans=more))
-
-    @staticmethod
-    def _spec_of(cluster: Cluster, role: Role) -> Certificate | None:
-        return next((spec for spec in profiles.certificates(cluster) if spec.role is role), None)
 
 
 def _options(folder: Path) -> Iterator[tuple[str, str]]:
@@ -360,16 +352,8 @@ def _hosts(sans: tuple[AltName, ...], others: AbstractSet[str] = frozenset()) ->
     return tuple(Host(name, tuple(values)) for name, values in in_order.items() if values)
 
 
-def _address(text: str) -> str | None:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return None
-
-
 def _is_loopback(text: str) -> bool:
-    address = _address(text)
-    return ipaddress.ip_address(address).is_loopback if address else text == "localhost"
+    return ipaddress.ip_address(text).is_loopback if is_address(text) else text == "localhost"
 
 
 def _is_first(text: str) -> bool:

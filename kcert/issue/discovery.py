@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert.certificates import AltName, Certificate, Files, Key, Kind, Role, Subject, Usages
+from kcert.certificates import Certificate, Files, Key, Kind, Role, Subject, Usages
 from kcert.clusters import KUBEADM, cluster_kind_of
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_regular
@@ -18,7 +18,7 @@ from kcert.kubeconfig import opened
 from kcert.openssl import der
 from kcert.openssl.commands import writable
 from kcert.openssl.program import key_belongs
-from kcert.openssl.reader import certificate_pems, read_certificate
+from kcert.openssl.reader import certificate_pems, first_certificate, read_certificate
 from kcert.openssl.verify import Signatures
 from kcert.openssl.x509 import X509, PublicKey
 from kcert.quoting import quote
@@ -177,24 +177,15 @@ def _first_of_each(files: Iterable[CertificateFile]) -> list[CertificateFile]:
 
 def read_folder(root: Path) -> list[CertificateFile]:
     """Return the first certificate of each file below *root*; of a kubeconfig that which its user presents."""
-    pems: list[tuple[PurePosixPath, str, str, str]] = []
+    certificates = []
     for name, content in _contents(root, (*_ENDINGS, *_KUBECONFIG_ENDINGS)):
-        server = ""
+        certificate, server = content, ""
         if name.suffix in _KUBECONFIG_ENDINGS:
             inside = opened(content)
-            if inside is None:
-                continue
-            certificate, server = inside.crt, inside.server
-        else:
-            certificate = content
-        if first := certificate_pems(certificate)[:1]:
-            pems.append((name, first[0], hashlib.sha256(certificate).hexdigest(), server))
-    read = map(read_certificate, [pem for _, pem, _, _ in pems])
-    return [
-        CertificateFile(name, x509, sha256, server)
-        for (name, _, sha256, server), x509 in zip(pems, read, strict=True)
-        if isinstance(x509, X509)
-    ]
+            certificate, server = (inside.crt, inside.server) if inside else (b"", "")
+        if x509 := first_certificate(certificate):
+            certificates.append(CertificateFile(name, x509, hashlib.sha256(certificate).hexdigest(), server))
+    return certificates
 
 
 def owners_of_key(root: Path, key: bytes) -> list[PurePosixPath]:
@@ -253,7 +244,11 @@ def spec_from_x509(certificate: Certificate, x509: X509) -> Certificate:
             f"`kcert renew {name} --stale` replaces it as kcert.yaml says."
         )
     for alt_name in x509.alt_names:
-        _check(name, alt_name)
+        if not writable(alt_name):
+            raise InputError(
+                f"the old certificate of {name} has the name {str(alt_name)!a}, which cannot be written into an "
+                "openssl.cnf: renew it with the tool that made it."
+            )
     kind = kind_of(x509) if certificate.kind is not Kind.CA else Kind.CA
     taken = replace(
         certificate,
@@ -269,14 +264,6 @@ def key_of(x509: X509) -> Key:
     """The key of a certificate, as one would ask for it."""
     public = x509.public_key
     return Key("rsa", public.bits) if public.algorithm == "rsa" else Key("ecdsa", curve=str(public.curve))
-
-
-def _check(name: str, alt_name: AltName) -> None:
-    if not writable(alt_name):
-        raise InputError(
-            f"the old certificate of {name} has the name {str(alt_name)!a}, which cannot be written into an "
-            "openssl.cnf: renew it with the tool that made it."
-        )
 
 
 def subject_of(x509: X509) -> Subject:
@@ -301,14 +288,10 @@ def _is_usual(taken: Certificate, x509: X509) -> bool:
         # Leaves name their CA's key by its identifier, and openssl's way to make one is not the only one.
         usual = uses == set(_CA_USES) and x509.subject_key_id == _identifier(x509.public_key)
         return usual and not extended and not taken.alt_names
-    return (
-        uses == ({"digitalSignature", "keyEncipherment"} if taken.key.algorithm == "rsa" else {"digitalSignature"})
-        and extended == {use for use, has in _EXTENDED.items() if getattr(taken.kind, has)}
-        and bool(taken.alt_names) == taken.kind.is_server
-    )
-
-
-_EXTENDED = {"serverAuth": "is_server", "clientAuth": "is_client"}
+    has_uses = uses == {"digitalSignature", *(["keyEncipherment"] if taken.key.algorithm == "rsa" else [])}
+    sides = {"serverAuth": taken.kind.is_server, "clientAuth": taken.kind.is_client}
+    has_extended = extended == {use for use, is_used in sides.items() if is_used}
+    return has_uses and has_extended and bool(taken.alt_names) == taken.kind.is_server
 
 
 def _identifier(public: PublicKey) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kcert import shell
 from kcert.certificates import Certificate, Kind
-from kcert.errors import InputError, KcertError, ProgramError
+from kcert.errors import InputError, ProgramError
 from kcert.files import read_regular
 from kcert.issue.checks import open_key
 from kcert.issue.context import Context, Issued, SkippedError
@@ -88,7 +88,7 @@ class Executor:
             except SkippedError:
                 skipped.add(plan.certificate.name)
             else:
-                self.publish([job])
+                self.publish(job)
 
     def run_step(self, staging: Staging, step: Step, plan: IssuancePlan | None = None) -> Outcome | None:
         """Report *step*, do it in *staging*, and record it; return the outcome of its command, whatever that is."""
@@ -97,16 +97,8 @@ class Executor:
         self._done(staging, step, outcome)
         return outcome
 
-    def _prepare(
-        self,
-        staging: Staging,
-        step: str,
-        makes: tuple[PurePosixPath, ...],
-        reads: tuple[PurePosixPath, ...],
-        script: tuple[str, ...],
-    ) -> None:
+    def _prepare(self, staging: Staging, own: Prepared) -> None:
         """Keep what kcert did itself for the record of the next command in *staging*."""
-        own = Prepared(step, tuple(map(str, makes)), tuple(map(str, reads)), script)
         self._prepared.setdefault(staging.folder, []).append(own)
 
     def run_all(self, staging: Staging, steps: Iterable[Step], name: str) -> None:
@@ -126,7 +118,8 @@ class Executor:
     def _perform(self, staging: Staging, step: Step) -> None:
         if step.perform:
             step.perform(staging, self.ctx.root)
-            self._prepare(staging, step.action, step.makes, step.reads, step.script)
+            makes, reads = tuple(map(str, step.makes)), tuple(map(str, step.reads))
+            self._prepare(staging, Prepared(step.action, makes, reads, step.script))
 
     def _record(
         self,
@@ -143,22 +136,13 @@ class Executor:
     def _generate_keys(self, plans: Sequence[IssuancePlan]) -> dict[str, Job]:
         """Generate the keys several at a time, before the rest of the lesson."""
         jobs = [self.stage(plan) for plan in plans if not plan.keeps_key]
-        waiting = deque(jobs)
-        running: dict[shell.Command, Job] = {}
-
-        def next_key() -> shell.Command | None:
-            if not waiting:
-                return None
-            job = waiting.popleft()
-            assert job.step
-            command = self.command(job.staging, job.step)
-            running[command] = job
-            return command
-
-        def ended(outcome: Outcome) -> None:
-            self.complete([running.pop(outcome.command)], outcome)
-
-        shell.run_many(next_key, ended, self.ctx.jobs)
+        running = {self.command(job.staging, step): job for job in jobs if (step := job.step)}
+        waiting = iter(running)
+        shell.run_many(
+            lambda: next(waiting, None),
+            lambda outcome: self.complete([running[outcome.command]], outcome),
+            self.ctx.jobs,
+        )
         return {job.certificate.name: job for job in jobs}
 
     def run_in_parallel(self, plans: Sequence[IssuancePlan]) -> None:
@@ -170,8 +154,12 @@ class Executor:
         """Return *plan* in a staging folder, with the CA, and a key that is kept, in reach."""
         certificate, issuer = plan.certificate, plan.issuer
         files = certificate.files
-        if not plan.keeps_key:
-            self._refuse_to_replace_a_link(files.key)
+        if not plan.keeps_key and (path := self.ctx.root / files.key).is_symlink():
+            # A key that is kept elsewhere is so for its safety: a plain file in place of the link would undo that.
+            raise InputError(
+                f"{path} is a link to {path.readlink()}: the key is kept elsewhere, and a new one would replace the "
+                "link. Remove the link if that is intended; for a CA with its key in another folder use --ca-dir."
+            )
         links: list[PurePosixPath] = []
         if issuer and issuer is not certificate:
             assert issuer.files.crt
@@ -183,39 +171,26 @@ class Executor:
         self.store.check_writable(made)
         staging = self.store.stage([*links, *plan.inputs], made)
         for source, name in plan.copies:
-            staging.put(name, read_regular(self.ctx.root / source))
+            staging.write(name, read_regular(self.ctx.root / source))
             if source != name:
-                self._prepare(staging, "copy", (name,), (source,), (f"cp {quote(str(source))} {quote(str(name))}",))
+                script = f"cp {quote(str(source))} {quote(str(name))}"
+                self._prepare(staging, Prepared("copy", (str(name),), (str(source),), (script,)))
         return Job(plan, staging)
-
-    def _refuse_to_replace_a_link(self, key: PurePosixPath) -> None:
-        """A key that is kept elsewhere is so for its safety: a plain file in place of the link would undo that."""
-        path = self.ctx.root / key
-        if path.is_symlink():
-            raise InputError(
-                f"{path} is a link to {path.readlink()}: the key is kept elsewhere, and a new one would replace the "
-                "link. Remove the link if that is intended; for a CA with its key in another folder use --ca-dir."
-            )
 
     def command(self, staging: Staging, step: Step) -> shell.Command:
         """Return *step* as a command in the folder *staging*."""
         environment = self.ctx.passphrases.environment_of(step.argv)
         return shell.Command(step.argv, staging.folder, step.limit, environment)
 
-    def perform(self, job: Job, step: Step) -> None:
-        """Do a step that kcert does itself."""
-        self._done(job.staging, step, None)
-        job.done += 1
-
-    def complete(self, jobs: Sequence[Job], outcome: Outcome) -> None:
-        """Record and check the command that ended as *outcome*, which was the next step of all *jobs*."""
-        job = jobs[0]
-        step = job.step
+    def complete(self, jobs: Sequence[Job], outcome: Outcome | None) -> None:
+        """Do, or record and check, the next step of all *jobs*, whose command ended as *outcome*."""
+        step = jobs[0].step
         assert step
-        self._done(job.staging, step, outcome)
-        self.check_outcome(job.staging, step, outcome, job.certificate.name)
-        for each in jobs:
-            each.done += 1
+        self._done(jobs[0].staging, step, outcome)
+        if outcome:
+            self.check_outcome(jobs[0].staging, step, outcome, jobs[0].certificate.name)
+        for job in jobs:
+            job.done += 1
 
     def check_outcome(self, staging: Staging, step: Step, outcome: Outcome, name: str) -> None:
         """Raise ProgramError where the command, which makes *name*, failed or did not leave the files of *step*."""
@@ -234,21 +209,18 @@ class Executor:
                     f"{path.relative_to(staging.folder)}. Is the disk full, or is {step.argv[0]} a different program?"
                 )
 
-    def publish(self, jobs: Sequence[Job]) -> None:
+    def publish(self, job: Job) -> None:
         """Check what was made against what was asked for, and put it into place."""
-        signed = [job for job in jobs if job.certificate.files.crt]
-        certificates = {job.certificate.name: read_certificate(_text(job, job.certificate.files.crt)) for job in signed}
-        for job in jobs:
-            x509 = certificates.get(job.certificate.name)
-            read = x509 if isinstance(x509, X509) else None
-            self._check(job, read)
-            plan = job.plan
-            self.finish(job.staging, plan.steps, plan.secrets)
-            existing = [name for name in plan.outputs if job.staging.path(name).exists()]
-            self.store.publish(job.staging, existing, plan.secrets, plan.removes)
-            issued = Issued(plan, read)
-            self.issued.append(issued)
-            self.ctx.reporter.on_issued(issued)
+        plan, crt = job.plan, job.certificate.files.crt
+        read = read_certificate(_text(job, crt)) if crt else None
+        x509 = read if isinstance(read, X509) else None
+        self._check(job, x509)
+        self.finish(job.staging, plan.steps, plan.secrets)
+        existing = [name for name in plan.outputs if job.staging.path(name).exists()]
+        self.store.publish(job.staging, existing, plan.secrets, plan.removes)
+        issued = Issued(plan, x509)
+        self.issued.append(issued)
+        self.ctx.reporter.on_issued(issued)
 
     def finish(self, staging: Staging, steps: Iterable[Step], secrets: Container[PurePosixPath]) -> None:
         """Do those of *steps* that are late, and record what kcert did itself since the last command."""
@@ -284,34 +256,27 @@ class Executor:
             if not isinstance(request, Request) or key_belongs(key, request.public_key) is False:
                 raise ProgramError(f"openssl created a {files.csr} that is not a request of {files.key}.")
             return
-        if x509 is None or self._is_of_another_key(key, certificate, x509):
+        if x509 is None:
+            belongs = False
+        elif certificate.passphrase:  # only openssl can look into it
+            belongs = open_key(self.ctx, certificate, key) == x509.public_key.material
+        else:
+            belongs = key_belongs(key, x509.public_key) is not False
+        if x509 is None or not belongs:
             raise ProgramError(f"openssl created a {files.crt} that is not a certificate of {files.key}.")
         if wrong := drift(certificate, x509, self._ca_of(certificate)):
-            raise self._not_as_asked(f"{files.crt} is not what was requested: {'; '.join(wrong)}.")
-
-    def _is_of_another_key(self, key: bytes, certificate: Certificate, x509: X509) -> bool:
-        """Return whether the certificate is not the key's. Only openssl can look into an encrypted one."""
-        if not certificate.passphrase:
-            return key_belongs(key, x509.public_key) is False
-        return open_key(self.ctx, certificate, key) != x509.public_key.material
-
-    def _not_as_asked(self, what: str) -> KcertError:
-        if self.ctx.templates:
-            return InputError(f"{what} Correct the templates in {self.ctx.templates}.")
-        return ProgramError(f"{what} The files were discarded.")
+            what = f"{files.crt} is not what was requested: {'; '.join(wrong)}."
+            if self.ctx.templates:
+                raise InputError(f"{what} Correct the templates in {self.ctx.templates}.")
+            raise ProgramError(f"{what} The files were discarded.")
 
     def _ca_of(self, certificate: Certificate) -> X509 | None:
-        """Return the CA's certificate as read when it was made or found; None for one that signs itself."""
+        """Return the certificate of its CA in the PKI folder; None for one that signs itself."""
         name = certificate.issuer
-        if name is None:
-            return None
-        for issued in self.issued:
-            if issued.plan.certificate.name == name:
-                return issued.x509
-        if name not in self._ca_certificates:
+        if name is not None and name not in self._ca_certificates:
             ca = next(spec for spec in self.ctx.specs if spec.name == name)
             self._ca_certificates[name] = status_of(self.ctx.root, [ca])[name].x509
-        return self._ca_certificates[name]
+        return self._ca_certificates[name] if name else None
 
 
 def _text(job: Job, name: PurePosixPath | None) -> str:
@@ -354,8 +319,12 @@ class _Queue:
         self.executor.complete(jobs, outcome)
         for job in jobs:
             self._enqueue(job)
-        if done := [job for job in jobs if job.step is None]:
-            self._publish(done)
+        for job in jobs:
+            if job.step is None:
+                self.executor.publish(job)
+                self.unpublished.discard(job.certificate.name)
+        self.ready.extend(job for job in self.held if job.certificate.issuer not in self.unpublished)
+        self.held = [job for job in self.held if job.certificate.issuer in self.unpublished]
 
     def _start(self, job: Job) -> shell.Command:
         assert job.step
@@ -366,7 +335,7 @@ class _Queue:
     def _enqueue(self, job: Job) -> None:
         """Do what kcert does itself, and put the job where its next command is taken from."""
         while (step := job.step) is not None and not step.argv:
-            self.executor.perform(job, step)
+            self.executor.complete([job], None)
         if step is None:
             return
         if step.action == "signature" and job.certificate.issuer in self.unpublished:
@@ -387,14 +356,7 @@ class _Queue:
         staging = self.executor.store.stage([ca.files.crt], crts)
         for job, crt in zip(jobs, crts, strict=True):
             staging.link(crt, job.staging.path(crt))
-        argv = commands.verification(self.executor.ctx.openssl, ca.files.crt, *crts, intermediate=ca.intermediate)
+        argv = commands.verification(self.executor.ctx.openssl, ca, *crts)
         command = shell.Command(argv, staging.folder)
         self.running[command] = jobs
         return command
-
-    def _publish(self, jobs: list[Job]) -> None:
-        self.executor.publish(jobs)
-        self.unpublished -= {job.certificate.name for job in jobs}
-        free = [job for job in self.held if job.certificate.issuer not in self.unpublished]
-        self.held = [job for job in self.held if job.certificate.issuer in self.unpublished]
-        self.ready.extend(free)

@@ -37,7 +37,7 @@ def sign(ctx: Context) -> str:
         )
     secret = ("-passin", ca.passphrase) if ca.passphrase else ()
     if ca.passphrase:
-        ctx.passphrases.of(ca).opening(ctx.root / ca.files.key)
+        ctx.passphrases.of(ca).value(ctx.root / ca.files.key)
     argv = (ctx.openssl, "dgst", "-sha256", "-sign", str(ca.files.key), *secret, "-out", str(SIGNATURE), str(SIGNED))
     with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as workspace:
         digest = head(workspace.own)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from kcert.certificates import ROOT, Certificate
 from kcert.errors import InputError
@@ -43,11 +42,8 @@ LONGEST = 1000
 """Bytes; openssl cuts off, without a word, what does not fit into its 1024."""
 
 
-class Prompt(Protocol):
-    """Asks at the terminal; raises InputError if there is none."""
-
-    def __call__(self, owner: Owner, key: str, *, twice: bool) -> str:
-        """The passphrase of the file *key*; *twice* for one that is new, so that a slip of the finger shows."""
+Prompt = Callable[[Owner, str, bool], str]
+"""Asks at the terminal for the passphrase of a key file; True for a new one, which is typed twice."""
 
 
 class Passphrase:
@@ -76,32 +72,27 @@ class Passphrase:
         """Return where it comes from; never what it is."""
         return f"Passphrase({self.argument})"
 
-    def opening(self, key: Path) -> str | None:
-        """The passphrase for a key that is there; None if it is not known and kcert may not ask."""
-        return self._learnt(key, new=False)
+    def value(self, key: Path, *, is_new: bool = False) -> str | None:
+        """Return the passphrase of the file *key*; None if it is not known and kcert may not ask.
 
-    def locking(self, key: Path) -> str | None:
-        """Return the passphrase for a new key; raises InputError for one that gives no protection."""
-        value = self._learnt(key, new=True)
-        if value is not None and len(value) < SHORTEST:
+        Raises InputError for one that gives a new key no protection.
+        """
+        if self._value is None:
+            self._value = self._given()
+        if self._value is None and self._asks is not None:
+            self._value = _checked(self._asks(self.owner, str(key), is_new), "the passphrase")
+        if is_new and self._value is not None and len(self._value) < SHORTEST:
             raise InputError(
-                f"the passphrase for {key} has {len(value)} characters, which is too easy to guess: expected "
+                f"the passphrase for {key} has {len(self._value)} characters, which is too easy to guess: expected "
                 f"{SHORTEST} or more. Use several words that do not belong together."
             )
-        return value
+        return self._value
 
     def handed_to(self, argv: Sequence[str]) -> dict[str, str]:
         """Return what has to be in the environment of the command *argv*: the passphrase, if it looks for it there."""
         if self._value is None or self.owner.in_environment not in argv:
             return {}
         return {self.owner.variable: self._value}
-
-    def _learnt(self, key: Path, *, new: bool) -> str | None:
-        if self._value is None:
-            self._value = self._given()
-        if self._value is None and self._asks is not None:
-            self._value = _checked(self._asks(self.owner, str(key), twice=new), "the passphrase")
-        return self._value
 
     def _given(self) -> str | None:
         if self._file is not None:

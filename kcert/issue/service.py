@@ -19,6 +19,7 @@ from kcert.openssl.program import same_key
 from kcert.openssl.reader import read_request
 from kcert.openssl.x509 import Request
 from kcert.store import Workspace
+from kcert.store.history import recall
 
 
 def plan(ctx: Context, specs: tuple[Certificate, ...], now: datetime | None = None) -> Work:
@@ -82,7 +83,7 @@ def _plan_one(
     if has_key:
         checks.check_kept_key(ctx, spec)
     elif spec.passphrase:
-        ctx.passphrases.of(spec).locking(ctx.root / spec.files.key)
+        ctx.passphrases.of(spec).value(ctx.root / spec.files.key, is_new=True)
     return plan_new(ctx, spec, issuer, days=days, keeps_key=has_key)
 
 
@@ -142,7 +143,7 @@ def _plan_requests(ctx: Context, specs: tuple[Certificate, ...]) -> Work:
             statuses.append(CertificateStatus(spec, State.CURRENT, has_key=True))
             continue
         if key is None and spec.passphrase:
-            ctx.passphrases.of(spec).locking(ctx.root / spec.files.key)
+            ctx.passphrases.of(spec).value(ctx.root / spec.files.key, is_new=True)
         statuses.append(CertificateStatus(spec, State.MISSING, has_key=key is not None))
         whole = ctx.csr_target is CsrTarget.CA or not spec.alt_names
         assert spec.files.cnf
@@ -253,7 +254,7 @@ def _execute(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
 
 def _remember(ctx: Context, store: Workspace, executor: Executor) -> None:
     """Record that the folder belongs to the built-in example, and what was requested on the command line."""
-    memory = store.memory
+    memory = recall(store.own)
     requests = {name: {**memory.requests.get(name, {}), **request} for name, request in ctx.requests.items()}
     example = memory.example or (ctx.is_example and bool(executor.issued))
     store.remember(replace(memory, example=example, requests={**memory.requests, **requests}))

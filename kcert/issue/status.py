@@ -1,27 +1,23 @@
-"""The status of each certificate of a PKI folder, compared with what the cluster needs.
-
-Nothing here writes. Certificates are read in batches, so that a thousand of them cost a few processes.
-"""
+"""The status of each certificate of a PKI folder, compared with what the cluster needs; nothing here writes."""
 
 from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kcert import kubeconfig
 from kcert.certificates import Certificate, Kind
 from kcert.errors import MachineError
 from kcert.files import read_optional
+from kcert.openssl.pem import pem_blocks
+from kcert.openssl.program import key_belongs, public_part
+from kcert.openssl.reader import certificate_pems, read_certificate
+from kcert.openssl.x509 import X509, PublicKey, refusals
 from kcert.roles import CLUSTER_ADMINS, MASTERS, NODES, ROLES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from kcert.openssl.x509 import X509, PublicKey
 
 EXPIRING_DAYS = 30
 """A certificate with fewer days left is called expiring."""
@@ -100,10 +96,11 @@ class CertificateStatus:
 
 @dataclass(frozen=True)
 class _Content:
-    """The bytes of a certificate's parts; None for a missing part.
+    """The bytes of a certificate's parts (None for a missing part), and what is read of its file.
 
-    For a kubeconfig, ``server`` is the URL of the API server, and ``ca`` contains the CAs that it trusts. ``links`` is
-    True if it contains paths, not the files.
+    ``x509`` is the first certificate, which programs present, ``others`` are those behind it in a CA's file, where
+    every one is trusted. For a kubeconfig, ``server`` is the URL of the API server, and ``ca`` contains the CAs that it
+    trusts. ``links`` is True if it contains paths, not the files.
     """
 
     key: bytes | None
@@ -111,6 +108,8 @@ class _Content:
     server: str | None = None
     ca: bytes | None = None
     links: bool = False
+    x509: X509 | None = None
+    others: tuple[X509, ...] = ()
 
 
 def status_of(root: Path, wanted: Iterable[Certificate], now: datetime | None = None) -> dict[str, CertificateStatus]:
@@ -119,26 +118,19 @@ def status_of(root: Path, wanted: Iterable[Certificate], now: datetime | None = 
     *wanted* must include the CAs of its other certificates. Raises MachineError for an unreadable file; invalid content
     is stale.
     """
-    from kcert.openssl.reader import certificate_pems, read_certificate
-    from kcert.openssl.x509 import X509
-
-    wanted = tuple(wanted)
-    contents = {spec.name: _read(root, spec) for spec in wanted}
-    pems: dict[tuple[str, int], str] = {}
-    for spec in wanted:
-        content = contents[spec.name].crt
-        blocks = certificate_pems(content) if content else []
-        # Programs present the first certificate of a file; of a CA's file every one is trusted.
-        for position, pem in enumerate(blocks if spec.kind is Kind.CA else blocks[:1]):
-            pems[spec.name, position] = pem
-    read = {key: read_certificate(pem) for key, pem in pems.items()}
-    first = {name: record for (name, position), record in read.items() if isinstance(record, X509) and position == 0}
-    previous_cas: dict[str, tuple[X509, ...]] = {}
-    for (name, position), other in read.items():
-        if position and isinstance(other, X509):
-            previous_cas[name] = (*previous_cas.get(name, ()), other)
+    contents = {spec.name: (spec, _parsed(spec, _read(root, spec))) for spec in wanted}
     moment = now or datetime.now(timezone.utc)
-    return {spec.name: _status(root, spec, contents[spec.name], (first, previous_cas), moment) for spec in wanted}
+    return {
+        name: _status(root, spec, content, contents.get(spec.issuer or "", (spec, None))[1], moment)
+        for name, (spec, content) in contents.items()
+    }
+
+
+def _parsed(certificate: Certificate, content: _Content) -> _Content:
+    pems = certificate_pems(content.crt or b"")
+    read = [read_certificate(pem) for pem in (pems if certificate.kind is Kind.CA else pems[:1])]
+    first = read[0] if read and isinstance(read[0], X509) else None
+    return replace(content, x509=first, others=tuple(x509 for x509 in read[1:] if isinstance(x509, X509)))
 
 
 def mark_intermediate(ca: Certificate, status: CertificateStatus) -> Certificate:
@@ -180,60 +172,41 @@ def _linked(root: Path, named: str) -> bytes:
 
 
 def _status(
-    root: Path,
-    certificate: Certificate,
-    content: _Content,
-    read: tuple[Mapping[str, X509], Mapping[str, tuple[X509, ...]]],
-    now: datetime,
+    root: Path, certificate: Certificate, content: _Content, issuer: _Content | None, now: datetime
 ) -> CertificateStatus:
-    from kcert.openssl.verify import refusals
-
-    read_certificates, previous_cas = read
-    has_key = content.key is not None
-    proof = root / certificate.files.primary
+    x509, has_key = content.x509, content.key is not None
     if content.crt is None:
         return CertificateStatus(certificate, State.MISSING, has_key=has_key)
     if certificate.kind is Kind.KEY_PAIR:
         return _key_pair_status(certificate, content.key, content.crt)
-    x509 = read_certificates.get(certificate.name)
+    expired = (f"expired on {x509.not_after:%Y-%m-%d}",) if x509 and x509.not_after <= now else ()
     if certificate.adopted and content.links:  # a kubelet that renews its own
-        ended = f"expired on {x509.not_after:%Y-%m-%d}" if x509 and x509.not_after <= now else None
-        state = State.EXPIRED if ended else State.CURRENT
-        return CertificateStatus(certificate, state, (ended,) if ended else (), x509, has_key=True)
+        state = State.EXPIRED if expired else State.CURRENT
+        return CertificateStatus(certificate, state, expired, x509, has_key=True)
     if x509 is None or content.links:
         why = "names the files of its certificate" if content.links else "cannot be read as what it should be"
-        return CertificateStatus(certificate, State.STALE, (f"{proof.name} {why}",), x509, has_key)
+        name = (root / certificate.files.primary).name
+        return CertificateStatus(certificate, State.STALE, (f"{name} {why}",), x509, has_key)
+    cas = (issuer.x509, *issuer.others) if issuer and issuer.x509 else ()
     differs = [
         *_unlike(certificate, x509),
         *_key_trouble(certificate, content, x509),
-        *_not_from(certificate, x509, read_certificates, previous_cas),
+        *_not_from(x509, cas),
         *((f"Kubernetes rejects it: {refusal.reason}", True) for refusal in refusals(x509)),
     ]
-    reasons = [said for said, _ in differs]
     cosmetic = tuple(said for said, harms in differs if not harms)
-    if certificate.adopted:
-        reasons = [reason for reason in reasons if reason not in cosmetic]
-    issuer = certificate.issuer or ""
-    cas = (read_certificates[issuer], *previous_cas.get(issuer, ())) if issuer in read_certificates else ()
+    reasons = [said for said, harms in differs if harms or not certificate.adopted]
     reasons += _kubeconfig_trouble(certificate, content, cas)
-    others = previous_cas.get(certificate.name, ())
-    if x509.not_after <= now:
-        expired = f"expired on {x509.not_after:%Y-%m-%d}"
-        return CertificateStatus(certificate, State.EXPIRED, (expired, *reasons), x509, has_key, others, cosmetic)
-    if reasons:
-        return CertificateStatus(certificate, State.STALE, tuple(reasons), x509, has_key, others, cosmetic)
-    if x509.not_after <= now + timedelta(days=EXPIRING_DAYS):
-        return CertificateStatus(
-            certificate, State.EXPIRING, (f"expires on {x509.not_after:%Y-%m-%d}",), x509, has_key, others
-        )
-    return CertificateStatus(certificate, State.CURRENT, (), x509, has_key, others)
+    state = State.EXPIRED if expired else State.STALE if reasons else State.CURRENT
+    if state is State.CURRENT:
+        cosmetic = ()
+        if x509.not_after <= now + timedelta(days=EXPIRING_DAYS):
+            state, reasons = State.EXPIRING, [f"expires on {x509.not_after:%Y-%m-%d}"]
+    return CertificateStatus(certificate, state, (*expired, *reasons), x509, has_key, content.others, cosmetic)
 
 
 def _key_pair_status(certificate: Certificate, key: bytes | None, public_key: bytes) -> CertificateStatus:
     """Return the status of a bare key pair: both halves have to be whole."""
-    from kcert.openssl.pem import pem_blocks
-    from kcert.openssl.program import key_belongs, public_part
-
     files, has_key = certificate.files, key is not None
     if key is None:
         return CertificateStatus(certificate, State.STALE, (f"{files.key} does not exist",))
@@ -334,13 +307,10 @@ def _unlike_usages(certificate: Certificate, x509: X509) -> list[tuple[str, bool
     return reasons
 
 
-def _not_from(
-    certificate: Certificate, x509: X509, by_name: Mapping[str, X509], previous_cas: Mapping[str, tuple[X509, ...]]
-) -> list[tuple[str, bool]]:
-    if certificate.issuer is None or (ca := by_name.get(certificate.issuer)) is None:
-        return []
-    trouble = issuer_mismatch(x509, ca)
-    if trouble and any(not issuer_mismatch(x509, other) for other in previous_cas.get(certificate.issuer, ())):
+def _not_from(x509: X509, cas: tuple[X509, ...]) -> list[tuple[str, bool]]:
+    """Return that the CA, the first of *cas*, has not signed *x509*; the others are outgoing ones."""
+    trouble = issuer_mismatch(x509, cas[0]) if cas else []
+    if trouble and any(not issuer_mismatch(x509, other) for other in cas[1:]):
         return [("the outgoing CA signed it", False)]  # programs with both in the CA's file still trust it
     return [(reason, True) for reason in trouble]
 
@@ -355,9 +325,6 @@ def issuer_mismatch(x509: X509, ca: X509) -> list[str]:
 
 def _kubeconfig_trouble(certificate: Certificate, content: _Content, cas: tuple[X509, ...]) -> Iterator[str]:
     """Yield what is wrong with a kubeconfig besides its certificate; *cas* are the cluster's, as far as known."""
-    from kcert.openssl.reader import certificate_pems, read_certificate
-    from kcert.openssl.x509 import X509
-
     if certificate.server and content.server != certificate.server:
         yield f"it connects to {content.server!a}, not to {certificate.server}"
     if content.ca is None or not cas:
@@ -377,8 +344,6 @@ _MISMATCH = "does not match the certificate"
 
 def _unusable(key: bytes) -> str | None:
     """Return why no component can use a component's private key file: it is damaged, or encrypted."""
-    from kcert.openssl.pem import pem_blocks
-
     keys = [block for block in pem_blocks(key) if block.is_key]
     if not keys or keys[0].fault:
         return f"{_DAMAGED} ({keys[0].fault if keys else 'it holds no private key'})"
@@ -386,8 +351,6 @@ def _unusable(key: bytes) -> str | None:
 
 
 def _key_trouble(certificate: Certificate, content: _Content, x509: X509) -> list[tuple[str, bool]]:
-    from kcert.openssl.program import key_belongs
-
     if content.key is None:
         if certificate.kind is Kind.CA:
             return []  # it signs elsewhere, and to trust it takes its certificate alone

@@ -77,17 +77,16 @@ class Step:
 
 def generate_key(certificate: Certificate, openssl: str) -> Step:
     """Generate the private key of *certificate*."""
-    path, key = certificate.files.key, certificate.key
-    argv = commands.private_key(openssl, key, path, certificate.passphrase)
+    key, argv = certificate.key, commands.private_key(openssl, certificate)
     limit = SECONDS_FOR_LONG_KEYS if key.algorithm == "rsa" and key.bits > 4096 else DEFAULT_TIMEOUT
-    return Step("key", (path,), argv, secret=True, limit=limit)
+    return Step("key", (certificate.files.key,), argv, secret=True, limit=limit)
 
 
 def key_pair(certificate: Certificate, openssl: str, *, keeps_key: bool = False) -> tuple[Step, ...]:
     """Generate a bare key pair; with *keeps_key* only its public half is written."""
     files = certificate.files
     assert files.public_key
-    public = Step("public-key", (files.public_key,), commands.public_key(openssl, files.key, files.public_key))
+    public = Step("public-key", (files.public_key,), commands.public_key(openssl, files))
     return (public,) if keeps_key else (generate_key(certificate, openssl), public)
 
 
@@ -105,59 +104,27 @@ def write_config(path: PurePosixPath, text: str) -> Step:
 
 def request(certificate: Certificate, openssl: str) -> Step:
     """Make the signing request of *certificate* with its key and its openssl.cnf."""
-    files = certificate.files
-    assert files.csr and files.cnf and certificate.subject
-    passphrase = certificate.passphrase
-    argv = commands.request(
-        openssl, files.key, certificate.subject, cnf=files.cnf, out=files.csr, passphrase=passphrase
-    )
-    return Step("request", (files.csr,), argv)
+    assert certificate.files.csr
+    return Step("request", (certificate.files.csr,), commands.request(openssl, certificate))
 
 
 def request_again(certificate: Certificate, openssl: str) -> Step:
     """Make a signing request from the certificate that is there: with its subject, byte for byte."""
-    files = certificate.files
-    assert files.csr and files.crt
-    argv = commands.request_again(openssl, files.crt, files.key, files.csr, certificate.passphrase)
-    return Step("request-again", (files.csr,), argv)
+    assert certificate.files.csr
+    return Step("request-again", (certificate.files.csr,), commands.request_again(openssl, certificate))
 
 
 def sign(certificate: Certificate, issuer: Certificate, openssl: str, days: int, *, serial: str = "") -> Step:
-    """Sign the request of *certificate* with the CA *issuer*, which may be itself.
-
-    *serial* is the number that a CA keeps which signs itself (empty: a random one).
-    """
-    files, ca = certificate.files, issuer.files.crt
-    assert files.csr and files.crt and files.cnf and ca
-    if issuer is certificate:
-        argv = commands.self_signature(
-            openssl,
-            files.csr,
-            key=files.key,
-            out=files.crt,
-            days=days,
-            cnf=files.cnf,
-            passphrase=certificate.passphrase,
-            serial=serial,
-        )
-        return Step("self-signature", (files.crt,), argv)
-    argv = commands.signature(
-        openssl,
-        files.csr,
-        ca=(ca, issuer.files.key),
-        out=files.crt,
-        days=days,
-        cnf=files.cnf,
-        passphrase=issuer.passphrase,
-    )
-    return Step("signature", (files.crt,), argv)
+    """Sign the request of *certificate* with the CA *issuer*, which may be itself, and then can keep its *serial*."""
+    assert certificate.files.crt
+    action = "self-signature" if issuer is certificate else "signature"
+    argv = commands.signature(openssl, certificate, issuer, days, serial=serial)
+    return Step(action, (certificate.files.crt,), argv)
 
 
 def verify(openssl: str, issuer: Certificate, *crts: PurePosixPath) -> Step:
     """Check that the CA *issuer* has signed each of *crts*."""
-    ca = issuer.files.crt
-    assert ca
-    return Step("verify", argv=commands.verification(openssl, ca, *crts, intermediate=issuer.intermediate))
+    return Step("verify", argv=commands.verification(openssl, issuer, *crts))
 
 
 def copy_first(openssl: str, source: PurePosixPath, target: PurePosixPath) -> Step:
@@ -169,7 +136,7 @@ def concatenate(action: str, target: PurePosixPath, *parts: PurePosixPath) -> St
     """Write *parts* into one file, one after the other; with a single part, this is a copy."""
 
     def perform(staging: Staging, _root: Path) -> None:
-        staging.put(target, b"".join(_with_line_end(staging.path(part).read_bytes()) for part in parts))
+        staging.write(target, b"".join(_with_line_end(staging.path(part).read_bytes()) for part in parts))
 
     joined = " and, after it, ".join(map(str, parts))
     return Step(
@@ -185,7 +152,7 @@ def concatenate(action: str, target: PurePosixPath, *parts: PurePosixPath) -> St
 
 def save_issued(target: PurePosixPath, pem: bytes) -> Step:
     """Write the certificate *pem*, which was signed elsewhere: no script can repeat that with new keys."""
-    return Step("fetch", (target,), perform=lambda staging, _root: staging.put(target, pem))
+    return Step("fetch", (target,), perform=lambda staging, _root: staging.write(target, pem))
 
 
 def append_certificates(target: PurePosixPath, pems: tuple[str, ...]) -> Step:
@@ -263,7 +230,7 @@ def extract(target: PurePosixPath, source: PurePosixPath, part: Part) -> Step:
         inside = opened(read_regular(root / source))
         if inside is None:
             raise InputError(f"{root / source} was changed while it was being renewed.")
-        staging.put(target, inside.key if part == "client-key" else inside.crt, secret=True)
+        staging.write(target, inside.key if part == "client-key" else inside.crt, secret=True)
 
     data = format_command(read_command(source, part))
     return Step(
@@ -284,7 +251,7 @@ def update_kubeconfigs(contents: Mapping[PurePosixPath, bytes], swaps: tuple[Swa
 
     def perform(staging: Staging, root: Path) -> None:
         for path in paths:
-            staging.put(path, swapped(read_regular(root / path), swaps, staging.base64_of), secret=True)
+            staging.write(path, swapped(read_regular(root / path), swaps, staging.base64_of), secret=True)
 
     commands = (argv for path, content in contents.items() for argv in write_commands(path, content, swaps))
     has = "has" if len(paths) == 1 else "have"

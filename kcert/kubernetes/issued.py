@@ -267,7 +267,7 @@ def keep(
         target, loose = crt, tuple[PurePosixPath, ...]()
         if files.kubeconfig and issued.key and ca_file.is_file():
             target, loose = files.kubeconfig, (files.key,)
-            staging.put(files.key, issued.key, secret=True)
+            staging.write(files.key, issued.key, secret=True)
             executor.run_step(staging, steps.write_kubeconfig(certificate, ca, ctx.cluster.name))
         path = ctx.root / target
         is_new = not path.is_file() or read_regular(path) != staging.path(target).read_bytes()

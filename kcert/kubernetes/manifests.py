@@ -135,7 +135,7 @@ def write(
         if existing and _spec(existing) == _spec(csr):
             return root / name, existing
         staging = workspace.stage((), (name,))
-        staging.put(name, content)
+        staging.write(name, content)
         workspace.publish(staging, (name,), ())
     return root / name, None
 

@@ -159,17 +159,8 @@ def sign_object(
     csr, out, config = (
         SIGNER / name for name in (f"{csr_object.name}.csr", f"{csr_object.name}.crt", f"openssl-{csr_object.name}.cnf")
     )
-    assert spec.files.crt
-    files = (spec.files.crt, spec.files.key)
-    argv = commands.signature_between(
-        ctx.openssl,
-        csr,
-        ca=files,
-        out=out,
-        between=_validity(csr_object, longest, ca, now),
-        cnf=config,
-        passphrase=spec.passphrase,
-    )
+    between = _validity(csr_object, longest, ca, now)
+    argv = commands.signature_between(ctx.openssl, csr, ca=spec, out=out, between=between, cnf=config)
     nothing = "none" if adds_identifiers(ctx.openssl) else ""
     settings = render_signer(signers.as_extensions(csr_object.usages), names, ca, nothing=nothing)
     made = (
@@ -193,7 +184,7 @@ def _signer_files(csr_object: SigningRequest, csr: PurePosixPath, extraction: st
     """Put the request, an empty list of what was signed, and a random serial number beside each other."""
 
     def perform(staging: Staging, _root: Path) -> None:
-        staging.put(csr, csr_object.request)
+        staging.write(csr, csr_object.request)
         staging.write(LIST, "")
         staging.write(SERIAL, secrets.token_hex(SERIAL_BYTES))
 
@@ -303,7 +294,7 @@ def sign_request(ctx: Context, path: Path, certificate: Certificate, request: Re
     spec = mark_intermediate(spec, status)
     assert spec.files.crt
     made = (
-        Step("request", (csr,), perform=lambda staging, _root: staging.put(csr, pem)),
+        Step("request", (csr,), perform=lambda staging, _root: staging.write(csr, pem)),
         steps.write_config(files.cnf, render(certificate)),
         steps.sign(certificate, spec, ctx.openssl, days_within(certificate, ca, now)),
         steps.verify(ctx.openssl, spec, files.crt),

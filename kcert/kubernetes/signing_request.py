@@ -17,8 +17,7 @@ from kcert.files import LARGEST_DOCUMENT
 from kcert.kubernetes import signers
 from kcert.openssl.pem import armoured, pem_blocks
 from kcert.openssl.reader import read_request
-from kcert.openssl.verify import refusals
-from kcert.openssl.x509 import Request
+from kcert.openssl.x509 import Request, refusals
 from kcert.shell import Command, read
 
 API_VERSION, KIND = "certificates.k8s.io/v1", "CertificateSigningRequest"

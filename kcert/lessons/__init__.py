@@ -236,6 +236,20 @@ def reason(role: str, action: str) -> str:
     return " ".join(own.split()) if own else _paragraphs(lesson(f"step-{action}").opening)[0]
 
 
+class Once:
+    """Words that are said once: called with the same again, it returns none."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, words: str) -> str:
+        """Return *words*, or "" if they were said."""
+        if words in self._said:
+            return ""
+        self._said.add(words)
+        return words
+
+
 def option_reason(component: str, option: str = "") -> str:
     """Return the reason for an *option* of *component*, or for a field of its configuration file; "" if it has none.
 

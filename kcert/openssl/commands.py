@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert.certificates import AltName, Certificate, Key, Kind, Subject, Usages
+from kcert.certificates import AltName, Certificate, Files, Kind, Usages
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, filled, read_optional
 
@@ -151,20 +151,21 @@ CURVES = {"P-256": "prime256v1", "P-384": "secp384r1"}
 """openssl's names of the curves that FIPS 186 calls P-256 and P-384."""
 
 
-def private_key(openssl: str, key: Key, out: PurePosixPath, passphrase: str = "") -> tuple[str, ...]:
-    """Generate a private key into *out*; openssl writes it readable by its owner alone.
+def private_key(openssl: str, certificate: Certificate) -> tuple[str, ...]:
+    """Generate a private key; openssl writes it readable by its owner alone.
 
-    With a *passphrase* (``env:…``, ``file:…``; see openssl-passphrase-options(1)) it is encrypted before it is written.
+    With a passphrase (``env:…``, ``file:…``; see openssl-passphrase-options(1)) it is encrypted before it is written.
     """
+    key, passphrase, out = certificate.key, certificate.passphrase, str(certificate.files.key)
     if key.algorithm == "rsa":
         locked = (CIPHER, "-passout", passphrase) if passphrase else ()
-        return (openssl, "genrsa", *locked, "-out", str(out), str(key.bits))
+        return (openssl, "genrsa", *locked, "-out", out, str(key.bits))
     curve = CURVES[key.curve]
     if passphrase:
         # `openssl ecparam -genkey` has no way to encrypt what it writes.
         options = ("-algorithm", "EC", "-pkeyopt", f"ec_paramgen_curve:{curve}")
-        return (openssl, "genpkey", *options, CIPHER, "-pass", passphrase, "-out", str(out))
-    return (openssl, "ecparam", "-name", curve, "-genkey", "-noout", "-out", str(out))
+        return (openssl, "genpkey", *options, CIPHER, "-pass", passphrase, "-out", out)
+    return (openssl, "ecparam", "-name", curve, "-genkey", "-noout", "-out", out)
 
 
 CIPHER = "-aes256"
@@ -176,35 +177,27 @@ def _unlocking(passphrase: str) -> tuple[str, ...]:
     return ("-passin", passphrase) if passphrase else ()
 
 
-def public_key(openssl: str, key: PurePosixPath, out: PurePosixPath) -> tuple[str, ...]:
-    """Write the public half of an RSA *key* into *out*."""
-    return (openssl, "rsa", "-in", str(key), "-pubout", "-out", str(out))
+def public_key(openssl: str, files: Files) -> tuple[str, ...]:
+    """Write the public half of an RSA key."""
+    return (openssl, "rsa", "-in", str(files.key), "-pubout", "-out", str(files.public_key))
 
 
-def request(
-    openssl: str,
-    key: PurePosixPath,
-    subject: Subject,
-    *,
-    cnf: PurePosixPath,
-    out: PurePosixPath,
-    passphrase: str = "",
-) -> tuple[str, ...]:
-    """Write a certificate signing request for *key*, which *passphrase* opens, and *subject*."""
-    beyond_ascii = () if str(subject).isascii() else ("-utf8",)
+def request(openssl: str, certificate: Certificate) -> tuple[str, ...]:
+    """Write a certificate signing request for the key and the subject of *certificate*."""
+    files, subject = certificate.files, str(certificate.subject)
+    beyond_ascii = () if subject.isascii() else ("-utf8",)
     return (
-        *(openssl, "req", "-new", *beyond_ascii, "-key", str(key), *_unlocking(passphrase)),
-        *("-subj", str(subject), "-config", str(cnf), "-out", str(out)),
+        *(openssl, "req", "-new", *beyond_ascii, "-key", str(files.key), *_unlocking(certificate.passphrase)),
+        *("-subj", subject, "-config", str(files.cnf), "-out", str(files.csr)),
     )
 
 
-def request_again(
-    openssl: str, crt: PurePosixPath, key: PurePosixPath, out: PurePosixPath, passphrase: str = ""
-) -> tuple[str, ...]:
-    """Write a request for the subject of the certificate *crt*, byte for byte, and its *key*."""
+def request_again(openssl: str, certificate: Certificate) -> tuple[str, ...]:
+    """Write a request for the key of *certificate* and the subject that its file has, byte for byte."""
+    files = certificate.files
     return (
-        *(openssl, "x509", "-x509toreq", "-in", str(crt)),
-        *("-signkey", str(key), *_unlocking(passphrase), "-out", str(out)),
+        *(openssl, "x509", "-x509toreq", "-in", str(files.crt)),
+        *("-signkey", str(files.key), *_unlocking(certificate.passphrase), "-out", str(files.csr)),
     )
 
 
@@ -214,40 +207,22 @@ def copy(openssl: str, crt: PurePosixPath, out: PurePosixPath) -> tuple[str, ...
 
 
 def signature(
-    openssl: str,
-    csr: PurePosixPath,
-    *,
-    ca: tuple[PurePosixPath, PurePosixPath],
-    out: PurePosixPath,
-    days: int,
-    cnf: PurePosixPath,
-    passphrase: str = "",
+    openssl: str, certificate: Certificate, ca: Certificate, days: int, *, serial: str = ""
 ) -> tuple[str, ...]:
-    """Sign a request with the CA's certificate and key (*ca*), which *passphrase* opens."""
-    crt, key = ca
-    return (
-        *(openssl, "x509", "-req", "-in", str(csr)),
-        *("-CA", str(crt), "-CAkey", str(key), *_unlocking(passphrase), "-CAcreateserial", "-out", str(out)),
-        *("-days", str(days), "-extensions", EXTENSIONS, "-extfile", str(cnf)),
-    )
+    """Sign the request of *certificate* with *ca*, which may be itself.
 
-
-def self_signature(
-    openssl: str,
-    csr: PurePosixPath,
-    *,
-    key: PurePosixPath,
-    out: PurePosixPath,
-    days: int,
-    cnf: PurePosixPath,
-    passphrase: str = "",
-    serial: str = "",
-) -> tuple[str, ...]:
-    """Sign a CA's request with its own key; *serial* is a number to keep, in hexadecimal (empty: a random one)."""
-    kept = ("-set_serial", f"0x{serial}") if serial else ()
+    *serial* is the number that a CA keeps which signs itself, in hexadecimal (empty: a random one).
+    """
+    files, out = certificate.files, ("-out", str(certificate.files.crt))
+    if ca is certificate:
+        kept = ("-set_serial", f"0x{serial}") if serial else ()
+        signer = ("-signkey", str(files.key), *_unlocking(ca.passphrase), *kept, *out)
+    else:
+        unlocking = _unlocking(ca.passphrase)
+        signer = ("-CA", str(ca.files.crt), "-CAkey", str(ca.files.key), *unlocking, "-CAcreateserial", *out)
     return (
-        *(openssl, "x509", "-req", "-in", str(csr), "-signkey", str(key), *_unlocking(passphrase), *kept),
-        *("-out", str(out), "-days", str(days), "-extensions", EXTENSIONS, "-extfile", str(cnf)),
+        *(openssl, "x509", "-req", "-in", str(files.csr), *signer),
+        *("-days", str(days), "-extensions", EXTENSIONS, "-extfile", str(files.cnf)),
     )
 
 
@@ -255,36 +230,24 @@ def signature_between(
     openssl: str,
     csr: PurePosixPath,
     *,
-    ca: tuple[PurePosixPath, PurePosixPath],
+    ca: Certificate,
     out: PurePosixPath,
     between: tuple[datetime, datetime],
     cnf: PurePosixPath,
-    passphrase: str = "",
 ) -> tuple[str, ...]:
-    """Sign a request for an exact time, with the subject of the request."""
-    crt, key = ca
+    """Sign a request with *ca* for an exact time, with the subject of the request."""
     begins, ends = (f"{moment:%Y%m%d%H%M%SZ}" for moment in between)
     return (
         *(openssl, "ca", "-batch", "-config", str(cnf), "-in", str(csr), "-out", str(out), "-notext"),
-        *(
-            "-cert",
-            str(crt),
-            "-keyfile",
-            str(key),
-            *_unlocking(passphrase),
-            "-preserveDN",
-            "-startdate",
-            begins,
-            "-enddate",
-            ends,
-        ),
+        *("-cert", str(ca.files.crt), "-keyfile", str(ca.files.key), *_unlocking(ca.passphrase)),
+        *("-preserveDN", "-startdate", begins, "-enddate", ends),
     )
 
 
-def verification(openssl: str, ca: PurePosixPath, *crts: PurePosixPath, intermediate: bool = False) -> tuple[str, ...]:
-    """Verify each of *crts* with the CA's certificate *ca*.
+def verification(openssl: str, ca: Certificate, *crts: PurePosixPath) -> tuple[str, ...]:
+    """Verify each of *crts* with the certificate of *ca*.
 
-    Openssl trusts a CA that another CA signed (an *intermediate*) only with an option; Go's programs always do.
+    Openssl trusts a CA that another CA signed (an intermediate) only with an option; Go's programs always do.
     """
-    partial = ("-partial_chain",) if intermediate else ()
-    return (openssl, "verify", *partial, "-CAfile", str(ca), *(str(crt) for crt in crts))
+    partial = ("-partial_chain",) if ca.intermediate else ()
+    return (openssl, "verify", *partial, "-CAfile", str(ca.files.crt), *map(str, crts))

@@ -88,6 +88,13 @@ def read_certificate(pem: str) -> X509 | Unreadable:
     return _read(pem, "certificate", lambda block: block.is_certificate, _certificate)
 
 
+def first_certificate(content: bytes) -> X509 | None:
+    """Return the first certificate of a PEM file, which programs present; None if it cannot be read."""
+    block = next((block for block in pem_blocks(content) if block.is_certificate), None)
+    record = read_certificate(block.pem) if block and not block.fault else None
+    return record if isinstance(record, X509) else None
+
+
 def read_request(pem: str) -> Request | Unreadable:
     """Read the first certificate signing request of *pem*."""
     return _read(pem, "certificate request", lambda block: block.is_request, _request)
@@ -230,10 +237,8 @@ def _parsed_name(raw: bytes) -> tuple[Name, tuple[str, str] | None]:
     """Return a name and, where a value in it is malformed, Go's error and the reason."""
     what = "invalid RDNSequence"
     sequence, parts, fault = Reader(Reader(raw).read(der.SEQUENCE, what)), [], None
-    while sequence.more:
-        attributes = Reader(sequence.read(der.SET, what))
-        while attributes.more:
-            attribute = Reader(attributes.read(der.SEQUENCE, f"{what}: invalid attribute"))
+    for attributes in sequence.each(der.SET, what):
+        for attribute in map(Reader, Reader(attributes).each(der.SEQUENCE, f"{what}: invalid attribute")):
             oid = attribute.oid(f"{what}: invalid attribute type")
             at = attribute.at
             tag, content = attribute.any(f"{what}: invalid attribute value: invalid ASN.1 element")
@@ -306,22 +311,19 @@ def _rsa_fault(modulus: int, exponent: int) -> str | None:
 def _ec(content: bytes, parameters: bytes) -> tuple[PublicKey, list[Refusal]]:
     dotted = der.oid(parameters[2:]) if parameters[:1] == b"\x06" else None
     curve, bits = _CURVES.get(dotted or "", (dotted or "explicit parameters", (len(content) - 1) // 2 * 8))
-    key = PublicKey("ec", bits, curve, content.hex())
+    refusal = None
     if dotted is None:
-        return key, [
-            _refusal("invalid ECDSA parameters", "its key has a curve with explicit parameters, without a name")
-        ]
-    if curve not in _PRIME_CURVES:
-        known = ", ".join(_PRIME_CURVES)
-        return key, [
-            _refusal("unsupported elliptic curve", f"its key is on the curve {curve}, and Go has only {known}")
-        ]
-    if content[:1] != b"\x04":
-        error = Refusal("parse", "ecdsa: invalid uncompressed public key", "its ECDSA key is compressed")
-        return key, [error]
-    if not _on_curve(curve, bits, content[1:]):
-        return key, [Refusal("parse", "ecdsa: invalid public key", f"its key is not a point of the curve {curve}")]
-    return key, []
+        reason = "its key has a curve with explicit parameters, without a name"
+        refusal = _refusal("invalid ECDSA parameters", reason)
+    elif curve not in _PRIME_CURVES:
+        reason = f"its key is on the curve {curve}, and Go has only {', '.join(_PRIME_CURVES)}"
+        refusal = _refusal("unsupported elliptic curve", reason)
+    elif content[:1] != b"\x04":
+        refusal = Refusal("parse", "ecdsa: invalid uncompressed public key", "its ECDSA key is compressed")
+    elif not _on_curve(curve, bits, content[1:]):
+        reason = f"its key is not a point of the curve {curve}"
+        refusal = Refusal("parse", "ecdsa: invalid public key", reason)
+    return PublicKey("ec", bits, curve, content.hex()), [refusal] if refusal else []
 
 
 def _on_curve(curve: str, bits: int, point: bytes) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from kcert.certificates import AltName
 
@@ -101,8 +101,8 @@ class X509:
     (``digitalSignature``, ``serverAuth``), or a dotted OID if there is none. Alternative names are in the
     certificate's order, addresses in canonical form. ``serial``, ``sha256`` and the key identifiers are
     lower-case hex without colons; ``sha256`` is the hash of the DER. ``version`` counts from 1. ``critical`` are the
-    OIDs of the critical extensions. ``malformed`` is what Go refuses to parse; ``kcert.openssl.verify`` says what
-    else it refuses.
+    OIDs of the critical extensions. ``malformed`` is what Go refuses to parse; ``refusals`` says what else it
+    refuses.
     """
 
     version: int
@@ -190,3 +190,62 @@ class Unreadable:
 
 def _allows(usages: tuple[str, ...] | None, usage: str) -> bool:
     return usages is None or usage in usages or "anyExtendedKeyUsage" in usages
+
+
+SHORTEST_RSA, LONGEST_RSA = 1024, 8192
+"""Bits: crypto/rsa refuses shorter keys, crypto/tls longer ones in a certificate."""
+
+_VERIFIED = frozenset(
+    {
+        "sha256WithRSAEncryption", "sha384WithRSAEncryption", "sha512WithRSAEncryption", "rsassaPss", "ED25519",
+        "ecdsa-with-SHA256", "ecdsa-with-SHA384", "ecdsa-with-SHA512",
+    }
+)  # fmt: skip
+_INSECURE = {"md5WithRSAEncryption": "MD5-RSA", "sha1WithRSAEncryption": "SHA1-RSA", "ecdsa-with-SHA1": "ECDSA-SHA1"}
+
+
+def refusals(record: X509 | Request | Unreadable) -> tuple[Refusal, ...]:
+    """Return why Go refuses a certificate or a request, what Go stops at first; empty if it does not.
+
+    >>> for refusal in refusals(cert):
+    ...     print(f"{path} is refused because {refusal.reason} ({refusal.error})")
+
+    ``refusal.stage`` says what fails: "parse" is a certificate that costs every file it is in (a CA bundle with one
+    such certificate is refused whole); "verify" is one that no program with Go trusts; "key" is one whose key
+    crypto/tls and crypto/x509 cannot use, whether it is a server's, a client's or a CA's. Dates, usages, names and
+    who signed it are not looked at.
+    """
+    if isinstance(record, Unreadable):
+        return (Refusal("parse", record.error or record.reason, f"it {record.reason}"),)
+    return (*record.malformed, *key_refusals(record.public_key), *_signature(record))
+
+
+def _signature(record: X509 | Request) -> Iterator[Refusal]:
+    """Look at the algorithm: that of a root does not matter, and a request may be signed with SHA-1."""
+    name = record.signature_algorithm
+    is_root = isinstance(record, X509) and record.self_issued
+    is_sha1_request = not isinstance(record, X509) and name in ("sha1WithRSAEncryption", "ecdsa-with-SHA1")
+    if name in _VERIFIED or is_root or is_sha1_request:
+        return
+    kind = f"insecure algorithm {_INSECURE[name]}" if name in _INSECURE else "algorithm unimplemented"
+    because = "which is insecure" if name in _INSECURE else "which Go does not know"
+    yield Refusal("verify", f"x509: cannot verify signature: {kind}", f"it is signed with {name}, {because}")
+
+
+def key_refusals(key: PublicKey) -> tuple[Refusal, ...]:
+    """Return why Go cannot use a key that it can parse: for TLS, for signing, or as a service account's."""
+    if key.algorithm not in ("rsa", "ec", "ed25519"):
+        return (
+            Refusal("key", "tls: unknown public key algorithm", f"its key is {key}, and Go has RSA, ECDSA and Ed25519"),
+        )
+    if key.algorithm != "rsa" or not key.bits:
+        return ()
+    if key.bits < SHORTEST_RSA:
+        error = f"crypto/rsa: {key.bits}-bit keys are insecure"
+        return (Refusal("key", error, f"its RSA key has {key.bits} bits, and Go demands {SHORTEST_RSA}"),)
+    if key.bits > LONGEST_RSA:
+        error = f"tls: server sent certificate containing RSA key larger than {LONGEST_RSA} bits"
+        return (Refusal("key", error, f"its RSA key has {key.bits} bits, and Go takes {LONGEST_RSA} at most"),)
+    if key.exponent % 2 == 0 or key.exponent < 3:
+        return (Refusal("key", "crypto/rsa: invalid exponent", f"its RSA exponent is {key.exponent}"),)
+    return ()

@@ -10,7 +10,7 @@ import base64
 import os
 import secrets
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -156,7 +156,7 @@ class LabBuilder:
         certificate, files = make.certificate, make.certificate.files
         if certificate.kind is Kind.KEY_PAIR:
             # kubeadm's is RSA, which can take a second; nothing in a lab asks for that.
-            yield commands.private_key(self.openssl, Key("ecdsa"), files.key)
+            yield commands.private_key(self.openssl, replace(certificate, key=Key("ecdsa")))
             return
         assert files.cnf
         fresh = (
@@ -196,7 +196,6 @@ class LabBuilder:
         files, issuer = make.certificate.files, make.issuer
         assert make.between
         assert issuer
-        assert issuer.files.crt
         assert files.csr
         assert files.crt
         folder = self._scratch / str(files.csr).replace("/", "-")
@@ -210,7 +209,7 @@ class LabBuilder:
         return commands.signature_between(
             self.openssl,
             files.csr,
-            ca=(issuer.files.crt, issuer.files.key),
+            ca=issuer,
             out=files.crt,
             between=make.between,
             cnf=relative / "ca.cnf",

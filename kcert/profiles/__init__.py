@@ -6,10 +6,10 @@ import importlib
 import ipaddress
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from kcert.certificates import AltName, Certificate, Kind, Role, chain_of, new_ca_only_path, root_beside
+from kcert.certificates import Certificate, Kind, Role, chain_of, new_ca_only_path, root_beside
 from kcert.config import (
     COMMON_NAME_LENGTH,
     ApiServer,
@@ -25,7 +25,7 @@ from kcert.config import (
     file,
 )
 from kcert.errors import InputError, did_you_mean, nearest
-from kcert.profiles.profile import Profile, kubeconfig_of
+from kcert.profiles.profile import Example, Profile, kubeconfig_of
 
 
 class _Profiles(Mapping[str, "Profile"]):
@@ -289,78 +289,69 @@ def _makers(known: Iterable[Certificate]) -> dict[str, str]:
     return made_by
 
 
-@dataclass(frozen=True)
-class Machines:
-    """The machines on the command line of `kcert init`, as typed: ``NAME=IP`` or ``NAME=IP,IP``.
-
-    Lists that are empty leave the profile's example as it is; without a node, new control-plane hosts have none.
-    """
-
-    control_plane: tuple[str, ...] = ()
-    nodes: tuple[str, ...] = ()
-    load_balancer: str | None = None
-    service_cidrs: tuple[str, ...] = ()
-
-
 def write_example(
-    path: Path, name: str, machines: Machines, version: Version | None = None, *, fix_known_issues: bool = False
+    path: Path,
+    name: str,
+    *,
+    control_plane: Iterable[str] = (),
+    nodes: Iterable[str] = (),
+    load_balancer: str | None = None,
+    service_cidrs: Iterable[str] = (),
+    version: Version | None = None,
+    fix_known_issues: bool = False,
 ) -> Cluster:
     """Write a commented kcert.yaml for the profile of that name, and return the cluster that it describes.
 
-    Raises InputError for a profile or a machine that is not valid, and where *path* exists.
+    Machines are given as they are typed: ``NAME=IP`` or ``NAME=IP,IP``. Lists that are empty leave the profile's
+    example as it is; without a node, new control-plane hosts have none. Raises InputError for a profile or a machine
+    that is not valid, and where *path* exists.
     """
     from kcert.config import example  # kcert init alone writes one
 
     if name not in PROFILES:
         raise InputError(f"--profile {name!a} is not known; there are {', '.join(PROFILES)}.")
-    cluster = _example(PROFILES[name], machines, version)
-    has_issues = bool(PROFILES[name].known_issues(cluster))
+    profile, cidrs = PROFILES[name], tuple(service_cidrs)
+    hosts, workers = _hosts("--control-plane", control_plane), _hosts("--node", nodes)
+    balancer = _hosts("--load-balancer", (load_balancer,) if load_balancer else ())
+    for cidr in cidrs:
+        if why := check_network(cidr):
+            raise InputError(f"--service-cidr {cidr!a} is invalid: {why}.")
+    usual = profile.example
+    cluster = Cluster(
+        name=usual.cluster,
+        profile=profile.name,
+        api_server=_api_server(usual, hosts, balancer),
+        service_cidrs=cidrs or (usual.service_cidr,),
+        dns_domain="cluster.local",
+        control_plane=hosts or usual.control_plane,
+        nodes=workers or (() if hosts else usual.nodes),
+        etcd=hosts or usual.control_plane,
+        users=(),
+        key=profile.key,
+        days=profile.lifetimes,
+        kubernetes_version=version,
+        fix_known_issues=fix_known_issues,
+    )
+    has_issues = bool(profile.known_issues(replace(cluster, fix_known_issues=False)))
     if fix_known_issues and not has_issues:
         raise InputError(f"--fix-known-issues: kcert knows no mistakes of the profile {name}.")
-    content = example.text(replace(cluster, fix_known_issues=fix_known_issues), PROFILES, has_issues=has_issues)
+    content = example.text(cluster, PROFILES, has_issues=has_issues)
     written = file.parse(content, path, PROFILES)
     certificates(written)
     example.write(path, content)
     return written
 
 
-def _example(profile: Profile, machines: Machines, version: Version | None) -> Cluster:
-    usual = profile.example
-    control_plane = _hosts("--control-plane", machines.control_plane) or _usual(usual.control_plane)
-    balancer = _hosts("--load-balancer", (machines.load_balancer,) if machines.load_balancer else ())
-    if len(control_plane) > 1 and machines.control_plane and not balancer:
+def _api_server(usual: Example, hosts: tuple[Host, ...], balancer: tuple[Host, ...]) -> ApiServer:
+    """Return where clients connect to, for the *hosts* and the load balancer on the command line."""
+    if len(hosts) > 1 and not balancer:
         raise InputError("several --control-plane hosts need a load balancer: add --load-balancer NAME=IP.")
-    if balancer:
-        server = (balancer[0].name, balancer[0].addresses)
-    elif machines.control_plane and usual.domain:
-        first = control_plane[0].name
-        server = (first if "." in first else f"{first}.{usual.domain}", ())
-    elif machines.control_plane:
-        server = (control_plane[0].name, control_plane[0].addresses)
-    else:
-        server = (usual.api_server[0], tuple(filter(None, usual.api_server[1:])))
-    nodes = _hosts("--node", machines.nodes) or (() if machines.control_plane else _usual(usual.nodes))
-    for cidr in machines.service_cidrs:
-        if why := check_network(cidr):
-            raise InputError(f"--service-cidr {cidr!a} is invalid: {why}.")
-    return Cluster(
-        name=usual.cluster,
-        profile=profile.name,
-        api_server=ApiServer(*server, extra_sans=tuple(AltName("DNS", san) for san in usual.extra_sans)),
-        service_cidrs=machines.service_cidrs or (usual.service_cidr,),
-        dns_domain="cluster.local",
-        control_plane=control_plane,
-        nodes=nodes,
-        etcd=control_plane,
-        users=(),
-        key=profile.key,
-        days=profile.lifetimes,
-        kubernetes_version=version,
-    )
-
-
-def _usual(hosts: Iterable[tuple[str, str]]) -> tuple[Host, ...]:
-    return tuple(Host(name, (address,)) for name, address in hosts)
+    if not hosts and not balancer:
+        return usual.api_server
+    first = (*balancer, *hosts)[0]
+    if usual.domain and not balancer:
+        first = Host(first.name if "." in first.name else f"{first.name}.{usual.domain}", ())
+    return replace(usual.api_server, host=first.name, addresses=first.addresses)
 
 
 def _hosts(option: str, values: Iterable[str]) -> tuple[Host, ...]:

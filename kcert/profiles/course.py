@@ -9,7 +9,7 @@ from typing import ClassVar
 from kcert.certificates import Certificate, Role, Subject
 from kcert.config import Cluster, Lifetimes
 from kcert.profiles.profile import (
-    FlatLayout,
+    Layout,
     Part,
     Profile,
     RoleBindings,
@@ -40,8 +40,8 @@ class Course(Profile):
 
     def certificates(self, cluster: Cluster) -> Iterator[Certificate]:
         """Yield the course's certificates, in the order in which the course makes them."""
-        make = FlatLayout(cluster)
-        yield make.ca(Subject("Kubernetes-CA"))
+        make = Layout(cluster)
+        yield make.ca(Role.CLUSTER_CA, Subject("Kubernetes-CA"))
 
         yield make.leaf(Role.ADMIN, subject=Subject("kube-admin", (MASTERS,)))
         yield make.leaf(Role.SCHEDULER)
@@ -79,17 +79,12 @@ class Course(Profile):
 
     def bindings(self, cluster: Cluster, host: str) -> RoleBindings:
         """Return a certificate for each side of each connection."""
+        several = len(cluster.etcd) > 1
         return RoleBindings(
-            api_server="kube-apiserver",
-            service_account="service-account",
-            etcd_server="etcd-server",
-            etcd_peer=f"etcd-peer-{host}" if len(cluster.etcd) > 1 else "etcd-server",
-            etcd_client="apiserver-etcd-client",
-            controller_manager="kube-controller-manager",
-            scheduler="kube-scheduler",
             kubelet=f"kubelet-client-{host}",
             kubelet_server=host,
-            proxy="kube-proxy",
+            etcd_peer=f"etcd-peer-{host}" if several else "etcd-server",
+            etcd_client="apiserver-etcd-client",
         )
 
     def install_path(self, certificate: Certificate, part: Part, reader: str) -> PurePosixPath:

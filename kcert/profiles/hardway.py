@@ -7,11 +7,11 @@ from pathlib import PurePosixPath
 from typing import ClassVar
 
 from kcert.certificates import Certificate, Role, Subject
-from kcert.config import Cluster, Lifetimes, url
+from kcert.config import ApiServer, Cluster, Host, Lifetimes, url
 from kcert.profiles.profile import (
     Example,
     Extra,
-    FlatLayout,
+    Layout,
     Part,
     Profile,
     RoleBindings,
@@ -56,15 +56,15 @@ class HardWay(Profile):
     bootstrap_kubeconfig = "/var/lib/kubelet/bootstrap-kubeconfig"
     kubelet_kubeconfig = "/var/lib/kubelet/kubeconfig"
     example = Example(
-        api_server=("loadbalancer", "192.168.56.30"),
-        control_plane=(("controlplane01", "192.168.56.11"), ("controlplane02", "192.168.56.12")),
-        nodes=(("node01", "192.168.56.21"), ("node02", "192.168.56.22")),
+        api_server=ApiServer("loadbalancer", ("192.168.56.30",)),
+        control_plane=(Host("controlplane01", ("192.168.56.11",)), Host("controlplane02", ("192.168.56.12",))),
+        nodes=(Host("node01", ("192.168.56.21",)), Host("node02", ("192.168.56.22",))),
     )
 
     def certificates(self, cluster: Cluster) -> Iterator[Certificate]:
         """Yield the certificates of the hard way, in the order of its pages."""
-        make = FlatLayout(cluster)
-        yield make.ca(Subject("KUBERNETES-CA", ORGANIZATION))
+        make = Layout(cluster)
+        yield make.ca(Role.CLUSTER_CA, Subject("KUBERNETES-CA", ORGANIZATION))
 
         yield make.leaf(Role.ADMIN, subject=Subject("admin", (MASTERS,)))
         yield make.leaf(Role.CONTROLLER_MANAGER)
@@ -113,18 +113,7 @@ class HardWay(Profile):
 
     def bindings(self, cluster: Cluster, host: str) -> RoleBindings:
         """Return one certificate for all that a component does."""
-        return RoleBindings(
-            api_server="kube-apiserver",
-            service_account="service-account",
-            etcd_server="etcd-server",
-            etcd_peer="etcd-server",
-            etcd_client="etcd-server",
-            controller_manager="kube-controller-manager",
-            scheduler="kube-scheduler",
-            kubelet=host,
-            kubelet_server=host,
-            proxy="kube-proxy",
-        )
+        return RoleBindings(kubelet=host, kubelet_server=host)
 
     def install_path(self, certificate: Certificate, part: Part, reader: str) -> PurePosixPath:
         """Return the folder of etcd, of the kubelet or of kube-proxy for their own files, one folder for the rest."""

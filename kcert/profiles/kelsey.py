@@ -8,12 +8,12 @@ from pathlib import PurePosixPath
 from typing import ClassVar
 
 from kcert.certificates import AltName, Certificate, Key, Kind, Role, Subject, Usages
-from kcert.config import Cluster, Host, Lifetimes, url
+from kcert.config import ApiServer, Cluster, Host, Lifetimes, url
 from kcert.profiles.profile import (
     Example,
     Extra,
-    FlatLayout,
     KnownIssue,
+    Layout,
     Part,
     Profile,
     RoleBindings,
@@ -28,6 +28,7 @@ from kcert.roles import MASTERS, NODE_PREFIX, NODES, ROLES
 
 _PLACE = (("C", "US"), ("ST", "Washington"), ("L", "Seattle"))
 _LOOPBACK = AltName("IP", "127.0.0.1")
+_EXTRA_SANS = (AltName("DNS", "api-server.kubernetes.local"),)
 _FOLDERS = {"kubelet": "/var/lib/kubelet", "kube-proxy": "/var/lib/kube-proxy", "etcd": "/etc/etcd"}
 _CA_USAGES = Usages(key=("cRLSign", "keyCertSign"), extended=None, critical=False)
 
@@ -54,18 +55,17 @@ class Kelsey(Profile):
     kubelet_kubeconfig = "/var/lib/kubelet/kubeconfig"
     example = Example(
         cluster="kubernetes-the-hard-way",
-        api_server=("server.kubernetes.local", ""),
-        extra_sans=("api-server.kubernetes.local",),
-        control_plane=(("server", "192.168.56.10"),),
-        nodes=(("node-0", "192.168.56.20"), ("node-1", "192.168.56.21")),
+        api_server=ApiServer("server.kubernetes.local", (), extra_sans=_EXTRA_SANS),
+        control_plane=(Host("server", ("192.168.56.10",)),),
+        nodes=(Host("node-0", ("192.168.56.20",)), Host("node-1", ("192.168.56.21",))),
         service_cidr="10.32.0.0/24",
         domain="kubernetes.local",
     )
 
     def certificates(self, cluster: Cluster) -> Iterator[Certificate]:
         """Yield the certificates in the order of the book."""
-        make = FlatLayout(cluster)
-        yield make.ca(Subject("CA", given=(*_PLACE, ("CN", "CA"))), usages=_CA_USAGES)
+        make = Layout(cluster)
+        yield make.ca(Role.CLUSTER_CA, Subject("CA", given=(*_PLACE, ("CN", "CA"))), usages=_CA_USAGES)
         yield make.leaf(Role.ADMIN, subject=Subject("admin", (MASTERS,)))
         for node in cluster.issued_nodes:
             yield make.leaf(
@@ -142,16 +142,13 @@ class Kelsey(Profile):
         """Return one certificate for all that a component does."""
         etcd = "etcd-server" if _has_etcd_tls(cluster) else None
         return RoleBindings(
-            api_server="kube-api-server",
-            service_account="service-accounts",
+            kubelet=host,
+            kubelet_server=host,
             etcd_server=etcd,
             etcd_peer=etcd,
             etcd_client="kube-api-server" if etcd else None,
-            controller_manager="kube-controller-manager",
-            scheduler="kube-scheduler",
-            kubelet=host,
-            kubelet_server=host,
-            proxy="kube-proxy",
+            api_server="kube-api-server",
+            service_account="service-accounts",
             kubelet_client="apiserver-kubelet-client" if cluster.fix_known_issues else "kube-api-server",
         )
 

@@ -7,22 +7,24 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import ClassVar
 
-from kcert.certificates import AltName, Certificate, Files, Key, Kind, Role, Subject
+from kcert.certificates import Certificate, Files, Key, Kind, Role, Subject
 from kcert.config import Cluster, Host, Lifetimes, Version, url
 from kcert.profiles.profile import (
     ETCD_PORT,
     Extra,
+    Layout,
     Part,
     Profile,
     RoleBindings,
     api_server_names,
     etcd_names,
     file_of,
+    files_of,
     kubelet_subject,
     optional_sans,
     stem_of,
 )
-from kcert.roles import CLUSTER_ADMINS, MASTERS, ROLES
+from kcert.roles import CA_ROLES, CLUSTER_ADMINS, MASTERS, ROLES
 
 
 class Kubeadm(Profile):
@@ -46,17 +48,20 @@ class Kubeadm(Profile):
     def certificates(self, cluster: Cluster) -> Iterator[Certificate]:
         """Yield kubeadm's certificates, in the order of its phases: certs, then kubeconfig."""
         make = _Layout(cluster)
-        yield make.ca(Role.CLUSTER_CA)
+        cas = {role: make.ca(role, Subject(ROLES[role].common_name)) for role in CA_ROLES}
+        yield cas[Role.CLUSTER_CA]
         names = api_server_names(cluster)
         yield make.leaf(Role.APISERVER, "apiserver", alt_names=names, optional=optional_sans(cluster, names))
-        yield make.leaf(Role.APISERVER_KUBELET_CLIENT, groups=_kubelet_client_groups(cluster.kubernetes_version))
-        yield make.ca(Role.FRONT_PROXY_CA)
+        groups = _kubelet_client_groups(cluster.kubernetes_version)
+        kubelet_client = Subject(ROLES[Role.APISERVER_KUBELET_CLIENT].common_name, groups)
+        yield make.leaf(Role.APISERVER_KUBELET_CLIENT, subject=kubelet_client)
+        yield cas[Role.FRONT_PROXY_CA]
         yield make.leaf(Role.FRONT_PROXY_CLIENT)
-        yield make.ca(Role.ETCD_CA)
+        yield cas[Role.ETCD_CA]
         # ::1 because kubeadm looks for it when a second control-plane host joins.
         names = etcd_names(cluster.etcd, "::1")
-        yield make.leaf(Role.ETCD_SERVER, common_name="kube-etcd", alt_names=names)
-        yield make.leaf(Role.ETCD_PEER, common_name="kube-etcd-peer", alt_names=names)
+        yield make.leaf(Role.ETCD_SERVER, subject=Subject("kube-etcd"), alt_names=names)
+        yield make.leaf(Role.ETCD_PEER, subject=Subject("kube-etcd-peer"), alt_names=names)
         yield make.leaf(Role.ETCD_CLIENT)
         yield make.leaf(Role.APISERVER_ETCD_CLIENT)
         yield make.service_account()
@@ -86,15 +91,14 @@ class Kubeadm(Profile):
         own = any(member.name == host for member in cluster.control_plane)
         suffix = f"-{host}" if len(cluster.control_plane) > 1 else ""
         return RoleBindings(
-            api_server="apiserver",
-            service_account="sa",
-            etcd_server="etcd-server",
-            etcd_peer="etcd-peer",
-            etcd_client="apiserver-etcd-client",
-            controller_manager=f"controller-manager{suffix}",
-            scheduler=f"scheduler{suffix}",
             kubelet=f"kubelet{suffix}" if own else f"kubelet-{host}",
             kubelet_server=None,
+            etcd_peer="etcd-peer",
+            etcd_client="apiserver-etcd-client",
+            api_server="apiserver",
+            service_account="sa",
+            controller_manager=f"controller-manager{suffix}",
+            scheduler=f"scheduler{suffix}",
             proxy=None,
             etcd_ca="etcd-ca",
             kubelets_ca=None,
@@ -135,49 +139,14 @@ def _kubelet_client_groups(version: Version | None) -> tuple[str, ...]:
     return (MASTERS,) if version.minor < 29 else ()
 
 
-class _Layout:
+class _Layout(Layout):
     """Builds the certificates of kubeadm: a folder for what has files, a kubeconfig around what has none."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self.cluster = cluster
+    def files(self, role: Role, _name: str) -> Files:
+        return _files(ROLES[role].kubeadm)
 
-    def ca(self, role: Role) -> Certificate:
-        spec = ROLES[role]
-        return Certificate(
-            name=role.value,
-            role=role,
-            chapter=spec.chapter,
-            kind=spec.kind,
-            subject=Subject(spec.common_name),
-            key=self.cluster.key,
-            files=_files(spec.kubeadm),
-            days=self.cluster.days.ca,
-        )
-
-    def leaf(
-        self,
-        role: Role,
-        name: str = "",
-        *,
-        common_name: str = "",
-        groups: tuple[str, ...] = (),
-        alt_names: tuple[AltName, ...] = (),
-        optional: tuple[AltName, ...] = (),
-    ) -> Certificate:
-        spec = ROLES[role]
-        return Certificate(
-            name=name or role.value,
-            role=role,
-            chapter=spec.chapter,
-            kind=spec.kind,
-            subject=Subject(common_name or spec.common_name, groups),
-            key=self.cluster.key,
-            files=_files(spec.kubeadm),
-            days=self.cluster.days.leaf,
-            alt_names=alt_names,
-            issuer=(spec.ca or Role.CLUSTER_CA).value,
-            optional_sans=optional,
-        )
+    def issuer(self, role: Role) -> Role:
+        return ROLES[role].ca or Role.CLUSTER_CA
 
     def service_account(self) -> Certificate:
         # Older kubeadm reads sa.key as RSA and stops at anything else.
@@ -215,29 +184,12 @@ class _Layout:
         return self.conf(Role.KUBELET_CLIENT, name, stem, kubelet_subject(host), host)
 
     def conf(self, role: Role, name: str, stem: str, subject: Subject, host: str | None = None) -> Certificate:
-        return Certificate(
-            name=name,
-            role=role,
-            chapter=ROLES[role].chapter,
-            kind=Kind.CLIENT,
-            subject=subject,
-            key=self.cluster.key,
-            files=replace(_files(stem), kubeconfig=PurePosixPath(f"{stem}.conf")),
-            days=self.cluster.days.leaf,
-            issuer="ca",
-            server=self.cluster.endpoint,
-            host=host,
-        )
+        files = replace(_files(stem), kubeconfig=PurePosixPath(f"{stem}.conf"))
+        return self.leaf(role, name, subject=subject, files=files, host=host)
 
 
 def _files(stem: str) -> Files:
-    request = PurePosixPath("requests", stem)
-    return Files(
-        key=PurePosixPath(f"{stem}.key"),
-        cnf=request.with_name(f"openssl-{request.name}.cnf"),
-        csr=request.with_name(f"{request.name}.csr"),
-        crt=PurePosixPath(f"{stem}.crt"),
-    )
+    return files_of(PurePosixPath(stem), PurePosixPath("requests", stem))
 
 
 PROFILE = Kubeadm()

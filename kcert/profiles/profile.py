@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 
 from kcert import lessons
 from kcert.certificates import AltName, Certificate, Files, Key, Kind, Role, Subject, Usages, chain_of, new_ca_only_path
-from kcert.config import Cluster, Host, Lifetimes, url
+from kcert.config import ApiServer, Cluster, Host, Lifetimes, url
 from kcert.roles import NODE_PREFIX, NODES, ROLES
 
 
@@ -27,16 +27,16 @@ class RoleBindings:
     plain HTTP.
     """
 
-    api_server: str
-    service_account: str
-    etcd_server: str | None
-    etcd_peer: str | None
-    etcd_client: str | None
-    controller_manager: str
-    scheduler: str
     kubelet: str
     kubelet_server: str | None
-    proxy: str | None
+    etcd_server: str | None = "etcd-server"
+    etcd_peer: str | None = "etcd-server"
+    etcd_client: str | None = "etcd-server"
+    api_server: str = "kube-apiserver"
+    service_account: str = "service-account"
+    controller_manager: str = "kube-controller-manager"
+    scheduler: str = "kube-scheduler"
+    proxy: str | None = "kube-proxy"
     cluster_ca: str = "ca"
     etcd_ca: str = "ca"
     kubelets_ca: str | None = "ca"
@@ -45,18 +45,20 @@ class RoleBindings:
     front_proxy_client: str | None = None
 
 
+_LOCAL = ApiServer("controlplane01", ("127.0.0.1",))
+
+
 @dataclass(frozen=True)
 class Example:
-    """The cluster that `kcert init` describes for a profile: machines as name and address, ``api_server`` too.
+    """The cluster that `kcert init` describes for a profile.
 
     ``domain`` completes the name of a control-plane host to the API server's host name, where a profile has one.
     """
 
     cluster: str = "kubernetes"
-    api_server: tuple[str, str] = ("controlplane01", "127.0.0.1")
-    extra_sans: tuple[str, ...] = ()
-    control_plane: tuple[tuple[str, str], ...] = (("controlplane01", "127.0.0.1"),)
-    nodes: tuple[tuple[str, str], ...] = (("node01", "127.0.0.1"),)
+    api_server: ApiServer = _LOCAL
+    control_plane: tuple[Host, ...] = (Host("controlplane01", ("127.0.0.1",)),)
+    nodes: tuple[Host, ...] = (Host("node01", ("127.0.0.1",)),)
     service_cidr: str = "10.96.0.0/16"
     domain: str = ""
 
@@ -199,16 +201,6 @@ def file_of(certificate: Certificate, part: Part) -> PurePosixPath:
     return path
 
 
-def flat(stem: str) -> Files:
-    """The files of a certificate in a PKI folder without subfolders."""
-    return Files(
-        key=PurePosixPath(f"{stem}.key"),
-        cnf=PurePosixPath(f"openssl-{stem}.cnf"),
-        csr=PurePosixPath(f"{stem}.csr"),
-        crt=PurePosixPath(f"{stem}.crt"),
-    )
-
-
 def stem_of(user: str) -> str:
     """A user's name as the beginning of a file's: for scp, the text before a colon is a host."""
     return user.replace(":", "-")
@@ -269,22 +261,41 @@ def _ip(*values: str) -> tuple[AltName, ...]:
     return tuple(AltName("IP", value) for value in values)
 
 
-class FlatLayout:
-    """Builds the certificates of a profile that has one CA and no subfolders."""
+def files_of(stem: PurePosixPath, request: PurePosixPath) -> Files:
+    """Return the files of a certificate: *stem* with endings, and *request* with those that only its request needs."""
+    return Files(
+        key=stem.with_name(f"{stem.name}.key"),
+        cnf=request.with_name(f"openssl-{request.name}.cnf"),
+        csr=request.with_name(f"{request.name}.csr"),
+        crt=stem.with_name(f"{stem.name}.crt"),
+    )
+
+
+class Layout:
+    """Builds the certificates of a profile; this one has one CA and no subfolders."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
 
-    def ca(self, subject: Subject, usages: Usages | None = None) -> Certificate:
-        """Return the cluster's CA; *usages* replace those of its kind."""
+    def files(self, _role: Role, name: str) -> Files:
+        """Return the files of the certificate *name*."""
+        stem = PurePosixPath(stem_of(name))
+        return files_of(stem, stem)
+
+    def issuer(self, _role: Role) -> Role:
+        """Return the CA that signs certificates of a role."""
+        return Role.CLUSTER_CA
+
+    def ca(self, role: Role, subject: Subject, usages: Usages | None = None) -> Certificate:
+        """Return a CA; *usages* replace those of its kind."""
         return Certificate(
-            name="ca",
-            role=Role.CLUSTER_CA,
+            name=role.value,
+            role=role,
             chapter="ca",
             kind=Kind.CA,
             subject=subject,
             key=self.cluster.key,
-            files=flat("ca"),
+            files=self.files(role, role.value),
             days=self.cluster.days.ca,
             usages=usages,
         )
@@ -296,23 +307,26 @@ class FlatLayout:
         *,
         subject: Subject | None = None,
         kind: Kind | None = None,
+        files: Files | None = None,
         alt_names: tuple[AltName, ...] = (),
         optional: tuple[AltName, ...] = (),
         host: str | None = None,
     ) -> Certificate:
-        """Return a certificate that the CA signs: as in the table of roles, unless something else is given."""
-        spec = ROLES[role]
+        """Return a certificate that a CA signs: as in the table of roles, unless something else is given."""
+        spec, name = ROLES[role], name or role.value
+        files = files or self.files(role, name)
         return Certificate(
-            name=name or role.value,
+            name=name,
             role=role,
             chapter=spec.chapter,
             kind=kind or spec.kind,
             subject=subject or Subject(spec.common_name, spec.organizations),
             key=self.cluster.key,
-            files=flat(stem_of(name or role.value)),
+            files=files,
             days=self.cluster.days.leaf,
             alt_names=alt_names,
-            issuer="ca",
+            issuer=self.issuer(role).value,
+            server=self.cluster.endpoint if files.kubeconfig else "",
             host=host,
             optional_sans=optional,
         )

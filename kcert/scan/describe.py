@@ -17,8 +17,8 @@ from kcert.kubeconfig import read_command
 from kcert.openssl.pem import Block, armoured, pem_blocks
 from kcert.openssl.program import public_part
 from kcert.openssl.reader import certificate_pems, read_certificate, read_request
-from kcert.openssl.verify import Signatures, key_refusals, refusals
-from kcert.openssl.x509 import X509, Request, Unreadable
+from kcert.openssl.verify import Signatures
+from kcert.openssl.x509 import X509, Request, Unreadable, key_refusals, refusals
 from kcert.quoting import format_command, quote
 from kcert.roles import ROLES
 from kcert.scan.discovery import find_beside, survey

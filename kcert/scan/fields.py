@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-from kcert.openssl.verify import refusals
-from kcert.openssl.x509 import X509, Name, PublicKey, Request, listed
+from kcert.openssl.x509 import X509, Name, PublicKey, Request, listed, refusals
 from kcert.scan.result import SOON, CertificateRef
 
 SHORTEST_RSA = 2048

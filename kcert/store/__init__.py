@@ -20,7 +20,7 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
 from kcert.errors import InputError, MachineError, warn
-from kcert.files import ROOT, defer_signals, read_regular
+from kcert.files import defer_signals, read_regular
 from kcert.store.directory import Directory, locked, refuse_foreign_link
 from kcert.store.history import History, Memory, recall, remember
 
@@ -65,17 +65,13 @@ class Staging:
         """The content of a file, as a kubeconfig holds it."""
         return base64.b64encode(self.path(name).read_bytes()).decode("ascii")
 
-    def write(self, name: PurePosixPath, content: str, *, secret: bool = False) -> None:
-        """Write a text file; a secret one is closed to others from its first byte."""
-        self.put(name, content.encode("utf-8"), secret=secret)
-
-    def put(self, name: PurePosixPath, content: bytes, *, secret: bool = False) -> None:
+    def write(self, name: PurePosixPath, content: str | bytes, *, secret: bool = False) -> None:
         """Write a file; a secret one is closed to others from its first byte."""
         path = self.path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         mode = SECRET_MODE if secret else PUBLIC_MODE
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(content)
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
 
 
 class Workspace:
@@ -86,12 +82,11 @@ class Workspace:
     user owns it and no other can write to it.
     """
 
-    def __init__(self, root: Path, folder: Directory, own: Directory) -> None:
+    def __init__(self, root: Path, folder: Directory, own: Directory, stagings: Directory) -> None:
         self.root = root
         self.own = root / OWN_FOLDER
         self.history = History(self.own)
-        self._folder, self._own = folder, own
-        self._stagings: Directory | None = None
+        self._folder, self._own, self._stagings = folder, own, stagings
         self._waiting: set[PurePosixPath] = set()
 
     @classmethod
@@ -113,9 +108,10 @@ class Workspace:
                 for name in _OWN_FOLDERS:
                     if own.status(name) is not None:
                         stack.enter_context(own.own_child(name))
-                workspace = cls(root, folder, own)
                 stack.enter_context(locked(own, doing, waits_for))
-                workspace._recover(stack)
+                stagings = stack.enter_context(own.own_child("staging", FOLDER_MODE))
+                workspace = cls(root, folder, own, stagings)
+                workspace._recover()
                 workspace.history.open(own)
                 try:
                     yield workspace
@@ -133,7 +129,6 @@ class Workspace:
 
     def stage(self, links: Iterable[PurePosixPath], folders: Iterable[PurePosixPath]) -> Staging:
         """A new staging folder with the files *links* of the PKI folder in it, and subfolders for *folders*' files."""
-        assert self._stagings is not None
         name = secrets.token_hex(8)
         with self._stagings.child(name, FOLDER_MODE) as folder:
             staging = Staging(self.own / "staging" / name)
@@ -144,6 +139,12 @@ class Workspace:
         for link in links:
             staging.link(link, self.root / link)
         return staging
+
+    @contextlib.contextmanager
+    def _opened(self, staging: Staging) -> Iterator[Directory]:
+        with self._stagings.child(staging.folder.name) as folder:
+            _check_same(folder, staging.folder)
+            yield folder
 
     def check_writable(self, names: Iterable[PurePosixPath]) -> None:
         """Raise an error where the files *names* could not be moved into place: before any is made and reported.
@@ -172,16 +173,15 @@ class Workspace:
         *closed* are those among them that only their owner may read; *retires* are files of the PKI folder
         that are not needed after it, which go to the backup as well.
         """
-        assert self._stagings is not None
         private, retired = set(closed), list(retires)
-        with self._stagings.child(staging.folder.name) as folder:
-            _check_same(folder, staging.folder)
+        with self._opened(staging) as folder:
             files = [name for name in names if _is_staged(folder, name)]
             self.check_writable((*files, *retired))
             for name in files:
                 with folder.nearest_to(name) as inner:
                     mode = SECRET_MODE if name in private else PUBLIC_MODE
-                    inner.settle(name.name, mode, self._owner_of(name))
+                    with self._folder.parent_of(name) as target:
+                        inner.settle(name.name, mode, target.kept_owner(name.name) if target else None)
             journal = _Journal(tuple(files), tuple(retired), self._new_backup())
             draft = f"{_JOURNAL}.draft"
             folder.write(draft, journal.text().encode("ascii"), SECRET_MODE)
@@ -189,36 +189,27 @@ class Workspace:
                 folder.move(draft, folder, _JOURNAL)
                 self._move_into_place(folder, journal)
 
-    @property
-    def memory(self) -> Memory:
-        """Return what the folder remembers."""
-        return recall(self.own)
-
     def remember(self, memory: Memory) -> None:
         """Keep *memory* for later runs."""
-        if memory != self.memory:
+        if memory != recall(self.own):
             remember(self._own, memory)
 
     def keep_own(self, staging: Staging, names: Iterable[PurePosixPath]) -> None:
         """Move the files *names* of *staging* among kcert's own, closed to others."""
-        assert self._stagings is not None
-        with self._stagings.child(staging.folder.name) as folder:
-            _check_same(folder, staging.folder)
+        with self._opened(staging) as folder:
             for name in names:
                 folder.settle(name.name, SECRET_MODE, None)
                 folder.move(name.name, self._own, name.name)
 
     def discard(self, staging: Staging) -> None:
         """Delete a staging folder."""
-        assert self._stagings is not None
         self._stagings.delete_tree(staging.folder.name)
 
-    def _recover(self, stack: contextlib.ExitStack) -> None:
+    def _recover(self) -> None:
         """Complete what was written down to be moved, and delete what was not.
 
         Files that the machine refuses to move stay and are reported; all others are moved.
         """
-        self._stagings = stack.enter_context(self._own.own_child("staging", FOLDER_MODE))
         for name in self._stagings.names():
             if not self._has_journal(name):
                 continue
@@ -241,7 +232,6 @@ class Workspace:
         self._clear_away()
 
     def _has_journal(self, name: str) -> bool:
-        assert self._stagings is not None
         status = self._stagings.status(name)
         if status is None or not stat.S_ISDIR(status.st_mode):
             return False
@@ -250,14 +240,12 @@ class Workspace:
 
     def _clear_away(self) -> None:
         """Delete what was staged, but not what is written down to be moved: the next run completes that."""
-        assert self._stagings is not None
         with contextlib.suppress(OSError):
             for name in self._stagings.names():
                 if not self._has_journal(name):
                     self._stagings.delete_tree(name)
 
     def _move_into_place(self, staging: Directory, journal: _Journal) -> None:
-        assert self._stagings is not None
         # Some may have been moved already, before a kill.
         staged = [name for name in journal.files if _is_staged(staging, name)]
         # Nothing moves before all that it replaces can be replaced, and is safe.
@@ -272,14 +260,6 @@ class Workspace:
                 if folder is not None:
                     folder.unlink(name.name)
         self._stagings.delete_tree(staging.path.name)
-
-    def _owner_of(self, name: PurePosixPath) -> tuple[int, int] | None:
-        """Return the owner of the file that root replaces, who keeps it; None for kcert's own user."""
-        if os.geteuid() != ROOT:
-            return None
-        with self._folder.parent_of(name) as folder:
-            status = folder.status(name.name) if folder is not None else None
-        return (status.st_uid, status.st_gid) if status is not None and stat.S_ISREG(status.st_mode) else None
 
     def _new_backup(self) -> str:
         """A name that no backup has yet: a clock can be set back, or stopped."""
@@ -338,7 +318,7 @@ def _is_staged(staging: Directory, name: PurePosixPath) -> bool:
 
 def _check_same(folder: Directory, path: Path) -> None:
     """Raise InputError where *path* does not lead to *folder* any more, because another user exchanged a folder."""
-    opened, named = os.fstat(folder.handle), path.lstat()
+    opened, named = os.fstat(folder.descriptor), path.lstat()
     if (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino):
         raise InputError(f"{path} was replaced by another folder while kcert worked in it. No file was put into place.")
 

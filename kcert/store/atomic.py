@@ -97,7 +97,7 @@ def atomic_replace(target: Path, content: bytes, mode: int) -> Iterator[None]:
         draft = f".{target.name}.kcert-{os.getpid()}-{secrets.token_hex(4)}"
         try:
             folder.write(draft, content, mode)
-            if (owner := _owner(folder, target.name)) is not None:
+            if (owner := folder.kept_owner(target.name)) is not None:
                 folder.settle(draft, mode, owner)
             yield
             folder.move(draft, folder, target.name)
@@ -160,14 +160,6 @@ def _back_up(target: Path) -> Path:
     return backup
 
 
-def _owner(folder: Directory, name: str) -> tuple[int, int] | None:
-    """Return whose the file is that root is about to replace; None if it is not another's."""
-    status = folder.status(name)
-    if os.geteuid() != ROOT or status is None or not stat.S_ISREG(status.st_mode):
-        return None
-    return status.st_uid, status.st_gid
-
-
 def _clear(folder: Directory, name: str) -> None:
     with contextlib.suppress(OSError):  # a folder that may be written to, and not listed
         for left in folder.names():
@@ -185,5 +177,5 @@ def _runs(process: int) -> bool:
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        return True
+        pass
     return True

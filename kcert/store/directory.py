@@ -19,7 +19,7 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
 from kcert.errors import InputError, MachineError
-from kcert.files import is_writable_by_others, read_descriptor, user_name
+from kcert.files import ROOT, is_writable_by_others, read_descriptor, user_name
 from kcert.quoting import quote
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -29,10 +29,10 @@ _IMMUTABLE, _APPEND_ONLY = 0x10, 0x20
 
 
 class Directory:
-    """An open folder; ``path`` is for messages alone."""
+    """An open folder: its ``descriptor``, and its ``path`` for messages alone."""
 
     def __init__(self, descriptor: int, path: Path) -> None:
-        self._descriptor = descriptor
+        self.descriptor = descriptor
         self.path = path
 
     @classmethod
@@ -47,22 +47,17 @@ class Directory:
 
     def __exit__(self, *_: object) -> None:
         """Close the folder."""
-        os.close(self._descriptor)
-
-    @property
-    def handle(self) -> int:
-        """The descriptor, for the functions of ``os`` that take a ``dir_fd``."""
-        return self._descriptor
+        os.close(self.descriptor)
 
     @property
     def mount(self) -> object:
         """Return what distinguishes the mount that this folder is on: files are renamed within one only."""
-        return _mount_of(self._descriptor)
+        return _mount_of(self.descriptor)
 
     def status(self, name: str) -> os.stat_result | None:
         """The status of an entry, a link's own; None if there is none."""
         try:
-            return os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
+            return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
@@ -73,7 +68,7 @@ class Directory:
 
     def names(self) -> list[str]:
         """The names of all entries, sorted."""
-        return sorted(os.listdir(self._descriptor))  # noqa: PTH208 - pathlib knows no handles
+        return sorted(os.listdir(self.descriptor))  # noqa: PTH208 - pathlib knows no handles
 
     def child(self, name: str, create: int | None = None) -> Directory:
         """Open a subfolder, created with the mode *create* if it is missing; raises InputError for a link."""
@@ -81,19 +76,19 @@ class Directory:
             mask = os.umask(0)
             try:
                 with contextlib.suppress(FileExistsError):  # another kcert was faster
-                    os.mkdir(name, create, dir_fd=self._descriptor)
+                    os.mkdir(name, create, dir_fd=self.descriptor)
             finally:
                 os.umask(mask)
         self.refuse_link(name)
-        return Directory(os.open(name, _FOLDER, dir_fd=self._descriptor), self.path / name)
+        return Directory(os.open(name, _FOLDER, dir_fd=self.descriptor), self.path / name)
 
     def own_child(self, name: str, create: int | None = None) -> Directory:
         """As ``child``, for a folder that only kcert's user may have written to; raises InputError for any other."""
         folder = self.child(name, create)
         try:
-            check_own(os.fstat(folder.handle), folder.path)
+            check_own(os.fstat(folder.descriptor), folder.path)
         except BaseException:
-            os.close(folder.handle)
+            os.close(folder.descriptor)
             raise
         return folder
 
@@ -130,7 +125,7 @@ class Directory:
         """Open a regular file, of mode 0600 if it is new; raises InputError where another could have written it."""
         self.refuse_link(name)
         flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(name, flags, 0o600, dir_fd=self._descriptor)
+        descriptor = os.open(name, flags, 0o600, dir_fd=self.descriptor)
         try:
             _check_own_file(os.fstat(descriptor), self.path / name)
         except BaseException:
@@ -140,18 +135,18 @@ class Directory:
 
     def read(self, name: str) -> bytes:
         """The content of a regular file of a sensible size; raises OSError for anything else."""
-        return read_descriptor(os.open(name, _READING, dir_fd=self._descriptor), self.path / name)
+        return read_descriptor(os.open(name, _READING, dir_fd=self.descriptor), self.path / name)
 
     def write(self, name: str, content: bytes, mode: int) -> None:
         """Write a new file with *mode* from its first byte, whatever the umask is."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(name, flags, mode, dir_fd=self._descriptor), "wb") as file:
+        with os.fdopen(os.open(name, flags, mode, dir_fd=self.descriptor), "wb") as file:
             file.write(content)
             os.fchmod(file.fileno(), mode)
 
     def settle(self, name: str, mode: int, owner: tuple[int, int] | None) -> None:
         """Give a file that this run created its final *mode*, and an *owner* (user and group) if not kcert's own."""
-        descriptor = os.open(name, _READING, dir_fd=self._descriptor)
+        descriptor = os.open(name, _READING, dir_fd=self.descriptor)
         try:
             os.fchmod(descriptor, mode)
             if owner is not None:
@@ -159,32 +154,39 @@ class Directory:
         finally:
             os.close(descriptor)
 
+    def kept_owner(self, name: str) -> tuple[int, int] | None:
+        """Return the owner (user and group) of a file that root replaces, who keeps it; None for kcert's own user."""
+        status = self.status(name)
+        if os.geteuid() != ROOT or status is None or not stat.S_ISREG(status.st_mode):
+            return None
+        return status.st_uid, status.st_gid
+
     def move(self, name: str, to: Directory, new: str) -> None:
         """Rename an entry into the folder *to*, over what has the name *new* there."""
-        os.replace(name, new, src_dir_fd=self._descriptor, dst_dir_fd=to.handle)
+        os.replace(name, new, src_dir_fd=self.descriptor, dst_dir_fd=to.descriptor)
 
     def keep(self, name: str, to: Directory, new: str) -> None:
         """Have an entry as *new* in the folder *to* as well, with its mode and dates; a link is kept as a link."""
         # A file system may have no hard links, and a machine may forbid them for what is another's.
         with contextlib.suppress(OSError, NotImplementedError):
-            os.link(name, new, src_dir_fd=self._descriptor, dst_dir_fd=to.handle, follow_symlinks=False)
+            os.link(name, new, src_dir_fd=self.descriptor, dst_dir_fd=to.descriptor, follow_symlinks=False)
             return
-        status = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
+        status = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
         if stat.S_ISLNK(status.st_mode):
-            os.symlink(os.readlink(name, dir_fd=self._descriptor), new, dir_fd=to.handle)
+            os.symlink(os.readlink(name, dir_fd=self.descriptor), new, dir_fd=to.descriptor)
             return
         to.write(new, self.read(name), stat.S_IMODE(status.st_mode))
-        os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=to.handle)
+        os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=to.descriptor)
 
     def unlink(self, name: str) -> None:
         """Delete a file, or a link itself, if it is there."""
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=self._descriptor)
+            os.unlink(name, dir_fd=self.descriptor)
 
     def delete_empty(self, name: str) -> None:
         """Delete a subfolder if nothing is in it."""
         with contextlib.suppress(OSError):
-            os.rmdir(name, dir_fd=self._descriptor)
+            os.rmdir(name, dir_fd=self.descriptor)
 
     def delete_tree(self, name: str) -> None:
         """Delete an entry with all that is in it; links in it are deleted, not followed. What resists stays."""
@@ -193,12 +195,12 @@ class Directory:
             return
         with contextlib.suppress(OSError):
             if not stat.S_ISDIR(status.st_mode):
-                os.unlink(name, dir_fd=self._descriptor)
+                os.unlink(name, dir_fd=self.descriptor)
                 return
-            with Directory(os.open(name, _FOLDER, dir_fd=self._descriptor), self.path / name) as folder:
+            with Directory(os.open(name, _FOLDER, dir_fd=self.descriptor), self.path / name) as folder:
                 for inner in folder.names():
                     folder.delete_tree(inner)
-            os.rmdir(name, dir_fd=self._descriptor)
+            os.rmdir(name, dir_fd=self.descriptor)
 
     def refuse_link(self, name: str) -> None:
         """Raise InputError where an entry is a symbolic link."""
@@ -209,14 +211,14 @@ class Directory:
     def check_replaceable(self, name: str, mount: object) -> None:
         """Raise an error where no file of the mount *mount* could be renamed to *name*; nothing is changed."""
         path = self.path / name
-        if not os.access(".", os.W_OK | os.X_OK, dir_fd=self._descriptor):
+        if not os.access(".", os.W_OK | os.X_OK, dir_fd=self.descriptor):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.path))
         if self.mount != mount:
             raise MachineError(
                 f"{self.path} is on another file system than the PKI folder, so nothing can be moved there in one "
                 f"step. Unmount it, or move the whole PKI folder to one file system. Nothing was changed."
             )
-        _refuse_immutable(self._descriptor, self.path)
+        _refuse_immutable(self.descriptor, self.path)
         status = self.status(name)
         if status is None:
             return
@@ -225,7 +227,7 @@ class Directory:
         if not stat.S_ISREG(status.st_mode):
             return
         with contextlib.suppress(PermissionError):  # another's file can be replaced without being read
-            descriptor = os.open(name, _READING, dir_fd=self._descriptor)
+            descriptor = os.open(name, _READING, dir_fd=self.descriptor)
             try:
                 _refuse_immutable(descriptor, path)
                 if _mount_of(descriptor) != mount:

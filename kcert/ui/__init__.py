@@ -52,6 +52,14 @@ def print_path(path: Path) -> None:
     sys.stdout.write(f"{clean_line(str(path))}\n")
 
 
+def defaults_used(cluster: Cluster) -> str:
+    """Return a sentence on the defaults that *cluster* uses; "" if it uses none."""
+    if not cluster.defaults:
+        return ""
+    where = f"{cluster.source} does not set everything" if cluster.source else "There is no kcert.yaml"
+    return f"{where}, so kcert uses these defaults: {', '.join(cluster.defaults)}."
+
+
 def without_end(certificate: Certificate) -> str:
     """Return what the files of *certificate* are, if they are not a certificate."""
     return "a request" if certificate.files.csr else "a key pair"

@@ -35,8 +35,9 @@ from kcert.ui.console import (
     say_apart,
     say_paragraphs,
     screen,
+    show_file,
 )
-from kcert.ui.output_of import OutputOfCommands, ResultReporter
+from kcert.ui.lesson import OutputOfCommands, ResultReporter
 
 
 class KubeconfigReporter(OutputOfCommands):
@@ -84,13 +85,13 @@ class KubeconfigReporter(OutputOfCommands):
         self._ran = False
         if not self._explain:
             return
-        certificate = draft.credentials.certificate
+        is_packed = draft.credentials.certificate.files.kubeconfig
         if not self._named:
             heading(draft.name)
             self._presents(draft)
-        if certificate.files.kubeconfig:
-            if not self._named:
+            if is_packed:
                 say_apart("First extract its certificate and key into files that only you can read:")
+        if is_packed:
             block(unpacking(draft), "command")
             screen().print()
 
@@ -104,23 +105,26 @@ class KubeconfigReporter(OutputOfCommands):
 
     def on_kept(self, draft: Draft) -> None:
         """Say that the kubeconfig exists and is current."""
-        if self._quiet:
-            self._line(draft, "current")
-            return
-        self._commands(draft)
-        self._file(f"{draft.file}  (unchanged)")
-        if self._named and self._explain:
-            self._presents(draft)
+        self._done(draft, "current", "  (unchanged)")
 
     def on_written(self, draft: Draft, *, replaced: bool) -> None:
         """Say that the kubeconfig was written."""
-        if self._quiet:
-            self._line(draft, "replaced" if replaced else "written")
-            return
-        self._commands(draft)
         self._replaced = self._replaced or replaced
         before = "; the old file is in the backup" if replaced else ""
-        self._file(f"{draft.file}  (mode {SECRET_MODE:04o}{before})")
+        self._done(draft, "replaced" if replaced else "written", f"  (mode {SECRET_MODE:04o}{before})")
+
+    def _done(self, draft: Draft, state: str, remark: str) -> None:
+        if self._quiet:
+            self._line(draft, state)
+            return
+        if self._explain and not self._ran:
+            for argv in draft.commands():
+                command_line(argv)
+            if draft.credentials.certificate.files.kubeconfig:
+                screen().print()
+                say_apart("Then delete the extracted files:")
+                command_line(("rm", str(draft.credentials.crt), str(draft.credentials.key)))
+        self._file(draft.file, remark)
         if self._named and self._explain:
             self._presents(draft)
 
@@ -211,24 +215,13 @@ class KubeconfigReporter(OutputOfCommands):
             command_line((*argv, "--kubeconfig", str(written.path)))
 
     def _elsewhere(self, what: str, written: Written) -> None:
-        state = "" if written.changed else "  (unchanged)"
         say(f"{what}.")
-        self._file(f"{clean_line(str(written.path))}{state}")
+        self._file(written.path, "" if written.changed else "  (unchanged)")
         if written.backup:
             say(f"The file before is {clean_line(str(written.backup))}.", "notice")
 
-    def _commands(self, draft: Draft) -> None:
-        if not self._explain or self._ran:
-            return
-        for argv in draft.commands():
-            command_line(argv)
-        if draft.credentials.certificate.files.kubeconfig:
-            screen().print()
-            say_apart("Then delete the extracted files:")
-            command_line(("rm", str(draft.credentials.crt), str(draft.credentials.key)))
-
-    def _file(self, text: str) -> None:
-        block([f"-> {text}"], "file")
+    def _file(self, path: object, remark: str) -> None:
+        show_file(path, remark)
         if self._explain:
             screen().print()
 
@@ -236,11 +229,11 @@ class KubeconfigReporter(OutputOfCommands):
 def unpacking(draft: Draft) -> list[str]:
     """Return the bash lines that extract certificate and key from a kubeconfig."""
     lines = ["umask 077"]
-    parts: tuple[tuple[Part, PurePosixPath], ...] = (
-        ("client-certificate", draft.credentials.crt),
-        ("client-key", draft.credentials.key),
-    )
-    for part, path in parts:
+    parts: dict[Part, PurePosixPath] = {
+        "client-certificate": draft.credentials.crt,
+        "client-key": draft.credentials.key,
+    }
+    for part, path in parts.items():
         lines.append(f"{format_command(read_command(draft.file, part))} |")
         lines.append(f"{INDENT}openssl base64 -d -A > {quote(str(path))}")
     return lines
@@ -264,10 +257,13 @@ class BootstrapReporter(ResultReporter):
             return
         state = "created" if made.created else "kept; --new-token replaces it"
         say(f"Token {token.id}, valid until {token.expires:%Y-%m-%d %H:%M} UTC ({state}). Its secret part is in:")
-        secret = (root / name for name in (bootstrap.TOKEN, bootstrap.KUBECONFIG))
-        block([f"-> {clean_line(str(path))}  (mode 0600)" for path in secret], "file")
+        for name in (bootstrap.TOKEN, bootstrap.KUBECONFIG):
+            show_file(root / name, "  (mode 0600)")
         if self._explain:
-            self._show_manifests(made)
+            heading(str(bootstrap.TOKEN))
+            block(token.manifest(hide=True).splitlines())
+            heading(str(bootstrap.RBAC))
+            block(bootstrap.rbac().splitlines())
         heading("Apply to the cluster")
         command_line(("kubectl", "apply", "-f", str(root / bootstrap.TOKEN)))
         for binding in bootstrap.BINDINGS:
@@ -293,12 +289,6 @@ class BootstrapReporter(ResultReporter):
             "nodes": [node.name for node in self._ctx.cluster.bootstrap_nodes],
         }
 
-    def _show_manifests(self, made: Bootstrap) -> None:
-        heading(str(bootstrap.TOKEN))
-        block(made.token.manifest(hide=True).splitlines())
-        heading(str(bootstrap.RBAC))
-        block(bootstrap.rbac().splitlines())
-
     def _next(self) -> None:
         nodes, option = self._ctx.cluster.bootstrap_nodes, self._ctx.folder_option
         if not nodes:
@@ -307,12 +297,8 @@ class BootstrapReporter(ResultReporter):
             )
             return
         say(f"Next: `kcert bundle {nodes[0].name}{option}` packs what the node needs. Once its kubelet runs:")
-        block(
-            [
-                "kcert csr list",
-                "kcert csr approve NAME   # its serving certificate, which is not approved automatically",
-            ]
-        )
+        approve = "kcert csr approve NAME   # its serving certificate, which is not approved automatically"
+        block(["kcert csr list", approve])
 
 
 def show_call(api_call: Call, *, explain: bool) -> None:

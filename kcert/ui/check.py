@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from rich.text import Text
 
 from kcert.check import CheckResult, Finding, Severity
 from kcert.clusters import COMPONENTS
 from kcert.errors import FOUND, INPUT
+from kcert.ui import print_json
 from kcert.ui.console import (
     block,
     clean,
@@ -25,7 +24,7 @@ from kcert.ui.console import (
     say,
     screen,
 )
-from kcert.ui.report import page
+from kcert.ui.report import code, document, literal
 
 STYLES = {Severity.ERROR: "bad", Severity.WARNING: "notice"}
 
@@ -35,7 +34,9 @@ _SHOWN = 5
 
 def show(judgement: CheckResult, form: str, *, looked_around: bool) -> None:
     """Print the findings in *form*, and on standard error what could not be checked."""
-    if form in _REPORTS:
+    if form == "json":
+        print_json({"checked": judgement.checked, "findings": [_record(finding) for finding in judgement.findings]})
+    elif form in _REPORTS:
         sys.stdout.write(_REPORTS[form](judgement))
     else:
         if looked_around:
@@ -187,21 +188,16 @@ def _finding(group: _Group, earlier: str) -> None:
 # ---------------------------------------------------------------- for programs and documents
 
 
-def _json(judgement: CheckResult) -> str:
-    findings = [
-        {
-            "rule": finding.rule,
-            "severity": finding.severity.value,
-            "path": str(finding.path),
-            "message": finding.message,
-            "evidence": finding.evidence,
-            "fix": finding.commands,
-            "restart": list(finding.restart),
-        }
-        for finding in judgement.findings
-    ]
-    # ASCII: whatever a certificate says, no control character reaches a terminal.
-    return json.dumps({"checked": judgement.checked, "findings": findings}, indent=2) + "\n"
+def _record(finding: Finding) -> dict[str, object]:
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity.value,
+        "path": str(finding.path),
+        "message": finding.message,
+        "evidence": finding.evidence,
+        "fix": finding.commands,
+        "restart": list(finding.restart),
+    }
 
 
 def _short(judgement: CheckResult) -> str:
@@ -218,36 +214,19 @@ def _markdown(judgement: CheckResult) -> str:
     for group in _groups(judgement.findings):
         first = group.first
         parts.append(f"## {first.severity.value.capitalize()}: {first.rule}")
-        parts.append("\n".join(f"- {_code(path)}" for path in group.paths))
-        parts += [_escaped(group.message), f"Evidence: {_escaped(clean_line(first.evidence))}"]
+        parts.append("\n".join(f"- {code(path)}" for path in group.paths))
+        parts += [literal(group.message), f"Evidence: {literal(first.evidence)}"]
         if lines := [line for fix in group.fixes for line in fix.splitlines()]:
             parts.append("\n".join(f"    {line}" for line in lines))
     return "\n\n".join(parts) + "\n"
 
 
-def _code(text: str) -> str:
-    ticks = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
-    return f"{ticks} {text} {ticks}" if "`" in text else f"`{text}`"
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", text)
-
-
 def _html(judgement: CheckResult) -> str:
-    body = [f"<h1>Certificate check</h1>\n<p>{escape(_counts(judgement))}</p>"]
-    for group in _groups(judgement.findings):
-        first = group.first
-        body.append(
-            f'<h2 class="{first.severity.value}">{first.severity.value.capitalize()}: {escape(first.rule)}</h2>'
-        )
-        body.append("<ul>" + "".join(f"<li><code>{escape(path)}</code></li>" for path in group.paths) + "</ul>")
-        body.append(f"<p>{escape(group.message)}</p>\n<p>Evidence: {escape(clean_line(first.evidence))}</p>")
-        body += [f"<pre>{escape(fix)}</pre>" for fix in group.fixes]
-    return page("Certificate check", "document", "\n".join(body))
+    shown = document("Certificate check", _markdown(judgement))
+    return re.sub("<h2>(Error|Warning):", lambda match: f'<h2 class="{match[1].lower()}">{match[1]}:', shown)
 
 
-_REPORTS = {"json": _json, "short": _short, "markdown": _markdown, "html": _html}
+_REPORTS = {"short": _short, "markdown": _markdown, "html": _html}
 
 
 # ---------------------------------------------------------------- what was left out

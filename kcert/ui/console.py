@@ -14,7 +14,6 @@ from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
@@ -103,30 +102,37 @@ def clean_line(text: str) -> str:
     return clean(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
-def say(text: str = "", style: str = "", *, to: Screen | None = None) -> None:
-    """Print a paragraph, wrapped at the width of the screen.
+def say(
+    text: str = "", style: str = "", *, to: Screen | None = None, bullet: str | Text = "", markdown: bool = False
+) -> None:
+    """Print a paragraph, wrapped at the width of the screen, with its lines aligned behind a *bullet*.
 
     Text in backticks is code: where there is colour, the colour says so, elsewhere the backticks. Paths
-    and values may hold anything, also where the user wrote them.
+    and values may hold anything, also where the user wrote them. In *markdown*, two asterisks make text bold as well.
     """
     console = to or screen()
-    paragraph = clean(" ".join(text.strip().split("\n")))
+    paragraph = clean(" ".join(text.split() if markdown else text.strip().split("\n")))
+    has_colour = console.color_system is not None and not console.no_color  # not in a pipe, nor with NO_COLOR
+    line, words, end = Text(style=style), "", 0
+    for mark in (_MARKS if markdown else _CODE).finditer(paragraph):
+        is_code = mark[0].startswith("`")
+        shown = (mark[0][1:-1] if has_colour else mark[0]) if is_code else mark[0][2:-2]
+        line.append(paragraph[end : mark.start()]).append(shown, style="code" if is_code else "bold")
+        words += paragraph[end : mark.start()] + (shown.replace(" ", _JOINT) if is_code else shown)
+        end = mark.end()
+    line.append(paragraph[end:])
+    words += paragraph[end:]
+    width = min(console.width, MOST_WIDTH) - len(bullet)
+    wrapped = _wrapped(words, width)
+    bullets = [bullet, *[" " * len(bullet)] * len(wrapped)]
     if not console.is_terminal and paragraph.isascii():
-        _print_plain(console, _wrapped(paragraph, min(console.width, MOST_WIDTH)))
+        _print_plain(console, [f"{before}{part}" for before, part in zip(bullets, wrapped, strict=False)])
         return
-    line = Text(style=style)
-    words = paragraph
-    if not has_colour(console):
-        line.append(paragraph)
-    else:
-        for number, part in enumerate(paragraph.split("`")):
-            line.append(part, style="code" if number % 2 else "")
-        words = _CODE.sub(lambda code: _held_together(code).strip("`"), paragraph).replace("`", "")
     # rich would break what is longer than a line; the terminal goes on below it, and copies it as one.
-    ends = accumulate(len(part) + 1 for part in _wrapped(words, min(console.width, MOST_WIDTH), cell_len))
-    for wrapped in line.divide(list(ends)[:-1]):
-        wrapped.rstrip()
-        console.print(wrapped, soft_wrap=True)
+    ends = list(accumulate(len(part) + 1 for part in wrapped))[:-1]
+    for before, part in zip(bullets, line.divide(ends), strict=False):
+        part.rstrip()
+        console.print(Text.assemble(before, part), soft_wrap=True)
 
 
 def say_apart(text: str, style: str = "") -> None:
@@ -174,35 +180,21 @@ def abridged(text: str, width: int) -> str:
     return f"{parts[0][: max(width - 1 - len(left), 1)]}…{left}"
 
 
-def say_waiting(holder: str) -> None:
-    """Say which process holds the PKI folder."""
-    say(f"Waiting for another kcert in this folder: {clean_line(holder)}.", "notice", to=error_screen())
-
-
-def _wrapped(paragraph: str, width: int, size: Callable[[str], int] = len) -> list[str]:
-    """Return *paragraph* in lines of *width*; *size* returns how wide a text is.
-
-    A word that is longer than a line has a line of its own, and so has a command (in backticks): what is to be copied
-    is never broken.
-    """
-    lines = [""]
-    for word in _CODE.sub(_held_together, paragraph).split(" "):
-        length = size(word.replace(_JOINT, " "))
-        if not lines[-1] or size(lines[-1].replace(_JOINT, " ")) + 1 + length <= width:
-            lines[-1] += f" {word}" if lines[-1] else word
-        else:
-            lines.append(word)
-    return [line.replace(_JOINT, " ") for line in lines]
-
-
 _CODE = re.compile(r"`[^`]*`")
+_MARKS = re.compile(r"`[^`]+`|\*\*[^*]+\*\*")
 _JOINT = "\0"
 """A placeholder for a blank at which no line is broken; ``clean`` lets none through."""
 
 
-def _held_together(code: re.Match[str]) -> str:
-    """Return a command without a blank at which it could be broken."""
-    return code[0].replace(" ", _JOINT)
+def _wrapped(paragraph: str, width: int) -> list[str]:
+    """Return *paragraph* in lines of *width*; a word that is longer, or a command to be copied, is never broken."""
+    lines = [""]
+    for word in paragraph.split(" "):
+        if not lines[-1] or cell_len(f"{lines[-1]} {word}".replace(_JOINT, " ")) <= width:
+            lines[-1] += f" {word}" if lines[-1] else word
+        else:
+            lines.append(word)
+    return [line.replace(_JOINT, " ") for line in lines]
 
 
 def _print_plain(console: Screen, lines: Iterable[str]) -> None:
@@ -212,11 +204,6 @@ def _print_plain(console: Screen, lines: Iterable[str]) -> None:
         console.print(Text(text), soft_wrap=True, end="")
     else:
         console.file.write(text)
-
-
-def has_colour(console: Screen) -> bool:
-    """Return False in a pipe, on a terminal without colors, and if NO_COLOR is set."""
-    return console.color_system is not None and not console.no_color
 
 
 def heading(text: str) -> None:
@@ -233,34 +220,33 @@ def command_line(argv: tuple[str, ...]) -> None:
     block(format_command(argv, width).splitlines(), "command")
 
 
-def table(*columns: str) -> Table:
-    """Return an empty table with *columns*; long cells continue in the next line, and nothing is cut."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="heading")
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    return made
+Row = tuple[str | Text, ...]
 
 
-def in_columns(rows: Sequence[tuple[str, ...]], widest: int = 10_000) -> str:
-    """Return a line for each of *rows*, the first of which is the heading, for programs: nothing is wrapped.
+def in_columns(rows: Sequence[Row], widest: int = 10_000) -> str:
+    """Return a line for each of *rows*, for programs: nothing is wrapped.
 
     A column is filled up to its longest cell, or to *widest* characters.
     """
-    widths = [min(widest, max(len(row[column]) for row in rows)) for column in range(len(rows[0]))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [min(widest, max(map(len, column))) for column in zip(*cells, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells)
     return "".join(f"{line}\n" for line in lines)
 
 
-def draw(rows: Table) -> None:
-    """Print a table; in a pipe without the blanks that fill its last column."""
-    console = screen()
-    if console.is_terminal:
-        console.print(rows)
+def draw(rows: Sequence[Row], whole: int = 1) -> None:
+    """Print a table; on a terminal cells are folded, except those of the first *whole* columns."""
+    if not screen().is_terminal:
+        screen().file.write(in_columns(rows))
         return
-    with console.capture() as captured:
-        console.print(rows)
-    for line in captured.get().splitlines():
-        console.print(Text(line.rstrip()), soft_wrap=True)
+    from rich.table import Table  # in a pipe there is none
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="heading")
+    for number, heading in enumerate(rows[0]):
+        table.add_column(heading, overflow="fold", no_wrap=number < whole)
+    for row in rows[1:]:
+        table.add_row(*row)
+    screen().print(table)
 
 
 def block(lines: Iterable[str], style: str = "", prefix: str = "") -> None:
@@ -277,15 +263,14 @@ def block(lines: Iterable[str], style: str = "", prefix: str = "") -> None:
     if style == "command":
         lines = fitted(list(lines), width)
     elif style == "said":
-        lines = [part for line in lines for part in between_words(line, width)]
+        lines = [part for line in lines for part in _between_words(line, width)]
     for line in lines:
         is_comment = style == "command" and line.lstrip().startswith("#")
         whole = f"{INDENT}{prefix}{line}".rstrip()
         console.print(Text(whole, style="said" if is_comment else style), soft_wrap=True)
 
 
-def between_words(line: str, width: int) -> list[str]:
-    """Return a line of text as several, none of them wider than *width* where its words allow that."""
+def _between_words(line: str, width: int) -> list[str]:
     return textwrap.wrap(line, width, subsequent_indent="  ", **_WHOLE_WORDS) if len(line) > width else [line]
 
 
@@ -351,21 +336,14 @@ def _broken_line(line: str, width: int) -> list[str]:
 _WHOLE_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
 
+def show_file(path: object, remark: str = "") -> None:
+    """Print the path of a file that a command made, with a *remark* behind it."""
+    block([f"-> {clean_line(str(path))}{remark}"], "file")
+
+
 def show_output(text: str, style: str = "said") -> None:
     """Print what a program printed, each line behind a bar."""
     block(clean(text).splitlines(), style, "| ")
-
-
-def print_rows(rows: Sequence[tuple[str, ...]]) -> None:
-    """Print a table, whose first row is the heading and whose first column is never broken; in a pipe, plain lines."""
-    if not screen().is_terminal:
-        screen().file.write(in_columns(rows))
-        return
-    drawn = table(*rows[0])
-    drawn.columns[0].no_wrap = True
-    for row in rows[1:]:
-        drawn.add_row(*row)
-    draw(drawn)
 
 
 def paged(draw: Callable[[], None]) -> None:

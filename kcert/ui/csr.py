@@ -36,7 +36,7 @@ from kcert.ui.console import (
     screen,
     show_output,
 )
-from kcert.ui.output_of import OutputOfCommands
+from kcert.ui.lesson import OutputOfCommands
 
 
 class Steps(OutputOfCommands):

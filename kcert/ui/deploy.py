@@ -16,21 +16,20 @@ from kcert.kubernetes.export import FOLDER, Export
 from kcert.kubernetes.install import Row
 from kcert.quoting import format_command, quote
 from kcert.store.atomic import Written
-from kcert.ui import print_json, print_lines, print_path
+from kcert.ui import print_json, print_lines, print_path, warning
 from kcert.ui.console import (
     INDENT,
     block,
     clean_line,
     command_line,
     draw,
-    error_screen,
     heading,
     say,
     say_apart,
     say_commands,
     say_paragraphs,
     screen,
-    table,
+    show_file,
 )
 from kcert.ui.flags import unsigning
 from kcert.ui.report import written_record
@@ -71,8 +70,7 @@ def _show(bundle: Bundle, written: Written, *, explain: bool) -> None:
     if explain:
         heading(bundle.host.name)
         _list(bundle.rows)
-    state = "" if written.changed else "  (unchanged)"
-    block([f"-> {clean_line(str(written.path))}{state}"], "file")
+    show_file(written.path, "" if written.changed else "  (unchanged)")
     if written.backup:
         say(f"The archive before is {clean_line(str(written.backup))}; it holds keys as well.", "notice")
     if explain:
@@ -87,18 +85,15 @@ def _list(files: Sequence[Row]) -> None:
         for file in files:
             block([str(file.path), f"{INDENT}{file.mode:04o}  {', '.join(file.readers)}"])
         return
-    rows = table("file", "mode", "read by")
-    rows.columns[0].no_wrap = True
-    for file in files:
-        rows.add_row(str(file.path), f"{file.mode:04o}", ", ".join(file.readers))
-    draw(rows)
+    rows = [(str(file.path), f"{file.mode:04o}", ", ".join(file.readers)) for file in files]
+    draw([("file", "mode", "read by"), *rows])
 
 
 def _warn(made: Sequence[Bundle]) -> None:
     """Say on standard error which key the control plane does not get, and what follows."""
     why = next((bundle.unsigning for bundle in made if bundle.unsigning and bundle.signs), None)
     if why:
-        say(f"kcert: {unsigning(why)}", "notice", to=error_screen())
+        warning(unsigning(why))
 
 
 def show_commands(ctx: Context, made: Sequence[Bundle]) -> None:
@@ -129,7 +124,7 @@ def show_export(made: Export, written: Sequence[Written], *, explain: bool) -> N
     if explain:
         _explain(made)
     for folder, files in groupby(written, key=lambda file: file.path.parent):
-        block([_written(folder, tuple(files))], "file")
+        _folder(folder, tuple(files))
     backups = [file.backup for file in written if file.backup]
     if backups:
         more = f", and {len(backups) - 1} more like it" if len(backups) > 1 else ""
@@ -146,23 +141,19 @@ def print_paths(written: Sequence[Written], form: str = "text") -> None:
         print_path(file.path)
 
 
-def _written(folder: Path, files: tuple[Written, ...]) -> str:
-    """Return what became of the files of one folder: there can be a thousand."""
+def _folder(folder: Path, files: tuple[Written, ...]) -> None:
+    """Print what became of the files of one folder: there can be a thousand."""
     kept = sum(not file.changed for file in files)
     if len(files) == 1:
-        state = "  (unchanged)" if kept else ""
-        return f"-> {clean_line(str(files[0].path))}{state}"
-    state = f", {kept} as before" if kept else ""
-    return f"-> {clean_line(str(folder))}/  ({len(files)} files{state})"
+        show_file(files[0].path, "  (unchanged)" if kept else "")
+    else:
+        show_file(folder, f"/  ({len(files)} files{f', {kept} as before' if kept else ''})")
 
 
 def _explain(made: Export) -> None:
     say_paragraphs(lessons.lesson("export").opening)
     heading(f"What {made.target} gets")
-    rows = table(*made.columns)
-    for row in made.holds:
-        rows.add_row(*row)
-    draw(rows)
+    draw([made.columns, *made.holds], whole=0)
     screen().print()
     if made.left:
         heading("What is not exported")

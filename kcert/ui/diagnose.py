@@ -13,7 +13,8 @@ from kcert.errors import VerdictError
 from kcert.files import defer_signals
 from kcert.quoting import quote
 from kcert.ui import print_json
-from kcert.ui.console import block, clean_line, counted, draw, error_screen, say, say_apart, say_commands, screen
+from kcert.ui.console import block, clean_line, counted, error_screen, say, say_apart, say_commands, screen
+from kcert.ui.tables import print_grid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -87,18 +88,13 @@ def _finding(number: int, finding: Finding) -> None:
     first = finding.lines[0]
     times = f", and {finding.count - 1} more like it" if finding.count > 1 else ""
     say(f"Line {first.number}{times}:")
-    block([_shortened(first.text)], "said")
+    block([clean_line(first.text[:SHOWN_OF_LINE]) + (" ..." if first.text[SHOWN_OF_LINE:] else "")], "said")
     screen().print()
     for name, text in (("Confirm with", finding.explanation.proof), ("Fix", finding.explanation.repair)):
         say(f"{name}:")
         block([clean_line(line) for line in text.splitlines()], "command")
         screen().print()
     say_apart(f"Lesson: `kcert explain {finding.lesson}`")
-
-
-def _shortened(text: str) -> str:
-    shown = clean_line(text[:SHOWN_OF_LINE])
-    return shown if len(text) <= SHOWN_OF_LINE else f"{shown} ..."
 
 
 def _total(diagnosis: Diagnosis) -> None:
@@ -133,35 +129,30 @@ def announce(request: LogRequest, source: LogSource) -> None:
 def show_tools(tools: Sequence[ToolCheck], overrides: Mapping[str, str], form: str) -> None:
     """Print every program, and the variables that change what openssl does."""
     if form == "json":
-        _tools_as_json(tools, overrides)
+        programs = [
+            {
+                "name": tool.program.name,
+                "state": "unfit" if tool.trouble and tool.path else "missing" if tool.path is None else "ok",
+                "path": tool.path,
+                "version": tool.version or None,
+                "used_for": tool.program.used_for,
+                "without": tool.program.without,
+                "reason": tool.trouble,
+            }
+            for tool in tools
+        ]
+        variables = [{"name": name, "value": os.environ[name], "effect": effect} for name, effect in overrides.items()]
+        print_json({"programs": programs, "environment": variables})
         return
     table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    for whole in (True, True, False):
+        table.add_column(no_wrap=whole, overflow="fold")
     for tool in tools:
         table.add_row(Text(tool.program.name, style="heading"), *_state(tool))
-    draw(table)
+    print_grid(table)
     for name, effect in overrides.items():
         screen().print()
         say(f"{name} is set ({quote(os.environ[name])}): {effect}. Is this intended?", "notice")
-
-
-def _tools_as_json(tools: Sequence[ToolCheck], overrides: Mapping[str, str]) -> None:
-    programs = [
-        {
-            "name": tool.program.name,
-            "state": "unfit" if tool.trouble and tool.path else "missing" if tool.path is None else "ok",
-            "path": tool.path,
-            "version": tool.version or None,
-            "used_for": tool.program.used_for,
-            "without": tool.program.without,
-            "reason": tool.trouble,
-        }
-        for tool in tools
-    ]
-    variables = [{"name": name, "value": os.environ[name], "effect": effect} for name, effect in overrides.items()]
-    print_json({"programs": programs, "environment": variables})
 
 
 def require_openssl(tools: Sequence[ToolCheck]) -> None:
@@ -171,11 +162,11 @@ def require_openssl(tools: Sequence[ToolCheck]) -> None:
         raise VerdictError(f"{openssl.program.name}: {openssl.trouble}. Without it {openssl.program.without}.")
 
 
-def _state(tool: ToolCheck) -> tuple[Text, Text]:
+def _state(tool: ToolCheck) -> tuple[Text, str]:
+    used_for = tool.program.used_for
     if tool.path is None:
-        return Text("missing", style="bad" if tool.trouble else "notice"), Text(
-            f"{tool.program.used_for}; without it {tool.program.without}"
-        )
+        style = "bad" if tool.trouble else "notice"
+        return Text("missing", style=style), f"{used_for}; without it {tool.program.without}"
     if tool.trouble:
-        return Text("unfit", style="bad"), Text(f"{tool.path}: {clean_line(tool.trouble)}")
-    return Text("found", style="good"), Text(f"{clean_line(tool.version)}\n{tool.path}: {tool.program.used_for}")
+        return Text("unfit", style="bad"), f"{tool.path}: {clean_line(tool.trouble)}"
+    return Text("found", style="good"), f"{clean_line(tool.version)}\n{tool.path}: {used_for}"

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import html
-import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,16 +15,16 @@ from kcert.ui.console import (
     clean_line,
     command_line,
     counted,
+    draw,
     error_screen,
     heading,
-    print_rows,
     say,
     say_apart,
     say_commands,
     screen,
 )
-from kcert.ui.inventory.text import harmless
-from kcert.ui.report import page
+from kcert.ui.report import document
+from kcert.ui.tables import comma_separated, markdown, rows_of
 
 
 def begins() -> None:
@@ -48,8 +45,8 @@ def show(result: Result, root: Path, form: str) -> None:
         solved = "yes" if mark.solved else "no" if result.over else "not yet"
         folder = clean_line(str(root / mark.task.folder))
         title = mark.task.title if result.hidden else mark.title
-        rows.append((folder, title, str(mark.weight), str(mark.hints), solved, _points(mark.points)))
-    print_rows(rows)
+        rows.append((folder, title, str(mark.weight), str(mark.hints), solved, f"{mark.points:g}"))
+    draw(rows)
     screen().print()
     if result.over:
         _score(result, root)
@@ -81,27 +78,18 @@ def _running(result: Result, root: Path) -> None:
 
 def _score(result: Result, root: Path) -> None:
     solved = sum(1 for mark in result.marks if mark.solved)
-    style = "good" if result.passed else "bad"
     say(
-        f"{_points(result.points)} of {result.of} points, {result.percent}%: {solved} of {len(result.marks)} labs "
+        f"{result.points:g} of {result.of} points, {result.percent}%: {solved} of {len(result.marks)} labs "
         f"solved. The pass mark is {PASSED}%, as in the CKA.",
-        style,
+        "good" if result.passed else "bad",
     )
-    missing = [mark for mark in result.marks if not mark.solved]
-    if missing:
+    if missing := [mark for mark in result.marks if not mark.solved]:
         say(f"To repeat: {', '.join(f'`kcert explain {mark.task.lab}`' for mark in missing)}.")
+    option = "" if str(root) == "lab" else f" --dir {quote(str(root))}"
     say(
         "The labs stay, to practice or to read `kcert practice solution --dir FOLDER`. "
-        f"`kcert practice exam{_option(root)} --replace` starts another exam."
+        f"`kcert practice exam{option} --replace` starts another exam."
     )
-
-
-def _points(points: float) -> str:
-    return f"{points:g}"
-
-
-def _option(root: Path) -> str:
-    return "" if str(root) == "lab" else f" --dir {quote(str(root))}"
 
 
 def _record(result: Result) -> dict[str, object]:
@@ -138,7 +126,18 @@ def _record(result: Result) -> dict[str, object]:
 
 _TITLE = "Results of the class"
 
-_HEADINGS = ("learner", "lab", "seed", "solved", "minutes", "hints", "tries", "solution", "exam", "seal")
+_COLUMNS: dict[str, Callable[[Line], str]] = {
+    "learner": lambda line: line.learner,
+    "lab": lambda line: line.lab,
+    "seed": lambda line: "" if line.seed is None else str(line.seed),
+    "solved": lambda line: line.solved[:16].replace("T", " ") if line.solved else "no",
+    "minutes": lambda line: "" if line.minutes is None else str(line.minutes),
+    "hints": lambda line: str(line.hints),
+    "tries": lambda line: str(line.tries),
+    "solution": lambda line: "seen" if line.solution else "",
+    "exam": lambda line: "" if line.exam is None else f"{line.exam}%",
+    "seal": lambda line: line.seal or "",
+}
 
 
 def show_class(lines: Sequence[Line], form: str) -> None:
@@ -146,34 +145,21 @@ def show_class(lines: Sequence[Line], form: str) -> None:
     if form == "json":
         print_json([asdict(line) for line in lines])
     elif form == "csv":
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(_HEADINGS)
-        writer.writerows([harmless(clean_line(cell)) for cell in _cells(line)] for line in lines)
-        sys.stdout.write(text.getvalue())
+        sys.stdout.write(comma_separated(rows_of(lines, _COLUMNS), "\n"))
     elif form == "html":
-        sys.stdout.write(_page(lines))
+        sys.stdout.write(document(_TITLE, f"# {_TITLE}\n\n{markdown(_rows(lines))}"))
     else:
         _table(lines)
 
 
-def _page(lines: Sequence[Line]) -> str:
-    headings, *rows = _rows(lines)
-    heads = "".join(f"<th>{heading}</th>" for heading in headings)
-    cells = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    body = f"<h1>{_TITLE}</h1>\n<table>\n<tr>{heads}</tr>\n{cells}\n</table>"
-    return page(_TITLE, "document", body)
-
-
 def _rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
     """Return the headings and a row for each line, without the columns about exams where there is none."""
-    rows = [tuple(map(clean_line, _cells(line))) for line in lines]
-    used = [column for column in range(len(_HEADINGS)) if column < 8 or any(row[column] for row in rows)]
-    return [tuple(row[column] for column in used) for row in (_HEADINGS, *rows)]
+    about_exams = [name for name in ("exam", "seal") if any(map(_COLUMNS[name], lines))]
+    return rows_of(lines, _COLUMNS, [*list(_COLUMNS)[:8], *about_exams])
 
 
 def _table(lines: Sequence[Line]) -> None:
-    print_rows(_rows(lines))
+    draw(_rows(lines))
     solved = sum(line.solved is not None for line in lines)
     learners = len({line.learner for line in lines})
     say(f"{solved} of {len(lines)} labs solved by {counted(learners, 'learner')}.")
@@ -183,18 +169,3 @@ def _table(lines: Sequence[Line]) -> None:
         say("`--seal` asks for the passphrase of sealed exams, and verifies their seals.", "quiet")
     if any(line.seal == "broken" for line in lines):
         say('"broken": the results were changed, or the passphrase is not the one of this exam.', "quiet")
-
-
-def _cells(line: Line) -> tuple[str, ...]:
-    return (
-        line.learner,
-        line.lab,
-        "" if line.seed is None else str(line.seed),
-        line.solved[:16].replace("T", " ") if line.solved else "no",
-        "" if line.minutes is None else str(line.minutes),
-        str(line.hints),
-        str(line.tries),
-        "seen" if line.solution else "",
-        "" if line.exam is None else f"{line.exam}%",
-        line.seal or "",
-    )

@@ -1,12 +1,12 @@
-"""The lessons on the screen, as Markdown, and (with ``kcert.ui.course``) as a page."""
+"""The lessons on the screen, as Markdown, and as a page: self-contained, for a browser or a printer."""
 
 from __future__ import annotations
 
 import re
 import sys
 import textwrap
-from itertools import accumulate
-from typing import TYPE_CHECKING, NamedTuple
+from html import escape
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -14,11 +14,10 @@ from kcert import lessons
 from kcert.ui.console import (
     INDENT,
     MOST_WIDTH,
-    between_words,
+    block,
     clean_line,
     command_line,
     fitted,
-    has_colour,
     heading,
     say,
     say_apart,
@@ -26,8 +25,10 @@ from kcert.ui.console import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from markdown_it.token import Token
 
     from kcert.lessons import Lesson
     from kcert.ui.report import Target
@@ -36,7 +37,6 @@ Chapters = dict[str, tuple["Lesson", ...]]
 """Every lesson by chapter, both in the order in which they are best read."""
 
 _BOOK = "The certificates of a Kubernetes cluster"
-_MARK = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*")
 _PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 _ERRORS = "How it fails"
 """The section with error messages as programs print them."""
@@ -46,33 +46,21 @@ _BULLET = re.compile(r"(- |\d+\. )")
 
 def show_topics(chapters: Chapters, form: str, target: Target | None) -> None:
     """List the topics by chapter."""
-    listed = [(chapter, [(lesson.topic, lesson.title) for lesson in members]) for chapter, members in chapters.items()]
-    if form == "html":
-        from kcert.ui import course
-
-        _write(course.contents(chapters), target)
-        return
-    if form == "markdown":
-        parts = ["# Lessons"]
-        for chapter, members in listed:
-            parts += [f"\n## {chapter}\n", *(f"- `{topic}`: {title}" for topic, title in members)]
-        _write("\n".join(parts) + "\n", target)
-        return
 
     def draw() -> None:
         width = max(len(lesson.topic) for members in chapters.values() for lesson in members)
-        for chapter, members in listed:
+        for chapter, members in chapters.items():
             heading(chapter)
-            for topic, title in members:
-                first, *rest = _beside(title, width + 2)
-                line = Text(f"{topic:{width}}", style="code")
+            for lesson in members:
+                first, *rest = _beside(lesson.title, width + 2)
+                line = Text(f"{lesson.topic:{width}}", style="code")
                 screen().print(line.append(f"  {first}", style="default"), soft_wrap=True)
                 for more in rest:
                     screen().print(Text(f"{'':{width}}  {more}"), soft_wrap=True)
             screen().print()
         say("`kcert explain TOPIC` shows a lesson. Begin with `kcert explain tls-in-one-page`.")
 
-    _draw(draw, target)
+    _present(form, target, draw, lambda: _markdown_topics(chapters), lambda: _page_of_topics(chapters))
 
 
 def _beside(title: str, left: int) -> list[str]:
@@ -98,7 +86,7 @@ def show_found(words: str, results: Sequence[Lesson], form: str, target: Target 
         more = len(results) - _MOST_FOUND
         say(f"{f'And {more} more. ' if more > 0 else ''}`kcert explain TOPIC` shows one.")
 
-    _draw(draw, target)
+    _print(draw, target)
 
 
 _MOST_FOUND = 10
@@ -107,7 +95,7 @@ _MOST_FOUND = 10
 def _sentence(lesson: Lesson, word: str) -> str:
     """Return the first sentence of *lesson* with *word* in it; its first sentence if only a command has it."""
     parts = (lesson.opening, *lesson.sections.values())
-    prose = " ".join(block.lines[0] for part in parts for block in blocks(part) if block.kind == "prose")
+    prose = " ".join(lines[0] for part in parts for kind, lines in blocks(part) if kind == "prose")
     sentences = re.split(r"(?<=[.?!]) |(?<=:) (?=[A-Z`])", " ".join(prose.split()))
     return next((sentence for sentence in sentences if word.casefold() in sentence.casefold()), sentences[0])
 
@@ -122,37 +110,39 @@ def show_exported(folder: Path, count: int) -> None:
 
 def show(chosen: Sequence[Lesson], form: str, target: Target | None) -> None:
     """Show lessons one after the other."""
-    if form == "html":
-        from kcert.ui import course
-
-        _write(course.some(chosen), target)
-    elif form == "markdown":
-        _write("\n".join(line for lesson in chosen for line in _markdown(lesson, "#")) + "\n", target)
-    else:
-        _draw(lambda: _lessons(chosen), target)
+    _present(
+        form,
+        target,
+        lambda: _lessons(chosen),
+        lambda: (line for lesson in chosen for line in _markdown(lesson, "#")),
+        lambda: _page_of(chosen),
+    )
 
 
 def show_course(chapters: Chapters, form: str, target: Target | None) -> None:
     """Show every lesson, chapter by chapter."""
-    if form == "html":
-        from kcert.ui import course
+    every = [lesson for members in chapters.values() for lesson in members]
+    _present(form, target, lambda: _lessons(every), lambda: _markdown_book(chapters), lambda: _page_of_book(chapters))
 
-        _write(course.book(chapters), target)
-    elif form == "markdown":
-        _write("\n".join(_markdown_book(chapters)) + "\n", target)
+
+def _present(
+    form: str,
+    target: Target | None,
+    draw: Callable[[], None],
+    markdown: Callable[[], Iterable[str]],
+    page: Callable[[], str],
+) -> None:
+    if form == "text":
+        _print(draw, target)
     else:
-        _draw(lambda: _lessons([lesson for members in chapters.values() for lesson in members]), target)
+        _write(page() if form == "html" else "\n".join(markdown()) + "\n", target)
 
 
-class Block(NamedTuple):
-    """A piece of a lesson: ``code`` (its lines), ``item`` of a list, or ``prose``."""
+def blocks(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the blocks of a lesson's Markdown, each ``code``, ``item`` (of a list) or ``prose``, and its lines.
 
-    kind: str
-    lines: tuple[str, ...]
-
-
-def blocks(text: str) -> Iterator[Block]:
-    """The blocks of a lesson's Markdown, in order; an indented block may have empty lines in it."""
+    An indented block may have empty lines in it.
+    """
     code: list[str] = []
     for part in re.split(r"\n{2,}", text.strip("\n")):
         lines = part.split("\n")
@@ -160,17 +150,17 @@ def blocks(text: str) -> Iterator[Block]:
             code += ["", *lines] if code else lines
             continue
         if code:
-            yield Block("code", tuple(line.removeprefix(INDENT) for line in code))
+            yield "code", tuple(line.removeprefix(INDENT) for line in code)
             code = []
         if _PICTURE.fullmatch(part):
             continue  # a page alone shows it
         if _BULLET.match(lines[0]):
             for item in re.split(r"\n(?=- |\d+\. )", part):
-                yield Block("item", (item,))
+                yield "item", (item,)
         else:
-            yield Block("prose", (part,))
+            yield "prose", (part,)
     if code:
-        yield Block("code", tuple(line.removeprefix(INDENT) for line in code))
+        yield "code", tuple(line.removeprefix(INDENT) for line in code)
 
 
 def _lessons(chosen: Sequence[Lesson]) -> None:
@@ -189,64 +179,29 @@ def _lessons(chosen: Sequence[Lesson]) -> None:
 def passage(text: str, section: str = "") -> None:
     """Draw Markdown as lessons have it; under the heading Command, long commands are broken between options."""
     before = ""
-    for block in blocks(text):
-        if before and not before == block.kind == "item":
+    for kind, lines in blocks(text):
+        if before and not before == kind == "item":
             screen().print()
-        before = block.kind
-        if block.kind == "code":
-            _code(block.lines, section)
-        elif block.kind == "item":
-            bullet, _, words = block.lines[0].partition(" ")
-            _prose(words, f"{bullet} ")
+        before = kind
+        if kind == "code":
+            _code(lines, section)
         else:
-            _prose(block.lines[0], "")
-
-
-def _prose(words: str, bullet: str) -> None:
-    """A paragraph, wrapped, with the text after a bullet aligned under its first word."""
-    console = screen()
-    coloured = has_colour(console)
-    text, blanks = Text(), set[int]()  # the blanks at which no line is broken: those of commands
-    rest = " ".join(words.split())
-    at = 0
-    for match in _MARK.finditer(rest):
-        text.append(rest[at : match.start()])
-        code, strong = match.groups()
-        begin = len(text)
-        text.append(strong or (code if coloured else f"`{code}`"), style="bold" if strong else "code")
-        blanks |= {at for at in range(begin, len(text)) if code and text.plain[at] == " "}
-        at = match.end()
-    text.append(rest[at:])
-    for number, line in enumerate(_wrapped(text, blanks, min(console.width, MOST_WIDTH) - len(bullet))):
-        console.print(Text(bullet if number == 0 else " " * len(bullet)).append_text(line), soft_wrap=True)
-
-
-def _wrapped(text: Text, blanks: set[int], width: int) -> Iterator[Text]:
-    """The lines of a paragraph; a word longer than a line (an address) stays whole, so that it can be copied."""
-    held = "".join("_" if at in blanks else letter for at, letter in enumerate(text.plain))
-    plain = textwrap.wrap(held, width, break_long_words=False, break_on_hyphens=False)
-    ends = accumulate(len(line) + 1 for line in plain[:-1])
-    for line in text.divide(ends):
-        line.rstrip()
-        yield line
+            bullet = lines[0].partition(" ")[0] + " " if kind == "item" else ""
+            say(lines[0].removeprefix(bullet), bullet=bullet, markdown=True)
 
 
 def _code(lines: Sequence[str], section: str) -> None:
     """Lines to be copied: a long command is broken as documentation does it, an error message between words."""
-    console = screen()
-    width = min(console.width, MOST_WIDTH) - len(INDENT)
+    width = min(screen().width, MOST_WIDTH) - len(INDENT)
     for line in lines:
         first = line.partition(" ")[0]
         if (section == "Command" and first[:1] != "#") or (section != _ERRORS and first in _PROGRAMS):
-            parts, style = fitted([line], width), "command"
+            block(fitted([line], width), "command")
         else:
-            is_text = section == _ERRORS and console.is_terminal
-            parts, style = between_words(line, width) if is_text else [line], "default"
-        for part in parts:
-            console.print(Text(f"{INDENT}{part}".rstrip(), style=style), soft_wrap=True)
+            block([line], "said" if section == _ERRORS else "default")
 
 
-def _draw(draw: Callable[[], None], target: Target | None) -> None:
+def _print(draw: Callable[[], None], target: Target | None) -> None:
     """Draw on the screen, through a pager if it is too small; or into a file, plain."""
     if target is None:
         from kcert.ui.console import paged
@@ -274,27 +229,98 @@ def _markdown(lesson: Lesson, mark: str, names: Mapping[str, str] | None = None)
             for line in text.split("\n")
         )
 
-    yield f"{mark} {lesson.title}"
-    yield ""
-    yield linked(lesson.opening)
+    yield from (f"{mark} {lesson.title}", "", linked(lesson.opening))
     for name, text in lesson.sections.items():
-        yield ""
-        yield f"{mark}# {name}"
-        yield ""
-        yield linked(text)
+        yield from ("", f"{mark}# {name}", "", linked(text))
+
+
+def _markdown_topics(chapters: Chapters) -> Iterator[str]:
+    yield "# Lessons"
+    for chapter, members in chapters.items():
+        yield from ("", f"## {chapter}", "", *(f"- `{lesson.topic}`: {lesson.title}" for lesson in members))
 
 
 def _markdown_book(chapters: Chapters) -> Iterator[str]:
     names = {lesson.topic: lesson.title for members in chapters.values() for lesson in members}
     yield f"# {_BOOK}"
     for chapter, members in chapters.items():
-        yield ""
-        yield f"# {chapter}"
+        yield from ("", f"# {chapter}")
         for lesson in members:
-            yield ""
-            yield f'<a id="{lesson.topic}"></a>'
-            yield ""
-            yield from _markdown(lesson, "##", names)
+            yield from ("", f'<a id="{lesson.topic}"></a>', "", *_markdown(lesson, "##", names))
+
+
+def _page(title: str, body: Iterable[str]) -> str:
+    from kcert.ui.report import page  # few lessons are read in a browser
+
+    return page(title, "course", "\n".join(body))
+
+
+def _page_of_topics(chapters: Chapters) -> str:
+    body = [f"<h1>{_BOOK}</h1>"]
+    for chapter, members in chapters.items():
+        topics = (f"<code>{lesson.topic}</code>: {escape(lesson.title)}" for lesson in members)
+        body += [f"<h3>{escape(chapter)}</h3>", *_listed(topics)]
+    return _page(_BOOK, body)
+
+
+def _page_of(chosen: Sequence[Lesson]) -> str:
+    """Return lessons alone; what they refer to elsewhere is not a link."""
+    names = {lesson.topic for lesson in chosen}
+    return _page(", ".join(lesson.title for lesson in chosen), (_article(lesson, names) for lesson in chosen))
+
+
+def _page_of_book(chapters: Chapters) -> str:
+    """Return every lesson, behind a table of contents.
+
+    Numbers lead to a lesson on paper, where no link can be followed, and page numbers are the printer's.
+    """
+    contents, body = [f"<h1>{_BOOK}</h1>", "<nav>"], list[str]()
+    names = {lesson.topic for members in chapters.values() for lesson in members}
+    for number, (chapter, members) in enumerate(chapters.items(), 1):
+        numbered = {f"{number}.{position} ": lesson for position, lesson in enumerate(members, 1)}
+        links = (f'{at}<a href="#{lesson.topic}">{escape(lesson.title)}</a>' for at, lesson in numbered.items())
+        contents += [f"<h4>{number}. {escape(chapter)}</h4>", *_listed(links)]
+        body.append(f"<h2>{number}. {escape(chapter)}</h2>")
+        for at, lesson in numbered.items():
+            body.append(_article(lesson, names, at))
+    return _page(_BOOK, [*contents, "</nav>", *body])
+
+
+def _listed(items: Iterable[str]) -> list[str]:
+    return ["<ul>", *(f"<li>{item}</li>" for item in items), "</ul>"]
+
+
+_ADDRESS = re.compile(r"https?://[^\s<>()]+[^\s<>().,;:]")
+_BREAKABLE = re.compile(r"\S{0,60}[-/]\S{0,60}")
+"""A word that browsers would break behind a dash: whole as long as it fits on a page."""
+
+
+def _article(lesson: Lesson, names: Container[str], number: str = "") -> str:
+    """Return a lesson in which a topic in *names* becomes a link to its lesson, and an address one to its page."""
+    from kcert.ui.report import html_of
+
+    def code(token: Token) -> str:
+        word = escape(token.content)
+        linked = word in names and word != lesson.topic
+        return f'<a href="#{word}"><code>{word}</code></a>' if linked else f"<code>{word}</code>"
+
+    def text(token: Token) -> str:
+        return _ADDRESS.sub(r'<a href="\g<0>">\g<0></a>', escape(token.content))
+
+    def lines(token: Token) -> str:
+        shown = escape(token.content).splitlines()
+        whole = (_BREAKABLE.sub(r'<span class="word">\g<0></span>', line) for line in shown)
+        drawn = "".join(f'<span class="line">{line}\n</span>' for line in whole)
+        return f"<pre><code>{drawn}</code></pre>\n"
+
+    def picture(token: Token) -> str:
+        return f"<figure>{lessons.picture(str(token.attrs['src']))}</figure>"
+
+    rules = {"code_inline": code, "text": text, "code_block": lines, "fence": lines, "image": picture}
+    topic = f'<span class="topic">kcert explain {lesson.topic}</span>'
+    title = f'<h3 id="{lesson.topic}">{number}{escape(lesson.title)} {topic}</h3>'
+    sections = "".join(f"\n\n#### {name}\n\n{text}" for name, text in lesson.sections.items())
+    return f"<article>\n{title}\n{html_of(lesson.opening + sections, rules)}\n</article>"
 
 
 def _write(text: str, target: Target | None) -> None:
@@ -303,12 +329,7 @@ def _write(text: str, target: Target | None) -> None:
         return
     from kcert.ui.report import write_report
 
-    written = write_report(target, text.encode(), _first_lines())
-    say(f"Wrote {target.path}.{f' The previous file is {written.backup}.' if written.backup else ''}")
-
-
-def _first_lines() -> frozenset[str]:
-    """Return the first lines that files with lessons have."""
     chapters = lessons.by_chapter()
     titles = (lesson.title for members in chapters.values() for lesson in members)
-    return frozenset(("Lessons", _BOOK, *chapters, *titles))
+    written = write_report(target, text.encode(), frozenset(("Lessons", _BOOK, *chapters, *titles)))
+    say(f"Wrote {target.path}.{f' The previous file is {written.backup}.' if written.backup else ''}")

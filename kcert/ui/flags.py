@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Iterable
 
 from kcert import lessons, profiles
@@ -12,20 +11,19 @@ from kcert.issue.status import CertificateStatus, State
 from kcert.kubernetes import encryption, render
 from kcert.kubernetes.components import ComponentInstance, Option, Reads, Setting
 from kcert.kubernetes.encryption import Change, EncryptionConfig, Update
-from kcert.ui import print_json
+from kcert.ui import print_json, warning
 from kcert.ui.console import (
     INDENT,
-    MOST_WIDTH,
     block,
     clean_line,
-    error_screen,
     heading,
     say,
     say_apart,
     say_paragraphs,
     screen,
+    show_file,
 )
-from kcert.ui.output_of import ResultReporter
+from kcert.ui.lesson import ResultReporter
 
 
 def print_form(instance: ComponentInstance, form: str) -> None:
@@ -53,32 +51,32 @@ def show(instance: ComponentInstance, *, explain: bool) -> None:
         _option(f"{setting.name}: {_value(setting)}", _why(instance, setting), setting.reads, explain=explain)
     screen().print()
     if explain and instance.component == "kube-controller-manager":
-        _signers()
+        signing = lessons.lesson("csrapproving-csrsigning")
+        heading(signing.title)
+        say_paragraphs(signing.opening)
     say(_next(instance))
 
 
 def as_json(instance: ComponentInstance) -> None:
     """Print the options, and the settings of the configuration file, as JSON."""
     component = instance.program
-    options = [
-        {
-            "argument": option.argument,
-            "reason": _why(instance, option) or None,
-            "file": str(option.reads.file) if option.reads else None,
-        }
-        for option in component.options(instance)
-    ]
-    settings = [
-        {"path": setting.name, "value": _value(setting), "reason": _why(instance, setting) or None}
-        for setting in component.settings(instance)
-    ]
     content = {
         "component": instance.component,
         "host": instance.host.name,
         "profile": instance.cluster.profile,
         "kubernetes_version": str(instance.version),
-        "options": options,
-        "config": settings,
+        "options": [
+            {
+                "argument": option.argument,
+                "reason": _why(instance, option) or None,
+                "file": str(option.reads.file) if option.reads else None,
+            }
+            for option in component.options(instance)
+        ],
+        "config": [
+            {"path": setting.name, "value": _value(setting), "reason": _why(instance, setting) or None}
+            for setting in component.settings(instance)
+        ],
     }
     print_json(content)
 
@@ -86,30 +84,30 @@ def as_json(instance: ComponentInstance) -> None:
 def warn(instance: ComponentInstance, unfit: Iterable[CertificateStatus], folder_option: str) -> None:
     """Say on standard error what the PKI folder lacks of it, and how to get it."""
     if instance.component == "kube-controller-manager" and instance.state.ca_unusable:
-        _warning(unsigning(instance.state.ca_unusable))
+        warning(unsigning(instance.state.ca_unusable))
     unfit = tuple(unfit)
     missing = [status.certificate for status in unfit if status.state is State.MISSING]
     if missing:
         chapters = {spec.chapter for spec in missing}
         command = f"kcert {chapters.pop() if len(chapters) == 1 else 'all'}{folder_option}"
-        _warning(f"not created yet: {', '.join(spec.name for spec in missing)}. `{command}` creates them.")
+        warning(f"not created yet: {', '.join(spec.name for spec in missing)}. `{command}` creates them.")
     for status in unfit:
         if status.state is not State.MISSING:
             name, command = status.certificate.name, status.fix_command(folder_option)
-            _warning(f"{name} is {status.state.value}: {clean_line(status.blocking)}. `{command}` renews it.")
+            warning(f"{name} is {status.state.value}: {clean_line(status.blocking)}. `{command}` renews it.")
 
 
 def warn_of_issues(instance: ComponentInstance) -> None:
     """Say on standard error which mistakes of its book the profile follows for this component."""
     for issue in instance.profile.known_issues(instance.cluster):
         if issue.component == instance.component:
-            _warning(f"known issue: {issue.problem} `fix_known_issues: true` in kcert.yaml {issue.fix}.")
+            warning(f"known issue: {issue.problem} `fix_known_issues: true` in kcert.yaml {issue.fix}.")
 
 
 def warn_of_release(version: Version) -> None:
     """Warn that kcert does not know what a newer release has removed."""
     if version.minor > STABLE.minor:
-        _warning(
+        warning(
             f"Kubernetes {version} is newer than {STABLE}, the last whose options kcert knows: compare them with its "
             f"release notes."
         )
@@ -124,34 +122,20 @@ def unsigning(why: str) -> str:
     )
 
 
-def _warning(text: str) -> None:
-    say(f"kcert: {text}", "notice", to=error_screen())
-
-
 def _why(instance: ComponentInstance, given: Option | Setting) -> str:
     return lessons.option_reason(instance.component, given.name)
 
 
 def _option(text: str, why: str, reads: Reads | None, *, explain: bool) -> None:
     block([text], "command")
-    if not explain or not why:
-        return
-    source = f" ({reads.file})" if reads else ""
-    width = min(screen().width, MOST_WIDTH) - 2 * len(INDENT)
-    block(textwrap.wrap(f"{why}{source}", width, break_long_words=False, break_on_hyphens=False), prefix=INDENT)
+    if explain and why:
+        say(f"{why}{f' ({reads.file})' if reads else ''}", bullet=2 * INDENT)
 
 
 def _value(setting: Setting) -> str:
     if isinstance(setting.value, bool):
         return "true" if setting.value else "false"
     return ", ".join(setting.value) if isinstance(setting.value, tuple) else setting.value
-
-
-def _signers() -> None:
-    """Print why this component gets the CA's key, in the words of the lesson."""
-    lesson = lessons.lesson("csrapproving-csrsigning")
-    heading(lesson.title)
-    say_paragraphs(lesson.opening)
 
 
 def _next(instance: ComponentInstance) -> str:
@@ -189,8 +173,7 @@ class EncryptionReporter(ResultReporter):
         if self._explain:
             heading(str(encryption.FILE))
             block(config.text(secrets=False).splitlines())
-        state = "  (as it was)" if change is Change.KEPT else "  (mode 0600)"
-        block([f"-> {clean_line(path)}{state}"], "file")
+        show_file(path, "  (as it was)" if change is Change.KEPT else "  (mode 0600)")
         self._next(config, change)
 
     def _next(self, config: EncryptionConfig, change: Change) -> None:

@@ -1,10 +1,10 @@
-"""The history: what was run in a PKI folder, as a table, a script, Markdown, a page, or JSON."""
+"""The history of a PKI folder as a table, script or JSON; and commands as a document, with reasons and configs."""
 
 from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -14,12 +14,17 @@ from pathlib import Path, PurePosixPath
 from kcert import lessons
 from kcert.certificates import Certificate
 from kcert.errors import VerdictError
-from kcert.quoting import quote
+from kcert.issue.context import Context, IssuancePlan, Reporter, Result, Work
+from kcert.issue.steps import Step
+from kcert.quoting import format_command, quote
 from kcert.store.history import Entry, Prepared
 from kcert.ui import print_json, print_lines
 from kcert.ui.console import block, clean, clean_line, counted, first_few, paged, say, screen
-from kcert.ui.handout import WIDTH, Item, Reasons, Section, command, markdown, web_page
 from kcert.ui.quiet import passphrase_asked
+from kcert.ui.report import code, document, literal
+
+WIDTH = 100
+"""Columns of a command in a document."""
 
 MOST_NAMED = 10
 """Certificates that are named one by one."""
@@ -43,9 +48,9 @@ def show(root: Path, entries: Sequence[Entry], form: str, specs: Sequence[Certif
     elif form == "sh":
         print_lines(_script(root, entries, foreign))
     else:
-        title, sections = f"What was run in {root}", _sections(entries, specs)
-        document = web_page(title, sections) if form == "html" else "\n".join([*markdown(title, sections), ""])
-        sys.stdout.write(document)
+        title = f"What was run in {root}"
+        text = "\n".join([f"# {literal(title)}", *_chapters(entries, specs), ""])
+        sys.stdout.write(document(clean_line(title), text) if form == "html" else text)
 
 
 def verified(root: Path, count: int, signed: int, unexplained: Sequence[Path]) -> None:
@@ -84,7 +89,7 @@ def _table(root: Path, entries: Sequence[Entry]) -> None:
         how = f"{entry.seconds:.2f} s{status}" if entry.argv else f"kcert itself: {_title(entry.step) or 'a file'}"
         say(f"{_local(entry.time)}   {how}", "quiet" if entry.status == 0 else "bad")
         width = min(screen().width, WIDTH) - 4
-        block(command(entry.argv, width).splitlines() if entry.argv else (), "command")
+        block(_command(entry.argv, width).splitlines() if entry.argv else (), "command")
         block([f"-> {', '.join(map(clean_line, entry.files))}"] if entry.files else [], "file")
     screen().print()
     failed, commands = sum(entry.status != 0 for entry in entries), sum(bool(entry.argv) for entry in entries)
@@ -122,7 +127,7 @@ def _script(root: Path, entries: Sequence[Entry], foreign: str) -> Iterator[str]
         if entry.status or (why := _not_repeatable(entry, made | comes)):
             if not entry.status:
                 yield f"# {why}"
-            yield from (f"# {part}" for part in command(entry.argv).splitlines())
+            yield from (f"# {part}" for part in _command(entry.argv).splitlines())
             continue
         made |= {*comes, *entry.files}
         folders = sorted({str(Path(name).parent) for name in (*comes, *entry.files)} - {"."})
@@ -130,7 +135,7 @@ def _script(root: Path, entries: Sequence[Entry], foreign: str) -> Iterator[str]
             yield f"mkdir -p {' '.join(quote(folder) for folder in folders)}"
         yield from (clean(line) for own in prepared for line in own.script)
         if entry.argv:
-            yield command(entry.argv)
+            yield _command(entry.argv)
         if serial := _serial(entry):
             yield f"rm -f {quote(serial)}"
 
@@ -180,33 +185,28 @@ def _serial(entry: Entry) -> str | None:
     return str(Path(entry.argv[entry.argv.index("-CA") + 1]).with_suffix(".srl"))
 
 
-def _sections(entries: Sequence[Entry], specs: Sequence[Certificate]) -> list[Section]:
-    """Return the commands by certificate, with reasons, and each openssl.cnf before the command that first uses it."""
+def _chapters(entries: Sequence[Entry], specs: Sequence[Certificate]) -> Iterator[str]:
+    """Yield the commands by certificate, with reasons, and each openssl.cnf before the command that first uses it."""
     owners = {str(path): spec for spec in specs for path in spec.files.kept}
-    reasons = Reasons()
-    sections = [Section()]
+    once = lessons.Once()
     current, shown = None, set[Prepared]()
     for entry in entries:
         spec = next((owners[name] for name in entry.files if name in owners), None)
         if spec is not None and spec is not current:
             current = spec
-            sections.append(reasons.section(spec))
+            yield from _chapter(spec, once)
         title = _title(entry.step)
         for own in entry.prepared:
             if own.step == "settings" and own not in shown:
                 shown.add(own)
-                sections[-1].items.append(Item(title=", ".join(own.files), config="\n".join(own.script[1:-1])))
-        sections[-1].items.append(
-            Item(
-                argv=entry.argv,
-                title="" if entry.argv else title,
-                reason=reasons.step(spec.role if spec else "", entry.step) if current and title else "",
-                files=entry.files,
-                note=f"{_local(entry.time)}, {entry.seconds:.2f} s",
-                failed=bool(entry.status),
-            )
+                yield from _item(title=literal(", ".join(own.files)), config="\n".join(own.script[1:-1]))
+        yield from _item(
+            entry.argv,
+            title="" if entry.argv else title,
+            note=f"{literal(_local(entry.time))}, {entry.seconds:.2f} s{', **failed**' if entry.status else ''}:",
+            reason=once(lessons.reason(spec.role if spec else "", entry.step)) if current and title else "",
+            files=entry.files,
         )
-    return [section for section in sections if section.items]
 
 
 def _local(time: str) -> str:
@@ -216,3 +216,75 @@ def _local(time: str) -> str:
     except ValueError:
         return clean_line(time)
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+class Document(Reporter):
+    """Prints what is issued as a Markdown document, when all of it is in place."""
+
+    def __init__(self, *, explain: bool) -> None:
+        self._once = lessons.Once() if explain else lambda _words: ""
+        self._chapters: dict[str, list[str]] = {}
+        self._title = ""
+
+    def on_plan(self, ctx: Context, work: Work) -> None:
+        """Begin the document."""
+        self._title = f"The certificates of {literal(ctx.cluster.name)}" if ctx.cluster.name else "Certificates"
+        self._kept = [status.certificate.name for status in work.kept]
+
+    def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
+        """Add a step before it runs."""
+        assert plan
+        spec = plan.certificate
+        if spec.name not in self._chapters:
+            self._chapters[spec.name] = _chapter(spec, self._once)
+        self._chapters[spec.name] += _item(
+            step.argv,
+            title=lessons.lesson(f"step-{step.action}").title,
+            reason=self._once(lessons.reason(plan.role_of(step), step.action)),
+            config="\n".join(step.preview),
+            files={str(path): None if step.secret else "" for path in step.makes},
+        )
+
+    def on_end(self, result: Result | None, /) -> None:
+        """Print the document; after a failure, what was done before it."""
+        print_lines([f"# {self._title}", *(line for chapter in self._chapters.values() for line in chapter)])
+        if result and self._kept:
+            sys.stdout.write(f"\nKept, because they exist: {', '.join(self._kept)}.\n")
+
+
+def _chapter(spec: Certificate, once: Callable[[str], str]) -> list[str]:
+    why = once(lessons.why(spec.role))
+    return ["", f"## {spec.name}: {lessons.lesson(spec.role).title}", *(["", why] if why else [])]
+
+
+def _item(  # noqa: PLR0917 - named by all callers
+    argv: tuple[str, ...] = (),
+    title: str = "",
+    note: str = "",
+    reason: str = "",
+    config: str = "",
+    files: Mapping[str, str | None] | None = None,
+) -> Iterator[str]:
+    """Yield a command, or (without *argv*) a config file, in Markdown.
+
+    *note* says when it ran; *files* are the files made, each with its SHA-256 (None: a private key, "": unknown).
+    """
+    for line in (f"### {title}" if title else "", note, reason):
+        if line:
+            yield from ("", line)
+    if config:
+        lines = (f" {line}" if line.startswith("```") else line for line in clean(config).splitlines())
+        yield from ("", "```ini", *lines, "```")
+    if argv:
+        yield from ("", "```bash", _command(argv), "```")
+    if files:
+        yield from ("", *(f"- {code(name)}{_digest(digest)}" for name, digest in files.items()))
+
+
+def _digest(digest: str | None) -> str:
+    return " (a private key)" if digest is None else f" SHA-256 {literal(str(digest))}" if digest else ""
+
+
+def _command(argv: tuple[str, ...], width: int = WIDTH) -> str:
+    """Return a command to copy, broken if it is long."""
+    return "\n".join(clean_line(line) for line in format_command(argv, width).split("\n"))

@@ -59,7 +59,7 @@ def _key() -> str:
     return key
 
 
-def ask(owner: Owner, key: str, *, twice: bool) -> str:
+def ask(owner: Owner, key: str, twice: bool) -> str:
     """Return the passphrase of the file *key*, typed twice if it is new; the prompt says whose key it is.
 
     Raises InputError if there is no terminal, or if the two differ.

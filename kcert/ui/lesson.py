@@ -18,20 +18,21 @@ from kcert.issue.steps import Step
 from kcert.quoting import folder_argument
 from kcert.shell import Outcome
 from kcert.store import SECRET_MODE
-from kcert.ui import in_no_group, without_end
+from kcert.ui import defaults_used, in_no_group, without_end
 from kcert.ui.console import (
     INDENT,
     block,
     clean_line,
     command_line,
     draw,
+    error_screen,
     heading,
     say,
     say_apart,
-    say_waiting,
+    say_paragraphs,
     screen,
+    show_file,
     show_output,
-    table,
 )
 
 _KEYS = (
@@ -47,12 +48,50 @@ _REASON_LINES = 10
 """Lines of a screen that the reason for a file, what was shown before it, and the prompt may take."""
 
 
-class Lesson(Reporter):
+class OutputOfCommands(Reporter):
+    """Show each command before it runs, and what it printed; without *explain* only what a failed one printed."""
+
+    def __init__(self, *, explain: bool) -> None:
+        self._explain = explain
+
+    def on_lock_wait(self, holder: str) -> None:
+        """Say who holds the folder."""
+        say(f"Waiting for another kcert in this folder: {clean_line(holder)}.", "notice", to=error_screen())
+
+    def on_step(self, step: Step, plan: IssuancePlan | None) -> None:  # noqa: ARG002 - as the reporter
+        """Show the command."""
+        if self._explain and step.argv:
+            command_line(step.argv)
+
+    def on_step_done(self, step: Step, outcome: Outcome | None) -> None:  # noqa: ARG002 - as the reporter
+        """Show what it printed."""
+        if outcome and (self._explain or not outcome.succeeded):
+            show_output(outcome.output)
+
+
+class ResultReporter(OutputOfCommands):
+    """Show the opening of a lesson and each step as it happens; when *quiet* or as JSON (*form*) only the result."""
+
+    LESSON: str
+    PARAGRAPHS: int
+    """The number of paragraphs of the lesson that are shown."""
+
+    def __init__(self, ctx: Context, *, explain: bool, quiet: bool, form: str) -> None:
+        super().__init__(explain=explain and not quiet and form == "text")
+        self._ctx = ctx
+        self._quiet = quiet
+        self._form = form
+        if self._explain:
+            lessons.check_own()
+            say_paragraphs(lessons.lesson(self.LESSON).opening, self.PARAGRAPHS)
+
+
+class Lesson(OutputOfCommands):
     """Print every step on standard output, with *explain* its reason too; with *step* wait for Enter before each."""
 
     def __init__(self, *, explain: bool, step: bool, full: bool) -> None:
+        super().__init__(explain=explain)
         lessons.check_own()
-        self._explain = explain
         self._step = step
         self._full = full
         self._configs: dict[str, tuple[str, tuple[str, ...]]] = {}
@@ -60,12 +99,8 @@ class Lesson(Reporter):
         self._total = 0
         self._begun: list[str] = []
         self._generating_keys = False
-        self._told: set[str] = set()
+        self._once = lessons.Once()
         self._elapsed = _Elapsed()
-
-    def on_lock_wait(self, holder: str) -> None:
-        """Say who holds the folder."""
-        say_waiting(holder)
 
     def on_plan(self, ctx: Context, work: Work) -> None:
         """Say what is about to happen, and in which folder the commands would be typed."""
@@ -75,9 +110,8 @@ class Lesson(Reporter):
             say(f"Cluster {cluster.name}, profile {cluster.profile}; its {ctx.label} is {clean_line(str(ctx.root))}.")
         else:
             say(f"No kcert.yaml describes {clean_line(str(ctx.root))}: each certificate keeps its content and its CA.")
-        if cluster.defaults:
-            where = f"{cluster.source} does not set everything" if cluster.source else "There is no kcert.yaml"
-            say(f"{where}, so kcert uses these defaults: {', '.join(cluster.defaults)}.")
+        if words := defaults_used(cluster):
+            say(words)
         for remark in work.remarks:
             say(remark, "notice")
         if self._total:
@@ -176,10 +210,7 @@ class Lesson(Reporter):
     def _reason(self, role: str, action: str) -> str:
         """Return why this step; empty if the same was said in this run already, unless all is to be printed."""
         reason = lessons.reason(role, action)
-        if reason in self._told and not self._full:
-            return ""
-        self._told.add(reason)
-        return reason
+        return reason if self._full else self._once(reason)
 
     def on_step_done(self, step: Step, outcome: Outcome | None) -> None:
         """Show what the program said, and the file it made."""
@@ -188,8 +219,7 @@ class Lesson(Reporter):
             return
         show_output(outcome.output)
         for name in step.makes if outcome.succeeded else ():
-            what = f"-> {name}" + (f"  (mode {SECRET_MODE:04o}: only its owner can read it)" if step.secret else "")
-            block([what], "file")
+            show_file(name, f"  (mode {SECRET_MODE:04o}: only its owner can read it)" if step.secret else "")
         if self._generating_keys:
             self._elapsed.start()
         else:
@@ -326,15 +356,12 @@ def show_issued(issued: Sequence[Issued]) -> None:
         return
     verb = "Renewed" if issued[0].plan.replaces else "Created"
     heading(verb if len(issued) == 1 else f"{verb}: {len(issued)} certificates")
-    rows = table("file", "what it is", "valid until")
-    longest = max(len(str(result.plan.certificate.files.primary)) for result in issued)
-    if screen().width >= longest + WORDS_WIDTH:
-        rows.columns[0].min_width = longest
+    rows = [("file", "what it is", "valid until")]
     for result in issued:
         certificate = result.plan.certificate
         until = f"{result.x509.not_after:%Y-%m-%d}" if result.x509 else f"({without_end(certificate)})"
-        rows.add_row(str(certificate.files.primary), _what(certificate), until)
-    draw(rows)
+        rows.append((str(certificate.files.primary), _what(certificate), until))
+    draw(rows, whole=int(max(len(row[0]) for row in rows) + WORDS_WIDTH <= screen().width))
     screen().print()
 
 

@@ -7,18 +7,18 @@ import sys
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from rich.table import Table
 from rich.text import Text
 
 from kcert.certificates import Certificate, Kind
 from kcert.issue.status import CertificateStatus, State
 from kcert.quoting import format_command, quote
 from kcert.store.history import Memory, command_options
-from kcert.ui import print_json, print_lines
-from kcert.ui.console import PIPE_WIDTH, abridged, block, command_line, draw, in_columns, say, screen, table
+from kcert.ui import defaults_used, print_json
+from kcert.ui.console import PIPE_WIDTH, Row, abridged, block, command_line, draw, in_columns, say, screen
+from kcert.ui.tables import facts, markdown, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from kcert.config import Cluster
@@ -35,12 +35,44 @@ _STYLES = {
     State.EXPIRING: "notice",
     State.EXPIRED: "bad",
 }
-_COLUMNS = ("state", "certificate", "use", "subject", "issuer", "files", "SANs")
 
-
-_SHORT_COLUMNS = ("state", "certificate", "expires", "days", "why")
 _LEAST = 24
 """Columns of a reason beside names that leave it no room."""
+
+
+def _subject(status: CertificateStatus) -> str:
+    subject = status.certificate.subject
+    return ", ".join([f"CN={subject.common_name}", *(f"O={name}" for name in subject.organizations)]) if subject else ""
+
+
+def _issuer(status: CertificateStatus) -> str:
+    return "" if status.certificate.kind is Kind.KEY_PAIR else status.certificate.issuer or "itself"
+
+
+def _files(status: CertificateStatus) -> str:
+    """Return key and certificate: the files that users need; request and config are beside them."""
+    files = status.certificate.files
+    return " ".join(str(path) for path in files.kept if path not in (files.csr, files.cnf))
+
+
+def _days(status: CertificateStatus) -> str:
+    return str((status.x509.not_after - datetime.now(timezone.utc)).days) if status.x509 else ""
+
+
+_COLUMNS: dict[str, Callable[[CertificateStatus], str]] = {
+    "state": lambda status: status.state.value,
+    "certificate": lambda status: status.certificate.name,
+    "use": lambda status: status.certificate.kind.value,
+    "subject": _subject,
+    "issuer": _issuer,
+    "files": _files,
+    "SANs": lambda status: ", ".join(map(str, status.certificate.alt_names)),
+    "expires": lambda status: f"{status.x509.not_after:%Y-%m-%d}" if status.x509 else "",
+    "days": _days,
+    "why": lambda status: status.reason,
+}
+_SHORT = ("state", "certificate", "expires", "days", "why")
+_WIDE = ("state", "certificate", "use", "subject", "issuer", "files", "SANs", "why")
 
 
 def show(  # noqa: PLR0917 - one call
@@ -56,12 +88,16 @@ def show(  # noqa: PLR0917 - one call
     if form == "json":
         print_json([_record(status, folder_option) for status in statuses])
     elif form == "markdown":
-        print_lines(_markdown(statuses))
+        sys.stdout.write(markdown(rows_of(statuses, _COLUMNS, _WIDE)))
     elif not screen().is_terminal:
-        sys.stdout.write(in_columns(_wide_rows(statuses) if wide else _narrow(_short_rows(statuses))))
+        rows = rows_of(statuses, _COLUMNS, _WIDE if wide else _SHORT, "-")
+        sys.stdout.write(in_columns(rows if wide else _narrow(rows)))
     else:
         _terminal(cluster, root, statuses, folder_option, wide=wide)
-        _asked_for(statuses, memory)
+        for status in statuses:
+            if request := memory.requests.get(status.certificate.name):
+                options = " ".join(command_options(request))
+                say(f"{status.certificate.name} was asked for with {options}.")
 
 
 def _record(status: CertificateStatus, folder_option: str) -> dict[str, object]:
@@ -79,7 +115,7 @@ def _record(status: CertificateStatus, folder_option: str) -> dict[str, object]:
         "sans": [str(name) for name in certificate.alt_names],
         "san": [str(name) for name in certificate.alt_names],  # its name until the next release
         "issuer": certificate.issuer,
-        "usages": list(usages(certificate)),
+        "usages": list(_usages(certificate)),
         "key": str(certificate.key),
         "days": certificate.days or None,
         "files": [str(path) for path in certificate.files.kept],
@@ -88,7 +124,7 @@ def _record(status: CertificateStatus, folder_option: str) -> dict[str, object]:
     }
 
 
-def usages(certificate: Certificate) -> tuple[str, ...]:
+def _usages(certificate: Certificate) -> tuple[str, ...]:
     """Return the usages of *certificate*, as its template has them: the key usages, then the extended ones."""
     if certificate.kind is Kind.KEY_PAIR:
         return ()
@@ -99,92 +135,18 @@ def usages(certificate: Certificate) -> tuple[str, ...]:
     return ("digitalSignature", *encrypts, *served, *(("clientAuth",) if certificate.kind.is_client else ()))
 
 
-def _row(status: CertificateStatus) -> tuple[str, ...]:
-    certificate = status.certificate
-    subject = certificate.subject
-    parts = [f"CN={subject.common_name}", *(f"O={group}" for group in subject.organizations)] if subject else []
-    return (
-        status.state.value,
-        certificate.name,
-        certificate.kind.value,
-        ", ".join(parts),
-        certificate.issuer or "itself" if certificate.kind is not Kind.KEY_PAIR else "",
-        " ".join(str(path) for path in _files(certificate)),
-        ", ".join(str(name) for name in certificate.alt_names),
-    )
-
-
-def _files(certificate: Certificate) -> list[str]:
-    """Key and certificate: the files that users need; request and config are beside them."""
-    files = certificate.files
-    return [str(path) for path in files.kept if path not in (files.csr, files.cnf)]
-
-
-def _markdown(statuses: Sequence[CertificateStatus]) -> list[str]:
-    heading, *rows = _wide_rows(statuses, empty="")
-    lines = (" | ".join(cell.replace("|", r"\|") for cell in row) for row in (heading, ("---",) * len(heading), *rows))
-    return [f"| {line} |" for line in lines]
-
-
-def _wide_rows(statuses: Sequence[CertificateStatus], empty: str = "-") -> list[tuple[str, ...]]:
-    """Return a row a certificate, with the heading: all that `plan` has of it; *empty* is a cell without content."""
-    rows = ((*_row(status), status.reason) for status in statuses)
-    return [(*_COLUMNS, "why"), *(tuple(cell or empty for cell in row) for row in rows)]
-
-
-def _short_rows(statuses: Sequence[CertificateStatus]) -> list[tuple[str, ...]]:
-    """Return a row a certificate, with the heading: state, name, when it expires, and why it is not current."""
-    rows: list[tuple[str, ...]] = [_SHORT_COLUMNS]
-    now = datetime.now(timezone.utc)
-    for status in statuses:
-        expires = status.x509.not_after if status.x509 else None
-        days = str((expires - now).days) if expires else "-"
-        date = f"{expires:%Y-%m-%d}" if expires else "-"
-        rows.append((status.state.value, status.certificate.name, date, days, status.reason or "-"))
-    return rows
-
-
 def _narrow(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Return *rows* with their last column, a list, cut to what 80 columns have room for."""
     before = sum(max(len(row[column]) for row in rows) + 2 for column in range(len(rows[0]) - 1))
     return [(*row[:-1], abridged(row[-1], max(PIPE_WIDTH - before, _LEAST))) for row in rows]
 
 
-def _asked_for(statuses: Sequence[CertificateStatus], memory: Memory) -> None:
-    """Say what the folder remembers of the command line."""
-    for status in statuses:
-        if request := memory.requests.get(status.certificate.name):
-            options = " ".join(command_options(request))
-            say(f"{status.certificate.name} was asked for with {options}.")
-
-
-def _short(statuses: Sequence[CertificateStatus], folder_option: str) -> None:
-    """Print a line a certificate, with as many columns as the screen has room for, and what can be done below."""
-    heading, *rows = _short_rows(statuses)
-    longest = max((len(row[1]) for row in rows), default=0)
-    shown = next((count for count, need in ((4, 34), (3, 26)) if screen().width >= longest + need), 2)
-    lines = table(*heading[:shown])
-    for column in lines.columns:
-        column.no_wrap = True
-    for status, row in zip(statuses, rows, strict=True):
-        state, *rest = row[:shown]
-        lines.add_row(Text(state, style=_STYLES[status.state]), *(Text(cell) for cell in rest))
-    draw(lines)
-    screen().print()
-    for status in statuses:
-        if status.reasons:
-            say(f"{status.certificate.name} is {status.state.value}: {status.reason}.", "notice")
-            command_line(tuple(shlex.split(status.fix_command(folder_option))))
-            screen().print()
-
-
 def _terminal(
     cluster: Cluster, root: Path, statuses: Sequence[CertificateStatus], folder_option: str, *, wide: bool
 ) -> None:
     say(f"Cluster {cluster.name}, profile {cluster.profile}: {len(statuses)} certificates and keys in {root}.")
-    if cluster.defaults:
-        where = f"{cluster.source} does not set everything" if cluster.source else "There is no kcert.yaml"
-        say(f"{where}, so kcert uses these defaults: {', '.join(cluster.defaults)}.")
+    if words := defaults_used(cluster):
+        say(words)
     screen().print()
     if not wide:
         _short(statuses, folder_option)
@@ -201,12 +163,29 @@ def _terminal(
         say(f"`kcert all{folder_option}` creates the missing certificates.")
 
 
-def _table(statuses: Sequence[CertificateStatus]) -> None:
-    rows = table(*_COLUMNS)
+def _coloured(statuses: Sequence[CertificateStatus], headings: Sequence[str], empty: str = "") -> list[Row]:
+    rows: list[Row] = [*rows_of(statuses, _COLUMNS, headings, empty)]
+    for number, status in enumerate(statuses, start=1):
+        state, *rest = rows[number]
+        rows[number] = (Text(str(state), style=_STYLES[status.state]), *rest)
+    return rows
+
+
+def _short(statuses: Sequence[CertificateStatus], folder_option: str) -> None:
+    """Print a line a certificate, with as many columns as the screen has room for, and what can be done below."""
+    longest = max((len(status.certificate.name) for status in statuses), default=0)
+    shown = next((count for count, need in ((4, 34), (3, 26)) if screen().width >= longest + need), 2)
+    draw(_coloured(statuses, _SHORT[:shown], "-"), whole=shown)
+    screen().print()
     for status in statuses:
-        state, *rest = _row(status)
-        rows.add_row(Text(state, style=_STYLES[status.state]), *(Text(cell) for cell in rest))
-    draw(rows)
+        if status.reasons:
+            say(f"{status.certificate.name} is {status.state.value}: {status.reason}.", "notice")
+            command_line(tuple(shlex.split(status.fix_command(folder_option))))
+            screen().print()
+
+
+def _table(statuses: Sequence[CertificateStatus]) -> None:
+    draw(_coloured(statuses, _WIDE[:-1]), whole=0)
     for status in statuses:
         if status.reasons:
             say(f"{status.certificate.name}: {status.reason}.", "notice")
@@ -215,24 +194,18 @@ def _table(statuses: Sequence[CertificateStatus]) -> None:
 
 def _paragraphs(statuses: Sequence[CertificateStatus]) -> None:
     for status in statuses:
-        state, name, *rest = _row(status)
-        screen().print(Text.assemble((name, "heading"), "  ", (state, _STYLES[status.state])))
+        state = (status.state.value, _STYLES[status.state])
+        screen().print(Text.assemble((status.certificate.name, "heading"), "  ", state))
         if status.reasons:
             say(f"    {status.reason}", "notice")
-        grid = Table.grid(padding=(0, 2, 0, 0))
-        grid.add_column(no_wrap=True, style="quiet")
-        grid.add_column(overflow="fold")
-        for label, cell in zip(_COLUMNS[2:], rest, strict=True):
-            if cell:
-                grid.add_row(f"    {label}", Text(cell))
-        screen().print(grid)
+        screen().print(facts(((f"    {name}", _COLUMNS[name](status)) for name in _WIDE[2:-1]), gap=2))
         screen().print()
 
 
 def wrote_example(path: Path) -> None:
     """Say what `kcert init` wrote, and what to do with it."""
     say(f"{path} describes a cluster, with a comment for each key.")
-    option = _option(path)
+    option = "" if str(path) == "kcert.yaml" else f" --config {quote(str(path))}"
     say(f"Edit it, then see what the cluster needs with `kcert plan{option}`, and make it with `kcert all{option}`.")
 
 
@@ -261,7 +234,3 @@ def known_issues(issues: Sequence[KnownIssue], profile: str) -> None:
     screen().print()
     say("`fix_known_issues: true` in kcert.yaml (`kcert init --fix-known-issues` writes it) fixes them:")
     passage("\n".join(f"- {issue.component}: {issue.fix}." for issue in issues))
-
-
-def _option(path: Path) -> str:
-    return "" if str(path) == "kcert.yaml" else f" --config {quote(str(path))}"

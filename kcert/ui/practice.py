@@ -18,17 +18,18 @@ from kcert.ui.console import (
     clean_line,
     command_line,
     counted,
+    draw,
     fitted,
     heading,
-    print_rows,
     say,
     say_apart,
     screen,
 )
 from kcert.ui.explain import passage
+from kcert.ui.tables import rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from kcert.practice.lab import Action, Check, Words
     from kcert.practice.quiz import Question
@@ -46,35 +47,35 @@ _STATUS_WIDTH = len("not yet") + 2
 _DIFFICULTIES = {1: "easy", 2: "medium", 3: "hard"}
 
 
+_COLUMNS: dict[str, Callable[[LabListing], str]] = {
+    "lab": lambda lab: lab.words.name,
+    "title": lambda lab: lab.words.title,
+    "chapter": lambda lab: lab.words.chapter,
+    "level": lambda lab: _DIFFICULTIES[lab.words.difficulty],
+    "min": lambda lab: str(lab.words.minutes),
+    "done": lambda lab: "yes" if lab.solved else "",
+}
+
+
 def show_list(labs: Sequence[LabListing], form: str) -> None:
     """Print every lab, in the order of a course."""
     if form == "json":
         print_json([_record(listing) for listing in labs])
         return
-    rows = [("lab", "title", "chapter", "level", "min", "done"), *map(_row, labs)]
+    rows = rows_of(labs, _COLUMNS)
     if not screen().is_terminal or screen().width >= WIDE:
-        print_rows(rows)
+        draw(rows)
         screen().print()
     else:
-        _paragraphs(rows[1:])
+        for name, title, chapter, level, minutes, done in rows[1:]:
+            screen().print(Text(name, style="heading"), soft_wrap=True)
+            say(title)
+            say_apart(f"{chapter}; {level}, {minutes} minutes{'; done' if done else ''}", "quiet")
     count = sum(1 for listing in labs if listing.solved)
     say(
         f"{count} of {len(labs)} labs solved in the folders below this one. "
         "`kcert practice start LAB` starts one lab in ./lab, `kcert practice exam` several with a time limit."
     )
-
-
-def _row(listing: LabListing) -> tuple[str, ...]:
-    words = listing.words
-    done = "yes" if listing.solved else ""
-    return words.name, words.title, words.chapter, _DIFFICULTIES[words.difficulty], str(words.minutes), done
-
-
-def _paragraphs(rows: Sequence[tuple[str, ...]]) -> None:
-    for name, title, chapter, level, minutes, done in rows:
-        screen().print(Text(name, style="heading"), soft_wrap=True)
-        say(title)
-        say_apart(f"{chapter}; {level}, {minutes} minutes{'; done' if done else ''}", "quiet")
 
 
 def _record(listing: LabListing) -> dict[str, object]:
@@ -132,10 +133,9 @@ def show_check(session: Session, result: CheckResult, form: str, option: str, *,
     if session.sealed or quiet:
         say("Solved." if result.solved else "Not solved.", "good" if result.solved else "notice")
         return
-    console = screen()
     for check in result.checks:
         _check(check)
-    console.print()
+    screen().print()
     if session.state.deadline and not session.running_exam:
         say("The exam of this lab is over, so this does not count.", "notice")
     name, hints = session.lab.name, session.state.hints
@@ -175,15 +175,10 @@ def _record_of(session: Session, result: CheckResult) -> dict[str, object]:
 
 def _check(check: Check) -> None:
     """Print a check in a line, and below it the reason if it does not work."""
-    console = screen()
     style = {"works": "good", "not yet": "notice", "fails": "bad"}[check.status]
-    width = min(console.width, MOST_WIDTH) - _STATUS_WIDTH
-    for number, line in enumerate(textwrap.wrap(clean_line(check.what), width, break_on_hyphens=False)):
-        text = Text(check.status.ljust(_STATUS_WIDTH) if not number else " " * _STATUS_WIDTH, style=style)
-        console.print(text.append(line, style="default"), soft_wrap=True)
+    say(clean_line(check.what), bullet=Text(check.status.ljust(_STATUS_WIDTH), style=style))
     if not check.works:
-        for line in textwrap.wrap(clean_line(check.why), width, break_on_hyphens=False):
-            console.print(Text(" " * _STATUS_WIDTH + line), soft_wrap=True)
+        say(clean_line(check.why), bullet=" " * _STATUS_WIDTH)
 
 
 def show_answer(answered: AnswerResult, option: str) -> None:
@@ -225,17 +220,15 @@ def show_solution(words: Words, seed: int, form: str) -> None:
 
 
 def _actions(actions: Sequence[Action]) -> None:
-    console = screen()
-    width = min(console.width, MOST_WIDTH) - len(INDENT)
+    width = min(screen().width, MOST_WIDTH) - len(INDENT)
     for number, action in enumerate(actions):
         if number:
-            console.print()
+            screen().print()
         passage(action.why)
         if action.commands:
-            console.print()
+            screen().print()
         for line in action.commands:
-            for part in fitted([line], width):
-                console.print(Text(f"{INDENT}{clean(part)}".rstrip(), style="command"), soft_wrap=True)
+            block(fitted([clean(line)], width), "command")
 
 
 def script(words: Words, seed: int) -> Iterator[str]:
@@ -246,15 +239,11 @@ def script(words: Words, seed: int) -> Iterator[str]:
     yield "umask 077  # only their owner can read new keys"
     for action in words.solution:
         yield ""
-        yield from _comment(action.why)
+        for paragraph in action.why.split("\n\n"):
+            yield from textwrap.wrap(
+                paragraph, SCRIPT_WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False
+            )
         yield from action.commands
-
-
-def _comment(text: str) -> Iterator[str]:
-    for paragraph in text.split("\n\n"):
-        yield from textwrap.wrap(
-            paragraph, SCRIPT_WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False
-        )
 
 
 def ask_questions(questions: Iterable[Question], seed: int, count: int) -> int:

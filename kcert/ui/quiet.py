@@ -49,7 +49,9 @@ class Quiet(Reporter):
             self._note(remark)
         self._order = [status.certificate.name for status in work.statuses]
         for status in work.kept:
-            self._lines[status.certificate.name] = _kept(status, ctx.signing_option)
+            fix = f": {status.reason} ({status.fix_command(ctx.signing_option)})"
+            state = status.state.value + ("" if status.state is State.CURRENT else fix)
+            self._lines[status.certificate.name] = f"kept  {status.certificate.name}  {state}"
         self._print()
 
     def on_issued(self, issued: Issued) -> None:
@@ -135,13 +137,6 @@ def _record(status: CertificateStatus, issued: Issued | None, folder_option: str
         "not_after": f"{x509.not_after:%Y-%m-%dT%H:%M:%SZ}" if x509 else None,
         "files": [str(path) for path in spec.files.kept],
     }
-
-
-def _kept(status: CertificateStatus, folder_option: str) -> str:
-    name = status.certificate.name
-    if status.state is State.CURRENT:
-        return f"kept  {name}  current"
-    return f"kept  {name}  {status.state.value}: {status.reason} ({status.fix_command(folder_option)})"
 
 
 _LOCKING = {"-passout", "-pass"}

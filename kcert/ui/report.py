@@ -1,4 +1,4 @@
-"""Reports: the frame of all HTML pages, and files that replace nothing but an older report.
+"""Reports: the frame of all HTML pages, documents in Markdown, and files that replace nothing but an older report.
 
 A page is self-contained: nothing in it is loaded from elsewhere.
 """
@@ -11,17 +11,20 @@ import re
 import stat
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kcert.errors import InputError
-from kcert.files import filled_file
+from kcert.files import filled_file, open_at_once
 from kcert.quoting import quote
 from kcert.store.atomic import Written, write_file
 from kcert.ui.console import clean_line
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 PAGES = Path(__file__).parent / "pages"
 """The folder of frames, styles and scripts of pages."""
@@ -44,6 +47,41 @@ def page(title: str, style: str, body: str, script: str = "") -> str:
         body=body,
         script=f"<script>\n{script}</script>\n" if script else "",
     )
+
+
+def html_of(markdown: str, rules: Mapping[str, Callable[[Token], str]]) -> str:
+    """Return the HTML of *markdown*, in which no HTML means anything; *rules* make the elements of some tokens."""
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    for name, rule in rules.items():
+        parser.add_render_rule(name, lambda _self, tokens, at, *_, rule=rule: rule(tokens[at]))
+    return str(parser.render(markdown)).strip()
+
+
+def document(title: str, markdown: str) -> str:
+    """Return a document as a page."""
+
+    def block(token: Token) -> str:
+        language = f' class="{token.info}"' if token.info else ""
+        return f"<pre{language}>{html.escape(token.content.rstrip())}</pre>\n"
+
+    return page(title, "document", html_of(markdown, {"fence": block, "code_block": block}))
+
+
+_SPECIAL = re.compile(r"([\\`*_\[\]|~])")
+
+
+def literal(text: str) -> str:
+    """Return *text* on one line that Markdown shows and does not obey."""
+    return _SPECIAL.sub(r"\\\1", html.escape(clean_line(text), quote=False))
+
+
+def code(text: str) -> str:
+    """Return *text* as Markdown's code within a line."""
+    text = clean_line(text)
+    ticks = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    return f"{ticks} {text} {ticks}" if "`" in text else f"`{text}`"
 
 
 CREATOR = "kcert"
@@ -93,11 +131,14 @@ def write_report(
         is_page = text.startswith("<!doctype html>")  # kcert marks its own
         return b"-----BEGIN" not in before and not is_page and _beginning(text) == beginning
 
-    if not target.force and path.is_file() and not (is_report(head := _head(path)) or may_be(head)):
-        raise InputError(
-            f"{path} exists and is not a report of kcert. Specify another file, or use --force to replace it and keep "
-            f"a copy as {quote(path.name)}.TIME."
-        )
+    if not target.force and path.is_file():
+        with open_at_once(path) as file:
+            head = file.read(_HEAD)
+        if not (is_report(head) or may_be(head)):
+            raise InputError(
+                f"{path} exists and is not a report of kcert. Specify another file, or use --force to replace it and "
+                f"keep a copy as {quote(path.name)}.TIME."
+            )
     mode = stat.S_IMODE(path.stat().st_mode) if path.is_file() else 0o666 & ~_umask()
     return write_file(path, content, mode, may_replace=is_report)
 
@@ -150,14 +191,6 @@ def _is_spreadsheet(path: Path) -> bool:
             return f"creator>{CREATOR}<".encode() in properties.read(_HEAD)
     except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
         return False
-
-
-def _head(path: Path) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    try:
-        return os.read(descriptor, _HEAD)
-    finally:
-        os.close(descriptor)
 
 
 def _umask() -> int:

@@ -16,8 +16,7 @@ from kcert.kubernetes.signing_request import read_asked
 from kcert.openssl.extensions import KEY_USAGES
 from kcert.openssl.pem import armoured
 from kcert.openssl.reader import read_certificate, read_request
-from kcert.openssl.verify import refusals
-from kcert.openssl.x509 import X509, Request, Unreadable
+from kcert.openssl.x509 import X509, Request, Unreadable, refusals
 from tests.scan import test_pem
 from tests.scan.made import authority, certificate, name
 from tests.scan.odd import encode, mutated, parse, sound, sound_requests, tlv

@@ -17,24 +17,13 @@ from kcert.openssl.x509 import listed
 from kcert.quoting import format_command
 from kcert.scan.result import Entry, ScanResult, Validity
 from kcert.ui.console import block, clean_line, counted, error_screen, in_columns, say, screen
-from kcert.ui.inventory.text import HEADINGS, described, row
+from kcert.ui.inventory.formats import COLUMNS, described
 from kcert.ui.report import Target, write_report
-
-FORMATS = {
-    "short": "text:short",
-    "csv": "text:comma_separated",
-    "xlsx": "spreadsheet:spreadsheet",
-    "json": "text:records",
-    "markdown": "text:markdown",
-    "html": "text:web_page",
-    "prometheus": "text:prometheus",
-    "tree": "text:tree",
-    "mermaid": "drawings:mermaid",
-    "svg": "drawings:svg",
-}
-"""MODULE:FUNCTION of each format but the table, which returns the bytes of a file; imported only when it is used."""
+from kcert.ui.tables import facts, rows_of
 
 TABLES = ("text", "table")
+
+DRAWINGS = ("mermaid", "svg")
 
 BINARY = ("xlsx",)
 """Formats that cannot be shown in a terminal."""
@@ -46,9 +35,11 @@ MOST_PROBLEMS = 10
 def _content(form: str, entries: Sequence[Entry], scan: ScanResult, *, wide: bool) -> bytes:
     """Return the inventory in the format *form*, as the bytes of a file."""
     if form in TABLES:
-        return plain_table(entries) if wide else narrow_table(entries)
-    module, _, function = FORMATS[form].partition(":")
-    return cast("bytes", getattr(importlib.import_module(f"kcert.ui.inventory.{module}"), function)(entries, scan))
+        if wide:
+            return in_columns(rows_of(entries, COLUMNS, empty="-"), WIDEST).encode()
+        return in_columns(rows_of(entries, COLUMNS | {"names": _cn_and_count}, NARROW, "-")).encode()
+    module = importlib.import_module(f"kcert.ui.inventory.{'drawings' if form in DRAWINGS else 'formats'}")
+    return cast("bytes", getattr(module, form)(entries, scan))
 
 
 def present(
@@ -108,8 +99,8 @@ MANY_NAMES = 12
 WIDEST = 120
 """Characters to which a column of a pipe is filled up: one with ten thousand names would draw all others apart."""
 
-NARROW = ("component", "type", "path", "expires", "days left")
-"""The columns of the table in a pipe; the names follow."""
+NARROW = ("component", "type", "path", "expires", "days left", "names")
+"""The columns of the table in a pipe."""
 
 LONGEST_NAME = 40
 """Characters of a CN in that table."""
@@ -125,23 +116,11 @@ STYLES = {
 }
 
 
-def narrow_table(entries: Sequence[Entry]) -> bytes:
-    """Return the table for a file or a pipe: columns, and a line for each use, with its CN and the number of SANs."""
-    columns = [HEADINGS.index(name) for name in NARROW]
-    rows: list[tuple[str, ...]] = [(*NARROW, "names")]
-    for entry in entries:
-        cells = row(entry)
-        cn = clean_line(entry.cn or "")
-        names = cn if len(cn) <= LONGEST_NAME else f"{cn[: LONGEST_NAME - 1]}…"
-        sans = f"+{counted(len(entry.san), 'SAN')}" if entry.san else ""
-        rows.append((*(cells[column] or "-" for column in columns), f"{names} {sans}".strip() or "-"))
-    return in_columns(rows).encode()
-
-
-def plain_table(entries: Sequence[Entry]) -> bytes:
-    """Return the table of --wide for a file or a pipe: every column, and a line for each use, whatever its length."""
-    rows = [HEADINGS, *(tuple(cell or "-" for cell in row(entry)) for entry in entries)]
-    return in_columns(rows, WIDEST).encode()
+def _cn_and_count(entry: Entry) -> str:
+    """Return the CN, and the number of SANs."""
+    cn = clean_line(entry.cn or "")
+    name = cn if len(cn) <= LONGEST_NAME else f"{cn[: LONGEST_NAME - 1]}…"
+    return f"{name} +{counted(len(entry.san), 'SAN')}".strip() if entry.san else name
 
 
 def introduce(scan: ScanResult, *, looked_around: bool) -> None:
@@ -188,40 +167,25 @@ def _columns(entries: Sequence[Entry], most: int | None) -> None:
     grid.add_column("certificate", ratio=1, overflow="fold")
     grid.add_column("expires", min_width=12, no_wrap=True)
     for entry in entries:
+        whose = Text.assemble((clean_line(entry.component or "-"), "heading"), f"\n{entry.kind}")
         path = Text(clean_line(entry.path), style="file", overflow="fold")
-        grid.add_row(_whose(entry), Group(path, _facts(entry, most)), _expiry(entry))
+        grid.add_row(whose, Group(path, _facts(entry, most)), _expiry(entry))
     if entries:
         console.print(grid)
         console.print()
 
 
-def _whose(entry: Entry) -> Text:
-    text = Text(clean_line(entry.component or "-"), style="heading")
-    return text.append(f"\n{entry.kind}", style="not bold")
-
-
 def _facts(entry: Entry, most: int | None) -> Table:
-    lines = Table.grid(padding=(0, 1, 0, 0))
-    lines.add_column(style="quiet", no_wrap=True)
-    lines.add_column(overflow="fold", ratio=1)
-    shown = [
-        ("CN", entry.cn or "(none)"),
-        ("O", listed(entry.organizations)),
-        ("SANs", _names(entry, most)),
-        ("issuer", entry.issuer),
-        ("key", entry.key_path or ""),
-        ("used by", f"{entry.option} in {entry.source}" if entry.option and entry.source else entry.option or ""),
-    ]
-    for name, value in shown:
-        if value:
-            lines.add_row(name, Text(clean_line(value)))
-    return lines
-
-
-def _names(entry: Entry, most: int | None) -> str:
-    names = listed(entry.san[:most])
-    left = len(entry.san) - len(entry.san[:most])
-    return f"{names} and {left} more" if left else names
+    names, left = listed(entry.san[:most]), len(entry.san) - len(entry.san[:most])
+    shown = {
+        "CN": entry.cn or "(none)",
+        "O": listed(entry.organizations),
+        "SANs": f"{names} and {left} more" if left else names,
+        "issuer": entry.issuer,
+        "key": entry.key_path or "",
+        "used by": f"{entry.option} in {entry.source}" if entry.option and entry.source else entry.option or "",
+    }
+    return facts(((name, clean_line(value)) for name, value in shown.items()), gap=1)
 
 
 def _expiry(entry: Entry, separator: str = "\n") -> Text:

@@ -15,7 +15,7 @@ from kcert.files import filled_file
 from kcert.roles import ROLES
 from kcert.scan.result import Entry, ScanResult
 from kcert.ui.console import clean_line
-from kcert.ui.inventory.text import label
+from kcert.ui.inventory.formats import label
 from kcert.ui.report import PAGES
 
 
@@ -35,6 +35,11 @@ class ServerConnections:
     server: str
     presents: list[Certificates] = field(default_factory=list)
     clients: dict[str, list[Certificates]] = field(default_factory=dict)
+
+    @property
+    def arrows(self) -> tuple[list[Certificates], ...]:
+        """What is presented, arrow by arrow."""
+        return self.presents, *self.clients.values()
 
 
 def connections(entries: Iterable[Entry]) -> list[ServerConnections]:
@@ -89,23 +94,21 @@ def mermaid(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG00
         if entry.issuer_sha256 in names:
             lines.append(f"    {names[entry.issuer_sha256 or '']} -->|signed| {names[sha256]}")
     components: dict[str, str] = {}
-
-    def node(component: str) -> str:
-        return components.setdefault(component, f"p{len(components)}")
-
     arrows: list[str] = []
+
+    def present(client: str, server: str, listed: Sequence[Certificates]) -> None:
+        begin, end = (components.setdefault(name, f"p{len(components)}") for name in (client, server))
+        names = "<br/>".join(_escaped(certificates.name) for certificates in listed)
+        arrows.append(f'    {begin} -. "{names}" .-> {end}')
+
     for server in connections(entries):
         for client, listed in server.clients.items():
-            arrows.append(f'    {node(client)} -. "{_joined(listed)}" .-> {node(server.server)}')
+            present(client, server.server, listed)
         if server.presents:
-            arrows.append(f'    {node(server.server)} -. "{_joined(server.presents)}" .-> {node("every client")}')
+            present(server.server, "every client", server.presents)
     lines += [f'    {name}(["{_escaped(component)}"])' for component, name in components.items()]
     lines += arrows
     return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _joined(listed: Sequence[Certificates]) -> str:
-    return "<br/>".join(_escaped(certificates.name) for certificates in listed)
 
 
 def _escaped(words: str) -> str:
@@ -149,24 +152,18 @@ def svg(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - 
 
 
 def _colors(servers: Sequence[ServerConnections]) -> dict[str, str]:
-    issuers = dict.fromkeys(
-        certificates.issuer
-        for server in servers
-        for listed in (server.presents, *server.clients.values())
-        for certificates in listed
-    )
+    issuers = dict.fromkeys(certs.issuer for server in servers for listed in server.arrows for certs in listed)
     return {issuer: _COLORS[number % len(_COLORS)] for number, issuer in enumerate(issuers)}
 
 
 def _width(servers: Sequence[ServerConnections]) -> int:
     """Return the width of an arrow: that of the longest text on one."""
-    texts = (
-        text
-        for server in servers
-        for listed in (server.presents, *server.clients.values())
-        for text, _issuer in _texts(listed)
-    )
-    return max((round(cell_len(text) * _CHARACTER) for text in texts), default=200) + 60
+    texts = (text for server in servers for listed in server.arrows for text, _issuer in _texts(listed))
+    return max((_length(text) for text in texts), default=200) + 60
+
+
+def _length(text: str) -> int:
+    return round(cell_len(text) * _CHARACTER)
 
 
 def _texts(listed: Sequence[Certificates]) -> list[tuple[str, str]]:
@@ -233,12 +230,13 @@ class _Drawing:
 
     def _box(self, x: int, y: int, height: int, name: str, more: str = "") -> None:
         self.lines.append(f'<rect x="{x}" y="{y}" width="{_BOX}" height="{height}" rx="4"{more}/>')
-        self._text(x + _BOX // 2, y + height // 2 + 4, _fitting(name), ' class="name"')
+        name, most = clean_line(name), int((_BOX - 2 * _PADDING) / _CHARACTER)
+        fitting = name if cell_len(name) <= most else f"{name[: most - 3]}..."
+        self._text(x + _BOX // 2, y + height // 2 + 4, fitting, ' class="name"')
 
     def _text(self, x: int, y: int, text: str, more: str) -> None:
-        length = round(cell_len(text) * _CHARACTER)
         self.lines.append(
-            f'<text x="{x}" y="{y}" textLength="{length}" lengthAdjust="spacingAndGlyphs"{more}>'
+            f'<text x="{x}" y="{y}" textLength="{_length(text)}" lengthAdjust="spacingAndGlyphs"{more}>'
             f"{html.escape(text)}</text>"
         )
 
@@ -248,10 +246,3 @@ class _Drawing:
             text = f"signed by {_short(clean_line(issuer))}"
             self.y += _LINE
             self._text(_MARGIN, self.y, text, f' style="fill: {color}"')
-
-
-def _fitting(name: str) -> str:
-    """Return *name* as long as a box is wide."""
-    name = clean_line(name)
-    most = int((_BOX - 2 * _PADDING) / _CHARACTER)
-    return name if cell_len(name) <= most else f"{name[: most - 3]}..."

@@ -1,0 +1,342 @@
+"""The formats of the inventory, each a function that returns the bytes of a file, and the columns that they share.
+
+xlsx (ECMA-376) has filters, a header that stays, expiry as real dates, and color by validity. The sheet is written
+directly, row by row: it is one table of text, and 20,000 rows take a second.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timezone
+from html import escape as escape_html
+from json import dumps
+from xml.sax.saxutils import escape
+
+from kcert.files import filled_file
+from kcert.openssl.x509 import listed
+from kcert.scan.result import Entry, Problem, ScanResult, Validity
+from kcert.ui import tables
+from kcert.ui.console import clean_line, counted, in_columns
+from kcert.ui.report import CREATOR, PAGES, page
+from kcert.ui.tables import rows_of
+
+COLUMNS: dict[str, Callable[[Entry], str]] = {
+    "component": lambda entry: entry.component or "",
+    "type": lambda entry: entry.kind,
+    "path": lambda entry: entry.path,
+    "CN": lambda entry: entry.cn or "",
+    "SANs": lambda entry: listed(entry.san),
+    "organizations": lambda entry: listed(entry.organizations),
+    "issuer": lambda entry: entry.issuer,
+    "expires": lambda entry: f"{entry.not_after:%Y-%m-%d}",
+    "days left": lambda entry: str(entry.days_left),
+    "key file": lambda entry: entry.key_path or "",
+    "option": lambda entry: entry.option or "",
+    "named in": lambda entry: entry.source or "",
+}
+"""The columns of the course's spreadsheet, and where each use is named."""
+
+
+def label(entry: Entry) -> str:
+    """Return the label of a certificate in a drawing: its CN, or its whole name."""
+    return clean_line(entry.cn or entry.subject or "(no name)")
+
+
+def described(problem: Problem) -> str:
+    """Return what is wrong with a file, as a sentence."""
+    named = f" (named by {problem.option} in {problem.source})" if problem.option else ""
+    return f"{clean_line(str(problem.path))} {clean_line(problem.reason)}{clean_line(named)}."
+
+
+def short(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
+    """Return a line for each use: for whom, what kind, until when, where."""
+    return in_columns(rows_of(entries, COLUMNS, ("component", "type", "expires", "days left", "path"), "-")).encode()
+
+
+def csv(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
+    """Return CSV: a heading and a line for each use."""
+    return tables.comma_separated(rows_of(entries, COLUMNS)).encode()
+
+
+def markdown(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
+    """Return a Markdown table."""
+    return tables.markdown(rows_of(entries, COLUMNS)).encode()
+
+
+def json(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
+    """Return a JSON list with an object for each use; ``dumps`` escapes whatever a terminal would act upon."""
+    if not entries:
+        return b"[]\n"
+    # One object at a time: all of them as Python's objects would take several times the memory of the text.
+    objects = (dumps(record(entry), indent=2).replace("\n", "\n  ") for entry in entries)
+    return ("[\n  " + ",\n  ".join(objects) + "\n]\n").encode()
+
+
+def record(entry: Entry) -> dict[str, object]:
+    """Return the JSON object of a use, its fields in the order of the manual."""
+    return {
+        "component": entry.component,
+        "kind": entry.kind,
+        "path": entry.path,
+        "option": entry.option,
+        "source": entry.source,
+        "subject": entry.subject,
+        "cn": entry.cn,
+        "organizations": list(entry.organizations),
+        "sans": list(entry.san),
+        "san": list(entry.san),  # its name until the next release
+        "issuer": entry.issuer,
+        "not_before": f"{entry.not_before:%Y-%m-%dT%H:%M:%SZ}",
+        "not_after": f"{entry.not_after:%Y-%m-%dT%H:%M:%SZ}",
+        "days_left": entry.days_left,
+        "ca": entry.ca,
+        "issuer_path": entry.issuer_path,
+        "key_path": entry.key_path,
+        "serial": entry.serial,
+        "sha256": entry.sha256,
+    }
+
+
+def prometheus(entries: Sequence[Entry], scan: ScanResult) -> bytes:
+    """Return the start and expiry of each certificate, and the number of files that cannot be read.
+
+    For the text-file collector of the node exporter.
+    Source: https://prometheus.io/docs/instrumenting/exposition_formats/
+    """
+    series = {_labels(entry): entry for entry in entries}  # a series may occur only once
+    lines: list[str] = []
+    for field, meaning in (("not_after", "expires"), ("not_before", "becomes valid")):
+        name = f"kcert_certificate_{field}_timestamp_seconds"
+        lines += [f"# HELP {name} When the certificate {meaning}.", f"# TYPE {name} gauge"]
+        lines += [f"{name}{{{labels}}} {int(getattr(entry, field).timestamp())}" for labels, entry in series.items()]
+    lines += [
+        "# HELP kcert_problems Files that are missing or cannot be read.",
+        "# TYPE kcert_problems gauge",
+        f"kcert_problems {len(scan.problems)}",
+    ]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _labels(entry: Entry) -> str:
+    names = ("component", "kind", "cn", "issuer", "path", "option", "source", "serial")
+    values = {name: clean_line(getattr(entry, name) or "") for name in names}
+    escaped = {name: value.replace("\\", "\\\\").replace('"', '\\"') for name, value in values.items()}
+    return ",".join(f'{name}="{value}"' for name, value in escaped.items())
+
+
+def tree(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
+    """Return each CA with what it signed below it; last, what a CA signed that was not found."""
+    uses: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        uses[entry.sha256].append(entry)
+    signed: dict[str, list[str]] = defaultdict(list)
+    roots: list[str] = []
+    foreign: dict[str, list[str]] = defaultdict(list)
+    for sha256, (entry, *_) in uses.items():
+        if entry.issuer_sha256 in uses:
+            signed[entry.issuer_sha256 or ""].append(sha256)
+        elif entry.kind == "ca":
+            roots.append(sha256)
+        else:
+            foreign[clean_line(entry.issuer)].append(sha256)
+    lines: list[str] = []
+    for root in roots:
+        lines += _branch(root, uses, signed)
+    for issuer, certificates in foreign.items():
+        lines.append(f"{issuer} (this CA was not found)")
+        lines += _leaves(certificates, uses, signed)
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _branch(sha256: str, uses: dict[str, list[Entry]], signed: dict[str, list[str]]) -> Iterator[str]:
+    yield from _described(uses[sha256])
+    yield from _leaves(signed.get(sha256, []), uses, signed)
+
+
+def _leaves(certificates: list[str], uses: dict[str, list[Entry]], signed: dict[str, list[str]]) -> Iterator[str]:
+    for sha256 in certificates:
+        elbow, stem = ("└── ", "    ") if sha256 == certificates[-1] else ("├── ", "│   ")
+        first, *others = _branch(sha256, uses, signed)
+        yield elbow + first
+        yield from (stem + line for line in others)
+
+
+def _described(uses: list[Entry]) -> Iterator[str]:
+    first = uses[0]
+    count = counted(first.whole_days, "day")
+    left = f"expired {count} ago" if first.days_left < 0 else f"{count} left"
+    yield f"{label(first)} ({first.kind}), until {first.not_after:%Y-%m-%d}, {left}"
+    for use in uses:
+        for_whom = " ".join(part for part in (use.component, use.option) if part)
+        yield f"    {clean_line(use.path)}" + (f"  [{clean_line(for_whom)}]" if for_whom else "")
+
+
+MOST_NAMES = 20  # more are folded away
+
+
+def html(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
+    """The page; every value in it is escaped, and its policy lets nothing be loaded from elsewhere."""
+    headings = "".join(
+        f'<th scope="col" aria-sort="none"><button type="button">{escape_html(name)}</button></th>' for name in COLUMNS
+    )
+    rows = "\n".join(map(_page_row, entries))
+    body = filled_file(PAGES / "inventory.html", count=str(len(entries)), headings=headings, rows=rows)
+    return page("Certificates of a cluster", "inventory", body, filled_file(PAGES / "inventory.js")).encode()
+
+
+def _page_row(entry: Entry) -> str:
+    cells = {name: escape_html(clean_line(cell(entry))) for name, cell in COLUMNS.items()}
+    for name in ("path", "key file", "named in"):
+        cells[name] = cells[name].replace("/", "/<wbr>")  # a path is best broken where its folders end
+    cells["SANs"] = _one_a_line(entry.san)
+    cells["organizations"] = _one_a_line(entry.organizations)
+    cells["expires"] = f'<time datetime="{entry.not_after:%Y-%m-%dT%H:%M:%SZ}">{cells["expires"]}</time>'
+    columns = "".join(f"<td>{cell}</td>" for cell in cells.values())
+    return f'<tr class="{entry.validity.value.replace(" ", "-")}">{columns}</tr>'
+
+
+def _one_a_line(names: Sequence[str]) -> str:
+    lines = "<br>".join(escape_html(clean_line(name)) for name in names)
+    return lines if len(names) <= MOST_NAMES else f"<details><summary>{len(names)} names</summary>{lines}</details>"
+
+
+LONGEST_CELL = 32_000  # characters; a cell holds 32,767
+_WIDEST = 60  # columns of text
+_DAY_ZERO = datetime(1899, 12, 30, tzinfo=timezone.utc)  # day 0 of a date in a cell
+_COLORS = {
+    Validity.GOOD: "E2F0D9",
+    Validity.EXPIRING: "FFE699",
+    Validity.EXPIRED: "F4B6B6",
+    Validity.NOT_YET: "DDEBF7",
+}
+_BOLD, _TEXT, _WRAPPED, _DATE = 1, 2, 3, 4  # places among the cell formats below; four dates, then four numbers
+_NUMBER = _DATE + len(_COLORS)
+
+_XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+_MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+_DOCUMENT = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+
+_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
+
+
+def xlsx(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
+    """Return a workbook with one sheet."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in _parts().items():
+            archive.writestr(name, _XML + content)
+        with archive.open("xl/worksheets/sheet1.xml", "w", force_zip64=True) as sheet:
+            for piece in _sheet(entries):
+                sheet.write(piece.encode())
+    return file.getvalue()
+
+
+def _sheet(entries: Sequence[Entry]) -> Iterator[str]:
+    headings, *rows = rows_of(entries, COLUMNS)
+    widths = [max([len(heading) + 4, *(len(cells[at]) + 2 for cells in rows)]) for at, heading in enumerate(headings)]
+    columns = "".join(
+        f'<col min="{at}" max="{at}" width="{min(width, _WIDEST)}" customWidth="1"/>'
+        for at, width in enumerate(widths, 1)
+    )
+    yield (
+        f'{_XML}<worksheet {_MAIN}><sheetViews><sheetView workbookViewId="0">'
+        '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/></sheetView></sheetViews>'
+        f"<cols>{columns}</cols><sheetData>"
+    )
+    yield f"<row>{''.join(_text(heading, _BOLD) for heading in headings)}</row>"
+    for entry, cells in zip(entries, rows, strict=True):
+        written = (_cell(heading, text, entry) for heading, text in zip(headings, cells, strict=True))
+        yield f"<row>{''.join(written)}</row>"
+    yield f'</sheetData><autoFilter ref="A1:{chr(64 + len(headings))}{len(rows) + 1}"/></worksheet>'
+
+
+def _cell(heading: str, text: str, entry: Entry) -> str:
+    color = list(_COLORS).index(entry.validity)
+    if heading == "expires":
+        days = (entry.not_after - _DAY_ZERO).total_seconds() / 86400
+        return f'<c s="{_DATE + color}"><v>{days!r}</v></c>'
+    if heading == "days left":
+        return f'<c s="{_NUMBER + color}"><v>{entry.days_left}</v></c>'
+    style = _WRAPPED if len(text) > _WIDEST else _TEXT
+    if len(text) > LONGEST_CELL:
+        text = f"{text[:LONGEST_CELL]} … ({len(text) - LONGEST_CELL} characters more)"
+    return _text(text, style)
+
+
+def _text(text: str, style: int) -> str:
+    """Return a cell that is text, whatever it begins with: a name with = at its beginning is not a formula."""
+    # _x0041_ would be read as an A (ECMA-376, part 1, 22.9.2.19). What XML cannot hold, rows_of() has made visible.
+    plain = escape(_ESCAPE.sub("_x005F_", text))
+    return f'<c s="{style}" t="inlineStr"><is><t xml:space="preserve">{plain}</t></is></c>'
+
+
+def _parts() -> dict[str, str]:
+    """Return the files of the package besides the sheet."""
+    types = {
+        "xl/workbook.xml": "officedocument.spreadsheetml.sheet.main",
+        "xl/styles.xml": "officedocument.spreadsheetml.styles",
+        "xl/worksheets/sheet1.xml": "officedocument.spreadsheetml.worksheet",
+        "docProps/core.xml": "package.core-properties",
+    }
+    overrides = "".join(
+        f'<Override PartName="/{name}" ContentType="application/vnd.openxmlformats-{kind}+xml"/>'
+        for name, kind in types.items()
+    )
+    return {
+        "[Content_Types].xml": f'<Types xmlns="{_PACKAGE}/content-types">'
+        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+        f"{overrides}</Types>",
+        "_rels/.rels": _relations(
+            (f"{_DOCUMENT}/officeDocument", "xl/workbook.xml"),
+            (f"{_PACKAGE}/relationships/metadata/core-properties", "docProps/core.xml"),
+        ),
+        "docProps/core.xml": f'<cp:coreProperties xmlns:cp="{_PACKAGE}/metadata/core-properties" '
+        f'xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:creator>{CREATOR}</dc:creator></cp:coreProperties>',
+        "xl/workbook.xml": f'<workbook {_MAIN} xmlns:r="{_DOCUMENT}"><sheets>'
+        '<sheet name="Certificates" sheetId="1" r:id="rId1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": _relations(
+            (f"{_DOCUMENT}/worksheet", "worksheets/sheet1.xml"), (f"{_DOCUMENT}/styles", "styles.xml")
+        ),
+        "xl/styles.xml": _styles(),
+    }
+
+
+def _relations(*targets: tuple[str, str]) -> str:
+    listed = "".join(
+        f'<Relationship Id="rId{number}" Type="{kind}" Target="{target}"/>'
+        for number, (kind, target) in enumerate(targets, 1)
+    )
+    return f'<Relationships xmlns="{_PACKAGE}/relationships">{listed}</Relationships>'
+
+
+def _styles() -> str:
+    colors = "".join(
+        f'<fill><patternFill patternType="solid"><fgColor rgb="FF{color}"/></patternFill></fill>'
+        for color in _COLORS.values()
+    )
+    fills = range(2, 2 + len(_COLORS))  # the first two are the application's own
+    plain = '<xf numFmtId="0" fontId="{font}" fillId="0" borderId="0" xfId="0" applyAlignment="1">{alignment}</xf>'
+    formats = [
+        plain.format(font=0, alignment=""),
+        plain.format(font=1, alignment=""),
+        plain.format(font=0, alignment='<alignment vertical="top"/>'),
+        plain.format(font=0, alignment='<alignment vertical="top" wrapText="1"/>'),
+        *(f'<xf numFmtId="164" fontId="0" fillId="{at}" borderId="0" xfId="0" applyNumberFormat="1"/>' for at in fills),
+        *(f'<xf numFmtId="0" fontId="0" fillId="{at}" borderId="0" xfId="0" applyFill="1"/>' for at in fills),
+    ]
+    return (
+        f'<styleSheet {_MAIN}><numFmts count="1"><numFmt numFmtId="164" formatCode="yyyy\\-mm\\-dd\\ hh:mm"/></numFmts>'
+        '<fonts count="2"><font><sz val="11"/><name val="Calibri"/></font>'
+        '<font><b/><sz val="11"/><name val="Calibri"/></font></fonts>'
+        f'<fills count="{2 + len(_COLORS)}"><fill><patternFill patternType="none"/></fill>'
+        f'<fill><patternFill patternType="gray125"/></fill>{colors}</fills>'
+        '<borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders>'
+        '<cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs>'
+        f'<cellXfs count="{len(formats)}">{"".join(formats)}</cellXfs>'
+        '<cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>'
+    )
