@@ -342,7 +342,7 @@ _REASONS = {
     "Name or service not known|name resolution|nodename nor servname": "is a name that this machine cannot resolve",
     "timed out|No route|unreachable": "cannot be reached from this machine",
 }
-"""What openssl writes where no certificate comes, and why: clauses that can follow the server's name."""
+"""The reasons why no certificate comes, as clauses, by what openssl writes then."""
 
 
 def _reason(message: str) -> str:

@@ -318,7 +318,7 @@ class _Follower:
         return self.collector.places.followed(named) if named else None
 
     def _opened(self, part: Part, named: Named, expects: Expected) -> tuple[Path | None, Inside]:
-        """Open the file of a part; None if it is not here, which is no problem if it is not meant to be."""
+        """Open the file of a part; None in place of its path if the file is not here."""
         path = self._named(part)
         # A kubeconfig of a PKI folder names what is for the host that it goes to (--path-prefix).
         if path is not None and (self.path.parent / OWN_FOLDER).is_dir() and is_of_another_machine(path):
