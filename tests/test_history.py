@@ -469,8 +469,9 @@ def test_a_hostile_history_does_nothing_to_the_terminal_or_the_page(
     line["files"] = {"<img src=x>\x1b[2J": "<b>"}
     line["time"] = "\x1b[31m\nrm -rf ~"
     line["step"] = "../\x1b[2J"
+    config = ["<script>\u202e", " ```", "[a link](https://evil.example)"]
     line["prepared"] = [
-        {"step": "settings", "files": ["<img src=x>"], "reads": [], "script": ["\x1b[2J", "<script>\u202e", "EOF"]}
+        {"step": "settings", "files": ["<img src=x>"], "reads": [], "script": ["\x1b[2J", *config, "EOF"]}
     ]
     write_lines(own.folder, [json.dumps(line).encode() + b"\n"])
 
@@ -480,6 +481,7 @@ def test_a_hostile_history_does_nothing_to_the_terminal_or_the_page(
     if form == "html":
         assert "<script>" not in shown
         assert "<img" not in shown
+        assert "href" not in shown
     if form == "markdown":
         assert "\n```\nrm" not in shown
     if form == "sh":

@@ -132,7 +132,7 @@ def _requests(options: Chapter, specs: tuple[Certificate, ...]) -> dict[str, dic
         requests[spec.name] = {name: value for name, value in common.items() if value is not None}
     if options.cn is not None or options.san:
         from kcert.config import check_user_name
-        from kcert.kubernetes.csr_requests import san
+        from kcert.kubernetes.signers import san
 
         servers = [spec for spec in leaves if spec.kind.is_server]
         single = leaves if len(leaves) == 1 else servers
@@ -186,13 +186,13 @@ def _issue(
 
             plan.known_issues(profiles.PROFILES[cluster.profile].known_issues(cluster), cluster.profile)
         return
-    from kcert.kubernetes import csr_requests
+    from kcert.issue import external_ca
 
     if options.ca_dir is not None:
         raise InputError("--csr-only cannot be combined with --ca-dir: requests are for a CA on another machine.")
-    result = context.run(*csr_requests.for_requests(ctx, specs))
+    result = context.run(*external_ca.for_requests(ctx, specs))
     if result and not result.stopped and not options.terse:
-        from kcert.ui import signing
+        from kcert.ui import renewal
 
         issued = [issued.plan.certificate for issued in result.issued]
-        signing.to_be_signed(ctx, (*(status.certificate for status in result.kept), *issued))
+        renewal.to_be_signed(ctx, (*(status.certificate for status in result.kept), *issued))

@@ -97,6 +97,26 @@ class ReadOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class ResultOptions:
+    """Options of commands that write files, and report them."""
+
+    explain: Explain = True
+    quiet: Quiet = False
+    dry_run: DryRun = False
+    format: ResultFormat = "text"
+
+
+@dataclasses.dataclass(frozen=True)
+class WriteOptions(ReadOptions, ResultOptions):
+    """Options of commands that read a PKI folder and write files."""
+
+    def check_dry_run(self, output: Path | None = None) -> None:
+        """Raise InputError for an option that cannot be combined with --dry-run."""
+        if self.dry_run and (self.quiet or str(output) == "-"):
+            raise InputError(f"--dry-run cannot be combined with {'--quiet' if self.quiet else '--output -'}.")
+
+
+@dataclasses.dataclass(frozen=True)
 class Signing(ReadOptions):
     """Options of a command that signs with the CA of a PKI folder."""
 
@@ -214,12 +234,6 @@ class CaChapter(CaOptions, Chapter):
 @dataclasses.dataclass(frozen=True)
 class Renewing(CaOptions, IssueOptions):
     """Options of `kcert renew`."""
-
-
-def refuse_with_dry_run(*, dry_run: bool, quiet: bool, output: Path | None = None) -> None:
-    """Raise InputError for an option that cannot be combined with --dry-run."""
-    if dry_run and (quiet or str(output) == "-"):
-        raise InputError(f"--dry-run cannot be combined with {'--quiet' if quiet else '--output -'}.")
 
 
 def expanded(command: Callable[..., None], schema: str, wanted: str) -> Callable[..., None]:

@@ -112,9 +112,9 @@ def _renew(options: Renewing, names: tuple[str, ...], renewal: Renewal) -> None:
         return
     if renewal.csr_only:
         if not result.stopped:
-            from kcert.ui import signing
+            from kcert.ui.renewal import to_be_signed_again
 
-            signing.to_be_signed_again(ctx, [issued.plan.certificate for issued in result.issued])
+            to_be_signed_again(ctx, [issued.plan.certificate for issued in result.issued])
         return
     from kcert.ui.renewal import follows
 

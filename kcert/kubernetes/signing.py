@@ -27,7 +27,6 @@ from kcert.kubernetes.signing_request import (
     APPROVED,
     DENIED,
     FAILED,
-    Condition,
     SigningRequest,
     read_asked,
     requested,
@@ -83,7 +82,7 @@ def _decided(csr: SigningRequest, kind: str, opposite: str, reason: str, message
             f'certificate signing request "{csr.name}" is already {opposite}, which the API server never '
             "undoes. To decide again, create an object with another name."
         )
-    return csr if csr.condition(kind) else csr.with_condition(Condition.now(kind, reason, message))
+    return csr if csr.condition(kind) else csr.with_condition(kind, reason, message)
 
 
 def _check_admission(csr: SigningRequest, request: Request) -> None:
@@ -107,7 +106,7 @@ def _check_signable(path: Path, csr: SigningRequest, openssl: str) -> None:
         raise VerdictError(f"{csr.name} was denied, so no signer processes it.")
     if failed := csr.condition(FAILED):
         raise VerdictError(
-            f"{csr.name} has failed already ({failed.reason}: {failed.message!a}); this cannot be changed."
+            f"{csr.name} has failed already ({failed['reason']}: {failed['message']!a}); this cannot be changed."
         )
     if not csr.condition(APPROVED):
         raise VerdictError(
@@ -123,7 +122,7 @@ def _check_signable(path: Path, csr: SigningRequest, openssl: str) -> None:
     request = requested(openssl, csr)
     _check_admission(csr, request)
     if violation := signer.violation(request, csr.usages):
-        after = csr.with_condition(Condition.now(FAILED, "SignerValidationFailure", violation))
+        after = csr.with_condition(FAILED, "SignerValidationFailure", violation)
         atomic.edit_file(path, text(after).encode("utf-8"))
         raise VerdictError(
             f"the signer {csr.signer} rejects {csr.name}: {violation}. {path} has the condition Failed now, as it "

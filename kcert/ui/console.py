@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -21,6 +21,9 @@ from kcert import shell
 from kcert.errors import ProgramError
 from kcert.quoting import INVISIBLE, format_command
 from kcert.shell import Command
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 PIPE_WIDTH = 80
 """Columns of prose in a pipe or a file, whatever terminal it is started from: output stays the same."""
@@ -234,9 +237,9 @@ def in_columns(rows: Sequence[Row], widest: int = 10_000) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def draw(rows: Sequence[Row], whole: int = 1) -> None:
-    """Print a table; on a terminal cells are folded, except those of the first *whole* columns."""
-    if not screen().is_terminal:
+def draw(rows: Sequence[Row], whole: int = 1, *, folded: bool = False) -> None:
+    """Print a table; on a terminal (if *folded* in a pipe too) cells are folded, but for the first *whole* columns."""
+    if not folded and not screen().is_terminal:
         screen().file.write(in_columns(rows))
         return
     from rich.table import Table  # in a pipe there is none
@@ -246,7 +249,19 @@ def draw(rows: Sequence[Row], whole: int = 1) -> None:
         table.add_column(heading, overflow="fold", no_wrap=number < whole)
     for row in rows[1:]:
         table.add_row(*row)
-    screen().print(table)
+    print_grid(table)
+
+
+def print_grid(grid: Table) -> None:
+    """Print a table; in a pipe without the blanks that fill its last column."""
+    console = screen()
+    if console.is_terminal:
+        console.print(grid)
+        return
+    with console.capture() as captured:
+        console.print(grid)
+    for line in captured.get().splitlines():
+        console.print(Text(line.rstrip()), soft_wrap=True)
 
 
 def block(lines: Iterable[str], style: str = "", prefix: str = "") -> None:

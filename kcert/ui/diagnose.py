@@ -13,8 +13,7 @@ from kcert.errors import VerdictError
 from kcert.files import defer_signals
 from kcert.quoting import quote
 from kcert.ui import print_json
-from kcert.ui.console import block, clean_line, counted, error_screen, say, say_apart, say_commands, screen
-from kcert.ui.tables import print_grid
+from kcert.ui.console import block, clean_line, counted, error_screen, print_grid, say, say_apart, say_commands, screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -23,8 +23,7 @@ from kcert.ui.console import (
     say_commands,
     screen,
 )
-from kcert.ui.report import document
-from kcert.ui.tables import comma_separated, markdown, rows_of
+from kcert.ui.report import comma_separated, document, markdown_table, rows_of
 
 
 def begins() -> None:
@@ -147,7 +146,7 @@ def show_class(lines: Sequence[Line], form: str) -> None:
     elif form == "csv":
         sys.stdout.write(comma_separated(rows_of(lines, _COLUMNS), "\n"))
     elif form == "html":
-        sys.stdout.write(document(_TITLE, f"# {_TITLE}\n\n{markdown(_rows(lines))}"))
+        sys.stdout.write(document(_TITLE, f"# {_TITLE}\n\n{markdown_table(_rows(lines))}"))
     else:
         _table(lines)
 

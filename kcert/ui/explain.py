@@ -25,7 +25,7 @@ from kcert.ui.console import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from markdown_it.token import Token
@@ -60,7 +60,7 @@ def show_topics(chapters: Chapters, form: str, target: Target | None) -> None:
             screen().print()
         say("`kcert explain TOPIC` shows a lesson. Begin with `kcert explain tls-in-one-page`.")
 
-    _present(form, target, draw, lambda: _markdown_topics(chapters), lambda: _page_of_topics(chapters))
+    _present(form, target, draw, lambda: _topics(chapters, "Lessons", "##"), lambda: _page_of_topics(chapters))
 
 
 def _beside(title: str, left: int) -> list[str]:
@@ -114,7 +114,7 @@ def show(chosen: Sequence[Lesson], form: str, target: Target | None) -> None:
         form,
         target,
         lambda: _lessons(chosen),
-        lambda: (line for lesson in chosen for line in _markdown(lesson, "#")),
+        lambda: "\n".join(line for lesson in chosen for line in _markdown(lesson, "#")),
         lambda: _page_of(chosen),
     )
 
@@ -122,20 +122,26 @@ def show(chosen: Sequence[Lesson], form: str, target: Target | None) -> None:
 def show_course(chapters: Chapters, form: str, target: Target | None) -> None:
     """Show every lesson, chapter by chapter."""
     every = [lesson for members in chapters.values() for lesson in members]
-    _present(form, target, lambda: _lessons(every), lambda: _markdown_book(chapters), lambda: _page_of_book(chapters))
+    _present(
+        form,
+        target,
+        lambda: _lessons(every),
+        lambda: "\n".join(_markdown_book(chapters)),
+        lambda: _page_of_book(chapters),
+    )
 
 
 def _present(
     form: str,
     target: Target | None,
     draw: Callable[[], None],
-    markdown: Callable[[], Iterable[str]],
+    markdown: Callable[[], str],
     page: Callable[[], str],
 ) -> None:
     if form == "text":
         _print(draw, target)
     else:
-        _write(page() if form == "html" else "\n".join(markdown()) + "\n", target)
+        _write(page() if form == "html" else f"{markdown()}\n", target)
 
 
 def blocks(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -234,10 +240,11 @@ def _markdown(lesson: Lesson, mark: str, names: Mapping[str, str] | None = None)
         yield from ("", f"{mark}# {name}", "", linked(text))
 
 
-def _markdown_topics(chapters: Chapters) -> Iterator[str]:
-    yield "# Lessons"
+def _topics(chapters: Chapters, title: str, mark: str) -> str:
+    lines = [f"# {title}"]
     for chapter, members in chapters.items():
-        yield from ("", f"## {chapter}", "", *(f"- `{lesson.topic}`: {lesson.title}" for lesson in members))
+        lines += ["", f"{mark} {chapter}", "", *(f"- `{lesson.topic}`: {lesson.title}" for lesson in members)]
+    return "\n".join(lines)
 
 
 def _markdown_book(chapters: Chapters) -> Iterator[str]:
@@ -249,24 +256,22 @@ def _markdown_book(chapters: Chapters) -> Iterator[str]:
             yield from ("", f'<a id="{lesson.topic}"></a>', "", *_markdown(lesson, "##", names))
 
 
-def _page(title: str, body: Iterable[str]) -> str:
+def _page(title: str, *body: str) -> str:
     from kcert.ui.report import page  # few lessons are read in a browser
 
     return page(title, "course", "\n".join(body))
 
 
 def _page_of_topics(chapters: Chapters) -> str:
-    body = [f"<h1>{_BOOK}</h1>"]
-    for chapter, members in chapters.items():
-        topics = (f"<code>{lesson.topic}</code>: {escape(lesson.title)}" for lesson in members)
-        body += [f"<h3>{escape(chapter)}</h3>", *_listed(topics)]
-    return _page(_BOOK, body)
+    from kcert.ui.report import html_of
+
+    return _page(_BOOK, html_of(_topics(chapters, _BOOK, "###"), {}))
 
 
 def _page_of(chosen: Sequence[Lesson]) -> str:
     """Return lessons alone; what they refer to elsewhere is not a link."""
     names = {lesson.topic for lesson in chosen}
-    return _page(", ".join(lesson.title for lesson in chosen), (_article(lesson, names) for lesson in chosen))
+    return _page(", ".join(lesson.title for lesson in chosen), *(_article(lesson, names) for lesson in chosen))
 
 
 def _page_of_book(chapters: Chapters) -> str:
@@ -274,20 +279,17 @@ def _page_of_book(chapters: Chapters) -> str:
 
     Numbers lead to a lesson on paper, where no link can be followed, and page numbers are the printer's.
     """
-    contents, body = [f"<h1>{_BOOK}</h1>", "<nav>"], list[str]()
+    from kcert.ui.report import html_of, literal
+
+    contents, body = list[str](), list[str]()
     names = {lesson.topic for members in chapters.values() for lesson in members}
     for number, (chapter, members) in enumerate(chapters.items(), 1):
-        numbered = {f"{number}.{position} ": lesson for position, lesson in enumerate(members, 1)}
-        links = (f'{at}<a href="#{lesson.topic}">{escape(lesson.title)}</a>' for at, lesson in numbered.items())
-        contents += [f"<h4>{number}. {escape(chapter)}</h4>", *_listed(links)]
+        contents += ["", f"#### {number}. {chapter}", ""]
         body.append(f"<h2>{number}. {escape(chapter)}</h2>")
-        for at, lesson in numbered.items():
-            body.append(_article(lesson, names, at))
-    return _page(_BOOK, [*contents, "</nav>", *body])
-
-
-def _listed(items: Iterable[str]) -> list[str]:
-    return ["<ul>", *(f"<li>{item}</li>" for item in items), "</ul>"]
+        for position, lesson in enumerate(members, 1):
+            contents.append(f"- {number}.{position} [{literal(lesson.title)}](#{lesson.topic})")
+            body.append(_article(lesson, names, f"{number}.{position} "))
+    return _page(_BOOK, f"<h1>{_BOOK}</h1>", "<nav>", html_of("\n".join(contents), {}), "</nav>", *body)
 
 
 _ADDRESS = re.compile(r"https?://[^\s<>()]+[^\s<>().,;:]")

@@ -21,7 +21,7 @@ from kcert.store.history import Entry, Prepared
 from kcert.ui import print_json, print_lines
 from kcert.ui.console import block, clean, clean_line, counted, first_few, paged, say, screen
 from kcert.ui.quiet import passphrase_asked
-from kcert.ui.report import code, document, literal
+from kcert.ui.report import code, document, fenced, literal
 
 WIDTH = 100
 """Columns of a command in a document."""
@@ -273,10 +273,9 @@ def _item(  # noqa: PLR0917 - named by all callers
         if line:
             yield from ("", line)
     if config:
-        lines = (f" {line}" if line.startswith("```") else line for line in clean(config).splitlines())
-        yield from ("", "```ini", *lines, "```")
+        yield from fenced(clean(config), "ini")
     if argv:
-        yield from ("", "```bash", _command(argv), "```")
+        yield from fenced(_command(argv), "bash")
     if files:
         yield from ("", *(f"- {code(name)}{_digest(digest)}" for name, digest in files.items()))
 

@@ -159,18 +159,18 @@ class Lesson(OutputOfCommands):
             if self._explain:
                 say_apart(f"{title}. {reason}" if reason else f"{title}:")
             command_line(step.argv)
-        else:
-            say_apart(f"{title}: {step.summary}. {reason}")
-            if self._step and len(step.preview) + _REASON_LINES > screen().height:
-                self._wait(plan, step, "shows it")
-            if step.preview:
-                self._config(step)
-        if self._step:
-            self._wait(plan, step, "runs it" if step.argv else "writes it")
-            if not step.argv:
-                screen().print()
-        if step.argv:
+            if self._step:
+                self._wait(plan, step, "runs it")
             self._elapsed.start()
+            return
+        say_apart(f"{title}: {step.summary}. {reason}")
+        if self._step and len(step.preview) + _REASON_LINES > screen().height:
+            self._wait(plan, step, "shows it")
+        if step.preview:
+            self._config(step)
+        if self._step:
+            self._wait(plan, step, "writes it")
+            screen().print()
 
     def _config(self, step: Step) -> None:
         """Show a config file; of one made from a template that was shown before, only what differs."""
@@ -361,7 +361,7 @@ def show_issued(issued: Sequence[Issued]) -> None:
         certificate = result.plan.certificate
         until = f"{result.x509.not_after:%Y-%m-%d}" if result.x509 else f"({without_end(certificate)})"
         rows.append((str(certificate.files.primary), _what(certificate), until))
-    draw(rows, whole=int(max(len(row[0]) for row in rows) + WORDS_WIDTH <= screen().width))
+    draw(rows, whole=int(max(len(row[0]) for row in rows) + WORDS_WIDTH <= screen().width), folded=True)
     screen().print()
 
 

@@ -15,7 +15,7 @@ from kcert.quoting import format_command, quote
 from kcert.store.history import Memory, command_options
 from kcert.ui import defaults_used, print_json
 from kcert.ui.console import PIPE_WIDTH, Row, abridged, block, command_line, draw, in_columns, say, screen
-from kcert.ui.tables import facts, markdown, rows_of
+from kcert.ui.report import facts, markdown_table, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,7 +88,7 @@ def show(  # noqa: PLR0917 - one call
     if form == "json":
         print_json([_record(status, folder_option) for status in statuses])
     elif form == "markdown":
-        sys.stdout.write(markdown(rows_of(statuses, _COLUMNS, _WIDE)))
+        sys.stdout.write(markdown_table(rows_of(statuses, _COLUMNS, _WIDE)))
     elif not screen().is_terminal:
         rows = rows_of(statuses, _COLUMNS, _WIDE if wide else _SHORT, "-")
         sys.stdout.write(in_columns(rows if wide else _narrow(rows)))

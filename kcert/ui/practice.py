@@ -26,7 +26,7 @@ from kcert.ui.console import (
     screen,
 )
 from kcert.ui.explain import passage
-from kcert.ui.tables import rows_of
+from kcert.ui.report import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -176,7 +176,8 @@ def _record_of(session: Session, result: CheckResult) -> dict[str, object]:
 def _check(check: Check) -> None:
     """Print a check in a line, and below it the reason if it does not work."""
     style = {"works": "good", "not yet": "notice", "fails": "bad"}[check.status]
-    say(clean_line(check.what), bullet=Text(check.status.ljust(_STATUS_WIDTH), style=style))
+    bullet = Text(check.status.ljust(_STATUS_WIDTH), style=style)
+    say(clean_line(check.what), "bold" if check.status == "fails" else "", bullet=bullet)
     if not check.works:
         say(clean_line(check.why), bullet=" " * _STATUS_WIDTH)
 

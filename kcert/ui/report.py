@@ -1,4 +1,4 @@
-"""Reports: the frame of all HTML pages, documents in Markdown, and files that replace nothing but an older report.
+"""Reports: rows, Markdown and pages, of which they are made, and files that replace nothing but an older report.
 
 A page is self-contained: nothing in it is loaded from elsewhere.
 """
@@ -11,11 +11,11 @@ import re
 import stat
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from kcert.errors import InputError
 from kcert.files import filled_file, open_at_once
@@ -25,6 +25,7 @@ from kcert.ui.console import clean_line
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
+    from rich.table import Table
 
 PAGES = Path(__file__).parent / "pages"
 """The folder of frames, styles and scripts of pages."""
@@ -80,8 +81,73 @@ def literal(text: str) -> str:
 def code(text: str) -> str:
     """Return *text* as Markdown's code within a line."""
     text = clean_line(text)
-    ticks = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    ticks = _ticks(text)
     return f"{ticks} {text} {ticks}" if "`" in text else f"`{text}`"
+
+
+def fenced(text: str, language: str) -> tuple[str, ...]:
+    """Return *text* as a block of Markdown's code, whatever it contains, below an empty line."""
+    ticks = _ticks(text, 3)
+    return "", f"{ticks}{language}", text, ticks
+
+
+def _ticks(text: str, least: int = 1) -> str:
+    return "`" * max(least, *(len(run) + 1 for run in re.findall("`+", text)), 0)
+
+
+Item = TypeVar("Item")
+
+
+def rows_of(
+    items: Iterable[Item], columns: Mapping[str, Callable[[Item], str]], headings: Iterable[str] = (), empty: str = ""
+) -> list[tuple[str, ...]]:
+    """Return a heading and a row for each of *items*: all of *columns*, or those under *headings*, in that order.
+
+    A cell without content is *empty*.
+    """
+    shown = tuple(headings) or tuple(columns)
+    return [shown, *(tuple(clean_line(columns[name](item)) or empty for name in shown) for item in items)]
+
+
+def facts(pairs: Iterable[tuple[str, str]], gap: int) -> Table:
+    """Return a line for each pair of a label and a value that is not empty, *gap* blanks between the two."""
+    from rich.table import Table
+
+    lines = Table.grid(padding=(0, gap, 0, 0))
+    lines.add_column(style="quiet", no_wrap=True)
+    lines.add_column(overflow="fold")
+    for label, value in pairs:
+        if value:
+            lines.add_row(label, value)
+    return lines
+
+
+_HARMLESS = re.compile(r"--[a-z][a-z-]*|-?\d+")
+"""An option or a number: it begins as formulas do, and no spreadsheet finds anything to calculate in it."""
+
+_FORMULA = re.compile("(^|[;\t])(?=[\\s\"']*[-=+@\uff1d\uff0b\uff20\uff0d])")
+"""A place in front of what begins a formula, also as wide as Chinese characters are."""
+
+
+def comma_separated(rows: Sequence[tuple[str, ...]], ending: str = "\r\n") -> str:
+    """Return CSV (RFC 4180) that no spreadsheet runs as a formula: a certificate may be called ``=HYPERLINK(…)``.
+
+    Where the decimal point is a comma, a formula begins a new cell behind each semicolon.
+    """
+    import csv
+
+    text = StringIO()
+    writer = csv.writer(text, lineterminator=ending)
+    for row in rows:
+        writer.writerow([cell if _HARMLESS.fullmatch(cell) else _FORMULA.sub(r"\1'", cell) for cell in row])
+    return text.getvalue()
+
+
+def markdown_table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Return a Markdown table, for a wiki or an issue; Markdown shows the cells and does not obey them."""
+    cells = [tuple(map(literal, row)) for row in rows]
+    cells.insert(1, ("---",) * len(rows[0]))
+    return "".join(f"| {' | '.join(row)} |\n" for row in cells)
 
 
 CREATOR = "kcert"
@@ -124,7 +190,13 @@ def write_report(
     path = target.path
 
     def is_report(before: bytes) -> bool:
-        return _is_report(path, before[:_HEAD], titles)
+        head = before[:_HEAD]
+        if b"-----BEGIN" in head:
+            return False
+        if head.startswith(b"PK"):
+            return _is_spreadsheet(path)
+        text = head.decode(errors="replace")
+        return not text or GENERATOR in text or bool(_REPORT.match(text)) or _first_line(text) in titles
 
     def may_be(before: bytes) -> bool:
         text = before.decode(errors="replace")
@@ -174,15 +246,6 @@ def _beginning(text: str) -> str:
 
 def _first_line(text: str) -> str:
     return text.partition("\n")[0].lstrip("# ")
-
-
-def _is_report(path: Path, head: bytes, titles: frozenset[str]) -> bool:
-    if b"-----BEGIN" in head:
-        return False
-    if head.startswith(b"PK"):
-        return _is_spreadsheet(path)
-    text = head.decode(errors="replace")
-    return not text or GENERATOR in text or bool(_REPORT.match(text)) or _first_line(text) in titles
 
 
 def _is_spreadsheet(path: Path) -> bool:

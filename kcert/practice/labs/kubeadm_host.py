@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from kcert.kubernetes.components import COMPONENTS, instances
-from kcert.kubernetes.render import manifest
+from kcert.kubernetes.install import manifest
 from kcert.practice.grader import AbsentError, Grader
 from kcert.practice.handshakes import Client, Credentials, Server
 from kcert.practice.rng import select_specs

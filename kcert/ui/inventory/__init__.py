@@ -18,8 +18,7 @@ from kcert.quoting import format_command
 from kcert.scan.result import Entry, ScanResult, Validity
 from kcert.ui.console import block, clean_line, counted, error_screen, in_columns, say, screen
 from kcert.ui.inventory.formats import COLUMNS, described
-from kcert.ui.report import Target, write_report
-from kcert.ui.tables import facts, rows_of
+from kcert.ui.report import Target, facts, rows_of, write_report
 
 TABLES = ("text", "table")
 

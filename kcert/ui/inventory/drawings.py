@@ -38,7 +38,7 @@ class ServerConnections:
 
     @property
     def arrows(self) -> tuple[list[Certificates], ...]:
-        """What is presented, arrow by arrow."""
+        """The certificates on each arrow."""
         return self.presents, *self.clients.values()
 
 

@@ -19,10 +19,8 @@ from xml.sax.saxutils import escape
 from kcert.files import filled_file
 from kcert.openssl.x509 import listed
 from kcert.scan.result import Entry, Problem, ScanResult, Validity
-from kcert.ui import tables
 from kcert.ui.console import clean_line, counted, in_columns
-from kcert.ui.report import CREATOR, PAGES, page
-from kcert.ui.tables import rows_of
+from kcert.ui.report import CREATOR, PAGES, comma_separated, markdown_table, page, rows_of
 
 COLUMNS: dict[str, Callable[[Entry], str]] = {
     "component": lambda entry: entry.component or "",
@@ -59,12 +57,12 @@ def short(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 
 
 def csv(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
     """Return CSV: a heading and a line for each use."""
-    return tables.comma_separated(rows_of(entries, COLUMNS)).encode()
+    return comma_separated(rows_of(entries, COLUMNS)).encode()
 
 
 def markdown(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
     """Return a Markdown table."""
-    return tables.markdown(rows_of(entries, COLUMNS)).encode()
+    return markdown_table(rows_of(entries, COLUMNS)).encode()
 
 
 def json(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
