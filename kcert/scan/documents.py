@@ -137,6 +137,11 @@ def contexts(document: dict[str, Any]) -> list[Context]:
     return [replace(context, refused=(*wrong, *context.refused)) for context in result]
 
 
+def contexts_in(content: bytes) -> list[Context]:
+    """Return the contexts of all kubeconfigs in a file; raises NotADocumentError."""
+    return [context for document in documents(content) if is_kubeconfig(document) for context in contexts(document)]
+
+
 def _context(name: str, cluster: tuple[str, object], user: tuple[str, object], current: bool) -> Context:
     return Context(
         name=name,
