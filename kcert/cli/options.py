@@ -11,6 +11,7 @@ import inspect
 import os
 import typing
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -192,6 +193,7 @@ RootPassphraseFile = Annotated[
     ),
 ]
 EncryptKey = Annotated[bool, typer.Option("--encrypt-ca-key", help="Encrypt a new CA key with a passphrase (AES-256).")]
+Days = Annotated[int | None, typer.Option("--days", min=1, max=36500, metavar="N", help="Set the lifetime in days.")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,10 +204,7 @@ class Chapter(IssueOptions):
         bool,
         typer.Option("--csr-only", help="Create only keys and requests, for a CA on another machine to sign."),
     ] = False
-    days: Annotated[
-        int | None,
-        typer.Option("--days", min=1, max=36500, metavar="N", help="Set the lifetime in days."),
-    ] = None
+    days: Days = None
     key: Annotated[
         str | None,
         typer.Option("--key", metavar="KEY", help="Generate this kind of key: rsa:BITS, ecdsa:P-256 or ecdsa:P-384."),
@@ -347,40 +346,10 @@ def complete_clients(ctx: typer.Context) -> Iterable[str]:
 
 
 @_completes
-def complete_nodes(ctx: typer.Context) -> Iterable[str]:
-    """Return the nodes."""
-    return [node.name for node in _folder(ctx).cluster.nodes]
-
-
-@_completes
 def complete_hosts(ctx: typer.Context) -> Iterable[str]:
     """Return every host of the cluster."""
     cluster = _folder(ctx).cluster
     return [host.name for host in (*cluster.control_plane, *cluster.etcd, *cluster.nodes)]
-
-
-@_completes
-def complete_components(_ctx: typer.Context) -> Iterable[str]:
-    """Return the components that `kcert flags` knows."""
-    from kcert.kubernetes.components import COMPONENTS
-
-    return COMPONENTS
-
-
-@_completes
-def complete_rules(_ctx: typer.Context) -> Iterable[str]:
-    """Return the rules of `kcert check`."""
-    from kcert.check import RULES
-
-    return RULES
-
-
-@_completes
-def complete_profiles(_ctx: typer.Context) -> Iterable[str]:
-    """Return the profiles."""
-    from kcert.profiles import PROFILES
-
-    return PROFILES
 
 
 @_completes
@@ -389,3 +358,9 @@ def complete_signers(_ctx: typer.Context) -> Iterable[str]:
     from kcert.kubernetes.signers import SIGNERS
 
     return [name.rpartition("/")[2] for name in SIGNERS]
+
+
+complete_nodes = _completes(lambda ctx: [node.name for node in _folder(ctx).cluster.nodes])
+complete_components = _completes(lambda _ctx: import_module("kcert.kubernetes.components").COMPONENTS)
+complete_rules = _completes(lambda _ctx: import_module("kcert.check").RULES)
+complete_profiles = _completes(lambda _ctx: import_module("kcert.profiles").PROFILES)

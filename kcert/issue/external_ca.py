@@ -17,10 +17,11 @@ from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.issue import steps
 from kcert.issue.context import Context, CsrTarget, IssuancePlan
-from kcert.issue.status import CertificateStatus, State, mark_intermediate, status_of
+from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.issue.steps import Step
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.x509 import X509
+from kcert.profiles.profile import files_of
 from kcert.quoting import quote
 
 Specs = tuple[Certificate, ...]
@@ -122,7 +123,7 @@ def status_in_ca_dir(ctx: Context, ca: Certificate) -> CertificateStatus:
     """Return the status of a CA in the folder of its key, marked as an intermediate CA if its certificate is one."""
     external = replace(ca, files=replace(ca.files, crt=source(ca)))
     status = status_of(ctx.root, [external])[ca.name]
-    return replace(status, certificate=mark_intermediate(ca, status))
+    return replace(status, certificate=replace(ca, intermediate=status.certificate.intermediate))
 
 
 def root_context(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Specs]:
@@ -137,7 +138,6 @@ def root_context(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Spe
         _check_unsigned(ctx, statuses, folder)
     if any(status.x509 and not status.x509.self_issued for status in statuses.values()):
         require_folder(folder, "--root-dir", "the root")  # a second root would not be the one that everyone trusts
-    name = PurePosixPath(ROOT)
     root = Certificate(
         name=ROOT,
         role=Role.ROOT,
@@ -145,12 +145,7 @@ def root_context(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Spe
         kind=Kind.CA,
         subject=Subject("Kubernetes-Root-CA"),
         key=ctx.cluster.key,
-        files=Files(
-            key=name.with_suffix(".key"),
-            cnf=PurePosixPath(f"openssl-{ROOT}.cnf"),
-            csr=name.with_suffix(".csr"),
-            crt=name.with_suffix(".crt"),
-        ),
+        files=files_of(PurePosixPath(ROOT), PurePosixPath(ROOT)),
         days=2 * ctx.cluster.days.ca,
     )
     _check_folder(ctx, folder, "--root-dir", "the root")

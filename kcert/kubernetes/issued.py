@@ -237,7 +237,7 @@ def keep(
     if certificate.kind is Kind.CA:
         return _keep_ca(ctx, certificate, issued)
     # What asks through the Certificates API and is in no profile is signed by the cluster's CA.
-    ca = next(spec for spec in ctx.specs if spec.name == (certificate.issuer or "ca"))
+    ca = ctx.known[certificate.issuer or "ca"]
     assert ca.files.crt
     ca_file = ctx.root / ca.files.crt
     if needs_ca and not ca_file.is_file():

@@ -19,7 +19,7 @@ from kcert.issue import steps
 from kcert.issue.checks import days_within, require_ca, with_passphrases
 from kcert.issue.context import Context
 from kcert.issue.execute import Executor
-from kcert.issue.status import drift, mark_intermediate, status_of
+from kcert.issue.status import drift, status_of
 from kcert.issue.steps import Step
 from kcert.kubernetes import signers
 from kcert.kubernetes.manifests import by_hand, contents
@@ -144,7 +144,7 @@ def sign_object(
         raise InputError(
             f"{ctx.root}, the folder of the CA, does not exist: `kcert ca{ctx.folder_option}` creates one."
         )
-    spec, now = next(cert for cert in ctx.specs if cert.name == "ca"), datetime.now(timezone.utc)
+    spec, now = ctx.known["ca"], datetime.now(timezone.utc)
     ca = require_ca(ctx, replace(spec, name=csr_object.name), status_of(ctx.root, [spec], now)["ca"], now)
     request = requested(ctx.openssl, csr_object)
     # A real signer copies these four kinds and drops all others.
@@ -287,10 +287,10 @@ def sign_request(ctx: Context, path: Path, certificate: Certificate, request: Re
     target = path.with_name(files.crt.name)
     if target.exists():
         raise InputError(f"{target} exists already: move it away, then sign {path} again.")
-    spec = next(cert for cert in ctx.specs if cert.name == certificate.issuer)
+    spec = ctx.known[certificate.issuer]
     status = status_of(ctx.root, [spec], now)[spec.name]
     ca = require_ca(ctx, certificate, status, now)
-    spec = mark_intermediate(spec, status)
+    spec = status.certificate
     assert spec.files.crt
     made = (
         Step("request", (csr,), perform=lambda staging, _root: staging.write(csr, pem)),

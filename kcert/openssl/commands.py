@@ -41,7 +41,9 @@ def render(certificate: Certificate, templates: Path | None = None) -> str:
 
     Raises InputError for a template that is missing, unreadable, or asks for what kcert does not know.
     """
-    values = {"key_usage": _key_usage(certificate), "alt_names": alt_names(certificate.alt_names)}
+    # Only an RSA key can encrypt the key of a session (RFC 5480, section 3).
+    encrypts = ", keyEncipherment" if certificate.key.algorithm == "rsa" else ""
+    values = {"key_usage": f"digitalSignature{encrypts}", "alt_names": alt_names(certificate.alt_names)}
     if certificate.usages:
         values["extensions"] = _extensions(certificate, certificate.usages)
     return _filled(_template(certificate, templates), values)
@@ -147,11 +149,6 @@ def alt_names(names: tuple[AltName, ...]) -> str:
         counts[name.type] += 1
         lines.append(f"{name.type}.{counts[name.type]} = {name.value}")
     return "\n".join(lines)
-
-
-def _key_usage(certificate: Certificate) -> str:
-    """keyEncipherment is for RSA: only an RSA key can encrypt the key of a session (RFC 5480, section 3)."""
-    return "digitalSignature, keyEncipherment" if certificate.key.algorithm == "rsa" else "digitalSignature"
 
 
 CURVES = {"P-256": "prime256v1", "P-384": "secp384r1"}
