@@ -165,14 +165,9 @@ class Files:
     def kept(self) -> tuple[PurePosixPath, ...]:
         """The files that stay, in the order in which they are put into place: the key before its certificate."""
         inside = self.kubeconfig is not None
-        parts = (
-            self.cnf,
-            self.csr,
-            None if inside else self.key,
-            self.public_key,
-            None if inside else self.crt,
-        )
-        return tuple(part for part in (*parts, self.kubeconfig) if part is not None)
+        key, crt = (None, None) if inside else (self.key, self.crt)
+        parts = (self.cnf, self.csr, key, self.public_key, crt, self.kubeconfig)
+        return tuple(part for part in parts if part is not None)
 
     @property
     def primary(self) -> PurePosixPath:

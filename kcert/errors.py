@@ -49,8 +49,6 @@ class InputError(KcertError):
 class MachineError(KcertError):
     """The machine did not do its part: a full disk, no permission."""
 
-    exit_status = FAILED
-
 
 class OutputError(MachineError):
     """Standard output cannot be written: it is closed, or its disk is full."""
@@ -58,8 +56,6 @@ class OutputError(MachineError):
 
 class ProgramError(KcertError):
     """A program that kcert ran failed, is missing, or did not finish in time."""
-
-    exit_status = FAILED
 
 
 class TooSlowError(ProgramError):
@@ -78,11 +74,8 @@ def nearest(name: str, known: Iterable[str], most: int = 3, likeness: float | No
     import difflib  # only for a mistake
 
     known = list(known)
-    near = difflib.get_close_matches(name, known, most, likeness or _LIKENESS)
+    near = difflib.get_close_matches(name, known, most, likeness or 0.6)
     return near or [other for other in known if name and name in other and likeness is None][:most]
-
-
-_LIKENESS = 0.6
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str, most: int = 3) -> str:

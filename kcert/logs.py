@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -93,14 +93,10 @@ class LogSource:
 
 def component(name: str) -> str:
     """Return *name*, if it is a component or the path of a file; InputError with the near ones if not."""
-    if name in COMPONENTS or _is_file(name):
+    if name in COMPONENTS or Path(name).is_file():
         return name
     hint = did_you_mean(name, COMPONENTS, f"the components are {', '.join(COMPONENTS)}.", 2)
     raise InputError(f"{name!a} is not a component of a cluster, nor a file; {hint}")
-
-
-def _is_file(name: str) -> bool:
-    return Path(name).is_file()
 
 
 def back(since: str) -> str:
@@ -116,10 +112,13 @@ def locate(request: LogRequest, machine: Machine | None = None) -> LogSource:
     works, saying what was tried.
     """
     machine = machine or Machine()
-    if _is_file(request.component):
+    if Path(request.component).is_file():
         return _file(request)
-    if request.via:
-        return _LOCATORS[request.via](request, machine, "you chose it")
+    if via := request.via:
+        why = "you chose it"
+        if via == "journalctl":
+            return _journal(request, why)
+        return _kubectl(request, machine, why) if via == "kubectl" else _container(request, via, why)
     kind = machine.kind
     if kind is not None and request.component in kind.logs:
         return _of_kind(request, machine, kind)
@@ -129,7 +128,7 @@ def locate(request: LogRequest, machine: Machine | None = None) -> LogSource:
             if request.component == "kubelet"
             else "it is a systemd unit here"
         )
-        return _journal(request, machine, why)
+        return _journal(request, why)
     on_this_host = machine.has_manifest(request.component)
     try:
         why = (
@@ -139,7 +138,7 @@ def locate(request: LogRequest, machine: Machine | None = None) -> LogSource:
         )
         return _kubectl(request, machine, why)
     except ProgramError as error:
-        return _runtime(request, machine, error, on_this_host=on_this_host)
+        return _runtime(request, error, on_this_host=on_this_host)
 
 
 def _of_kind(request: LogRequest, machine: Machine, kind: ClusterKind) -> LogSource:
@@ -150,9 +149,9 @@ def _of_kind(request: LogRequest, machine: Machine, kind: ClusterKind) -> LogSou
         return _file(replace(request, component=target), f"{kind.title} writes the log of {request.component} there")
     if target.startswith("docker "):
         name = target.removeprefix("docker ")
-        argv = ("docker", "logs", *_go_since(request), *_tail(request), *_follow(request), name)
+        argv = ("docker", "logs", *_options(request), name)
         return LogSource(Command(argv), f"{kind.title} runs {request.component} as a container of this name")
-    return _journal(replace(request, component=target), machine, f"{kind.title} runs {request.component} in this unit")
+    return _journal(replace(request, component=target), f"{kind.title} runs {request.component} in this unit")
 
 
 def _file(request: LogRequest, why: str = "you named a file") -> LogSource:
@@ -192,13 +191,13 @@ def _failed(command: Command, status: int) -> ProgramError:
     return ProgramError(f"{command.argv[0]} ended with status {status}; its output is above.{root}")
 
 
-def _runtime(request: LogRequest, machine: Machine, refused: ProgramError, *, on_this_host: bool) -> LogSource:
+def _runtime(request: LogRequest, refused: ProgramError, *, on_this_host: bool) -> LogSource:
     """Ask the container runtime of this host, because the API server *refused* to answer."""
     why = "the API server does not answer, but the container runtime still has the log"
     if find("crictl"):
-        return _crictl(request, machine, why)
+        return _container(request, "crictl", why)
     if find("docker") and on_this_host:
-        return _docker(request, machine, why)
+        return _container(request, "docker", why)
     if on_this_host or request.component == "kube-proxy":
         raise ProgramError(
             f"{request.component} is a pod here, and nothing that could print its log works: {refused} crictl and "
@@ -211,13 +210,13 @@ def _runtime(request: LogRequest, machine: Machine, refused: ProgramError, *, on
     )
 
 
-def _journal(request: LogRequest, _machine: Machine, why: str) -> LogSource:
+def _journal(request: LogRequest, why: str) -> LogSource:
     argv = ["journalctl", "-u", request.component, "-l", "--no-pager"]
     if request.since:
         argv += ["--since", f"{request.since} ago"]
     if request.tail is not None:
         argv += ["-n", str(request.tail)]
-    return LogSource(Command((*argv, *_follow(request))), why)
+    return LogSource(Command((*argv, *(["-f"] if request.follow else []))), why)
 
 
 def _kubectl(request: LogRequest, machine: Machine, why: str) -> LogSource:
@@ -248,7 +247,7 @@ def _kubectl(request: LogRequest, machine: Machine, why: str) -> LogSource:
         if pod == names[0][0]
         else f" (this host's of {len(names)} pods)"
     )
-    argv = [*kubectl, "logs", "-n", "kube-system", pod, *_go_since(request), *_tail(request), *_follow(request)]
+    argv = [*kubectl, "logs", "-n", "kube-system", pod, *_options(request)]
     return LogSource(Command(tuple(argv), asks=True), f"{why}{others}", (ask,))
 
 
@@ -262,33 +261,21 @@ def _kubeconfig(machine: Machine) -> tuple[str, ...]:
     return () if own or not os.access(admin, os.R_OK) else ("--kubeconfig", str(admin))
 
 
-def _crictl(request: LogRequest, _machine: Machine, why: str) -> LogSource:
-    ask = Command(("crictl", "ps", "-a", "--name", f"^{request.component}$", "-q"), limit=_ANSWER_SECONDS)
-    container = _newest(ask, request)
-    return LogSource(
-        Command(("crictl", "logs", *_go_since(request), *_tail(request), *_follow(request), container)), why, (ask,)
-    )
-
-
-def _docker(request: LogRequest, _machine: Machine, why: str) -> LogSource:
-    name = f"name=^k8s_{request.component}_"
-    ask = Command(("docker", "ps", "-a", "--filter", name, "--format", "{{.ID}}"), limit=_ANSWER_SECONDS)
-    container = _newest(ask, request)
-    return LogSource(
-        Command(("docker", "logs", *_go_since(request), *_tail(request), *_follow(request), container)), why, (ask,)
-    )
-
-
-def _newest(ask: Command, request: LogRequest) -> str:
-    """The container that was made last, running or ended: both programs list it first."""
+def _container(request: LogRequest, program: Literal["crictl", "docker"], why: str) -> LogSource:
+    """Return the log of the container that was made last, running or ended: both programs list it first."""
+    name = request.component
+    listing = {
+        "crictl": ("crictl", "ps", "-a", "--name", f"^{name}$", "-q"),
+        "docker": ("docker", "ps", "-a", "--filter", f"name=^k8s_{name}_", "--format", "{{.ID}}"),
+    }
+    ask = Command(listing[program], limit=_ANSWER_SECONDS)
     containers = [line.strip() for line in _answer(ask).splitlines() if re.fullmatch(r"[0-9a-f]{8,64}", line.strip())]
-    if containers:
-        return containers[0]
-    raise ProgramError(
-        f"`{format_command(ask.argv)}` lists no container: the kubelet never started {request.component}. `kcert logs "
-        "kubelet` says why; often "
-        "it is a mistake in the manifest."
-    )
+    if not containers:
+        raise ProgramError(
+            f"`{format_command(ask.argv)}` lists no container: the kubelet never started {name}. `kcert logs kubelet` "
+            "says why; often it is a mistake in the manifest."
+        )
+    return LogSource(Command((program, "logs", *_options(request), containers[0])), why, (ask,))
 
 
 def _answer(ask: Command) -> str:
@@ -301,27 +288,13 @@ def _answer(ask: Command) -> str:
     raise ProgramError(f"`{format_command(ask.argv[:2])}` failed: {last}{stop}")
 
 
-def _go_since(request: LogRequest) -> tuple[str, ...]:
-    """--since as programs in Go take it: they know no unit above the hour."""
-    if not request.since:
-        return ()
-    minutes, seconds = divmod(int(duration(request.since, "--since").total_seconds()), 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = ((hours, "h"), (minutes, "m"), (seconds, "s"))
-    return ("--since=" + ("".join(f"{count}{unit}" for count, unit in parts if count) or "0s"),)
-
-
-def _tail(request: LogRequest) -> tuple[str, ...]:
-    return (f"--tail={request.tail}",) if request.tail is not None else ()
-
-
-def _follow(request: LogRequest) -> tuple[str, ...]:
-    return ("-f",) if request.follow else ()
-
-
-_LOCATORS: dict[Via, Callable[[LogRequest, Machine, str], LogSource]] = {
-    "journalctl": _journal,
-    "kubectl": _kubectl,
-    "crictl": _crictl,
-    "docker": _docker,
-}
+def _options(request: LogRequest) -> tuple[str, ...]:
+    """Return the options of kubectl, crictl and docker. Programs in Go know no unit of time above the hour."""
+    since = ""
+    if request.since:
+        minutes, seconds = divmod(int(duration(request.since, "--since").total_seconds()), 60)
+        hours, minutes = divmod(minutes, 60)
+        parts = ((hours, "h"), (minutes, "m"), (seconds, "s"))
+        since = "--since=" + ("".join(f"{count}{unit}" for count, unit in parts if count) or "0s")
+    tail = "" if request.tail is None else f"--tail={request.tail}"
+    return tuple(filter(None, (since, tail, "-f" if request.follow else "")))

@@ -2,21 +2,19 @@
 
 PyYAML's safe loader builds more than Kubernetes has (dates, sets, pairs), and what it makes them with raises whatever
 comes up: a KeyError for ``!!bool zz``, an AttributeError for ``!!timestamp abc``, an IndexError for ``!!float ""``.
-Here it is maps, lists, text, numbers, true, false and null, or a NotPlainError. PyYAML is imported where there is a
-text to be read.
+Here it is maps, lists, text, numbers, true, false and null, or a NotPlainError. A module that may have no text to read
+imports this one late: PyYAML takes its time.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import yaml
+import yaml
 
 DEEPEST = 50
 """Levels. Nothing that Kubernetes or kcert reads needs a fifth of it; the C loader recurses, and too deep kills the
@@ -59,7 +57,6 @@ _OTHER_IN_GO = re.compile(
 
 def dump(content: Any) -> str:
     """Return *content* as YAML in which Kubernetes finds the same values; keys keep their order, lines their length."""
-    import yaml
 
     class Dumper(yaml.SafeDumper):
         def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
@@ -77,10 +74,7 @@ def load_all(text: str | bytes, *, aliases: bool = False) -> list[Any]:
 
     Raises NotPlainError, and AliasError.
     """
-    import yaml
-
-    with _translate_errors():
-        _check_events(text, aliases=aliases)
+    with _checked(text, aliases=aliases):
         return list(yaml.load_all(text, Loader=_plain_loader()))
 
 
@@ -89,10 +83,7 @@ def load(text: str | bytes, *, aliases: bool = False) -> Any:
 
     Raises NotPlainError, also where there are several documents, and AliasError.
     """
-    import yaml
-
-    with _translate_errors():
-        _check_events(text, aliases=aliases)
+    with _checked(text, aliases=aliases):
         return yaml.load(text, Loader=_plain_loader())  # noqa: S506 - a safe loader
 
 
@@ -101,18 +92,13 @@ def compose(text: str | bytes) -> yaml.Node | None:
 
     Aliases are followed. Raises NotPlainError, TooDeepError among them.
     """
-    import yaml
-
-    with _translate_errors():
-        _check_events(text, aliases=True)
+    with _checked(text, aliases=True):
         node: yaml.Node | None = yaml.compose(text, Loader=_loader())
         return node
 
 
 def check_unique_keys(text: str | bytes) -> None:
     """Raise NotPlainError if the only document of *text* has a key twice: of two, each program may read another."""
-    import yaml
-
     nodes = [compose(text)]
     checked = set()
     while nodes:
@@ -134,8 +120,6 @@ def check_unique_keys(text: str | bytes) -> None:
 
 def _check_events(text: str | bytes, *, aliases: bool) -> None:
     """Check before anything is built, event by event: neither depth nor aliases may cost memory."""
-    import yaml
-
     depth = count = 0
     for event in yaml.parse(text, Loader=_loader()):
         if isinstance(event, yaml.AliasEvent) and not aliases:
@@ -149,11 +133,10 @@ def _check_events(text: str | bytes, *, aliases: bool) -> None:
 
 
 @contextlib.contextmanager
-def _translate_errors() -> Iterator[None]:
-    """Raise NotPlainError in place of all that PyYAML and its constructors raise for a bad text."""
-    import yaml
-
+def _checked(text: str | bytes, *, aliases: bool) -> Iterator[None]:
+    """Check *text*, and raise NotPlainError in place of all that PyYAML and its constructors raise in the block."""
     try:
+        _check_events(text, aliases=aliases)
         yield
     except (yaml.YAMLError, *_CONSTRUCTORS_RAISE) as error:
         mark = getattr(error, "problem_mark", None)
@@ -165,8 +148,6 @@ def _translate_errors() -> Iterator[None]:
 
 def _loader() -> type[yaml.SafeLoader]:
     """PyYAML's safe loader: the one in C, which is some ten times as fast, if PyYAML was built with it."""
-    import yaml
-
     loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return loader
 
@@ -177,7 +158,6 @@ def _plain_loader() -> type[yaml.SafeLoader]:
 
     Times that no tag marks are text, as they are for Kubernetes.
     """
-    import yaml
 
     class Loader(_loader()):  # type: ignore[misc]  # found out when it runs
         """Maps, lists and scalars."""

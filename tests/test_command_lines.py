@@ -75,7 +75,7 @@ def test_a_long_line_is_broken_before_an_option_which_stays_with_its_value() -> 
 def test_a_command_that_is_broken_for_a_narrow_screen_is_the_same_for_bash() -> None:
     posted = (Path(__file__).parent / "diagnose/posted.txt").read_bytes().splitlines()
     found = [known for line in posted[::8] if line.strip() and (known := explain(line))]
-    texts = sorted({text for _, why in found for text in (why.proof, why.repair)})
+    texts = sorted({text for known in found for text in (known.proof, known.repair)})
     narrow = ["\n".join(fitted(text.splitlines(), 60)) for text in texts]
 
     assert sum(before != after for before, after in zip(texts, narrow, strict=True)) > 20

@@ -739,7 +739,7 @@ def test_quietly_the_paths_of_the_files_are_printed(pki_folder: Path, inside: In
 
 def test_the_command_of_show_prints_what_is_shown(applicant: Applicant, inside: InProcess) -> None:
     path = applicant.object(applicant.request("CN=jane"))
-    (command,) = re.findall(r"^    (sed .*)$", inside.done("csr", "show", "--file", path).stdout, re.MULTILINE)
+    (command,) = re.findall(r"^    (grep .*)$", inside.done("csr", "show", "--file", path).stdout, re.MULTILINE)
     ended = output(["bash", "-c", command])
     assert re.search(r"Subject: CN ?= ?jane", ended.stdout)
 
@@ -747,7 +747,7 @@ def test_the_command_of_show_prints_what_is_shown(applicant: Applicant, inside: 
     document = manifest(path)
     document["metadata"]["annotations"] = {"note": f"\nrequest: {other}\n"}
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
-    assert "sed" not in inside.done("csr", "show", "--file", path).stdout
+    assert "grep" not in inside.done("csr", "show", "--file", path).stdout
 
 
 @pytest.mark.thorough

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from kcert.cli.csr_options import ClusterOptions
 from kcert.errors import ProgramError
 from kcert.kubeconfig import Kubeconfig
 from kcert.kubernetes import manifests
@@ -284,7 +285,7 @@ def test_an_object_that_is_not_there(cluster: Cluster, kcert: Kcert) -> None:
 
 # --- kubectl's command lines and failures, where there is no kubectl
 
-APPROVE = manifests.Cluster().command("certificate", "approve", "jane")
+APPROVE = ClusterOptions().kubectl("certificate", "approve", "jane")
 
 
 @pytest.fixture
@@ -346,7 +347,7 @@ def test_each_failure_of_kubectl_says_what_to_do(fp: FakeProcess, said: str, adv
 
 @pytest.mark.usefixtures("kubectl_is_here")
 def test_what_kubectl_says_comes_back_where_it_succeeds(fp: FakeProcess) -> None:
-    argv = manifests.Cluster("my.conf", "prod").command("get", "csr")
+    argv = ClusterOptions("my.conf", "prod").kubectl("get", "csr")
     fp.register(list(argv), stdout="NAME  AGE\n")
 
     assert manifests.kubectl(argv).stdout == b"NAME  AGE\n"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kcert.shell import Command, Outcome
+from kcert.store.directory import Directory
 from kcert.store.history import History, verify
 from tests.clusters import SMALL
 from tests.refusals import assert_refused
@@ -492,7 +493,8 @@ def test_while_another_kcert_writes_nothing_seems_to_be_missing(tmp_path: Path) 
     """Between a look at the lines and a look at their number more may be written."""
     outcome = Outcome(Command(("openssl", "version")), 0, "", datetime.now(timezone.utc), 0.01)
     written = History(tmp_path)
-    written.open()
+    with Directory.open(tmp_path) as folder:
+        written.open(folder)
 
     def write() -> None:
         for _ in range(500):

@@ -748,7 +748,7 @@ def test_what_reads_a_certificate_is_restarted(
     cluster = profiles.load(pki(profile, "large").config)
     cert = next(cert for cert in profiles.certificates(cluster) if cert.name == name)
 
-    assert [(one.component, one.hosts) for one in restarts(cluster, [cert])] == restarted
+    assert list(restarts(cluster, [cert]).items()) == restarted
 
 
 def test_a_leaf_in_the_cas_place_is_told_of_and_the_ca_made_again_for_its_key(

@@ -22,27 +22,55 @@ from kcert.check import (
     identities,
     keys,
     kubeconfigs,
-    names,
     sans,
     signers,
 )
-from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.repairs import signer_of
-from kcert.check.rule import Finding, Rule, Severity, Violation
+from kcert.check.rule import CertificateInstance, Rule, RuleContext, Severity, Violation
 from kcert.clusters import COMPONENTS, KIND, KUBEADM, ClusterKind, cluster_kind_of
 from kcert.errors import InputError, did_you_mean
 from kcert.issue.discovery import FolderContent, named
 from kcert.quoting import format_command, quote
+from kcert.roles import ROLES
 from kcert.scan.discovery import survey
 from kcert.scan.layouts import kubeadm_ca
 from kcert.scan.result import Problem, ScanResult
 
-RULES: dict[str, Rule] = {
-    rule.name: rule
-    for group in (files, signers, dates, keys, names, identities, kubeconfigs, forms)
-    for rule in group.RULES
-}
+_GROUPS = (files, signers, dates, keys, identities, kubeconfigs, forms)
+RULES: dict[str, Rule] = {rule.name: rule for group in _GROUPS for rule in group.RULES}
 """Every rule by its name, the worst trouble first."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A fault, under the name of its rule.
+
+    ``fix`` is the commands with openssl, ``cluster_fix`` the command of the cluster's own tool that renews the file,
+    ``cluster`` the name of that tool, and ``kcert_fix`` the command of kcert. Each is empty if there is none.
+    ``restart`` are the components that read the file only when they start.
+    """
+
+    rule: str
+    severity: Severity
+    path: Path
+    message: str
+    evidence: str
+    fix: str
+    authority: bool = False
+    cluster_fix: str = ""
+    cluster: str = ""
+    kcert_fix: str = ""
+    restart: tuple[str, ...] = ()
+
+    @property
+    def commands(self) -> str:
+        """All of them for one shell: openssl's run, and the shorter ones, which need the cluster or kcert, as comments.
+
+        Without openssl's there are comments alone.
+        """
+        short = [(self.cluster, self.cluster_fix), ("kcert", self.kcert_fix)]
+        lines = [f"# With {tool}: {line}" for tool, text in short for line in text.splitlines()]
+        return "\n".join([*lines, *([self.fix] if self.fix else [])])
 
 
 def check(ctx: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...]:
@@ -54,21 +82,30 @@ def check(ctx: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...]
     ctx = _as_meant(ctx)
     chosen = [RULES[name] for name in RULES if name in set(rules)]
     violations = {rule.name: list(rule.check(ctx)) for rule in chosen}
-    accused: dict[str, set[Path]] = defaultdict(set)
-    for name, faults in violations.items():
-        accused[name] = {fault.path for fault in faults}
+    accused = {name: {fault.path for fault in faults} for name, faults in violations.items()}
     alone = {fault.path for faults in violations.values() for fault in faults if fault.alone}
     renewals = Renewals(ctx)
     findings = [
-        _finding(ctx, renewals, rule, fault)
+        _finding(renewals, rule, fault)
         for rule in chosen
         for fault in violations[rule.name]
-        if not any(fault.path in accused[better] for better in rule.suppressed_by)
+        if not any(fault.path in accused.get(better, ()) for better in rule.suppressed_by)
         if fault.alone or fault.path not in alone
     ]
     swapped = {first for first, _ in ctx.scan.swapped}
-    ordered = sorted(dict.fromkeys(findings), key=_badness)
-    return tuple(sorted(ordered, key=lambda finding: finding.rule != "key-mismatch" or finding.path not in swapped))
+    order = list(RULES)
+    return tuple(
+        sorted(
+            dict.fromkeys(findings),
+            key=lambda finding: (
+                finding.rule != "key-mismatch" or finding.path not in swapped,
+                finding.severity is Severity.WARNING,
+                not finding.authority,
+                order.index(finding.rule),
+                str(finding.path),
+            ),
+        )
+    )
 
 
 def _as_meant(ctx: RuleContext) -> RuleContext:
@@ -80,8 +117,8 @@ def _as_meant(ctx: RuleContext) -> RuleContext:
     return contexts[counts.index(min(counts))] if counts.count(min(counts)) == 1 else ctx
 
 
-def _finding(ctx: RuleContext, renewals: Renewals, rule: Rule, fault: Violation) -> Finding:
-    kind, own = cluster_command(ctx, fault, rule.name)
+def _finding(renewals: Renewals, rule: Rule, fault: Violation) -> Finding:
+    kind, own = cluster_command(renewals.ctx, fault, rule.name)
     short = renewals.command(fault, rule.name)
     return Finding(
         rule.name,
@@ -94,13 +131,8 @@ def _finding(ctx: RuleContext, renewals: Renewals, rule: Rule, fault: Violation)
         cluster_fix=own,
         cluster=kind.title if kind and own else "",
         kcert_fix=short,
-        restart=readers(ctx, fault.path) if (fault.fix or own or short) and rule.name not in AT_ONCE else (),
+        restart=renewals.readers(fault.path) if (fault.fix or own or short) and rule.name not in AT_ONCE else (),
     )
-
-
-def _badness(finding: Finding) -> tuple[bool, bool, int, str]:
-    order = list(RULES).index(finding.rule)
-    return finding.severity is Severity.WARNING, not finding.authority, order, str(finding.path)
 
 
 __all__ = ["RULES", "Finding", "RuleContext", "Severity", "check"]
@@ -228,12 +260,6 @@ AT_ONCE = frozenset({"key-permissions", "second-manifest"})
 """Rules whose fix changes nothing that a component has read."""
 
 
-def readers(ctx: RuleContext, path: Path) -> tuple[str, ...]:
-    """Return the components that read the file at *path* only when they start, in the order of ``COMPONENTS``."""
-    names = ctx.reading.get(path, frozenset())
-    return tuple(name for name in COMPONENTS if name in names)
-
-
 def cluster_command(ctx: RuleContext, fault: Violation, rule: str) -> tuple[ClusterKind | None, str]:
     """Return the kind of cluster, and the command of its own tool that fixes *fault*; empty if it has none."""
     kind = cluster_kind_of(fault.path) or (ctx.scan.kind if ctx.scan.kind in (KUBEADM, KIND) else None)
@@ -257,11 +283,28 @@ class Renewals:
 
     def __init__(self, ctx: RuleContext) -> None:
         self.ctx = ctx
+        self._leaves = {cert.path: cert for cert in reversed(ctx.leaves) if not cert.use.position}
         self._folders: dict[Path, FolderContent] = {}
+        self._readers: dict[Path, set[str | None]] = defaultdict(set)
+        for ref in ctx.scan.uses:
+            if not (ref.role and ROLES[ref.role].reloaded):
+                self._readers[ref.path].add(ref.component)
+        for problem in ctx.scan.problems:
+            self._readers[problem.path].add(problem.component)
+        for key in ctx.scan.public_keys:
+            if key.option:
+                self._readers[key.path].add("kube-apiserver")
+        for configuration in ctx.scan.configurations:
+            if configuration.source.parent.name != "manifests":  # the kubelet restarts static pods
+                self._readers[configuration.source].add(configuration.component)
+
+    def readers(self, path: Path) -> tuple[str, ...]:
+        """Return the components that read the file at *path* only when they start, in the order of ``COMPONENTS``."""
+        return tuple(name for name in COMPONENTS if name in self._readers.get(path, ()))
 
     def command(self, fault: Violation, rule: str) -> str:
         """Return the command of kcert that fixes *fault*; empty if that is not certain."""
-        cert = self.ctx.leaf_of_file.get(fault.path)
+        cert = self._leaves.get(fault.path)
         if fault.authority or cert is None or cert.live or cert.made_by_kubelet:
             return ""
         if "kubelet-client-current.pem" in fault.fix:
@@ -304,13 +347,11 @@ class Renewals:
         )
 
     def _described(self, cert: CertificateInstance) -> tuple[str, Path] | None:
-        """Return the name of the certificate in kcert.yaml, and its PKI folder; None if it cannot be renewed."""
         if cert.wanted is None or not self._is_renewable(cert):
             return None
         return cert.wanted.name, _folder_of(cert, cert.wanted)
 
     def _is_renewable(self, cert: CertificateInstance) -> bool:
-        """Return True if the CA that signed the certificate was found, with its key."""
         issuer, signer = self.ctx.issuer_of(cert), signer_of(self.ctx, cert)
         if issuer is None or signer is None or not signer.key_is_here:
             return False
@@ -338,5 +379,4 @@ class Renewals:
 
 
 def _folder_of(cert: CertificateInstance, spec: Certificate) -> Path:
-    """Return the PKI folder in which *cert* is the certificate of *spec*."""
     return cert.path.parents[len(spec.files.primary.parts) - 1]

@@ -108,12 +108,7 @@ def patched(path: Path, old: str, new: str, *, context: int = 1) -> str:
 
     Empty if the text could not be copied out of a terminal.
     """
-    if any(re.search("[^\\x20-\\x7e]", line) for line in _differing(old, new, context)):
+    diff = list(difflib.unified_diff(old.split("\n"), new.split("\n"), "before", "after", lineterm="", n=context))
+    if any(map(_UNPRINTABLE.search, diff)):
         return ""
-    diff = lines(_differing(old, new, context))
-    return f"patch -s -F0 --no-backup-if-mismatch {word(path)} {diff}"
-
-
-def _differing(old: str, new: str, context: int) -> list[str]:
-    lines = difflib.unified_diff(old.split("\n"), new.split("\n"), "before", "after", lineterm="", n=context)
-    return list(lines)
+    return f"patch -s -F0 --no-backup-if-mismatch {word(path)} {lines(diff)}"

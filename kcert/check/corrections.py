@@ -10,7 +10,7 @@ import re
 
 from kcert.certificates import AltName, Kind, Role, Subject
 from kcert.check import bash, sans
-from kcert.check.context import CertificateInstance, RuleContext
+from kcert.check.rule import CertificateInstance, RuleContext
 from kcert.clusters import cluster_kind_of
 from kcert.issue.status import is_equivalent
 from kcert.openssl.commands import AUTHORITY_KEY
@@ -36,16 +36,11 @@ AUTHORITY = (
 
 _SIGNED_BY = f"authorityKeyIdentifier = {AUTHORITY_KEY}"
 
-Parts = tuple[tuple[str, str], ...]
 
-
-# ---------------------------------------------------------------- the subject
-
-
-def subject(ctx: RuleContext, cert: CertificateInstance) -> Parts:
+def subject(ctx: RuleContext, cert: CertificateInstance) -> tuple[tuple[str, str], ...]:
     """The subject as it should be; only the fix for a user with too many permissions removes a group."""
     if wanted := other_subject(cert):
-        return (("CN", wanted.common_name), *(("O", group) for group in wanted.organizations))
+        return _name(wanted).parts
     parts = [
         ("O", value) if kind == "OU" and is_group(cert, value) else (kind, value)
         for kind, value in cert.certificate.subject.parts
@@ -138,12 +133,6 @@ def _right_node_name(cert: CertificateInstance, name: str) -> str | None:
     return None if right == name else right
 
 
-# ---------------------------------------------------------------- alternative names
-
-
-# ---------------------------------------------------------------- usages and the rest
-
-
 def usages(ctx: RuleContext, cert: CertificateInstance) -> tuple[str, ...]:
     """The extended key usage as it should be; empty if there is none to be."""
     places = [copy for copy in ctx.copies.get(cert.certificate.sha256, ()) if not copy.is_authority] or [cert]
@@ -187,13 +176,6 @@ def _names_line(ctx: RuleContext, cert: CertificateInstance) -> str:
     return f"subjectAltName = {', '.join(map(str, wanted))}" if wanted else ""
 
 
-def authority_extensions(certificate: X509) -> list[str] | None:
-    """Return what a root CA's extensions should be; None if those it has will do."""
-    usage = certificate.key_usage
-    good = certificate.ca and (usage is None or "keyCertSign" in usage) and certificate.version > 1
-    return None if good else list(AUTHORITY)
-
-
 _RSA_OID = bytes.fromhex("06092a864886f70d0101")
 
 
@@ -220,15 +202,11 @@ def expected_certificate(
 ) -> CertificateInstance | None:
     """Return a certificate for *role* in the place of *problem*; None if its owner cannot be determined."""
     wanted = ctx.wanted_at(problem.path)
-    if wanted is not None and wanted.subject is not None:
-        name = Name((("CN", wanted.subject.common_name), *(("O", group) for group in wanted.subject.organizations)))
-    else:
-        named = _subject(problem, role)
-        if named is None:
-            return None
-        name = named
+    name = _name(wanted.subject) if wanted is not None and wanted.subject else _expected_name(problem, role)
+    if name is None:
+        return None
     embedded = problem.path == problem.source
-    authorities = ctx.belonging(problem.source or problem.path)
+    authorities = ctx.owners.near(problem.source or problem.path)
     authority = authorities.get(ROLES[role].ca or Role.CLUSTER_CA if role else Role.CLUSTER_CA)
     authority = authority or authorities.get(Role.CLUSTER_CA)
     kind = wanted.kind if wanted else ROLES[role].kind if role else Kind.CLIENT
@@ -251,25 +229,26 @@ def expected_certificate(
 
 def _only_user(ctx: RuleContext, problem: Problem) -> KubeconfigUse | None:
     """Return the context of a kubeconfig with one user; of several nothing shows whose certificate is damaged."""
-    users = {
-        kubeconfig.user_name: kubeconfig
-        for kubeconfig in ctx.scan.kubeconfigs
-        if kubeconfig.path == problem.path and kubeconfig.user_name
-    }
+    own = [kubeconfig for kubeconfig in ctx.scan.kubeconfigs if kubeconfig.path == problem.path]
+    users = {kubeconfig.user_name: kubeconfig for kubeconfig in own if kubeconfig.user_name}
     return next(iter(users.values())) if len(users) == 1 else None
 
 
-def _subject(problem: Problem, role: Role | None) -> Name | None:
+def _expected_name(problem: Problem, role: Role | None) -> Name | None:
     if role is None:
         return None
     if role in (Role.KUBELET, Role.KUBELET_CLIENT):
-        return Name((("CN", f"{NODE_PREFIX}{_node(problem, role)}"), ("O", NODES)))
+        return _name(Subject(f"{NODE_PREFIX}{_node(problem, role)}", (NODES,)))
     if role is Role.KUBELET_SERVER:
-        return Name((("CN", _node(problem, role)),))
+        return _name(Subject(_node(problem, role)))
     spec = ROLES[role]
     if spec.kind is Kind.CA or not spec.common_name:
         return None
-    return Name((("CN", spec.common_name), *(("O", group) for group in spec.organizations)))
+    return _name(Subject(spec.common_name, spec.organizations))
+
+
+def _name(subject: Subject) -> Name:
+    return Name((("CN", subject.common_name), *(("O", group) for group in subject.organizations)))
 
 
 def _node(problem: Problem, role: Role) -> str:
@@ -284,7 +263,6 @@ def _names(ctx: RuleContext, problem: Problem, role: Role | None) -> tuple[AltNa
 
 
 def _public_key(key: KeyFile | None) -> PublicKey:
-    """As much of the key as an extension depends on: whether it is RSA."""
     blocks = [block for block in pem_blocks(key.pem) if block.is_key] if key else []
     elliptic = bool(blocks) and blocks[0].label != "RSA PRIVATE KEY" and _RSA_OID not in blocks[0].der[:64]
     return PublicKey("ec", 256, "P-256", "") if elliptic else PublicKey("rsa", 2048, None, "")
@@ -300,13 +278,7 @@ def _blank(ctx: RuleContext, name: Name, names: tuple[AltName, ...], key: Public
         not_before=ctx.now,
         not_after=ctx.now,
         public_key=key,
-        ca=None,
-        path_length=None,
-        key_usage=None,
-        extended_key_usage=None,
         alt_names=names,
-        subject_key_id=None,
-        authority_key_id=None,
         sha256="",
         pem="",
     )

@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 
 from kcert.certificates import Role
 from kcert.check import bash, repairs
-from kcert.check.context import CertificateInstance, RuleContext
-from kcert.check.repairs import reissue_commands
-from kcert.check.rule import Violation, error, warning
+from kcert.check.repairs import reissued
+from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.openssl.x509 import X509
 from kcert.scan.fs import cluster_root_of, lexists
 
@@ -19,7 +18,7 @@ def expired(ctx: RuleContext) -> Iterator[Violation]:
     for cert in ctx.deduplicated:
         end = cert.certificate.not_after
         if end <= ctx.now:
-            message = f"{_whose(cert)} expired {_ago(ctx.now - end)}: connections with it are rejected."
+            message = f"{_whose(cert)} expired {_span(ctx.now - end)} ago: connections with it are rejected."
             evidence = f"not after {stamp(end)}"
             if rotated := _rotated(ctx, cert):
                 message += (
@@ -33,20 +32,21 @@ def expired(ctx: RuleContext) -> Iterator[Violation]:
                     fix = repairs.copied_to(ctx, copy, bash.literal(renewed.certificate.pem))
                     yield Violation(copy.path, message, evidence, fix, authority=True)
             else:
-                yield _fault(ctx, cert, message, evidence)
+                yield reissued(ctx, cert, message, evidence)
 
 
 def _renewed(ctx: RuleContext, ca: CertificateInstance) -> CertificateInstance | None:
     """Return the valid certificate with the name and the key of an expired CA, in a file of its own."""
-    same = ("subject", "public_key")
+    cert = ca.certificate
+    if ca.use.key:
+        return None
     return next(
         (
             other
             for other in ctx.authorities
             if not other.embedded
-            and not ca.use.key
             and other.certificate.not_after > ctx.now
-            and all(getattr(other.certificate, field) == getattr(ca.certificate, field) for field in same)
+            and (other.certificate.subject, other.certificate.public_key) == (cert.subject, cert.public_key)
         ),
         None,
     )
@@ -69,7 +69,6 @@ def _rotated(ctx: RuleContext, cert: CertificateInstance) -> CertificateInstance
 
 
 def _named_in(cert: CertificateInstance) -> str:
-    """Have the kubeconfig name the file that the kubelet renews, as kubeadm writes it."""
     user = bash.word(cert.use.kubeconfig.user_name) if cert.use.kubeconfig else ""
     files = (f"--client-certificate={_CURRENT}", f"--client-key={_CURRENT}")
     return bash.kubectl_config(cert.path, "set-credentials", user, *files)
@@ -84,7 +83,7 @@ def not_yet_valid(ctx: RuleContext) -> Iterator[Violation]:
                 f"{_whose(cert)} is not valid yet: it becomes valid in {_span(start - ctx.now)}. Either it was "
                 f"created on a machine whose clock was fast, or the clock of this machine is slow."
             )
-            yield _fault(ctx, cert, message, f"not before {stamp(start)}; this machine's time is {stamp(ctx.now)}")
+            yield reissued(ctx, cert, message, f"not before {stamp(start)}; this machine's time is {stamp(ctx.now)}")
 
 
 def expiring_soon(ctx: RuleContext) -> Iterator[Violation]:
@@ -93,7 +92,7 @@ def expiring_soon(ctx: RuleContext) -> Iterator[Violation]:
         end = cert.certificate.not_after
         if ctx.now < end <= ctx.now + ctx.soon:
             message = f"{_whose(cert)} expires in {_span(end - ctx.now)}."
-            yield _fault(ctx, cert, message, f"not after {stamp(end)}")
+            yield reissued(ctx, cert, message, f"not after {stamp(end)}")
 
 
 def issuer_expires_first(ctx: RuleContext) -> Iterator[Violation]:
@@ -105,7 +104,7 @@ def issuer_expires_first(ctx: RuleContext) -> Iterator[Violation]:
         if late := cert.certificate.outlives(issuer):
             message = f"{_whose(cert)} {ends_late(late, issuer)}"
             evidence = f"not after {stamp(cert.certificate.not_after)}; the CA {stamp(issuer.not_after)}"
-            yield _fault(ctx, cert, message, evidence)
+            yield reissued(ctx, cert, message, evidence)
 
 
 def ends_late(late: timedelta, issuer: X509) -> str:
@@ -121,10 +120,6 @@ def _signer(ctx: RuleContext, cert: CertificateInstance) -> X509 | None:
             if named and ctx.signatures.verdict(use.certificate, use.issuers, use.chain) is None:
                 return issuer
     return None
-
-
-def _fault(ctx: RuleContext, cert: CertificateInstance, message: str, evidence: str) -> Violation:
-    return Violation(cert.path, message, evidence, reissue_commands(ctx, cert), cert.is_authority)
 
 
 def _whose(cert: CertificateInstance) -> str:
@@ -143,10 +138,6 @@ def _span(time: timedelta) -> str:
         if (count := time // size) >= 1:
             return f"{count} {unit}{'s' if count > 1 else ''}"
     return "less than a minute"
-
-
-def _ago(time: timedelta) -> str:
-    return f"{_span(time)} ago"
 
 
 RULES = (

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from kcert.certificates import Role
 from kcert.check import bash, corrections, forms, placing, repairs
-from kcert.check.context import CertificateInstance, RuleContext
-from kcert.check.ownership import as_written, option_changed
 from kcert.check.placing import (
     NOT_FOR_KUBECTL,
+    as_written,
     converted,
     field_replaced,
+    option_changed,
     reencoded,
     set_aside,
     written_into_kubeconfig,
 )
-from kcert.check.rule import Violation, error
+from kcert.check.rule import CertificateInstance, RuleContext, Violation, error
 from kcert.files import mistyped
 from kcert.openssl.program import key_belongs
 from kcert.openssl.reader import read_certificate
@@ -27,7 +27,7 @@ from kcert.quoting import format_command
 from kcert.roles import CA_ROLES, ROLES
 from kcert.scan.files import look_into
 from kcert.scan.fs import lexists
-from kcert.scan.layouts import COMPONENT_NAMES, KUBEADM, KUBEADM_ETCD, key_names
+from kcert.scan.layouts import COMPONENT_NAMES, FILE_OPTIONS, KUBEADM, KUBEADM_ETCD, key_names
 from kcert.scan.result import KeyFile, Problem
 from kcert.store import OWN_FOLDER
 
@@ -112,7 +112,7 @@ def _key_in_place_of_certificate(ctx: RuleContext) -> Iterator[tuple[Path, Path]
     loose = [problem for problem in damaged if problem.path != problem.source]
     keys = [problem for problem in loose if problem.expects == "key"]
     for crt in (problem for problem in loose if problem.expects == "certificate"):
-        option = _key_option(crt.option or "")
+        option = _key_option(crt.option)
         for key in keys:
             named = (key.source, key.option) == (crt.source, option) if option else key.path in key_names(crt.path)
             if named and _are_swapped(crt.path, key.path):
@@ -157,11 +157,7 @@ def _is_authority(ctx: RuleContext, problem: Problem) -> bool:
     return problem.expects == "certificate" and corrections.role_of(ctx, problem) in CA_ROLES
 
 
-# ---------------------------------------------------------------- a name that was mistyped
-
-
 def _mistyped(problem: Problem) -> Path | None:
-    """Return the file in the same folder that was probably meant, if the name in the option is not a usual one."""
     if problem.source is None or problem.what != "missing":
         return None
     known = {*KUBEADM, *KUBEADM_ETCD, "sa"}
@@ -183,14 +179,8 @@ def _holds_what(problem: Problem, likely: Path) -> bool:
 def _option_set(ctx: RuleContext, problem: Problem, likely: Path) -> str:
     if problem.source is None or problem.option is None:
         return ""
-    written = next(
-        (
-            configuration.options[problem.option]
-            for configuration in ctx.scan.configurations
-            if configuration.source == problem.source and problem.option in configuration.options
-        ),
-        None,
-    )
+    own = (configuration for configuration in ctx.scan.configurations if configuration.source == problem.source)
+    written = next((other.options[problem.option] for other in own if problem.option in other.options), None)
     if written is None:
         # In a kubeconfig the name may be written relative to its folder.
         values = placing.values(problem.source, problem.option)
@@ -205,11 +195,7 @@ def _option_set(ctx: RuleContext, problem: Problem, likely: Path) -> str:
     return option_changed(problem.source, problem.option, written, new)
 
 
-# ---------------------------------------------------------------- what can be re-created
-
-
 def _made(ctx: RuleContext, problem: Problem) -> str:
-    """Return the commands that re-create the file; empty if its former content cannot be determined."""
     if problem.expects == "key":
         return _key_made(ctx, problem)
     if problem.expects != "certificate":
@@ -225,7 +211,8 @@ def _made(ctx: RuleContext, problem: Problem) -> str:
     if cert is None:
         return ""
     if key is None:
-        return _with_new_key(ctx, problem, cert)
+        named = _named_keys(ctx, problem)
+        return repairs.with_key_at(ctx, cert, named[0]) if named else ""
     made = repairs.reissue_commands(ctx, cert)
     if made and problem.path == problem.source and problem.reason.endswith(NOT_FOR_KUBECTL):
         # kubectl loads the file again once the field is empty.
@@ -239,38 +226,25 @@ def _key_for(ctx: RuleContext, problem: Problem) -> KeyFile | None:
     keys = {key.path: key for key in ctx.scan.keys}
     if problem.path == problem.source:
         return keys.get(problem.path)
-    for configuration in ctx.scan.configurations:
-        if configuration.source == problem.source and problem.option:
-            named = configuration.resolved.get(_key_option(problem.option))
-            if named in keys:
-                return keys[named]
+    for path in _named_keys(ctx, problem):
+        if path in keys:
+            return keys[path]
     for kubeconfig in ctx.scan.kubeconfigs:
         if kubeconfig.path == problem.source and kubeconfig.key_path in keys:
             return keys[kubeconfig.key_path]
     return next((keys[path] for path in key_names(problem.path) if path in keys and path != problem.path), None)
 
 
-def _key_option(option: str) -> str:
-    from kcert.scan.layouts import FILE_OPTIONS
-
+def _key_option(option: str | None) -> str:
+    """Return the option for the key that belongs to the certificate in *option*; empty if there is none."""
     return next((known[option].key or "" for known in FILE_OPTIONS.values() if option in known), "")
 
 
-def _with_new_key(ctx: RuleContext, problem: Problem, cert: CertificateInstance) -> str:
-    """Return the commands for a certificate and a key that are both missing."""
-    named = next(
-        (
-            configuration.resolved[_key_option(problem.option)]
-            for configuration in ctx.scan.configurations
-            if configuration.source == problem.source
-            and problem.option
-            and _key_option(problem.option) in configuration.resolved
-        ),
-        None,
-    )
-    if named is None:
-        return ""
-    return repairs.with_key_at(ctx, cert, named)
+def _named_keys(ctx: RuleContext, problem: Problem) -> list[Path]:
+    """Return the keys that configurations name beside the missing certificate."""
+    own = (configuration for configuration in ctx.scan.configurations if configuration.source == problem.source)
+    keys = (configuration.resolved.get(_key_option(problem.option)) for configuration in own)
+    return [key for key in keys if key is not None]
 
 
 def _key_made(ctx: RuleContext, problem: Problem) -> str:
@@ -294,7 +268,7 @@ def _made_with_its_certificate(ctx: RuleContext, problem: Problem) -> str:
     """Point to the repair of the certificate, if it is missing as well: that repair makes the key first."""
     for other in ctx.scan.problems:
         names_both = other.source is not None and (other.source, other.component) == (problem.source, problem.component)
-        if names_both and other.expects == "certificate" and _key_option(other.option or "") == problem.option:
+        if names_both and other.expects == "certificate" and _key_option(other.option) == problem.option:
             return f"# The repair of {bash.word(other.path)} makes this key as well." if _made(ctx, other) else ""
     return ""
 
@@ -314,7 +288,7 @@ def _signing_key_made(path: Path) -> str:
 
 def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None) -> str:
     """Copy the CA if another file has it; else re-create it with its key and the issuer name of its certificates."""
-    right = ctx.belonging(problem.source or problem.path).get(role) if role else None
+    right = ctx.owners.near(problem.source or problem.path).get(role) if role else None
     origin = _origin(ctx, problem, right) if right else None
     if problem.path == problem.source:
         return written_into_kubeconfig(ctx, problem, [origin.certificate.pem]) if origin is not None else ""
@@ -338,12 +312,8 @@ def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None) -> st
     if key is None or not names:
         return ""
     subject = bash.subject(names.most_common(1)[0][0].parts)
-    return (
-        f"openssl req -new -key {bash.word(key.path)} -subj {subject} |\n"
-        f"  openssl x509 -req -signkey {bash.word(key.path)} -days {repairs.AUTHORITY_DAYS} -sha256 \\\n"
-        f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
-        f"    -out {path}.new &&\n  mv {path}.new {path}"
-    )
+    made = repairs.self_signed(bash.word(key.path), subject, repairs.AUTHORITY_DAYS, path)
+    return f"{made} &&\n  mv {path}.new {path}"
 
 
 def _origin(ctx: RuleContext, problem: Problem, right: X509) -> CertificateInstance | None:

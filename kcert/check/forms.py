@@ -5,16 +5,13 @@ And what Go, and so every component of Kubernetes, does not accept although open
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from kcert.certificates import AltName
-from kcert.check import bash, corrections
-from kcert.check.context import CertificateInstance, RuleContext
-from kcert.check.repairs import reissue_ca, reissue_commands, replace_ca
-from kcert.check.rule import Violation, error, warning
-from kcert.openssl.x509 import X509, Refusal, refusals
+from kcert.check import bash
+from kcert.check.repairs import reissue_commands, reissued, replace_ca
+from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
+from kcert.openssl.x509 import Refusal, refusals
 
 _BROKEN_DIGESTS = ("md2", "md4", "md5", "sha1", "sha-1")
 
@@ -31,8 +28,7 @@ def weak_signature(ctx: RuleContext) -> Iterator[Violation]:
             else:
                 why = "Go, and so Kubernetes, has rejected it since Go 1.18."
             message = f"{cert.description} is signed with {algorithm}, which can be forged. {why}"
-            fix = reissue_commands(ctx, cert)
-            yield Violation(cert.path, message, f"signature algorithm: {algorithm}", fix, cert.is_authority)
+            yield reissued(ctx, cert, message, f"signature algorithm: {algorithm}")
 
 
 def _is_the_cluster_s(ctx: RuleContext, root: CertificateInstance) -> bool:
@@ -51,11 +47,7 @@ def version_1(ctx: RuleContext) -> Iterator[Violation]:
             f"{cert.description} is a version {certificate.version} certificate: it cannot say what it may be used "
             "for, so it may be used for anything. It was signed without -extfile."
         )
-        if cert.is_authority and certificate.self_issued:
-            fix = reissue_ca(ctx, cert, extensions=corrections.AUTHORITY)
-        else:
-            fix = reissue_commands(ctx, cert)
-        yield Violation(cert.path, message, f"version: {certificate.version}", fix, cert.is_authority)
+        yield reissued(ctx, cert, message, f"version: {certificate.version}")
 
 
 def duplicate_serial(ctx: RuleContext) -> Iterator[Violation]:
@@ -76,18 +68,7 @@ def duplicate_serial(ctx: RuleContext) -> Iterator[Violation]:
                 "not use a serial number twice, and some programs reject the second certificate."
             )
             evidence = f"serial {cert.certificate.serial}, issuer {cert.certificate.issuer}"
-            yield Violation(cert.path, message, evidence, reissue_commands(ctx, cert))
-
-
-RULES = (
-    error("weak-signature", weak_signature),
-    error("duplicate-serial", duplicate_serial),
-    warning("version-1", version_1, suppressed_by=("missing-san", "self-signed-leaf")),
-)
-
-
-_NO_HOST = re.compile(r"|[A-Za-z0-9._*-]+\.|[A-Za-z0-9._*-]+( +[A-Za-z0-9._*-]+)+")
-"""Empty, with a dot at the end, or two names with a blank between them."""
+            yield reissued(ctx, cert, message, evidence)
 
 
 def refused_certificates(ctx: RuleContext) -> Iterator[Violation]:
@@ -119,12 +100,6 @@ SHORTEST_CURVE = 224
 """Bits. Go knows no smaller curve; NIST SP 800-57 counts it as 112 bits of security."""
 
 
-def malformed_names(certificate: X509) -> list[AltName]:
-    """Return the DNS names that no client can connect to: empty, with a blank, or with a dot at the end."""
-    names = (name for name in certificate.alt_names if name.type == "DNS" and name.value.isascii())
-    return [name for name in names if _NO_HOST.fullmatch(name.value)]
-
-
 def encrypted_keys(ctx: RuleContext) -> Iterator[Violation]:
     """Keys with a passphrase that a component has to load: none of them can ask for one."""
     embedded = (use.key for use in ctx.scan.uses if use.key and use.key.embedded)
@@ -147,3 +122,10 @@ def encrypted_keys(ctx: RuleContext) -> Iterator[Violation]:
         path = bash.word(key.path)
         fix = "" if key.embedded else f"openssl pkey -in {path} -out {path}.new &&\n  mv {path}.new {path}"
         yield Violation(key.path, message, f"{key.path} contains an encrypted private key", fix)
+
+
+RULES = (
+    error("weak-signature", weak_signature),
+    error("duplicate-serial", duplicate_serial),
+    warning("version-1", version_1, suppressed_by=("missing-san", "self-signed-leaf")),
+)

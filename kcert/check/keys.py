@@ -8,10 +8,10 @@ from pathlib import Path
 
 from kcert.certificates import Role
 from kcert.check import bash, repairs
-from kcert.check.context import CertificateInstance, RuleContext
+from kcert.check.forms import SHORTEST_CURVE
 from kcert.check.placing import holds_a_key, mode_of, target_of
-from kcert.check.repairs import reissue_commands, replace_ca
-from kcert.check.rule import Violation, error, warning
+from kcert.check.repairs import reissue_commands, reissued, replace_ca
+from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.clusters import cluster_kind_of
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import key_belongs, public_part
@@ -21,9 +21,6 @@ from kcert.scan.result import KeyFile, PublicKeyFile
 
 _RSA_BITS = 2048
 """NIST SP 800-57 part 1 counts RSA 2048 as 112 bits of security, the least that it still allows."""
-
-_CURVE_BITS = 224
-"""The same 112 bits on an elliptic curve; Go, and so Kubernetes, knows no smaller curve."""
 
 _OTHERS = 0o066
 """Read and write for the group and for others (CIS Kubernetes Benchmark: keys and kubeconfigs are 600)."""
@@ -91,7 +88,6 @@ def _in_order(ctx: RuleContext, cert: CertificateInstance, owner: CertificateIns
 
 
 def _swapped_files(ctx: RuleContext) -> Iterator[Violation]:
-    """Yield swapped pairs of files; all other rules see them as if they had been swapped back."""
     for first, second in ctx.scan.swapped:
         message = (
             f"{first} and {second} are swapped: each contains what belongs in the other. Neither certificate matches "
@@ -104,7 +100,6 @@ def _swapped_files(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
-    """Yield API servers that have no public key for the key that signs service account tokens."""
     for key in ctx.scan.keys:
         public = _public_keys_for(ctx, key)
         if not _lack_public_part(public, key):
@@ -125,15 +120,14 @@ def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _keys_of_other_hosts(ctx: RuleContext) -> Iterator[Violation]:
-    """Yield API servers that do not verify the tokens that another control-plane host of the cluster signs."""
     hosts: dict[Path, tuple[KeyFile, list[PublicKeyFile]]] = {}
     for key in ctx.scan.keys:
         if public := _public_keys_for(ctx, key):
             hosts.setdefault(cluster_root_of(key.source or key.path), (key, public))
     for home, (key, _) in hosts.items():
-        cluster = ctx.belonging(key.path).get(Role.CLUSTER_CA)
+        cluster = ctx.owners.near(key.path).get(Role.CLUSTER_CA)
         for other, (other_key, public) in hosts.items():
-            same = cluster is not None and ctx.belonging(other_key.path).get(Role.CLUSTER_CA) == cluster
+            same = cluster is not None and ctx.owners.near(other_key.path).get(Role.CLUSTER_CA) == cluster
             if other == home or not same or not _lack_public_part(public, key):
                 continue
             message = (
@@ -183,14 +177,13 @@ def weak_key(ctx: RuleContext) -> Iterator[Violation]:
                 f"{cert.description} has a key that is too short ({weakness}): some current programs reject it, and an "
                 "attacker may be able to compute the private key."
             )
-            fix = reissue_commands(ctx, cert, new_key=True)
-            yield Violation(cert.path, message, f"public key: {weakness}", fix, cert.is_authority)
+            yield reissued(ctx, cert, message, f"public key: {weakness}", new_key=True)
 
 
 def _weakness(key: PublicKey) -> str | None:
     if key.algorithm.startswith("rsa") and 0 < key.bits < _RSA_BITS:
         return f"RSA {key.bits} bits"
-    if key.algorithm == "ec" and 0 < key.bits < _CURVE_BITS:
+    if key.algorithm == "ec" and 0 < key.bits < SHORTEST_CURVE:
         return f"{key.curve or 'a curve'}, {key.bits} bits"
     return f"DSA {key.bits} bits" if key.algorithm == "dsa" else None
 

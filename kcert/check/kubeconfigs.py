@@ -7,9 +7,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kcert.check import bash, sans
-from kcert.check.context import CertificateInstance, RuleContext
-from kcert.check.names import listed
-from kcert.check.rule import Violation, error, warning
+from kcert.check.identities import listed
+from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.clusters import cluster_kind_of
 from kcert.openssl.x509 import X509
 from kcert.scan.fs import cluster_root_of
@@ -146,11 +145,8 @@ def invalid(ctx: RuleContext) -> Iterator[Violation]:
 def insecure(ctx: RuleContext) -> Iterator[Violation]:
     """Yield kubeconfigs with which the server is not verified."""
     for kubeconfig in _once(ctx):
-        if (
-            kubeconfig.server
-            and kubeconfig.server.startswith("http://")
-            and (kubeconfig.authorities or kubeconfig.user)
-        ):
+        plain = (kubeconfig.server or "").startswith("http://")
+        if plain and (kubeconfig.authorities or kubeconfig.user):
             message = (
                 f"{kubeconfig.path} connects to {kubeconfig.server} without TLS: its certificates are not used, and "
                 "everything is readable on the network. Set the server to https://."
@@ -163,10 +159,7 @@ def insecure(ctx: RuleContext) -> Iterator[Violation]:
                 "that signed the API server's certificate instead (certificate-authority); that turns the option off."
             )
             signer = next((ca for ca in ctx.authorities if _has_signed_api_server(ctx, ca)), None)
-            content = f"cat {bash.literal(signer.certificate.pem)}" if signer and kubeconfig.cluster else ""
-            fix = content and bash.embedded(
-                kubeconfig.path, "set-cluster", bash.word(kubeconfig.cluster), certificate_authority=content
-            )
+            fix = _ca_embedded(kubeconfig, signer) if signer and kubeconfig.cluster else ""
             yield Violation(kubeconfig.path, message, "insecure-skip-tls-verify: true", fix)
 
 
@@ -179,12 +172,9 @@ def _has_signed_api_server(ctx: RuleContext, ca: CertificateInstance) -> bool:
 
 
 def _cluster_set(kubeconfig: KubeconfigUse, *options: str) -> str:
-    """The kubectl command that changes the cluster of a context; kubectl keeps everything else in the file."""
-    return (
-        bash.kubectl_config(kubeconfig.path, "set-cluster", bash.word(kubeconfig.cluster), *options)
-        if kubeconfig.cluster
-        else ""
-    )
+    if not kubeconfig.cluster:
+        return ""
+    return bash.kubectl_config(kubeconfig.path, "set-cluster", bash.word(kubeconfig.cluster), *options)
 
 
 def _once(ctx: RuleContext) -> Iterator[KubeconfigUse]:
@@ -201,7 +191,6 @@ def _trusts(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: CertificateInsta
 
 
 def _leads_to(ctx: RuleContext, shown: CertificateInstance, trusted: tuple[X509, ...]) -> bool:
-    """Return True if one of the CAs *trusted* verifies a server's certificate, through the chain that it sends."""
     return ctx.signatures.verdict(shown.certificate, trusted, shown.use.chain) is None
 
 
@@ -230,7 +219,11 @@ def _authority_set(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: Certifica
         return ""
     if not kubeconfig.ca_embedded and kubeconfig.ca_path is not None:
         return "" if signer.embedded else f"cp {bash.word(signer.path)} {bash.word(kubeconfig.ca_path)}"
-    content = f"cat {bash.literal(signer.certificate.pem)}"
+    return _ca_embedded(kubeconfig, signer)
+
+
+def _ca_embedded(kubeconfig: KubeconfigUse, ca: CertificateInstance) -> str:
+    content = f"cat {bash.literal(ca.certificate.pem)}"
     return bash.embedded(kubeconfig.path, "set-cluster", bash.word(kubeconfig.cluster), certificate_authority=content)
 
 

@@ -1,6 +1,6 @@
 """Commands that put a new certificate or key into place, alone in its file or among others.
 
-Other commands rewrite a file whose content is valid, but in a form that Kubernetes does not read.
+Other commands rewrite a file whose content is valid, but in a form that Kubernetes does not read, or set an option.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import binascii
 import codecs
 import hashlib
 import itertools
+import re
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert.check import bash
@@ -19,12 +21,10 @@ from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509, PublicKey
 from kcert.scan.documents import NotADocumentError, as_utf8, documents, list_at, text_at
 from kcert.scan.files import Format, recognize
-from kcert.scan.fs import Content, read_file
+from kcert.scan.fs import lexists, read_bytes
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from kcert.check.context import CertificateInstance, RuleContext
+    from kcert.check.rule import CertificateInstance, RuleContext
     from kcert.scan.result import Problem
 
 
@@ -39,7 +39,7 @@ def target_of(path: Path) -> Path:
 
 
 MOST_BESIDE = 8
-"""So many other certificates of a file are written down in a command that changes one of them."""
+"""So many certificates of a file, beside the one that is changed, are written down in a command."""
 
 
 def beside(ctx: RuleContext, cert: CertificateInstance) -> tuple[list[str], list[str]] | None:
@@ -51,20 +51,19 @@ def beside(ctx: RuleContext, cert: CertificateInstance) -> tuple[list[str], list
     if cert.live or not ctx.has_siblings(cert):
         return [], []
     if cert.embedded:
-        present = {cert.use.position: cert.certificate.pem for cert in ctx.certs_by_file.get(cert.holder, ())}
-        present.pop(cert.use.position, None)
+        position = cert.use.position
+        pems = {other.use.position: other.certificate.pem for other in ctx.certs_by_file.get(cert.holder, ())}
     else:
         texts = certificate_texts(cert.path)
         if texts is None:
             return None
-        own = ctx.number_of(cert) - 1
-        present = {number: text for number, text in enumerate(texts) if number != own}
-    if len(present) > MOST_BESIDE:
+        position = ctx.number_of(cert) - 1
+        pems = dict(enumerate(texts))
+    pems.pop(position, None)
+    if len(pems) > MOST_BESIDE:
         return None
-    position = cert.use.position if cert.embedded else ctx.number_of(cert) - 1
-    numbers = sorted(present)
-    before = [present[number] for number in numbers if number < position]
-    return before, [present[number] for number in numbers if number > position]
+    numbers = sorted(pems)
+    return [pems[at] for at in numbers if at < position], [pems[at] for at in numbers if at > position]
 
 
 def with_others(ctx: RuleContext, cert: CertificateInstance, new: str) -> str:
@@ -107,7 +106,7 @@ def key_into_place(key: Path) -> str:
 def _not_taken(key: Path) -> Path:
     """Return where to keep an old key: beside the new one, under a name that no file has yet."""
     names = (key.with_name(f"{key.name}.old{number or ''}") for number in itertools.count())
-    return next(path for path in names if not path.is_symlink() and not path.exists())
+    return next(path for path in names if not lexists(path))
 
 
 def mode_of(path: Path) -> str:
@@ -134,9 +133,8 @@ def generated(key: PublicKey, out: str = "") -> str:
 
 def values(path: Path, option: str) -> list[str]:
     """Return what the field *option* of the clusters and users of a kubeconfig holds."""
-    read = read_file(path)
     try:
-        parsed = documents(read.data) if isinstance(read, Content) else []
+        parsed = documents(read_bytes(path))
     except NotADocumentError:
         return []
     holders = [(holder, "cluster") for doc in parsed for holder in list_at(doc, "clusters")]
@@ -178,9 +176,7 @@ def field_lines(text: str, option: str) -> tuple[int, int] | None:
 
 def certificate_blocks(path: Path) -> list[Block]:
     """Return the certificates of a PEM file in their order; damaged ones count."""
-    read = read_file(path)
-    blocks = pem_blocks(read.data) if isinstance(read, Content) else []
-    return [block for block in blocks if block.label == "CERTIFICATE"]
+    return [block for block in pem_blocks(read_bytes(path)) if block.label == "CERTIFICATE"]
 
 
 def certificate_texts(path: Path) -> list[str] | None:
@@ -188,11 +184,9 @@ def certificate_texts(path: Path) -> list[str] | None:
 
     Only a private key may be beside them: ``openssl pkey`` puts it out.
     """
-    read = read_file(path)
-    if not isinstance(read, Content):
-        return []
-    blocks = pem_blocks(read.data)
-    lines = read.data.decode("latin-1").splitlines()
+    data = read_bytes(path)
+    blocks = pem_blocks(data)
+    lines = data.decode("latin-1").splitlines()
     texts = []
     for number, block in enumerate(blocks):
         if block.label != "CERTIFICATE":
@@ -208,8 +202,7 @@ def certificate_texts(path: Path) -> list[str] | None:
 
 def holds_a_key(path: Path) -> bool:
     """Return True for a file that holds a private key beside its certificate."""
-    read = read_file(path)
-    return isinstance(read, Content) and any(block.is_key for block in pem_blocks(read.data))
+    return any(block.is_key for block in pem_blocks(read_bytes(path)))
 
 
 def hashes_in(path: Path) -> list[str]:
@@ -222,25 +215,20 @@ def damaged_in(path: Path) -> list[int]:
     return [number for number, block in enumerate(certificate_blocks(path), 1) if block.fault]
 
 
-_MOST_WRITTEN = 8
-"""So many certificates of a file are written down in a command."""
-
-
 def converted(ctx: RuleContext, problem: Problem) -> str:
     """The commands that bring what is there into the form that Kubernetes reads, with no new certificate."""
-    # read_file opens nothing that would not answer: a FIFO waits for a writer for ever.
-    read = read_file(problem.path)
-    if not isinstance(read, Content) or problem.path == problem.source:
+    data = read_bytes(problem.path)
+    if not data or problem.path == problem.source:
         return ""
     path = bash.word(problem.path)
     program = "pkey" if problem.expects == "key" else "x509"
     into_place = f"mv {path}.new {path}"
-    if is_der(read.data):
-        known = recognize(problem.path, read.data, ctx.openssl)
+    if is_der(data):
+        known = recognize(problem.path, data, ctx.openssl)
         held = known.block if known else None
         fits = held is not None and (held.is_key if problem.expects == "key" else held.is_certificate)
         return f"openssl {program} -inform DER -in {path} -out {path}.new &&\n  {into_place}" if fits else ""
-    text = read.data
+    text = data
     if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = text.decode("utf-16", "replace").encode("ascii", "replace")
     blocks = pem_blocks(text)
@@ -253,7 +241,7 @@ def converted(ctx: RuleContext, problem: Problem) -> str:
         return f"openssl x509 -in {path} -out {path}.new &&\n  {into_place}"
     whole = all(block.der and announced_length(block.der) == len(block.der) for block in blocks)
     expected = all(block.is_public_key if problem.expects == "key" else block.is_certificate for block in blocks)
-    if not blocks or len(blocks) > _MOST_WRITTEN or not whole or not expected:
+    if not blocks or len(blocks) > MOST_BESIDE or not whole or not expected:
         return ""
     return f"cat {bash.literal(*(block.pem for block in blocks))} > {path}.new &&\n  {into_place}"
 
@@ -267,7 +255,7 @@ def reencoded(ctx: RuleContext, problem: Problem) -> str:
     if len(file_values) != 1 or "key" in (problem.option or ""):
         return ""
     pems = recovered(file_values[0])
-    return written_into_kubeconfig(ctx, problem, pems) if 0 < len(pems) <= _MOST_WRITTEN else ""
+    return written_into_kubeconfig(ctx, problem, pems) if 0 < len(pems) <= MOST_BESIDE else ""
 
 
 def written_into_kubeconfig(ctx: RuleContext, problem: Problem, pems: list[str]) -> str:
@@ -277,14 +265,12 @@ def written_into_kubeconfig(ctx: RuleContext, problem: Problem, pems: list[str])
     contexts = [context for context in ctx.scan.kubeconfigs if context.path == problem.path]
     content = f"cat {bash.literal(*pems)}"
     if (problem.option or "").startswith("client-certificate"):
-        users = dict.fromkeys(context.user_name for context in contexts if context.user_name)
-        user = bash.word(next(iter(users), ""))
-        embedded = bash.embedded(problem.path, "set-credentials", user, client_certificate=content)
-        return embedded if len(users) == 1 else ""
-    clusters = dict.fromkeys(context.cluster for context in contexts if context.ca_embedded)
-    cluster = bash.word(next(iter(clusters), ""))
-    embedded = bash.embedded(problem.path, "set-cluster", cluster, certificate_authority=content)
-    return embedded if len(clusters) == 1 else ""
+        users = {context.user_name for context in contexts if context.user_name}
+        words = ("set-credentials", bash.word(next(iter(users), "")))
+        return bash.embedded(problem.path, *words, client_certificate=content) if len(users) == 1 else ""
+    clusters = {context.cluster for context in contexts if context.ca_embedded}
+    words = ("set-cluster", bash.word(next(iter(clusters), "")))
+    return bash.embedded(problem.path, *words, certificate_authority=content) if len(clusters) == 1 else ""
 
 
 NOT_FOR_KUBECTL = ("is not base64", "does not read it")
@@ -293,8 +279,7 @@ NOT_FOR_KUBECTL = ("is not base64", "does not read it")
 
 def field_replaced(problem: Problem, new: str) -> str:
     """The command that gives a field with certificates another value; empty if nothing shows which line it is."""
-    read = read_file(problem.path)
-    text = read.data.decode("utf-8", "replace") if isinstance(read, Content) else ""
+    text = read_bytes(problem.path).decode("utf-8", "replace")
     option = problem.option or ""
     field = field_lines(text, option)
     if field is None or "key" in option:
@@ -308,19 +293,59 @@ def field_replaced(problem: Problem, new: str) -> str:
 
 def format_of(ctx: RuleContext, problem: Problem) -> Format | None:
     """Return what the file of *problem* is, if it is sound and only in another format."""
-    read = read_file(problem.path) if problem.path != problem.source else None
-    return recognize(problem.path, read.data, ctx.openssl) if isinstance(read, Content) else None
+    data = read_bytes(problem.path) if problem.path != problem.source else b""
+    return recognize(problem.path, data, ctx.openssl)
 
 
 def set_aside(ctx: RuleContext, problem: Problem) -> str:
     """Return the command that moves away a file whose former content is unknown."""
-    if (
-        problem.source is not None
-        or problem.expects not in ("certificate", "key")
-        or not (problem.path.is_symlink() or problem.path.exists())
-    ):
-        return ""
-    if format_of(ctx, problem):
+    named = problem.source is not None or problem.expects not in ("certificate", "key")
+    if named or not lexists(problem.path) or format_of(ctx, problem):
         return ""  # a keystore or another format is not damaged
     path = bash.word(problem.path)
     return f"# kcert cannot tell what this file contained. Restore it from a backup.\nmv {path} {path}.damaged"
+
+
+def as_written(old: str, resolved: Path, target: Path) -> str:
+    """Return *target* as it is written in place of *old*, which means *resolved*: without the --root before it."""
+    text = str(resolved)
+    if old.startswith("/") and text.endswith(old):
+        root = text[: len(text) - len(old)]
+        return str(target).removeprefix(root) if root else str(target)
+    try:
+        return str(target.relative_to(Path(text.removesuffix(old))))
+    except ValueError:
+        return str(target)
+
+
+def option_changed(source: Path, option: str, old: str, new: str) -> str:
+    """The command that gives an option of a manifest, a unit or a configuration another value; empty if none can."""
+    try:
+        text = read_bytes(source).decode()
+    except UnicodeDecodeError:
+        return ""
+    name = option.rsplit(".", 1)[-1]
+    if name.startswith("--") and name not in text:
+        # etcd's configuration file has no dashes, and a section for peers.
+        name = name.removeprefix("--peer-").removeprefix("--")
+    # The value ends where the word does: ca.crt must not match in ca.crt.old.
+    changed = re.sub(
+        rf'({re.escape(name)}[=: ] *"?){re.escape(old)}(?=["\s]|$)',
+        lambda match: match[1] + new,
+        text,
+        flags=re.MULTILINE,
+    )
+    # A line of context must never be that of a key.
+    return bash.patched(source, text, changed, context=0 if "-data" in text else 1) if changed != text else ""
+
+
+def option_added(source: Path, beside: str, added: str) -> str:
+    """The command that adds an option, ``--name=value``, before *beside*; empty if that is not alone on its line."""
+    text = read_bytes(source).decode("utf-8", "replace")
+    lines = text.split("\n")
+    places = [number for number, line in enumerate(lines) if f"{beside}=" in line]
+    if len(places) != 1 or lines[places[0]].count("--") != 1:
+        return ""
+    new = re.sub(rf"{re.escape(beside)}=[^\s\"']+", lambda _: added, lines[places[0]])
+    changed = [*lines[: places[0]], new, *lines[places[0] :]]
+    return bash.patched(source, text, "\n".join(changed))

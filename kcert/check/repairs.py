@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from kcert.certificates import Role
 from kcert.check import bash, corrections, placing
-from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.placing import alone, beside, generated, into_place, mode_of, target_of, usual_key, with_others
+from kcert.check.rule import CertificateInstance, RuleContext, Violation
 
 LEAF_DAYS = 365
 AUTHORITY_DAYS = 3650
@@ -72,13 +71,25 @@ def reissue_commands(ctx: RuleContext, cert: CertificateInstance, *, new_key: bo
     if cert.is_authority and not cert.embedded:
         # A CA that another one signed goes along in the chains of those that it signed.
         made = bash.one_after_the_other([made, *copied(ctx, cert)])
-    return made if signer.key_is_here else f"{_where_to_run(signer)}\n{made}"
+    return _with_place(signer, made)
 
 
-def _where_to_run(signer: Signer) -> str:
+def _with_place(signer: Signer, made: str) -> str:
+    """Return *made* with a comment on where to run it, if the CA's key is not here."""
+    if signer.key_is_here:
+        return made
     if not signer.crt.is_absolute():
-        return _NO_CA_HERE
-    return (_WHICH_KEY if signer.position else _NO_KEY_HERE).format(key=bash.word(signer.key))
+        return f"{_NO_CA_HERE}\n{made}"
+    remark = (_WHICH_KEY if signer.position else _NO_KEY_HERE).format(key=bash.word(signer.key))
+    return f"{remark}\n{made}"
+
+
+def reissued(
+    ctx: RuleContext, cert: CertificateInstance, message: str, evidence: str, *, new_key: bool = False
+) -> Violation:
+    """Return the violation that a new certificate fixes."""
+    fix = reissue_commands(ctx, cert, new_key=new_key)
+    return Violation(cert.path, message, evidence, fix, cert.is_authority)
 
 
 def signer_of(ctx: RuleContext, cert: CertificateInstance) -> Signer | None:
@@ -109,11 +120,12 @@ def _successor(ctx: RuleContext, issuer: CertificateInstance) -> CertificateInst
 
 
 def _key_of(authority: CertificateInstance) -> Path | None:
-    """Return where a CA's key was found."""
-    usable = (
-        use.key_path for use in authority.uses if use.key and use.key_fits is not False and not authority.embedded
-    )
-    return next((path for path in usable if path), None)
+    usable = (use.key_path for use in authority.uses if use.key and use.key_fits is not False)
+    return None if authority.embedded else next((path for path in usable if path), None)
+
+
+def _key_beside(cert: CertificateInstance) -> Path | None:
+    return next((use.key_path for use in cert.uses if use.key and use.key_path), None)
 
 
 def _days(ctx: RuleContext, usual: int, limit: int | None) -> int:
@@ -122,16 +134,17 @@ def _days(ctx: RuleContext, usual: int, limit: int | None) -> int:
     return wanted if limit is None else min(wanted, limit)
 
 
-# ---------------------------------------------------------------- leaves
-
-
 def _leaf(ctx: RuleContext, cert: CertificateInstance, signer: Signer, *, new_key: bool) -> str:
     if cert.embedded:
         return _in_kubeconfig(ctx, cert, signer, new_key=new_key)
     use = cert.use
     crt = bash.word(target_of(cert.path))
     if use.key is None or use.key_path is None or use.key.embedded:
-        return _issue(ctx, cert, signer, request=_request_for(cert), crt=crt, more=_same_key(ctx, cert))
+        # The private key is not here: a temporary one signs the request.
+        throwaway = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null"
+        request = f"openssl req -new {throwaway} -subj {bash.subject(cert.certificate.subject.parts)}"
+        same_key = f" \\\n    -force_pubkey <(openssl x509 -in {alone(ctx, cert)} -noout -pubkey)"
+        return _issue(ctx, cert, signer, request=request, crt=crt, more=same_key)
     key = bash.word(use.key_path)
     if placing.holds_a_key(cert.path):
         return _in_one_file(ctx, cert, signer, new_key=new_key)
@@ -145,8 +158,7 @@ def with_key_at(ctx: RuleContext, cert: CertificateInstance, key: Path) -> str:
     signer = signer_of(ctx, cert)
     if signer is None or cert.live or cert.embedded:
         return ""
-    made = _with_new_key(ctx, cert, signer, key)
-    return made if signer.key_is_here else f"{_where_to_run(signer)}\n{made}"
+    return _with_place(signer, _with_new_key(ctx, cert, signer, key))
 
 
 def _with_new_key(ctx: RuleContext, cert: CertificateInstance, signer: Signer, key: Path) -> str:
@@ -196,17 +208,6 @@ def _subject(ctx: RuleContext, cert: CertificateInstance) -> str:
     return f"{utf8}-subj {bash.subject(parts)}"
 
 
-def _request_for(cert: CertificateInstance) -> str:
-    """Return a request for a certificate whose private key is not here; a temporary key signs the request."""
-    parts = cert.certificate.subject.parts
-    throwaway = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null"
-    return f"openssl req -new {throwaway} -subj {bash.subject(parts)}"
-
-
-def _same_key(ctx: RuleContext, cert: CertificateInstance) -> str:
-    return f" \\\n    -force_pubkey <(openssl x509 -in {alone(ctx, cert)} -noout -pubkey)"
-
-
 def _in_one_file(ctx: RuleContext, cert: CertificateInstance, signer: Signer, *, new_key: bool) -> str:
     """For a file that holds certificate and key, as a kubelet's ``kubelet-client-current.pem``."""
     file = bash.word(target_of(cert.path))
@@ -250,36 +251,28 @@ def _in_kubeconfig(ctx: RuleContext, cert: CertificateInstance, signer: Signer, 
 _CRT = "<(printf '%s\\n' \"$crt\")"
 
 
-# ---------------------------------------------------------------- CAs
-
-
-def reissue_ca(ctx: RuleContext, cert: CertificateInstance, *, extensions: Iterable[str] | None = None) -> str:
+def reissue_ca(ctx: RuleContext, cert: CertificateInstance) -> str:
     """Return the commands that renew a root CA with its key and name, and its copies: its certificates stay valid.
 
     openssl keeps the name byte for byte, and the serial number. Both are necessary: Go compares names by their bytes,
     and easy-rsa's certificates name the CA's serial number.
     """
-    key = next((use.key_path for use in cert.uses if use.key and use.key_path), None)
+    key = _key_beside(cert)
     origin = cert
     if key is None or cert.embedded:
         # Another copy may be beside the key.
-        origin, key = next(
-            (
-                (copy, use.key_path)
-                for copy in ctx.copies[cert.certificate.sha256]
-                for use in copy.uses
-                if use.key and use.key_path and not copy.embedded
-            ),
-            (cert, None),
-        )
+        beside_key = (copy for copy in ctx.copies[cert.certificate.sha256] if _key_beside(copy) and not copy.embedded)
+        origin = next(beside_key, cert)
+        key = None if origin.embedded else _key_beside(origin)
     mismatched = any(use.key_path == key and use.key_fits is False for use in origin.uses)
     if origin.embedded or origin.live or mismatched or beside(ctx, origin) is None:
         return ""
     crt = bash.word(target_of(origin.path))
     key_path = key or usual_key(origin.path)
     remark = "" if key else _NO_KEY_HERE.format(key=bash.word(key_path)) + "\n"
-    changed = extensions if extensions is not None else corrections.authority_extensions(cert.certificate)
-    options = f" \\\n    -clrext -extfile {bash.lines(changed)}" if changed else ""
+    usage = cert.certificate.key_usage
+    good = cert.certificate.ca and (usage is None or "keyCertSign" in usage) and cert.certificate.version > 1
+    options = "" if good else f" \\\n    -clrext -extfile {bash.lines(corrections.AUTHORITY)}"
     days = _days(ctx, AUTHORITY_DAYS, None)
     made = (
         f"openssl x509 -in {alone(ctx, origin)} -signkey {bash.word(key_path)} -days {days} -sha256{options} \\\n"
@@ -291,13 +284,12 @@ def reissue_ca(ctx: RuleContext, cert: CertificateInstance, *, extensions: Itera
 def copied(ctx: RuleContext, origin: CertificateInstance) -> list[str]:
     """Return the commands that copy a changed CA to every other file that contains it."""
     places = [copy for copy in ctx.copies[origin.certificate.sha256] if copy.path != origin.path and not copy.live]
-    source = bash.word(target_of(origin.path)) if not ctx.has_siblings(origin) else None
-    if source is None:
+    source = bash.word(target_of(origin.path))
+    if ctx.has_siblings(origin):
+        if ctx.number_of(origin) != 1:
+            return []
         # Its own file holds others as well: openssl reads the first, and puts nothing else out.
-        number = ctx.number_of(origin)
-        source = f"<(openssl x509 -in {bash.word(target_of(origin.path))})" if number == 1 else ""
-    if not source:
-        return []
+        source = f"<(openssl x509 -in {source})"
     return [command for copy in places if (command := copied_to(ctx, copy, source))]
 
 
@@ -323,9 +315,19 @@ def copied_to(ctx: RuleContext, copy: CertificateInstance, source: str) -> str:
     return bash.embedded(copy.path, "set-credentials", bash.word(kubeconfig.user_name), client_certificate=content)
 
 
+def self_signed(key: str, subject: str, days: int, crt: str) -> str:
+    """Return the command that makes a root CA for an existing key in *crt*.new; all words are quoted already."""
+    return (
+        f"openssl req -new -key {key} -subj {subject} |\n"
+        f"  openssl x509 -req -signkey {key} -days {days} -sha256 \\\n"
+        f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
+        f"    -out {crt}.new"
+    )
+
+
 def replace_ca(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = True) -> str:
     """Return the commands for a root CA with a new key, or with its own, and for all that the old one signed."""
-    key = next((use.key_path for use in cert.uses if use.key and use.key_path), None)
+    key = _key_beside(cert)
     if key is None or cert.embedded or cert.live or beside(ctx, cert) is None:
         return ""
     crt, key_word = bash.word(target_of(cert.path)), bash.word(key)
@@ -334,16 +336,11 @@ def replace_ca(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = T
     own = f"{bash.word(target_of(key))}.new" if new_key else key_word
     commands = [generated(cert.certificate.public_key, own)] if new_key else []
     commands += [
-        (
-            f"openssl req -new -key {own} -subj {subject} |\n"
-            f"  openssl x509 -req -signkey {own} -days {days} -sha256 \\\n"
-            f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
-            f"    -out {crt}.new &&\n  {into_place(ctx, cert, crt, key if new_key else None)}"
-        ),
+        f"{self_signed(own, subject, days, crt)} &&\n  {into_place(ctx, cert, crt, key if new_key else None)}",
         *copied(ctx, cert),
     ]
     for copy in ctx.copies[cert.certificate.sha256]:
-        other = next((use.key_path for use in copy.uses if use.key and use.key_path), None)
+        other = _key_beside(copy)
         if other is not None and other != key:
             commands.append(f"cp {key_word} {bash.word(other)}")
     signed = Signer(cert.path, key, key_is_here=True, days=None)

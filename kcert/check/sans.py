@@ -5,19 +5,15 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from kcert.certificates import AltName, Role
+from kcert.check.rule import CertificateInstance, RuleContext
 from kcert.errors import nearest
+from kcert.openssl.x509 import X509
 from kcert.roles import NODE_PREFIX
 from kcert.scan.fs import cluster_root_of
 from kcert.scan.layouts import kubeadm_ca
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from kcert.check.context import CertificateInstance, RuleContext
-    from kcert.openssl.x509 import X509
 
 ETCD_CLIENTS = frozenset({Role.APISERVER_ETCD_CLIENT, Role.ETCD_CLIENT})
 
@@ -25,7 +21,7 @@ ETCD_CLIENTS = frozenset({Role.APISERVER_ETCD_CLIENT, Role.ETCD_CLIENT})
 def allowed_hostname(ctx: RuleContext, cert: CertificateInstance) -> AltName | None:
     """Return the SAN that etcd requires of clients (--client-cert-allowed-hostname), if *cert* has none of those."""
     allowed = ctx.option("etcd", "--client-cert-allowed-hostname", cert) if cert.roles & ETCD_CLIENTS else None
-    names = [AltName("IP" if is_address(value) else "DNS", value) for value in (allowed or "").split(",") if value]
+    names = [_of_host(value) for value in (allowed or "").split(",") if value]
     return names[0] if names and not set(names) & set(cert.certificate.alt_names) else None
 
 
@@ -60,6 +56,13 @@ def right_type(name: AltName) -> AltName | None:
     if name.type == "IP" and not is_address(name.value):
         return None
     return name
+
+
+_HOST = re.compile(r"[A-Za-z0-9.:-]+")
+
+
+def _of_host(host: str) -> AltName:
+    return AltName("IP" if is_address(host) else "DNS", host)
 
 
 def is_address(text: str) -> bool:
@@ -145,15 +148,12 @@ def kubelet_demand(ctx: RuleContext, cert: CertificateInstance) -> list[tuple[st
 def _address_of_static_pods(ctx: RuleContext, cert: CertificateInstance) -> str:
     """Return the address of the API server that the kubelet itself starts: it is the node's."""
     home = cluster_root_of(cert.path)
-    servers = (
-        configuration for configuration in ctx.scan.configurations if configuration.component == "kube-apiserver"
-    )
-    own = (
-        configuration
-        for configuration in servers
-        if configuration.source.parent.name == "manifests" and cluster_root_of(configuration.source) == home
-    )
-    return next((usable_address(configuration.options.get("--advertise-address")) for configuration in own), "")
+    for configuration in ctx.scan.configurations:
+        source = configuration.source
+        is_static_pod = source.parent.name == "manifests" and cluster_root_of(source) == home
+        if configuration.component == "kube-apiserver" and is_static_pod:
+            return usable_address(configuration.options.get("--advertise-address"))
+    return ""
 
 
 def advertised_address(ctx: RuleContext, where: CertificateInstance | Path) -> str:
@@ -186,16 +186,14 @@ def usual_names(ctx: RuleContext, role: Role, path: Path) -> tuple[AltName, ...]
     else:
         return ()
     named = dict.fromkeys(host for host in hosts if host and host not in ("0.0.0.0", "::"))  # noqa: S104
-    return tuple(AltName("IP" if is_address(host) else "DNS", host) for host in named)
+    return tuple(map(_of_host, named))
 
 
 def own_names(cert: CertificateInstance) -> list[AltName]:
     """Names for a server of which nothing but its own name is known: its node's, or the CN if that is a host's."""
     names = cert.nodes or (cert.certificate.subject.common_name or "",)
     hosts = [name.removeprefix(NODE_PREFIX) for name in names]
-    return [
-        AltName("IP" if is_address(host) else "DNS", host) for host in hosts if re.fullmatch(r"[A-Za-z0-9.:-]+", host)
-    ] or [AltName("DNS", "localhost")]
+    return [_of_host(host) for host in hosts if _HOST.fullmatch(host)] or [AltName("DNS", "localhost")]
 
 
 def service_addresses(ctx: RuleContext, cert: CertificateInstance) -> list[AltName]:
@@ -228,11 +226,7 @@ def connected_hosts(ctx: RuleContext, cert: CertificateInstance) -> list[AltName
     ca = kubeadm_ca(cert.path, Role.APISERVER)
     if advertised and any(other.path == ca for other in ctx.authorities):
         hosts.append(advertised)
-    return [
-        AltName("IP" if is_address(host) else "DNS", host)
-        for host in dict.fromkeys(hosts)
-        if host and not answers_to(cert.certificate, host)
-    ]
+    return [_of_host(host) for host in dict.fromkeys(hosts) if host and not answers_to(cert.certificate, host)]
 
 
 def answers_to(certificate: X509, host: str) -> bool:
@@ -276,11 +270,8 @@ def is_first(value: str) -> bool:
 def _etcd_names(ctx: RuleContext, cert: CertificateInstance, present: set[str]) -> list[AltName]:
     """Return the host at which the API server connects to this etcd, if that is not among its SANs."""
     servers = (ctx.option("kube-apiserver", "--etcd-servers", cert) or "").split(",")
-    hosts = [host_of(server) for server in servers if server.startswith("https://")]
-    hosts = [host for host in hosts if host]
-    if not hosts or set(hosts) & present:
-        return []
-    return [AltName("IP" if is_address(host) else "DNS", host) for host in hosts[:1]]
+    hosts = [host for server in servers if server.startswith("https://") and (host := host_of(server))]
+    return [] if set(hosts) & present else [_of_host(host) for host in hosts[:1]]
 
 
 def advertised(cert: CertificateInstance) -> list[AltName]:
@@ -296,10 +287,8 @@ def advertised(cert: CertificateInstance) -> list[AltName]:
         options[Role.ETCD_PEER] = "--initial-advertise-peer-urls"
     urls = ",".join(members[0].get(options[role], "") for role in cert.roles if role in options).split(",")
     hosts = [host_of(url) for url in urls if url.startswith("https://")]
-    usable = [host for host in hosts if re.fullmatch(r"[A-Za-z0-9.:-]+", host) and host.strip("0.:")]
-    return [
-        AltName("IP" if is_address(host) else "DNS", host) for host in usable if not answers_to(cert.certificate, host)
-    ]
+    usable = [host for host in hosts if _HOST.fullmatch(host) and host.strip("0.:")]
+    return [_of_host(host) for host in usable if not answers_to(cert.certificate, host)]
 
 
 def host_of(url: str) -> str:

@@ -52,7 +52,7 @@ COMMANDS = {
     "encryption-config": Entry("deploy:encryption_config", "Encrypt Secrets in etcd, and rotate the key.", _MAKE),
     "export": Entry("deploy:export", "Export the certificates for cert-manager or Ansible.", _USE),
     "call": Entry("access:call", "Call the API with curl and a certificate.", _USE),
-    "renew": Entry("renew:renew", "Renew certificates, and rotate keys and CAs.", _MAKE),
+    "renew": Entry("issue:renew", "Renew certificates, and rotate keys and CAs.", _MAKE),
     "csr": Entry("csr:app", "Use the Certificates API, from a request to a signed certificate.", _MAKE),
     "show": Entry("inspection:show", "Show a certificate, key, request, kubeconfig or server, field by field.", _LOOK),
     "inventory": Entry(
@@ -182,7 +182,7 @@ def load(name: str) -> Any:
 
 def schema(name: str, subcommand: str = "") -> str:
     """Return the name of the JSON schema (``kcert/schemas/NAME.json``) of what a command prints."""
-    issues = COMMANDS[name].function.startswith(("issue:", "renew")) or (name, subcommand) == ("csr", "new")
+    issues = COMMANDS[name].function.startswith("issue:") or (name, subcommand) == ("csr", "new")
     if name == "practice":
         return f"practice-{subcommand}"
     if name == "csr" and subcommand in ("list", "manifest", "sign", "fetch"):

@@ -15,8 +15,8 @@ from kcert.cli.options import (
     Quiet,
     ReadOptions,
     ResultFormat,
+    WriteOptions,
     complete_clients,
-    refuse_with_dry_run,
 )
 from kcert.errors import InputError
 
@@ -77,6 +77,7 @@ def kubeconfig(
 ) -> None:
     """Write kubeconfigs: the URL of the API server, the CA that verifies it, and the client certificate and key."""
     from kcert.kubernetes import kubeconfigs
+    from kcert.ui import print_text
     from kcert.ui.access import KubeconfigReporter
 
     elsewhere = output is not None or merge is not None
@@ -99,7 +100,7 @@ def kubeconfig(
         reporter.dry_run(drafts)
         return
     if output is not None and str(output) == "-":
-        reporter.screen(kubeconfigs.for_screen(ctx, drafts))
+        print_text(kubeconfigs.for_screen(ctx, drafts))
     elif output is not None:
         reporter.put(drafts, kubeconfigs.put(ctx, drafts, output))
         reporter.records()
@@ -108,14 +109,19 @@ def kubeconfig(
         reporter.merged(drafts[0], written, updated)
         reporter.records()
     else:
-        kubeconfigs.keep(dataclasses.replace(ctx, reporter=reporter), drafts, reporter, kubectl=via == "kubectl")
+        kubeconfigs.require_writable(drafts, kubectl=via == "kubectl")
+        reporter.on_drafts(drafts)
+        for draft, state in kubeconfigs.keep(
+            dataclasses.replace(ctx, reporter=reporter), drafts, kubectl=via == "kubectl"
+        ):
+            reporter.on_kubeconfig(draft, state)
         reporter.left(left)
         reporter.ends()
         reporter.records()
 
 
 def bootstrap(
-    options: ReadOptions,
+    options: WriteOptions,
     *,
     ttl: Annotated[
         str, typer.Option("--ttl", metavar="TIME", help="Create a new token that is valid for this long.")
@@ -123,10 +129,6 @@ def bootstrap(
     new_token: Annotated[
         bool, typer.Option("--new-token", help="Replace the token, even if it has not expired.")
     ] = False,
-    explain: Explain = True,
-    quiet: Quiet = False,
-    dry_run: DryRun = False,
-    format: ResultFormat = "text",
 ) -> None:
     """Write the bootstrap token, the RBAC objects and the kubeconfig with which nodes request their certificates."""
     from kcert.durations import duration
@@ -134,15 +136,15 @@ def bootstrap(
     from kcert.ui import print_lines
     from kcert.ui.access import BootstrapReporter
 
-    refuse_with_dry_run(dry_run=dry_run, quiet=quiet)
+    options.check_dry_run()
     lifetime = duration(ttl, "--ttl")
     if lifetime.total_seconds() < bootstrap.SHORTEST:
         raise InputError(f"--ttl {ttl!a} is too short: expected {bootstrap.SHORTEST} seconds or more.")
     ctx = read_context(options, "bootstrap")
-    if dry_run:
+    if options.dry_run:
         print_lines(bootstrap.script(ctx, lifetime, new_token=new_token))
         return
-    reporter = BootstrapReporter(ctx, explain=explain, quiet=quiet, form=format)
+    reporter = BootstrapReporter(ctx, explain=options.explain, quiet=options.quiet, form=options.format)
     reporter.ends(bootstrap.make(dataclasses.replace(ctx, reporter=reporter), lifetime, new_token=new_token))
 
 

@@ -24,7 +24,6 @@ from kcert.files import ROOT, foreign_owner, is_writable_by_others
 from kcert.issue.adopt import detect_files, require_described
 from kcert.issue.context import Context, Reporter, Result
 from kcert.issue.passphrases import ROOT_KEY, Owner, Passphrase, Passphrases, roots
-from kcert.issue.service import issue
 from kcert.openssl.program import openssl
 from kcert.quoting import quote
 from kcert.shell import find
@@ -165,6 +164,8 @@ def _ask(owner: Owner, key: str, twice: bool) -> str:
 
 def run(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
     """Issue *specs* after a warning of who else could change what is used; None if only a script is printed."""
+    from kcert.issue.service import issue  # many commands only read
+
     warn_of_permissions(ctx)
     return issue(ctx, specs)
 

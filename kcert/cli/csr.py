@@ -34,7 +34,7 @@ from kcert.cli.csr_options import (
     Usages,
     Wait,
     checked_name,
-    cluster_of,
+    looked_up,
     require_no_name,
     suggesting_file,
 )
@@ -73,14 +73,14 @@ def new(
 ) -> None:
     """Create a key and a request, for a cluster to sign; an existing key is kept."""
     from kcert.issue.context import CsrTarget
-    from kcert.kubernetes import csr_requests, signers
+    from kcert.kubernetes import signers
     from kcert.kubernetes.signing_request import signer_trouble
 
     whole = signers.full_name(signer)
     if why := signer_trouble(whole):
         raise InputError(f"--signer {signer!a}: {why}.")
     cluster = load_cluster(options.config)
-    certificate = csr_requests.subject_for(cluster, name, tuple(groups or ()), tuple(names or ()), whole)
+    certificate = signers.subject_for(cluster, name, tuple(groups or ()), tuple(names or ()), whole)
     known = profiles.certificates(cluster)
     ctx = replace(context.issue_context(options, "csr new", cluster, known), csr_target=CsrTarget.CLUSTER)
     result = context.run(ctx, (certificate,))
@@ -105,36 +105,34 @@ def manifest(
     format: ResultFormat = "text",
 ) -> None:
     """Write the CertificateSigningRequest for a request: NAME-csr.yaml in the PKI folder."""
-    from kcert.kubernetes import csr_requests, manifests, signers
+    from kcert.kubernetes import manifests, signers
+    from kcert.kubernetes.signing_request import text
     from kcert.openssl.program import openssl
-    from kcert.ui import csr, print_path
+    from kcert.ui import csr, print_path, print_text
 
     cluster = load_cluster(options.config)
-    certificate = csr_requests.of_name(cluster, name, signer and signers.full_name(signer))
-    object_options = manifests.ObjectOptions(
-        signer=signer,
-        usages=tuple(usages or ()),
-        expires=None if expires is None else int(duration(expires, "--expires").total_seconds()),
-        name=called,
-    )
+    certificate = signers.of_name(cluster, name, signer and signers.full_name(signer))
+    seconds = None if expires is None else int(duration(expires, "--expires").total_seconds())
     option = context.folder_option(options.dir, options.config)
     assert certificate.files.csr
     if not (options.dir / certificate.files.csr).is_file() and (
-        other := csr_requests.other_signer(options.dir, cluster, name)
+        other := signers.other_signer(options.dir, cluster, name)
     ):
         raise InputError(
             f"{options.dir / certificate.files.csr} does not exist, but a request for the signer {other} does: `kcert "
             f"csr manifest {quote(name)} --signer {other}{option}` creates the object for it."
         )
-    written = manifests.compose(options.dir, certificate, object_options, openssl(options.openssl), option)
+    program = openssl(options.openssl)
+    written = manifests.compose(
+        options.dir, certificate, program, option, signer=signer, usages=usages or (), expires=seconds, name=called
+    )
     if output == "-":
-        csr.bare(written)
+        print_text(text(written))
         return
     target = None if output is None else Path(output)
     path, existing = manifests.write(options.dir, written, target, csr.Steps().on_lock_wait)
     if format == "json":
-        record = {"path": str(path), "changed": existing is None}
-        csr.as_json(existing or written, openssl(options.openssl), record)
+        csr.as_json(existing or written, program, {"path": str(path), "changed": existing is None})
     elif quiet:
         print_path(path)
     elif existing:
@@ -158,7 +156,7 @@ def submit(
 
     path = manifests.named(options.dir, name, context.folder_option(options.dir, options.config))
     csr_object = manifests.load(path)
-    csr.ran(cluster_of(options).command("apply", "-f", str(path)), quiet=quiet)
+    csr.ran(options.kubectl("apply", "-f", str(path)), quiet=quiet)
     if not quiet:
         csr.submitted(csr_object)
 
@@ -166,19 +164,18 @@ def submit(
 @app.command("list")
 def list_(options: RequestOptions, *, format: ResultFormat = "text") -> None:
     """List the requests in the cluster (`kubectl get csr`), and explain those of kubelets."""
-    from kcert.kubernetes import csr_requests
-    from kcert.kubernetes.manifests import kubectl
+    from kcert.kubernetes.manifests import kubectl, summaries
     from kcert.openssl.program import openssl
     from kcert.ui import csr, print_json
 
-    cluster = cluster_of(options)
     if format == "text":
-        csr.ran(cluster.command("get", "csr"))
-    everything = kubectl(cluster.command("get", "csr", "-o", "yaml")).stdout
+        csr.ran(options.kubectl("get", "csr"))
+    everything = kubectl(options.kubectl("get", "csr", "-o", "yaml")).stdout
+    records = summaries(everything, openssl(options.openssl))
     if format == "json":
-        print_json(list(csr_requests.summaries(everything, openssl(options.openssl))))
-        return
-    csr.listed_kubelets(csr_requests.described(everything, openssl(options.openssl)))
+        print_json(list(records))
+    else:
+        csr.listed_kubelets(records)
 
 
 @app.command("show")
@@ -203,13 +200,8 @@ def show(
             csr_object = manifests.looked_at(file)
             by_hand = manifests.by_hand(file, csr_object, "request")
         else:
-            cluster = cluster_of(options)
-            argv = cluster.command("get", "csr", checked_name(name, "show"), "-o", "yaml")
-            if format == "text":
-                csr.shows(argv)
-            with suggesting_file("show", name):
-                csr_object = manifests.looked_up(argv, checked_name(name))
-            by_hand = csr.out_of_cluster(cluster, csr_object.name, "spec.request")
+            csr_object = looked_up(options, "show", name, quiet=format != "text")
+            by_hand = manifests.decoding(options.kubectl_get(csr_object.name, "jsonpath={.spec.request}"))
         if format == "json":
             csr.as_json(csr_object, openssl(options.openssl))
         else:
@@ -223,19 +215,14 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
     In a cluster, a kubelet's request for a serving certificate is approved only if its SANs are those of the node
     in kcert.yaml.
     """
-    from kcert.kubernetes import csr_requests, manifests, signers, signing
-    from kcert.kubernetes.signing_request import requested
+    from kcert.kubernetes import manifests, signers, signing
+    from kcert.kubernetes.signing_request import APPROVED, requested
     from kcert.openssl.program import openssl
     from kcert.ui import csr, print_path
 
     program = openssl(options.openssl)
     if file is None:
-        cluster, called = cluster_of(options), checked_name(name, "approve")
-        argv = cluster.command("get", "csr", called, "-o", "yaml")
-        if not quiet:
-            csr.shows(argv)
-        with suggesting_file("approve", name):
-            csr_object = manifests.looked_up(argv, called)
+        csr_object = looked_up(options, "approve", name, quiet=quiet)
         request = requested(program, csr_object)
         if not quiet:
             csr.identity(csr_object, request)
@@ -244,15 +231,16 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
             if described.source is None:
                 csr.not_compared()
             else:
-                csr_requests.check_serving(described, csr_object, request)
-        csr.ran(cluster.command("certificate", "approve", called), quiet=quiet)
+                manifests.check_serving(described, csr_object, request)
+        csr.ran(options.kubectl("certificate", "approve", csr_object.name), quiet=quiet)
         return
     require_no_name(name)
     before, after = manifests.decide(file, lambda undecided: signing.approve(undecided, program))
     if quiet:
         print_path(file)
     else:
-        csr.approved(file, before, after, program)
+        csr.identity(after, requested(program, after))
+        csr.decided(file, before, after, APPROVED)
 
 
 @app.command("deny")
@@ -264,7 +252,7 @@ def deny(options: ClusterOptions, *, name: MaybeName = None, file: File = None, 
 
     if file is None:
         with suggesting_file("deny", name):
-            csr.ran(cluster_of(options).command("certificate", "deny", checked_name(name, "deny")), quiet=quiet)
+            csr.ran(options.kubectl("certificate", "deny", checked_name(name, "deny")), quiet=quiet)
         return
     require_no_name(name)
     before, after = manifests.decide(file, signing.deny)
@@ -292,8 +280,7 @@ def sign(
     from kcert.kubernetes import issued, manifests, signing
     from kcert.kubernetes.signing_request import is_pem
     from kcert.openssl.program import openssl
-    from kcert.ui import csr
-    from kcert.ui.signing import SignatureResults
+    from kcert.ui import csr, print_json, print_path
 
     if name is not None and len(files) > 1:
         raise InputError(f"--as {name!a} names the certificate of one request, and there are {len(files)} files.")
@@ -302,28 +289,37 @@ def sign(
     longest_life = duration(longest, "--cluster-signing-duration")
     ctx = context.signing_context(options, "csr sign", cluster, program)
     context.warn_of_permissions(ctx)
-    with SignatureResults(format, quiet=quiet) as results:
+    terse, records = quiet or format == "json", list[dict[str, object]]()
+    try:
         for file in files:
+            changed = True
             if is_pem(manifests.contents(file)):
                 certificate, request = signing.match_request(ctx, file, name)
-                begin = partial(csr.begin_request, certificate, request, explain=explain)
-                steps = csr.Steps(begin, quiet=results.terse)
+                called, begin = certificate.name, partial(csr.begin_request, certificate, request, explain=explain)
+                steps = csr.Steps(begin, quiet=terse)
                 path, x509 = signing.sign_request(replace(ctx, reporter=steps), file, certificate, request)
-                results.add(certificate.name, path, x509, partial(csr.signed_request, certificate, x509, path))
-                continue
-            if name is not None:
+                show = partial(csr.signed_request, certificate, x509, path)
+            elif name is not None:
                 raise InputError(
                     f"--as is for a request (.csr), and {file} is a manifest, which already names its user."
                 )
-            csr_object = manifests.load(file)
-            if csr_object.certificate is not None:
-                x509 = issued.read_issued(csr_object)
-                results.add(csr_object.name, file, x509, partial(csr.is_signed, file, csr_object), changed=False)
-                continue
-            steps = csr.Steps(partial(csr.begin_object, csr_object, explain=explain), quiet=results.terse)
-            signed, x509 = signing.sign_object(replace(ctx, reporter=steps), file, csr_object, longest_life)
-            shows = partial(csr.signed_object, file, signed, x509, ctx.folder_option)
-            results.add(csr_object.name, file, x509, shows)
+            else:
+                path, csr_object = file, manifests.load(file)
+                called, changed = csr_object.name, csr_object.certificate is None
+                if changed:
+                    steps = csr.Steps(partial(csr.begin_object, csr_object, explain=explain), quiet=terse)
+                    signed, x509 = signing.sign_object(replace(ctx, reporter=steps), file, csr_object, longest_life)
+                    show = partial(csr.signed_object, file, signed, x509, ctx.folder_option)
+                else:
+                    x509, show = issued.read_issued(csr_object), partial(csr.is_signed, file, csr_object)
+            records.append(csr.signed_record(called, path, x509, changed=changed))
+            if not terse:
+                show()
+            elif format != "json":
+                print_path(path)
+    finally:
+        if format == "json":
+            print_json(records)
 
 
 @app.command("fetch")
@@ -340,11 +336,10 @@ def fetch(
     format: ResultFormat = "text",
 ) -> None:
     """Fetch the certificate, compare it with its key and request, and save it as NAME.crt in the PKI folder."""
-    from kcert.kubernetes import csr_requests, issued, manifests, signers
+    from kcert.kubernetes import issued, manifests, signers
     from kcert.openssl.pem import pem_blocks
     from kcert.openssl.program import openssl
-    from kcert.ui import csr, print_json, print_path
-    from kcert.ui.signing import signed_record
+    from kcert.ui import csr, print_json, print_path, print_text
 
     program = openssl(options.openssl)
     quiet = quiet or format == "json"
@@ -352,7 +347,7 @@ def fetch(
     if file is not None and wait is not None:
         raise InputError("--wait cannot be combined with --file: a file is read once.")
     brought = file is not None and any(block.is_certificate for block in pem_blocks(manifests.contents(file)))
-    certificate = csr_requests.of_name(cluster, name, signer and signers.full_name(signer), by_root=brought)
+    certificate = signers.of_name(cluster, name, signer and signers.full_name(signer), by_root=brought)
     (certificate,) = detect_files(options.dir, (certificate,)) if certificate.kind is Kind.CA else (certificate,)
     usages = None
     if file is not None:
@@ -367,13 +362,13 @@ def fetch(
         called = checked_name(called or manifests.object_name_of(certificate))
         # With -o - the certificate alone is on the screen, for another program to read.
         shows = (lambda _argv: None) if quiet or output == "-" else csr.shows
-        pem = issued.from_cluster(called, cluster_of(options), seconds, shows, csr.waits_for_it)
+        pem = issued.from_cluster(called, options.kubectl_get, seconds, shows, csr.waits_for_it)
         usages = manifests.usages_asked(options.dir, called)
-        by_hand = csr.out_of_cluster(cluster_of(options), called, "status.certificate")
+        by_hand = manifests.decoding(options.kubectl_get(called, "jsonpath={.status.certificate}"))
     ctx = context.signing_context(options, "csr fetch", cluster, program)
     answer = issued.validate_issued(pem, certificate, ctx, usages)
     if output == "-":
-        csr.bare(pem.decode("ascii", "replace"))
+        print_text(pem.decode("ascii", "replace"))
         return
     if not brought and not quiet:
         csr.unpacked(by_hand, certificate, options.dir, output)
@@ -381,7 +376,7 @@ def fetch(
     ctx = replace(ctx, reporter=csr.Steps(quiet=quiet))
     kept = issued.keep(ctx, certificate, answer, target, needs_ca=brought)
     if format == "json":
-        record = signed_record(certificate.name, kept.path, answer.x509, changed=kept.is_new)
+        record = csr.signed_record(certificate.name, kept.path, answer.x509, changed=kept.is_new)
         print_json(record | {"verified": kept.verified})
     elif quiet:
         print_path(kept.path)

@@ -25,7 +25,7 @@ from kcert.quoting import quote
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.kubernetes.manifests import Cluster
+    from kcert.kubernetes.signing_request import SigningRequest
 
 Requester = Annotated[
     str,
@@ -136,6 +136,15 @@ class ClusterOptions:
     kubeconfig: Kubeconfig = None
     context: Context = None
 
+    def kubectl(self, *words: str) -> tuple[str, ...]:
+        """Return the command line that does *words* in the cluster."""
+        named = (("--kubeconfig", self.kubeconfig), ("--context", self.context))
+        return ("kubectl", *words, *(part for option, value in named if value for part in (option, value)))
+
+    def kubectl_get(self, name: str, form: str) -> tuple[str, ...]:
+        """Return the command line that prints the request *name* in the *form* yaml or jsonpath."""
+        return self.kubectl("get", "csr", name, "-o", form)
+
 
 @dataclass(frozen=True)
 class RequestOptions(ClusterOptions):
@@ -146,18 +155,8 @@ class RequestOptions(ClusterOptions):
 
 
 @dataclass(frozen=True)
-class FetchOptions(ReadOptions):
+class FetchOptions(ClusterOptions, ReadOptions):
     """Options of commands that connect to a cluster and work in a PKI folder."""
-
-    kubeconfig: Kubeconfig = None
-    context: Context = None
-
-
-def cluster_of(options: ClusterOptions | FetchOptions) -> Cluster:
-    """Return the cluster that the options choose."""
-    from kcert.kubernetes.manifests import Cluster
-
-    return Cluster(options.kubeconfig, options.context)
 
 
 def checked_name(name: str | None, verb: str = "") -> str:
@@ -195,3 +194,16 @@ def require_no_name(name: str | None) -> None:
     """Raise InputError if both an object in the cluster and a file are named."""
     if name is not None:
         raise InputError(f"{name!a} names an object in a cluster, which cannot be combined with --file.")
+
+
+def looked_up(options: RequestOptions, verb: str, name: str | None, *, quiet: bool) -> SigningRequest:
+    """Return the object *name* of the cluster, for the command *verb*, which shows how unless *quiet*."""
+    from kcert.kubernetes import manifests
+    from kcert.ui import csr
+
+    called = checked_name(name, verb)
+    argv = options.kubectl_get(called, "yaml")
+    if not quiet:
+        csr.shows(argv)
+    with suggesting_file(verb, called):
+        return manifests.looked_up(argv, called)

@@ -11,18 +11,16 @@ from typer.core import TyperGroup
 
 from kcert.cli import context
 from kcert.cli.options import (
-    DryRun,
     Explain,
     Force,
     Output,
     Quiet,
     ReadOptions,
-    ResultFormat,
     Subcommands,
+    WriteOptions,
     complete_components,
     complete_hosts,
     load_cluster,
-    refuse_with_dry_run,
 )
 from kcert.config import STABLE
 from kcert.errors import InputError, did_you_mean
@@ -39,7 +37,7 @@ KubernetesVersion = Annotated[
 
 
 def bundle(
-    options: ReadOptions,
+    options: WriteOptions,
     *,
     hosts: Annotated[
         list[str] | None,
@@ -66,10 +64,6 @@ def bundle(
         ),
     ] = None,
     kubernetes_version: KubernetesVersion = None,
-    explain: Explain = True,
-    quiet: Quiet = False,
-    dry_run: DryRun = False,
-    format: ResultFormat = "text",
 ) -> None:
     """Pack one archive for each host, with only the files that it needs, their paths and their modes."""
     from kcert.config import version
@@ -78,9 +72,9 @@ def bundle(
 
     if scp and output is not None:
         raise InputError("--scp cannot be combined with --output: it packs nothing.")
-    if dry_run and scp:
+    if options.dry_run and scp:
         raise InputError("--dry-run cannot be combined with --scp, which changes nothing either.")
-    refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
+    options.check_dry_run(output)
     ctx = context.read_context(options, "bundle")
     release = version(kubernetes_version) if kubernetes_version else ctx.cluster.version
     made = bundles.bundles(ctx, hosts or (), release)
@@ -89,21 +83,20 @@ def bundle(
     if scp:
         deploy.show_commands(ctx, made)
         return
-    if dry_run:
-        is_file = bundles.is_file(made, output)
-        lines = packing_script.archives(ctx, made, output or bundles.FOLDER, is_file=is_file)
-        print_lines((*packing_script.HEAD, *lines))
+    if options.dry_run:
+        bundles.require_one_file(made, output)
+        print_lines((*packing_script.HEAD, *packing_script.archives(ctx, made, output, bundles.FOLDER)))
         return
     if output is not None and str(output) == "-":
         deploy.stream_archive(made)
         return
     written = bundles.pack(made, output)
-    if format == "json":
+    if options.format == "json":
         deploy.bundles_as_json(made, written)
-    elif quiet:
+    elif options.quiet:
         deploy.print_paths(written)
     else:
-        deploy.show_bundles(ctx, made, written, explain=explain)
+        deploy.show_bundles(ctx, made, written, explain=options.explain)
     flags.warn_of_release(release)
 
 
@@ -188,7 +181,7 @@ export = Subcommands(
 
 @export.command("cert-manager")
 def cert_manager(
-    options: ReadOptions,
+    options: WriteOptions,
     *,
     namespace: Annotated[
         str, typer.Option("--namespace", metavar="NAME", help="Put all objects into this namespace.")
@@ -223,39 +216,35 @@ def cert_manager(
             show_default="export/cert-manager.yaml",
         ),
     ] = None,
-    explain: Explain = True,
-    quiet: Quiet = False,
-    dry_run: DryRun = False,
-    format: ResultFormat = "text",
 ) -> None:
     """Write a Secret and an Issuer for each CA, and a Certificate for each certificate that cert-manager can manage."""
     from kcert.kubernetes import packing_script
+    from kcert.kubernetes.export import FOLDER
     from kcert.kubernetes.export import cert_manager as target
-    from kcert.kubernetes.export import path_of, put_file
+    from kcert.store.atomic import write_files
     from kcert.ui import deploy, print_lines
 
     wanted = target.Options(namespace, name, on_disk=everything, secret=secret)
     ctx = context.read_context(options, "export cert-manager")
-    refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
+    options.check_dry_run(output)
     made = target.export(ctx, wanted)
-    if dry_run:
-        files = [(path_of(piece, output), piece) for piece in made.pieces]
-        print_lines((*packing_script.HEAD, *packing_script.pieces(ctx, files)))
+    if options.dry_run:
+        print_lines((*packing_script.HEAD, *packing_script.texts(ctx, made.files, output, FOLDER)))
         return
     if output is not None and str(output) == "-":
         deploy.stream_export(made)
         return
-    written = put_file(made, output)
-    if quiet or format == "json":
-        deploy.print_paths((written,), format)
+    written = write_files(made.files, output, FOLDER)
+    if options.quiet or options.format == "json":
+        deploy.print_paths(written, options.format)
         return
-    deploy.show_export(made, (written,), explain=explain)
-    deploy.apply(written.path, namespace, secret=secret)
+    deploy.show_export(made, written, explain=options.explain)
+    deploy.apply(written[0].path, namespace, secret=secret)
 
 
 @export.command("ansible")
 def ansible(
-    options: ReadOptions,
+    options: WriteOptions,
     *,
     output: Annotated[
         Path | None,
@@ -267,39 +256,35 @@ def ansible(
             show_default="export/ansible",
         ),
     ] = None,
-    explain: Explain = True,
-    quiet: Quiet = False,
-    dry_run: DryRun = False,
-    format: ResultFormat = "text",
 ) -> None:
     """Write an inventory of the hosts, a playbook that installs the bundle of each host, and the bundles."""
     from kcert.kubernetes import packing_script
-    from kcert.kubernetes.export import FOLDER, put_folder
+    from kcert.kubernetes.export import FOLDER
     from kcert.kubernetes.export import ansible as target
     from kcert.ui import deploy, print_lines
 
     if output is not None and str(output) == "-":
         raise InputError("--output - is not possible: the export consists of several files. Specify a folder.")
-    refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
+    options.check_dry_run(output)
     ctx = context.read_context(options, "export ansible")
     packed = target.packed(ctx)
-    if dry_run:
+    if options.dry_run:
         export_folder = output or FOLDER / target.NAME
-        files = [(export_folder / piece.path, piece) for piece in target.texts(ctx, packed)]
-        archives = packing_script.archives(ctx, packed, export_folder / "bundles")
-        print_lines((*packing_script.HEAD, *packing_script.pieces(ctx, files), *archives))
+        texts = packing_script.texts(ctx, target.texts(ctx, packed), None, export_folder)
+        archives = packing_script.archives(ctx, packed, None, export_folder / "bundles")
+        print_lines((*packing_script.HEAD, *texts, *archives))
         return
     made = target.export(ctx, packed)
-    export_folder, written = put_folder(made, output)
-    if quiet or format == "json":
-        deploy.print_paths(written, format)
+    export_folder, written = target.put(made, output)
+    if options.quiet or options.format == "json":
+        deploy.print_paths(written, options.format)
         return
-    deploy.show_export(made, written, explain=explain)
+    deploy.show_export(made, written, explain=options.explain)
     deploy.play(export_folder, ctx, target.signs_with(ctx))
 
 
 def encryption_config(
-    options: ReadOptions,
+    options: WriteOptions,
     *,
     provider: Annotated[
         Literal["aescbc", "secretbox"] | None,
@@ -314,10 +299,6 @@ def encryption_config(
     finish: Annotated[
         bool, typer.Option("--finish", help="Remove the old key, after all Secrets have been rewritten.")
     ] = False,
-    explain: Explain = True,
-    quiet: Quiet = False,
-    dry_run: DryRun = False,
-    format: ResultFormat = "text",
 ) -> None:
     """Write the EncryptionConfiguration with which the API server encrypts Secrets in etcd, or rotate its key."""
     from kcert.kubernetes import encryption
@@ -328,11 +309,11 @@ def encryption_config(
         raise InputError("--rotate cannot be combined with --finish: each is one step of the rotation.")
     if provider and (rotate or finish):
         raise InputError("--provider is for a new file: a rotation keeps the provider.")
-    refuse_with_dry_run(dry_run=dry_run, quiet=quiet)
+    options.check_dry_run()
     ctx = context.read_context(options, "encryption-config")
     action: encryption.Action = "rotate" if rotate else "finish" if finish else "create"
-    if dry_run:
+    if options.dry_run:
         print_lines(encryption.script(ctx, action, provider or "aescbc"))
         return
-    reporter = EncryptionReporter(ctx, explain=explain, quiet=quiet, form=format)
-    reporter.ends(encryption.update(replace(ctx, reporter=reporter), action, provider or "aescbc"))
+    reporter = EncryptionReporter(ctx, explain=options.explain, quiet=options.quiet, form=options.format)
+    reporter.ends(*encryption.update(replace(ctx, reporter=reporter), action, provider or "aescbc"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from kcert.cli import refuse_in_exam
-from kcert.cli.options import Force
+from kcert.cli.options import Force, Output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,9 +42,7 @@ def explain(
     format: Annotated[
         Literal["text", "markdown", "html"], typer.Option("--format", help="Print the lessons in this format.")
     ] = "text",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
-    ] = None,
+    output: Output = None,
     force: Force = False,
     own: Annotated[
         Path | None,

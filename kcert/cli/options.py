@@ -11,6 +11,7 @@ import inspect
 import os
 import typing
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -97,6 +98,26 @@ class ReadOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class ResultOptions:
+    """Options of commands that write files, and report them."""
+
+    explain: Explain = True
+    quiet: Quiet = False
+    dry_run: DryRun = False
+    format: ResultFormat = "text"
+
+
+@dataclasses.dataclass(frozen=True)
+class WriteOptions(ReadOptions, ResultOptions):
+    """Options of commands that read a PKI folder and write files."""
+
+    def check_dry_run(self, output: Path | None = None) -> None:
+        """Raise InputError for an option that cannot be combined with --dry-run."""
+        if self.dry_run and (self.quiet or str(output) == "-"):
+            raise InputError(f"--dry-run cannot be combined with {'--quiet' if self.quiet else '--output -'}.")
+
+
+@dataclasses.dataclass(frozen=True)
 class Signing(ReadOptions):
     """Options of a command that signs with the CA of a PKI folder."""
 
@@ -172,6 +193,7 @@ RootPassphraseFile = Annotated[
     ),
 ]
 EncryptKey = Annotated[bool, typer.Option("--encrypt-ca-key", help="Encrypt a new CA key with a passphrase (AES-256).")]
+Days = Annotated[int | None, typer.Option("--days", min=1, max=36500, metavar="N", help="Set the lifetime in days.")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,10 +204,7 @@ class Chapter(IssueOptions):
         bool,
         typer.Option("--csr-only", help="Create only keys and requests, for a CA on another machine to sign."),
     ] = False
-    days: Annotated[
-        int | None,
-        typer.Option("--days", min=1, max=36500, metavar="N", help="Set the lifetime in days."),
-    ] = None
+    days: Days = None
     key: Annotated[
         str | None,
         typer.Option("--key", metavar="KEY", help="Generate this kind of key: rsa:BITS, ecdsa:P-256 or ecdsa:P-384."),
@@ -214,12 +233,6 @@ class CaChapter(CaOptions, Chapter):
 @dataclasses.dataclass(frozen=True)
 class Renewing(CaOptions, IssueOptions):
     """Options of `kcert renew`."""
-
-
-def refuse_with_dry_run(*, dry_run: bool, quiet: bool, output: Path | None = None) -> None:
-    """Raise InputError for an option that cannot be combined with --dry-run."""
-    if dry_run and (quiet or str(output) == "-"):
-        raise InputError(f"--dry-run cannot be combined with {'--quiet' if quiet else '--output -'}.")
 
 
 def expanded(command: Callable[..., None], schema: str, wanted: str) -> Callable[..., None]:
@@ -333,40 +346,10 @@ def complete_clients(ctx: typer.Context) -> Iterable[str]:
 
 
 @_completes
-def complete_nodes(ctx: typer.Context) -> Iterable[str]:
-    """Return the nodes."""
-    return [node.name for node in _folder(ctx).cluster.nodes]
-
-
-@_completes
 def complete_hosts(ctx: typer.Context) -> Iterable[str]:
     """Return every host of the cluster."""
     cluster = _folder(ctx).cluster
     return [host.name for host in (*cluster.control_plane, *cluster.etcd, *cluster.nodes)]
-
-
-@_completes
-def complete_components(_ctx: typer.Context) -> Iterable[str]:
-    """Return the components that `kcert flags` knows."""
-    from kcert.kubernetes.components import COMPONENTS
-
-    return COMPONENTS
-
-
-@_completes
-def complete_rules(_ctx: typer.Context) -> Iterable[str]:
-    """Return the rules of `kcert check`."""
-    from kcert.check import RULES
-
-    return RULES
-
-
-@_completes
-def complete_profiles(_ctx: typer.Context) -> Iterable[str]:
-    """Return the profiles."""
-    from kcert.profiles import PROFILES
-
-    return PROFILES
 
 
 @_completes
@@ -375,3 +358,9 @@ def complete_signers(_ctx: typer.Context) -> Iterable[str]:
     from kcert.kubernetes.signers import SIGNERS
 
     return [name.rpartition("/")[2] for name in SIGNERS]
+
+
+complete_nodes = _completes(lambda ctx: [node.name for node in _folder(ctx).cluster.nodes])
+complete_components = _completes(lambda _ctx: import_module("kcert.kubernetes.components").COMPONENTS)
+complete_rules = _completes(lambda _ctx: import_module("kcert.check").RULES)
+complete_profiles = _completes(lambda _ctx: import_module("kcert.profiles").PROFILES)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from kcert.cli import refuse_in_exam
 from kcert.cli.options import Force, Output, Program, Quiet, Subcommands
 from kcert.errors import FOUND, InputError
-from kcert.practice import DEFAULT_FOLDER
+from kcert.practice import DEFAULT_FOLDER, OWN_FOLDER
 
 if TYPE_CHECKING:
     from kcert.practice.session import Session
@@ -29,15 +29,14 @@ LONGEST_NAME = 64
 LabFolder = Annotated[
     Path, typer.Option("--dir", "-d", envvar="KCERT_LAB", metavar="FOLDER", help="Use this folder for the lab.")
 ]
-Seed = Annotated[
-    int | None,
-    typer.Option(
-        "--seed",
-        metavar="N",
-        help="Use this seed: the same number gives the same names, addresses and fault.",
-        show_default="a random one",
-    ),
-]
+
+
+def _seed(same: str) -> Any:
+    """Return the option --seed, which repeats *same*."""
+    help_line = f"Use this seed: the same number gives the same {same}."
+    return typer.Option("--seed", metavar="N", help=help_line, show_default="a random one")
+
+
 Learner = Annotated[
     str | None, typer.Option("--name", metavar="NAME", help="Name the learner, for `kcert practice report`.")
 ]
@@ -67,7 +66,7 @@ def start(
         str, typer.Argument(metavar="LAB", help="Start this lab (see `kcert practice list`).", autocompletion=_labs)
     ],
     dir: LabFolder = DEFAULT_LAB,
-    seed: Seed = None,
+    seed: Annotated[int | None, _seed("names, addresses and fault")] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Delete the lab that is in the folder, with all changes.")
     ] = False,
@@ -139,9 +138,9 @@ def answer(
     from kcert.ui import practice
 
     lab = _resumed(dir)
-    answered = lab.answer(number, text)
-    practice.show_answer(answered, _option(dir))
-    raise typer.Exit(0 if answered.right else FOUND)
+    right = lab.answer(number, text)
+    practice.show_answer(number, lab.question(), _option(dir), right=right)
+    raise typer.Exit(0 if right else FOUND)
 
 
 @app.command("reset")
@@ -164,15 +163,7 @@ def exam(
     labs: Annotated[
         int | None, typer.Option("--labs", metavar="N", help="Set the number of labs.", show_default="6")
     ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed",
-            metavar="N",
-            help="Use this seed: the same number gives the same labs.",
-            show_default="a random one",
-        ),
-    ] = None,
+    seed: Annotated[int | None, _seed("labs")] = None,
     finish: Annotated[
         bool, typer.Option("--finish", help="End the exam before the deadline: status 1 below the pass mark.")
     ] = False,
@@ -195,6 +186,8 @@ def exam(
     from kcert.ui import exam as view
 
     openssl = program.openssl(openssl)
+    if replace:
+        exams.refuse_to_replace(dir)
     running = None if replace else exams.load(dir, openssl)
     if running:
         exams.insist_on(running, dir, minutes=minutes, count=labs, seed=None if running.sealed else seed)
@@ -253,15 +246,7 @@ def report(
 def quiz(
     *,
     count: Annotated[int, typer.Option("--count", metavar="N", help="Set the number of questions.")] = 6,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed",
-            metavar="N",
-            help="Use this seed: the same number gives the same questions.",
-            show_default="a random one",
-        ),
-    ] = None,
+    seed: Annotated[int | None, _seed("questions")] = None,
     openssl: Program = "openssl",
 ) -> None:
     """Answer short questions about certificates: status 0 if all answers are right, 1 if not."""
@@ -296,10 +281,10 @@ def _passphrase(*, new: bool) -> str:
 
 
 def _resumed(folder: Path, openssl: str = "openssl") -> Session:
-    from kcert.practice import session, state
+    from kcert.practice import session
 
     # Commands also work inside the folder of the lab.
-    if folder == DEFAULT_LAB and not folder.exists() and state.is_lab(Path()):
+    if folder == DEFAULT_LAB and not folder.exists() and Path(OWN_FOLDER).is_dir():
         folder = Path()
     return session.resume(folder, openssl)
 

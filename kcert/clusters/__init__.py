@@ -28,25 +28,7 @@ from kcert.clusters.table import (
     TYPHOON,
 )  # fmt: skip
 
-_HOMES = {
-    "/var/lib/rancher/k3s": K3S,
-    "/etc/rancher/k3s": K3S,
-    "/var/lib/rancher/rke2": RKE2,
-    "/etc/rancher/rke2": RKE2,
-    "/var/lib/k0s": K0S,
-    "/var/snap/microk8s": MICROK8S,
-    "/var/lib/minikube": MINIKUBE,
-    "/.minikube": MINIKUBE,
-    "/static-pod-resources": OPENSHIFT,
-    "/etc/kubernetes/ssl/kube-": RKE1,
-    "/etc/ssl/etcd/ssl": KUBESPRAY,
-    "/etc/kubernetes/ssl": KUBESPRAY,
-    "/srv/kubernetes": KOPS,
-    "/opt/bootstrap/assets": TYPHOON,
-    "/pki/etcd-client-ca.crt": TYPHOON,
-}
-"""Parts of paths that only one kind has."""
-
+_HOMES = {home: kind for kind in KINDS.values() for home in kind.homes}
 _PART = re.compile("|".join(re.escape(part) for part in sorted(_HOMES, key=len, reverse=True)))
 
 

@@ -16,14 +16,16 @@ class ClusterKind:
 
     ``marks``: paths of which any says that a machine is of this kind. ``places``: the folders and files to search when
     the user names none. ``files``: patterns (``*`` matches any part of a path) and the role of what they match, or None
-    where no role fits; the first match counts. ``client_ca`` and ``server_ca``: the CAs that sign the clients of the
-    API server and its serving certificate. ``options``: a folder of files, named after components, with an option a
-    line; ``variables`` are those that occur in them. ``renew`` renews the certificate that ``renewal_names`` calls
-    NAME, ``renew_all`` everything; ``renewal`` says who renews, and when. ``restart`` makes components load new files.
-    ``key_mode``: the widest mode that this kind gives its own private keys. ``unit``: the systemd unit that logs for
-    the control plane. ``logs``: where a component logs, if not to a unit or a static pod of its name: units, of which
-    the first that exists counts, a file (its path), or a container of Docker (``docker NAME``). ``powerful``: users
-    that this kind itself puts into system:masters. ``sans``: where a SAN is added for the API server.
+    where no role fits; the first match counts. ``homes``: parts of paths that only this kind has, and ``stems`` names
+    of files, without ending, which identify a folder that was copied out of its place. ``cas``: the names of the CAs of
+    the API server's clients and of its serving certificate, where these are two (empty: not known). ``options``: a
+    folder of files, named after components, with an option a line; ``variables`` are those that occur in them.
+    ``renew`` renews the certificate that ``renewal_names`` calls NAME, ``renew_all`` everything; ``renewal`` says who
+    renews, and when. ``restart`` makes components load new files. ``key_mode``: the widest mode that this kind gives
+    its own private keys. ``unit``: the systemd unit that logs for the control plane. ``logs``: where a component logs,
+    if not to a unit or a static pod of its name: units, of which the first that exists counts, a file (its path), or a
+    container of Docker (``docker NAME``). ``powerful``: users that this kind itself puts into system:masters. ``sans``:
+    where a SAN is added for the API server.
     """
 
     name: str
@@ -31,8 +33,9 @@ class ClusterKind:
     marks: tuple[str, ...]
     places: tuple[str, ...]
     files: Mapping[str, Role | None] = field(default_factory=dict)
-    client_ca: str | None = None
-    server_ca: str | None = None
+    homes: tuple[str, ...] = ()
+    stems: tuple[str, ...] = ()
+    cas: tuple[str, str] | None = None
     options: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     renew: str | None = None

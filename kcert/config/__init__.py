@@ -240,24 +240,18 @@ def check_address(value: str) -> str | None:
 def check_network(value: str) -> str | None:
     """Return why *value* is not a range of at least eight service addresses, as kube-apiserver requires."""
     try:
-        parsed = ipaddress.ip_network(value)
+        parsed = ipaddress.ip_network(value, strict=False)
     except ValueError:
-        return _why_no_network(value)
+        return "a range looks like 10.96.0.0/16 or fd00:10:96::/112"
     if "/" not in value:
         length = 112 if parsed.version == 6 else 16
         begins = ipaddress.ip_network(f"{value}/{length}", strict=False)
         return f"a range ends with a slash and the length of its prefix: write {str(begins)!a}"
+    if parsed.network_address != ipaddress.ip_address(value.partition("/")[0]):
+        return f"a range begins at its first address; write {str(parsed)!a}"
     if parsed.num_addresses < 8:
         return "kube-apiserver needs a range of eight addresses or more"
     return None
-
-
-def _why_no_network(value: str) -> str:
-    try:
-        begins = ipaddress.ip_network(value, strict=False)
-    except ValueError:
-        return "a range looks like 10.96.0.0/16 or fd00:10:96::/112"
-    return f"a range begins at its first address; write {str(begins)!a}"
 
 
 def check_machines(cluster: Cluster) -> None:

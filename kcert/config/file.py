@@ -190,7 +190,17 @@ def read(path: Path | None, defaults: Mapping[str, Defaults]) -> Cluster:
 
 def parse(text: str, path: Path, defaults: Mapping[str, Defaults]) -> Cluster:
     """Return the cluster that *text* describes, the content of the file at *path*; raises InputError as ``read``."""
-    root = _composed(text, path)
+    from kcert import plain_yaml  # the built-in example needs none
+
+    try:
+        node = plain_yaml.compose(text)
+    except plain_yaml.TooDeepError:
+        raise InputError(f"{path}: the values are nested too deeply.") from None
+    except plain_yaml.NotPlainError as error:
+        if error.line is None:
+            raise InputError(f"{path}: this is not YAML that can be read: {error.problem or error}.") from None
+        raise InputError(f"{path}:{error.line}: this is not YAML: {error.problem}.") from None
+    root = None if node is None or node.tag == "tag:yaml.org,2002:null" else Value(node, "", path)
     return _cluster(root.fields(_KEYS) if root else Fields(), path, defaults)
 
 
@@ -215,20 +225,6 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise InputError(f"{path}:{line}: this is not text in UTF-8.") from None
-
-
-def _composed(text: str, path: Path) -> Value | None:
-    from kcert import plain_yaml  # the built-in example needs none
-
-    try:
-        node = plain_yaml.compose(text)
-    except plain_yaml.TooDeepError:
-        raise InputError(f"{path}: the values are nested too deeply.") from None
-    except plain_yaml.NotPlainError as error:
-        if error.line is None:
-            raise InputError(f"{path}: this is not YAML that can be read: {error.problem or error}.") from None
-        raise InputError(f"{path}:{error.line}: this is not YAML: {error.problem}.") from None
-    return None if node is None or node.tag == "tag:yaml.org,2002:null" else Value(node, "", path)
 
 
 _KEYS = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from kcert.diagnose.context import (
@@ -70,13 +70,8 @@ class Diagnosis:
     left_out: int = 0
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """A pattern of a cause, with its place in the order."""
-
-    position: int
-    pattern: Pattern
-    cause: Cause
+_Candidate = tuple[int, Pattern, Cause]
+"""A pattern of a cause, after its place in the order."""
 
 
 def causes() -> Mapping[str, Cause]:
@@ -85,14 +80,14 @@ def causes() -> Mapping[str, Cause]:
 
 
 @cache
-def _prefilter() -> dict[bytes, tuple[_Candidate, ...]]:
+def _prefilter() -> dict[bytes, list[_Candidate]]:
     """Return every pattern by the longest word of its literal: most lines have none of these words."""
     by_word: dict[bytes, list[_Candidate]] = {}
     patterns = ((pattern, cause) for cause in causes().values() for pattern in cause.patterns)
     for position, (pattern, cause) in enumerate(patterns):
         token = max(_words(pattern.literal.encode()), key=len)
-        by_word.setdefault(token, []).append(_Candidate(position, pattern, cause))
-    return {token: tuple(candidates) for token, candidates in by_word.items()}
+        by_word.setdefault(token, []).append((position, pattern, cause))
+    return by_word
 
 
 def _words(line: bytes) -> list[bytes]:
@@ -109,8 +104,7 @@ class Diagnoser:
         *roles* are those of the certificates in the PKI folder that kcert made here.
         """
         self._cluster = cluster
-        self._kept: dict[tuple[str, str], tuple[Explanation, str, list[Line]]] = {}
-        self._counts: dict[tuple[str, str], int] = {}
+        self._findings: dict[tuple[str, str], Finding] = {}
         self._known: dict[str, str] = {KIND: machine} if machine else {}
         self._known[ROLES] = " ".join(roles)
         self.read = 0
@@ -123,33 +117,29 @@ class Diagnoser:
         if any(option in entry.text for option in OPTIONS):
             message = strip_prefix(entry.text)
             self._known.update(options_in(message.text))
-        result = explain(entry.text, entry.before, entry.after, self._known, self._cluster)
-        if result is None:
+        explanation = explain(entry.text, entry.before, entry.after, self._known, self._cluster)
+        if explanation is None:
             return None
         message = message or strip_prefix(entry.text)
         if address := address_of(message.text):
             self._known[ADDRESS] = address
         if kind := kind_of_line(context_of(message)):
             self._known[KIND] = kind
-        cause, explanation = result
-        key = (cause.name if cause else CUT_LINE, explanation.cause)
-        is_new = key not in self._counts
-        if is_new and len(self._counts) >= MOST_FINDINGS:
+        key = (explanation.name, explanation.cause)
+        known = self._findings.get(key)
+        if known is None and len(self._findings) >= MOST_FINDINGS:
             self.left_out += 1
             return None
-        self._counts[key] = self._counts.get(key, 0) + 1
-        *_, kept = self._kept.setdefault(key, (explanation, cause.lesson if cause else "diagnose", []))
-        if len(kept) < SHOWN_LINES:
-            kept.append(Line(entry.number, entry.text.decode(errors="replace").rstrip("\r\n")))
-        return self._finding(key) if is_new else None
-
-    def _finding(self, key: tuple[str, str]) -> Finding:
-        explanation, lesson, kept = self._kept[key]
-        return Finding(key[0], lesson, explanation, tuple(kept), self._counts[key])
+        finding = known or Finding(explanation.name, explanation.lesson, explanation, (), 0)
+        if len(finding.lines) < SHOWN_LINES:
+            line = Line(entry.number, entry.text.decode(errors="replace").rstrip("\r\n"))
+            finding = replace(finding, lines=(*finding.lines, line))
+        self._findings[key] = replace(finding, count=finding.count + 1)
+        return None if known else self._findings[key]
 
     def result(self) -> Diagnosis:
         """Return everything that was found so far."""
-        return Diagnosis(tuple(self._finding(key) for key in self._kept), self.read, self.left_out)
+        return Diagnosis(tuple(self._findings.values()), self.read, self.left_out)
 
 
 def diagnose(log: Iterable[bytes], cluster: str = "", machine: str = "", roles: Iterable[str] = ()) -> Diagnosis:
@@ -168,44 +158,29 @@ def follow(log: Iterable[bytes], diagnoser: Diagnoser) -> Iterator[Finding | Non
             yield finding
 
 
-def judge(
-    line: bytes,
-    before: bytes = b"",
-    after: bytes = b"",
-    known: Mapping[str, str] | None = None,
-    cluster: str = "",
-) -> tuple[Cause, Explanation] | None:
-    """Return the cause that a line reports and what it means; None if it is not about certificates or access.
-
-    *before* and *after* are the lines around it: openssl spreads one error over several lines.
-    """
-    result = explain(line, before, after, known, cluster)
-    return None if result is None or result[0] is None else (result[0], result[1])
-
-
 def explain(
     line: bytes,
     before: bytes = b"",
     after: bytes = b"",
     known: Mapping[str, str] | None = None,
     cluster: str = "",
-) -> tuple[Cause | None, Explanation] | None:
-    """Return the same, and without a cause the explanation of a line that was cut off in the middle of an error."""
+) -> Explanation | None:
+    """Return what a line means; None if it is not about certificates or access.
+
+    *before* and *after* are the lines around it: openssl spreads one error over several lines. A line that was cut off
+    in the middle of an error is explained as such (``CUT_LINE``).
+    """
     message, candidates = _candidates(line)
     if candidates:
         around = ("\n".join(strip_prefix(text).text for text in before.splitlines()), strip_prefix(after).text)
-        for candidate in candidates:
-            match = candidate.pattern.search(message.text)
-            if match is None:
-                continue
-            log_match = LogMatch(message, match, knowledge().targets, around, known or {})
-            explanation = candidate.cause.explain(log_match, cluster)
-            if explanation is not None:
-                return candidate.cause, explanation
+        for _, pattern, cause in candidates:
+            if match := pattern.search(message.text):
+                log_match = LogMatch(message, match, knowledge().targets, around, known or {})
+                if explanation := cause.explain(log_match, cluster):
+                    return explanation
     if whole := _with_middle(line):
         return explain(whole, before, after, known, cluster)
-    cut = _cut_off(line)
-    return (None, cut) if cut else None
+    return _cut_off(line)
 
 
 def _candidates(line: bytes) -> tuple[Message, list[_Candidate]]:
@@ -218,14 +193,14 @@ def _candidates(line: bytes) -> tuple[Message, list[_Candidate]]:
         return Message(""), []
     message = strip_prefix(line)
     candidates = (candidate for token in tokens for candidate in prefilter[token])
-    fitting = [candidate for candidate in candidates if candidate.pattern.literal in message.text]
-    return message, sorted(fitting, key=lambda candidate: candidate.position)
+    fitting = (candidate for candidate in candidates if candidate[1].literal in message.text)
+    return message, sorted(fitting, key=lambda candidate: candidate[0])
 
 
 def _find(line: bytes) -> Found | None:
     """Return the error of a line that comes first in the order of the causes; None where the line reports none."""
     message, candidates = _candidates(line)
-    matches = ((candidate.position, candidate.pattern.search(message.text)) for candidate in candidates)
+    matches = ((position, pattern.search(message.text)) for position, pattern, _ in candidates)
     return next((Found(rank, match.start(), match.end()) for rank, match in matches if match), None)
 
 
@@ -274,6 +249,8 @@ def _cut_off(line: bytes) -> Explanation | None:
     for rest, whole in _begun(tail):
         if rest and (marked or (rest[0].isalpha() and tail[-1].isalpha())):
             return Explanation(
+                CUT_LINE,
+                "diagnose",
                 f'The line is cut off: it ends with "{whole.removesuffix(rest)}". An error that begins like this is '
                 f'"{whole}"; only the whole line says what it means here.',
                 "journalctl -u COMPONENT -l --no-pager   # -l and --no-pager: nothing is cut off\n"
@@ -299,5 +276,4 @@ __all__ = [
     "diagnose",
     "explain",
     "follow",
-    "judge",
 ]

@@ -45,8 +45,10 @@ _PRINTED_BY_HAND = ("kcert", "hardway")
 
 @dataclass(frozen=True)
 class Explanation:
-    """The meaning of a line: ``cause`` in a few sentences, ``proof`` and ``repair`` as text for bash."""
+    """The ``name`` of a cause, its ``lesson``, what it means (``cause``); ``proof`` and ``repair`` are for bash."""
 
+    name: str
+    lesson: str
     cause: str
     proof: str
     repair: str
@@ -95,7 +97,7 @@ class Cause:
         kind = cluster or match.kind
         values = _values(match, kind)
         if self.values:
-            more = functions.FUNCTIONS[self.values](match, kind)
+            more = functions.FUNCTIONS[self.values](match)
             if more is None:
                 return None
             values.update(more)
@@ -109,7 +111,8 @@ class Cause:
             if candidate.silent:
                 return None
             roles = frozenset(match.known.get(ROLES, "").split())
-            return _Renderer(match.target, kind, match.server_log, {**values, **groups}, roles).explanation(candidate)
+            renderer = _Renderer(match.target, kind, match.server_log, {**values, **groups}, roles)
+            return Explanation(self.name, self.lesson, *renderer.texts(candidate))
         return None
 
 
@@ -223,9 +226,7 @@ def _facts(match: LogMatch, kind: str, values: Mapping[str, str]) -> frozenset[s
 
 
 def _holds(wanted: str, facts: frozenset[str]) -> bool:
-    if wanted.startswith("!"):
-        return wanted[1:] not in facts
-    return not facts.isdisjoint(wanted.split("|"))
+    return wanted[1:] not in facts if wanted.startswith("!") else not facts.isdisjoint(wanted.split("|"))
 
 
 def _search(conditions: Mapping[str, re.Pattern[str]], match: LogMatch) -> dict[str, str] | None:
@@ -250,11 +251,10 @@ class _Renderer:
     values: Mapping[str, str] = field(hash=False)
     roles: frozenset[str]
 
-    def explanation(self, chosen: Case) -> Explanation:
-        proof = self._commands(chosen.proof)
-        repair = "\n".join(self._fix(chosen.fix))
-        says = " ".join(self._sentence(chosen.says).split())
-        return Explanation(says, self._with_glossary(proof), self._with_glossary(repair))
+    def texts(self, chosen: Case) -> tuple[str, str, str]:
+        """Return what it says, and the commands that confirm and fix it."""
+        says, repair = " ".join(self._sentence(chosen.says).split()), "\n".join(self._fix(chosen.fix))
+        return says, self._with_glossary(self._commands(chosen.proof)), self._with_glossary(repair)
 
     def _sentence(self, text: str) -> str:
         text = _OPTIONAL.sub(lambda part: self._sentence(part[1]) if self._complete(part[1]) else "", text)
@@ -321,6 +321,7 @@ class _Renderer:
             missing = missing or word[2] is None
             return word[2] or ""
 
+        line = _OPTIONAL.sub(lambda part: part[1] if self._complete(part[1]) else "", line)
         shown = _PLACEHOLDER.sub(argument, line)
         return "" if missing else shown
 

@@ -116,7 +116,7 @@ def _look(path: str) -> str:
     return f"openssl x509 -in {word} -noout -subject -dates"
 
 
-def _missing_any(match: LogMatch, _kind: str) -> dict[str, str] | None:
+def _missing_any(match: LogMatch) -> dict[str, str] | None:
     """Values on a file that openssl or curl names as a certificate or key, whatever it is called."""
     path = match.word("path").strip("\"'")
     if not path:
@@ -142,10 +142,10 @@ def _missing_any(match: LogMatch, _kind: str) -> dict[str, str] | None:
     }
 
 
-def _missing(match: LogMatch, kind: str) -> dict[str, str] | None:
+def _missing(match: LogMatch) -> dict[str, str] | None:
     """The same for programs that name any file; None if it is not a certificate, a key or a kubeconfig."""
     path = match.word("path").strip("\"'")
-    return _missing_any(match, kind) if _is_pki(PurePosixPath(path)) else None
+    return _missing_any(match) if _is_pki(PurePosixPath(path)) else None
 
 
 def _sign_here(folder: str, name: str) -> str:
@@ -159,18 +159,10 @@ def _sign_here(folder: str, name: str) -> str:
     )
 
 
-def _openssl_file(match: LogMatch, _kind: str) -> dict[str, str]:
-    kind = match.word("kind").lower()
-    command = "req" if "request" in kind else "x509" if "cert" in kind else "pkey"
-    path = match.word("path")
-    word = file_argument(path)
-    return {"!read": f"openssl {command} -in {word} -noout" if path else ""}
-
-
-def _access(match: LogMatch, _kind: str) -> dict[str, str]:
+def _access(match: LogMatch) -> dict[str, str]:
     """Return values about a user whose request the API server rejected."""
     user, verb, what = (match.word(name) for name in ("user", "verb", "what"))
-    namespace = match.word("namespace")
+    namespace, group = match.word("namespace"), match.word("group")
     _, _, account_namespace, account = (*user.split(":", 3), "", "", "")[:4]
     is_account = user.startswith("system:serviceaccount:")
     node = user.removeprefix("system:node:") if user.startswith("system:node:") else ""
@@ -188,24 +180,14 @@ def _access(match: LogMatch, _kind: str) -> dict[str, str]:
         "account": f"{account_namespace}:{account}" if is_account else "",
         "component_user": _COMPONENTS.get(user, ""),
         "who": f"The bootstrap token {token}" if token else f"The user {user}",
-        "!can_i": _can_i(match, user, verb, what),
+        "resource_group": f"{what}.{group}" if group and "/" not in what and "." not in what else what,
         "!bind_bootstrapper": "kubectl create clusterrolebinding kubelet-bootstrap "
         "--clusterrole system:node-bootstrapper "
         + ("--group system:bootstrappers" if token or not user else f"--user={quote(user)}"),
     }
 
 
-def _can_i(match: LogMatch, user: str, verb: str, what: str) -> str:
-    """The question to put to the API server as an administrator."""
-    group = match.word("group")
-    resource = f"{what}.{group}" if group and "/" not in what and "." not in what else what
-    namespace = f" -n {quote(match.word('namespace'))}" if match.word("namespace") else ""
-    if not (user and verb and what) or what.startswith("-") or namespace.startswith(" -n -"):
-        return ""
-    return f"kubectl auth can-i {quote(verb)} {quote(resource)}{namespace} --as={quote(user)}"
-
-
-def _kubeadm(match: LogMatch, _kind: str) -> dict[str, str]:
+def _kubeadm(match: LogMatch) -> dict[str, str]:
     """Values on a certificate that kubeadm calls by the name of its file below /etc/kubernetes/pki."""
     named = match.word("cert_name") or (re.search(r"certs/([\w-]+):", match.text) or ["", ""])[1]
     named = named.lower() if named.isupper() else named
@@ -239,10 +221,9 @@ def renewal(kind: str, role: str) -> str:
     return "\n".join(line for line in (f"# {cluster.renewal}" if cluster.renewal else "", command, restart) if line)
 
 
-FUNCTIONS: Mapping[str, Callable[[LogMatch, str], dict[str, str] | None]] = {
+FUNCTIONS: Mapping[str, Callable[[LogMatch], dict[str, str] | None]] = {
     "missing": _missing,
     "missing_any": _missing_any,
-    "openssl_file": _openssl_file,
     "access": _access,
     "kubeadm": _kubeadm,
 }

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from kcert.certificates import Certificate, Kind, chain_of, new_ca_only_path
 from kcert.errors import InputError
-from kcert.files import read_regular
 from kcert.issue import checks, external_ca, steps
 from kcert.issue.context import Context, IssuancePlan, Renewal
 from kcert.issue.discovery import key_of, spec_from_x509
 from kcert.issue.status import CertificateStatus, State, issuer_mismatch
 from kcert.issue.steps import Kubeconfigs, Step
-from kcert.kubeconfig import opened
 from kcert.openssl.commands import render
-from kcert.openssl.program import same_key
 from kcert.openssl.x509 import X509
 from kcert.roles import ROLES
 
@@ -152,11 +149,7 @@ class RenewalPlanner:
                 f"{path} does not exist, and with the same key the CA cannot be renewed without it. If it is kept in "
                 f"another folder: `kcert renew {ca.name} --ca-dir FOLDER{option}`. If it is lost, {other}."
             )
-        if ca.passphrase:
-            belongs = checks.open_key(self.ctx, ca, key) in (None, x509.public_key.material)
-        else:
-            belongs = bool(same_key(self.ctx.openssl, key, x509.public_key))
-        if not belongs:
+        if not checks.is_key_of(self.ctx, ca, key, x509):
             checks.refuse_mixed_up(self.ctx, ca, x509)
             raise InputError(f"{path} is not the key of {ca.files.crt}; put the right one there, or {other}.")
 
@@ -237,7 +230,7 @@ class RenewalPlanner:
         left = [
             leaf.certificate.name
             for leaf in self._signed_by(spec)
-            if leaf.x509 and issuer_mismatch(leaf.x509, x509) and not names_its_files(self.ctx.root, leaf)
+            if leaf.x509 and issuer_mismatch(leaf.x509, x509) and not leaf.links
         ]
         if left:
             raise InputError(
@@ -252,7 +245,7 @@ class RenewalPlanner:
                 f"{spec.files.crt} is then replaced by it."
             )
         for leaf in self._signed_by(spec):
-            if names_its_files(self.ctx.root, leaf):
+            if leaf.links:
                 self.remarks.append(
                     f"{leaf.certificate.files.kubeconfig} names its files, and what the kubelet has there it renews by "
                     "itself: on each node, see that the new CA has signed it before this file reaches the control "
@@ -309,15 +302,6 @@ class RenewalPlanner:
                 f"valid longer than its CA. Use at most {left}, or renew the CA first."
             )
         return self.renewal.days
-
-
-def names_its_files(root: Path, status: CertificateStatus) -> bool:
-    """Return True for a kubeconfig with paths in it, as a kubelet has that renews its own certificate."""
-    path = status.certificate.files.kubeconfig
-    if path is None:
-        return False
-    content = read_regular(root / path)
-    return opened(content) is None and b"client-certificate:" in content
 
 
 def with_key_of(wanted: Certificate, spec: Certificate) -> Certificate:

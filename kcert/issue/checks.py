@@ -149,16 +149,18 @@ def _check_ca_key(ctx: Context, leaf: Certificate, ca: Certificate, x509: X509) 
             f"specify it with --ca-dir; if it is on another machine: {_signed_elsewhere(ctx, leaf, ca)}"
         )
     check_key_content(path, content, may_be_encrypted=True)
-    belongs = key_belongs(content, x509.public_key)
-    if belongs is None:
-        material = open_key(ctx, ca, content)
-        belongs = material in (None, x509.public_key.material)
-    if not belongs:
+    if not is_key_of(ctx, ca, content, x509):
         refuse_mixed_up(ctx, ca, x509)
         raise InputError(
             f"{path} is not the key of {ca.files.crt}: certificates signed with it would be rejected. Put "
             "the right key there."
         )
+
+
+def is_key_of(ctx: Context, ca: Certificate, content: bytes, x509: X509) -> bool:
+    """Return whether *content* is the key of the CA's certificate *x509*; yes for one that kcert may not open."""
+    belongs = key_belongs(content, x509.public_key)
+    return open_key(ctx, ca, content) in (None, x509.public_key.material) if belongs is None else belongs
 
 
 def _signed_elsewhere(ctx: Context, leaf: Certificate, ca: Certificate) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Certificate, Files, Key, Kind, Role, Subject, Usages
+from kcert.certificates import Certificate, Key, Kind, Role, Subject, Usages
 from kcert.clusters import KUBEADM, cluster_kind_of
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_regular
@@ -21,6 +21,7 @@ from kcert.openssl.program import key_belongs
 from kcert.openssl.reader import certificate_pems, first_certificate, read_certificate
 from kcert.openssl.verify import Signatures
 from kcert.openssl.x509 import X509, PublicKey
+from kcert.profiles.profile import files_of
 from kcert.quoting import quote
 from kcert.roles import ROLES
 
@@ -60,17 +61,16 @@ class FolderContent:
 
     def __init__(self, root: Path, openssl: str) -> None:
         self.root = root
-        self.openssl = openssl
         files = read_folder(root)
         cas = _first_of_each(file for file in files if file.x509.ca and not file.server)
         leaves = _first_of_each(file for file in files if not file.x509.ca)
         names = {file.name: self._name(file) for file in (*cas, *leaves)}
         self.cas = {names[file.name]: file for file in cas}
         pairs = [(leaf, ca) for leaf in leaves for ca in cas if not issuer_mismatch(leaf.x509, ca.x509)]
-        signatures = Signatures(openssl, [(leaf.x509, (ca.x509,), ()) for leaf, ca in pairs])
+        self._signatures = Signatures(openssl, [(leaf.x509, (ca.x509,), ()) for leaf, ca in pairs])
         issuers: dict[PurePosixPath, str] = {}
         for leaf, ca in pairs:
-            if signatures.verdict(leaf.x509, (ca.x509,)) is None:
+            if self._signatures.verdict(leaf.x509, (ca.x509,)) is None:
                 issuers.setdefault(leaf.name, names[ca.name])
         self.left_out: list[str] = []
         specs = [self._spec(file, names[file.name], None) for file in cas]
@@ -100,21 +100,16 @@ class FolderContent:
     def kubeconfigs_above(self) -> list[str]:
         """Return, for kubeadm's pki folder, the kubeconfigs of the folder above it."""
         above = self.root.absolute().parent
-        kubeconfig_names = [f"{name}.conf" for name in ("admin", "super-admin", "controller-manager", "scheduler")]
-        existing = [str(above / name) for name in kubeconfig_names if (above / name).is_file()]
-        if not existing:
-            return []
-        return [
-            f"{', '.join(existing)}: they are outside the PKI folder; `kcert renew --all --dir {quote(str(above))}`"
-        ]
+        names = ("admin.conf", "super-admin.conf", "controller-manager.conf", "scheduler.conf")
+        existing = ", ".join(str(above / name) for name in names if (above / name).is_file())
+        renews = f"`kcert renew --all --dir {quote(str(above))}`"
+        return [f"{existing}: they are outside the PKI folder; {renews}"] if existing else []
 
     def issuer_of(self, x509: X509) -> Certificate | None:
         """Return the CA of the folder that has signed *x509*, as `openssl verify` says; None if there is none."""
-        cas = [spec for spec in self.specs if spec.kind is Kind.CA]
-        fitting = [(spec, self.cas[spec.name].x509) for spec in cas]
-        fitting = [(spec, ca) for spec, ca in fitting if not issuer_mismatch(x509, ca)]
-        signatures = Signatures(self.openssl, [(x509, (ca,), ()) for _, ca in fitting])
-        signed = (spec for spec, ca in fitting if signatures.verdict(x509, (ca,)) is None)
+        cas = ((spec, self.cas[spec.name].x509) for spec in self.specs if spec.kind is Kind.CA)
+        fitting = ((spec, ca) for spec, ca in cas if not issuer_mismatch(x509, ca))
+        signed = (spec for spec, ca in fitting if self._signatures.verdict(x509, (ca,)) is None)
         # A CA without its key cannot sign again: one with it comes first.
         return min(signed, key=lambda spec: not (self.root / spec.files.key).is_file(), default=None)
 
@@ -128,13 +123,11 @@ class FolderContent:
         x509 = file.x509
         role = self._role(file)
         stem = file.name.with_suffix("")
-        files = Files(
-            key=stem.with_suffix(".key") if file.server else self._key_of(file.name),
-            cnf=stem.with_name(f"openssl-{stem.name}.cnf"),
-            csr=stem.with_suffix(".csr"),
-            crt=stem.with_suffix(".crt") if file.server else file.name,
-            kubeconfig=file.name if file.server else None,
-        )
+        files = files_of(stem, stem)
+        if file.server:
+            files = replace(files, kubeconfig=file.name)
+        else:
+            files = replace(files, key=self._key_of(file.name), crt=file.name)
         return Certificate(
             name=name,
             role=role,

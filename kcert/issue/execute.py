@@ -274,8 +274,7 @@ class Executor:
         """Return the certificate of its CA in the PKI folder; None for one that signs itself."""
         name = certificate.issuer
         if name is not None and name not in self._ca_certificates:
-            ca = next(spec for spec in self.ctx.specs if spec.name == name)
-            self._ca_certificates[name] = status_of(self.ctx.root, [ca])[name].x509
+            self._ca_certificates[name] = status_of(self.ctx.root, [self.ctx.known[name]])[name].x509
         return self._ca_certificates[name] if name else None
 
 

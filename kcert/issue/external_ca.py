@@ -2,7 +2,7 @@
 
 The folder of an external CA is like a PKI folder that has nothing but CAs in it, and is worked on like one. Of what
 it holds only certificates are copied into the PKI folder; a key never is. An external CA has the absolute path of its
-key among its files.
+key among its files. A CA on another machine gets requests, and commands that sign them there.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from kcert.certificates import ROOT, Certificate, Files, Kind, Role, Subject, ch
 from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.issue import steps
-from kcert.issue.context import Context, IssuancePlan
-from kcert.issue.status import CertificateStatus, State, mark_intermediate, status_of
+from kcert.issue.context import Context, CsrTarget, IssuancePlan
+from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.issue.steps import Step
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.x509 import X509
+from kcert.profiles.profile import files_of
 from kcert.quoting import quote
 
 Specs = tuple[Certificate, ...]
@@ -122,7 +123,7 @@ def status_in_ca_dir(ctx: Context, ca: Certificate) -> CertificateStatus:
     """Return the status of a CA in the folder of its key, marked as an intermediate CA if its certificate is one."""
     external = replace(ca, files=replace(ca.files, crt=source(ca)))
     status = status_of(ctx.root, [external])[ca.name]
-    return replace(status, certificate=mark_intermediate(ca, status))
+    return replace(status, certificate=replace(ca, intermediate=status.certificate.intermediate))
 
 
 def root_context(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Specs]:
@@ -137,7 +138,6 @@ def root_context(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Spe
         _check_unsigned(ctx, statuses, folder)
     if any(status.x509 and not status.x509.self_issued for status in statuses.values()):
         require_folder(folder, "--root-dir", "the root")  # a second root would not be the one that everyone trusts
-    name = PurePosixPath(ROOT)
     root = Certificate(
         name=ROOT,
         role=Role.ROOT,
@@ -145,12 +145,7 @@ def root_context(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Spe
         kind=Kind.CA,
         subject=Subject("Kubernetes-Root-CA"),
         key=ctx.cluster.key,
-        files=Files(
-            key=name.with_suffix(".key"),
-            cnf=PurePosixPath(f"openssl-{ROOT}.cnf"),
-            csr=name.with_suffix(".csr"),
-            crt=name.with_suffix(".crt"),
-        ),
+        files=files_of(PurePosixPath(ROOT), PurePosixPath(ROOT)),
         days=2 * ctx.cluster.days.ca,
     )
     _check_folder(ctx, folder, "--root-dir", "the root")
@@ -251,3 +246,44 @@ def remarks(ctx: Context) -> Iterable[str]:
                 f"{left} is in the PKI folder as well. With --ca-dir it is not used: delete it if "
                 f"{spec.files.key} is to be the only copy."
             )
+
+
+# --- Requests, for a CA on another machine
+
+
+def for_requests(ctx: Context, specs: tuple[Certificate, ...]) -> tuple[Context, tuple[Certificate, ...]]:
+    """Return *ctx* and *specs* for requests in place of certificates: of all that is wanted and not current.
+
+    A request for a CA is made only where nothing else is wanted: then an external root CA is to sign it.
+    """
+    everything = {spec.name: spec for spec in (*ctx.specs, *specs)}
+    statuses = status_of(ctx.root, everything.values())
+    leaves = [spec for spec in specs if spec.kind is not Kind.CA]
+    requested = leaves or [replace(spec, intermediate=True) for spec in specs]
+    wanted = tuple(unissued(spec) for spec in requested if statuses[spec.name].state is not State.CURRENT)
+    return replace(ctx, csr_target=CsrTarget.CA, command=f"{ctx.command} --csr-only"), wanted
+
+
+def sign_by_hand(certificate: Certificate, ca: Certificate, openssl: str) -> tuple[str, ...]:
+    """Return the command that signs its request by hand, where CA, request and openssl.cnf are in one folder."""
+    files, ca_files = certificate.files, ca.files
+    assert files.csr and files.cnf and files.crt and ca_files.crt
+    csr, config, crt = (PurePosixPath(path.name) for path in (files.csr, files.cnf, files.crt))
+    flat = replace(files, csr=csr, cnf=config, crt=crt)
+    flat_ca = replace(
+        ca, files=replace(ca_files, crt=PurePosixPath(ca_files.crt.name), key=PurePosixPath(ca_files.key.name))
+    )
+    return steps.sign(replace(certificate, files=flat), flat_ca, openssl, certificate.days).argv
+
+
+def sign_by_root(ca: Certificate, openssl: str) -> tuple[str, ...]:
+    """Return the command with which an external root CA signs a CA of the cluster."""
+    files = Files(key=PurePosixPath("root.key"), crt=PurePosixPath("root.crt"))
+    return sign_by_hand(ca, replace(ca, name="root", files=files, passphrase=""), openssl)
+
+
+def unissued(certificate: Certificate) -> Certificate:
+    """Return the same without a certificate file and a kubeconfig, which come with the answer; a key pair has none."""
+    if certificate.kind is Kind.KEY_PAIR:
+        return certificate
+    return replace(certificate, files=replace(certificate.files, crt=None, kubeconfig=None))

@@ -29,7 +29,7 @@ def sign(ctx: Context) -> str:
 
     Raises InputError if the key is not there, ProgramError if openssl fails, VerdictError if the history was changed.
     """
-    ca = next(spec for spec in with_passphrases(ctx, ())[0].specs if spec.name == "ca")
+    ca = with_passphrases(ctx, ())[0].known["ca"]
     if not (ctx.root / ca.files.key).exists():
         raise InputError(
             f"{ctx.root / ca.files.key} does not exist, and only the CA's key can sign: specify its folder "
@@ -79,7 +79,7 @@ def _recorded(own: Path) -> list[Entry]:
 
 def _check_signature(ctx: Context, text: bytes, signature: bytes, time: str) -> None:
     """Raise VerdictError unless the key of the CA made *signature* of *text*."""
-    ca = next(spec for spec in ctx.specs if spec.name == "ca")
+    ca = ctx.known["ca"]
     assert ca.files.crt
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kcert-")))

@@ -7,7 +7,7 @@ kcert.yaml (``--stale``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
@@ -16,10 +16,10 @@ from kcert.errors import InputError
 from kcert.files import read_optional, read_regular
 from kcert.issue import checks, external_ca, steps
 from kcert.issue.adopt import known_files, made_here
-from kcert.issue.ca_renewal import RenewalPlanner, names_its_files, with_key_of
+from kcert.issue.ca_renewal import RenewalPlanner, with_key_of
 from kcert.issue.context import Context, IssuancePlan, Renewal, Work
 from kcert.issue.discovery import FolderContent, key_of, spec_from_x509
-from kcert.issue.status import CertificateStatus, State, issuer_mismatch, mark_intermediate, status_of
+from kcert.issue.status import CertificateStatus, State, issuer_mismatch, status_of
 from kcert.issue.steps import Step
 from kcert.kubeconfig import opened
 from kcert.openssl.commands import render
@@ -45,11 +45,6 @@ def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal, 
         statuses[ROOT] = external_ca.status_in_ca_dir(ctx, root.certificate)
         names = external_ca.public_files(ctx, root.certificate)
         plans.append(external_ca.plan_import(ctx, root.certificate, names))
-    # The certificates themselves say which CA is an intermediate one.
-    statuses = {
-        name: replace(status, certificate=mark_intermediate(status.certificate, status))
-        for name, status in statuses.items()
-    }
     planner = _LeafPlanner(ctx, renewal, now, statuses)
     requested = [statuses[spec.name] for spec in specs]
     chosen, left = (planner.named(requested), []) if renewal.named else planner.meant(requested)
@@ -97,10 +92,9 @@ class _LeafPlanner(RenewalPlanner):
             leaf = spec.kind not in (Kind.CA, Kind.KEY_PAIR)
             updates = self._updates(status)
             foreign = updates and not made_here(self.ctx.root, spec, self.known)
-            links = names_its_files(self.ctx.root, status)
-            if leaf and not foreign and (updates or (status.x509 and not links)):
+            if leaf and not foreign and (updates or (status.x509 and not status.links)):
                 chosen.append(status)
-            elif links:
+            elif status.links:
                 self.remarks.append(
                     f"{spec.files.kubeconfig} contains paths instead of the files: the kubelet renews that "
                     f"certificate by itself."
@@ -136,7 +130,7 @@ class _LeafPlanner(RenewalPlanner):
         if spec.kind is Kind.KEY_PAIR:
             return self._key_pair(status)
         updates = self._updates(status)
-        if not updates and (x509 is None or names_its_files(self.ctx.root, status)):
+        if not updates and (x509 is None or status.links):
             raise InputError(self._unreadable(status))
         if x509 and x509.ca:
             checks.refuse_mixed_up(self.ctx, spec, x509)
@@ -297,7 +291,7 @@ class _LeafPlanner(RenewalPlanner):
     def _unreadable(self, status: CertificateStatus) -> str:
         spec = status.certificate
         path = self.ctx.root / str(spec.files.primary)
-        if names_its_files(self.ctx.root, status):
+        if status.links:
             return (
                 f"{path} contains the paths of its certificate and key, not their content, like that of a kubelet that "
                 "renews its certificate by itself: there is nothing to renew in it."

@@ -13,7 +13,7 @@ from kcert.files import read_regular
 from kcert.issue import checks, steps
 from kcert.issue.context import Context, CsrTarget, IssuancePlan, Result, StoppedError, Work
 from kcert.issue.execute import Executor
-from kcert.issue.status import CertificateStatus, State, mark_intermediate, status_of
+from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.openssl.commands import render, render_request
 from kcert.openssl.program import same_key
 from kcert.openssl.reader import read_request
@@ -38,8 +38,8 @@ def plan(ctx: Context, specs: tuple[Certificate, ...], now: datetime | None = No
 
 def _plan_missing(ctx: Context, specs: tuple[Certificate, ...], now: datetime) -> Work:
     """Plan what is missing of *specs*; what is there already is kept as it is."""
-    by_name = {spec.name: spec for spec in ctx.specs}
-    issuers = {spec.issuer: by_name[spec.issuer] for spec in specs if spec.issuer}
+    known = ctx.known
+    issuers = {spec.issuer: known[spec.issuer] for spec in specs if spec.issuer}
     needed = {**issuers, **{spec.name: spec for spec in specs}}
     statuses = status_of(ctx.root, needed.values(), now)
     remarks: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ def _plan_one(
     days, issuer = spec.days, None
     if spec.issuer:
         status = statuses[spec.issuer]
-        issuer = mark_intermediate(status.certificate, status)
+        issuer = status.certificate
         if spec.issuer not in planned:
             days = checks.days_within(spec, checks.require_ca(ctx, spec, status, now), now)
     has_key = statuses[spec.name].has_key

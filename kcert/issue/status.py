@@ -43,6 +43,7 @@ class CertificateStatus:
     ``reasons`` say why it is not current. ``cosmetic`` are those reasons that no client or server would notice: another
     CA name, missing optional SANs, an outgoing CA. ``x509`` is the existing certificate, if it can be read; ``has_key``
     says whether its key exists. ``previous_cas`` are the others in a CA's file, trusted until the rotation ends.
+    ``links`` is True for a kubeconfig with paths in it, as a kubelet has that renews its own certificate.
     """
 
     certificate: Certificate
@@ -52,6 +53,7 @@ class CertificateStatus:
     has_key: bool = False
     previous_cas: tuple[X509, ...] = ()
     cosmetic: tuple[str, ...] = ()
+    links: bool = False
 
     @property
     def usable(self) -> bool:
@@ -115,7 +117,8 @@ class _Content:
 def status_of(root: Path, wanted: Iterable[Certificate], now: datetime | None = None) -> dict[str, CertificateStatus]:
     """Return the status of each certificate of *wanted* in the PKI folder *root*, by name.
 
-    *wanted* must include the CAs of its other certificates. Raises MachineError for an unreadable file; invalid content
+    *wanted* must include the CAs of its other certificates. A CA is an intermediate one in its status where its
+    certificate says that another CA signed it. Raises MachineError for an unreadable file; invalid content
     is stale.
     """
     contents = {spec.name: (spec, _parsed(spec, _read(root, spec))) for spec in wanted}
@@ -131,13 +134,6 @@ def _parsed(certificate: Certificate, content: _Content) -> _Content:
     read = [read_certificate(pem) for pem in (pems if certificate.kind is Kind.CA else pems[:1])]
     first = read[0] if read and isinstance(read[0], X509) else None
     return replace(content, x509=first, others=tuple(x509 for x509 in read[1:] if isinstance(x509, X509)))
-
-
-def mark_intermediate(ca: Certificate, status: CertificateStatus) -> Certificate:
-    """Return *ca* as an intermediate CA where its certificate says that another one signed it."""
-    if ca.kind is Kind.CA and status.x509 and not status.x509.self_issued:
-        return replace(ca, intermediate=True)
-    return ca
 
 
 def _read(root: Path, certificate: Certificate) -> _Content:
@@ -175,6 +171,8 @@ def _status(
     root: Path, certificate: Certificate, content: _Content, issuer: _Content | None, now: datetime
 ) -> CertificateStatus:
     x509, has_key = content.x509, content.key is not None
+    if certificate.kind is Kind.CA and x509 and not x509.self_issued:
+        certificate = replace(certificate, intermediate=True)
     if content.crt is None:
         return CertificateStatus(certificate, State.MISSING, has_key=has_key)
     if certificate.kind is Kind.KEY_PAIR:
@@ -182,11 +180,11 @@ def _status(
     expired = (f"expired on {x509.not_after:%Y-%m-%d}",) if x509 and x509.not_after <= now else ()
     if certificate.adopted and content.links:  # a kubelet that renews its own
         state = State.EXPIRED if expired else State.CURRENT
-        return CertificateStatus(certificate, state, expired, x509, has_key=True)
+        return CertificateStatus(certificate, state, expired, x509, has_key=True, links=True)
     if x509 is None or content.links:
         why = "names the files of its certificate" if content.links else "cannot be read as what it should be"
         name = (root / certificate.files.primary).name
-        return CertificateStatus(certificate, State.STALE, (f"{name} {why}",), x509, has_key)
+        return CertificateStatus(certificate, State.STALE, (f"{name} {why}",), x509, has_key, links=content.links)
     cas = (issuer.x509, *issuer.others) if issuer and issuer.x509 else ()
     differs = [
         *_unlike(certificate, x509),

@@ -86,7 +86,7 @@ def key_pair(certificate: Certificate, openssl: str, *, keeps_key: bool = False)
     """Generate a bare key pair; with *keeps_key* only its public half is written."""
     files = certificate.files
     assert files.public_key
-    public = Step("public-key", (files.public_key,), commands.public_key(openssl, files))
+    public = Step("public-key", (files.public_key,), commands.public_key(openssl, certificate))
     return (public,) if keeps_key else (generate_key(certificate, openssl), public)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from kcert import plain_yaml, profiles
 from kcert.errors import InputError
-from kcert.files import LARGEST_DOCUMENT, filled_file, read_input, read_optional, read_regular
+from kcert.files import LARGEST_DOCUMENT, filled_file, read_input, read_optional
 from kcert.issue.context import Context
 from kcert.issue.execute import Executor
 from kcert.kubeconfig import scalar
@@ -137,7 +137,7 @@ def make(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Boots
             identifier = random_text(executor, staging, "token-id", "-hex", 3)
             token = Token(identifier, random_text(executor, staging, "token-secret", "-hex", 8), now + lifetime)
         files = _files(ctx, token, base64.b64encode(ca).decode("ascii"))
-        changed = [name for name, text in files.items() if _content(ctx.root / name) != text.encode()]
+        changed = [name for name, text in files.items() if read_optional(ctx.root / name) != text.encode()]
         for name in changed:
             staging.write(name, files[name], secret=name != RBAC)
         if changed:
@@ -159,7 +159,7 @@ def script(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Ite
     if present and present.expires > datetime.now(timezone.utc):
         yield f"# The token {present.id} is valid until {present.expires:%Y-%m-%d %H:%M} UTC and is kept."
         for variable, key in (("id", "token-id"), ("secret", "token-secret"), ("expires", "expiration")):
-            yield f"{variable}=$(sed -n 's/^ *{key}: //p' {TOKEN} | tr -d '\"')"
+            yield f"{variable}=$(grep ' {key}:' {TOKEN} | cut -d : -f 2- | tr -d ' \"')"
     else:
         yield f"id=$({format_command((ctx.openssl, 'rand', '-hex', '3'))})"
         yield f"secret=$({format_command((ctx.openssl, 'rand', '-hex', '8'))})"
@@ -185,13 +185,6 @@ def _with_variables(text: str) -> str:
     """Return *text* for a here-document of bash: the placeholders are variables, and everything else is literal."""
     literal = re.sub(r"[\\$`]", r"\\\g<0>", text).replace(f"{_PLACEHOLDER:{_TIME}}", "$expires")
     return re.sub(r"@(id|secret|ca)@", r"$\1", literal)
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return read_regular(path, LARGEST_DOCUMENT)
-    except OSError:
-        return None
 
 
 def ca_certificate(ctx: Context) -> bytes:

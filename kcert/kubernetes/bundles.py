@@ -9,7 +9,7 @@ import gzip
 import io
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from kcert import kubeconfig, lessons, plain_yaml, profiles
@@ -19,15 +19,15 @@ from kcert.errors import InputError
 from kcert.issue.context import Context
 from kcert.issue.status import status_of
 from kcert.kubernetes import credentials, kubeconfigs
-from kcert.kubernetes.components import FolderState, folder_state, near_hosts, on_host, unusable_key
+from kcert.kubernetes.components import folder_state, near_hosts, on_host, unusable_key
+from kcert.kubernetes.components.component import FolderState
 from kcert.kubernetes.credentials import Credentials, read_file
 from kcert.kubernetes.install import (
     LIST,
     MANIFESTS,
     SCRIPT,
-    Generated,
+    HostFile,
     Manifest,
-    Row,
     generated,
     instructions,
     manifests,
@@ -40,7 +40,7 @@ from kcert.openssl.x509 import X509, PublicKey
 from kcert.profiles.profile import Part, file_of, kubeconfig_of
 from kcert.quoting import quote
 from kcert.store import PUBLIC_MODE, SECRET_MODE
-from kcert.store.atomic import Written, check_unlinked, make_folder, write_file
+from kcert.store.atomic import OutputFile, Written, write_files
 
 FOLDER = Path("bundles")
 """The folder for archives, unless another one is named."""
@@ -49,23 +49,6 @@ LONG_AGO = 315532800
 """Midnight of 1 January 1980, UTC: the date of everything in an archive. tar warns of 1970."""
 
 EXECUTABLE_MODE = 0o755
-
-
-@dataclass(frozen=True)
-class Packed:
-    """One file on a host: its path there, the file of the PKI folder, its mode, who reads it there and what for.
-
-    ``there`` says whether the PKI folder has it; a kubeconfig that it lacks is written for the archive.
-    """
-
-    path: PurePosixPath
-    source: PurePosixPath
-    mode: int
-    readers: tuple[str, ...]
-    reasons: tuple[str, ...]
-    content: bytes = field(repr=False)
-    there: bool = True
-    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,17 +62,15 @@ class Bundle:
     host: Host
     cluster: Cluster
     version: Version
-    files: tuple[Packed, ...]
-    generated: tuple[Generated, ...] = ()
+    files: tuple[HostFile, ...]
+    generated: tuple[HostFile, ...] = ()
     manifests: tuple[Manifest, ...] = ()
     unsigning: str | None = None
 
     @property
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[HostFile, ...]:
         """Every file that is installed on the host, by path."""
-        rows = [Row(file.path, file.mode, file.readers, file.reasons) for file in self.files]
-        rows += [Row(file.path, file.mode, (file.component,), (file.why,)) for file in self.generated]
-        return tuple(sorted(rows, key=lambda row: row.path))
+        return tuple(sorted((*self.files, *self.generated), key=lambda file: file.path))
 
     @property
     def certificates_only(self) -> Bundle:
@@ -184,9 +165,9 @@ class _Reader:
         }
         self.ca_public_keys = tuple(self._ca_public_keys())
 
-    def files(self, host: Host, wanted: Iterable[_Wanted]) -> tuple[Packed, ...]:
+    def files(self, host: Host, wanted: Iterable[_Wanted]) -> tuple[HostFile, ...]:
         """The files of one host, each once."""
-        by_path: dict[PurePosixPath, Packed] = {}
+        by_path: dict[PurePosixPath, HostFile] = {}
         for file in (more for item in wanted for more in self._with_linked(item)):
             before = by_path.get(file.path)
             readers = tuple(dict.fromkeys((*(before.readers if before else ()), file.reader)))
@@ -194,8 +175,9 @@ class _Reader:
             content, exists = self._content(file)
             source = file_of(file.certificate, file.part)
             mode = SECRET_MODE if file.part in ("key", "kubeconfig") else PUBLIC_MODE
-            by_path[file.path] = Packed(
-                file.path, source, mode, readers, reasons, content, exists, file.certificate.name
+            owner = file.certificate.name
+            by_path[file.path] = HostFile(
+                file.path, mode, readers, reasons, content, source, owner=owner, exists=exists
             )
         packed = tuple(by_path[path] for path in sorted(by_path))
         self._check_secrets(host, packed)
@@ -230,12 +212,12 @@ class _Reader:
         links = _links(content)
         if links is None:
             raise InputError(f"{path} is not a kubeconfig that can be used: {command} re-creates it.")
-        for link, installed_path in zip(links, self._places(wanted), strict=True):
-            if link != str(installed_path):
-                there = f"; with --no-embed --path-prefix {installed_path.parent} it names them there"
-                same_name = PurePosixPath(link).name == installed_path.name
+        for link, linked in zip(links, self._linked(wanted), strict=True):
+            if link != str(linked.path):
+                there = f"; with --no-embed --path-prefix {linked.path.parent} it names them there"
+                same_name = PurePosixPath(link).name == linked.path.name
                 raise InputError(
-                    f"{path} names {link!a}, which the host has as {installed_path}: {command} embeds its files"
+                    f"{path} names {link!a}, which the host has as {linked.path}: {command} embeds its files"
                     f"{there if same_name else ''}."
                 )
         return content, True
@@ -244,28 +226,22 @@ class _Reader:
         """*file*, and what it names if it is a kubeconfig that names files."""
         yield file
         path = self.ctx.root / kubeconfig_of(file.certificate)
-        if file.part != "kubeconfig" or not path.exists() or _links(read_file(path)) is None:
-            return
-        by = self.profile.install_path(file.certificate, "kubeconfig", file.reader).name
-        why = lessons.file_reason("named by a kubeconfig", kubeconfig=by)
-        client = self.clients[file.certificate.name]
+        if file.part == "kubeconfig" and path.exists() and _links(read_file(path)) is not None:
+            yield from self._linked(file)
+
+    def _linked(self, file: _Wanted) -> Iterator[_Wanted]:
+        """Yield the CA, certificate and key of a kubeconfig, as the host has them."""
+        path_of, ca = self.profile.install_path, self.clients[file.certificate.name].issuer
+        why = lessons.file_reason(
+            "named by a kubeconfig", kubeconfig=path_of(file.certificate, "kubeconfig", file.reader).name
+        )
         parts: tuple[tuple[Certificate, Part], ...] = (
-            (client.issuer, "crt"),
+            (ca, "crt"),
             (file.certificate, "crt"),
             (file.certificate, "key"),
         )
-        for (certificate, part), installed_path in zip(parts, self._places(file), strict=True):
-            yield _Wanted(certificate, part, installed_path, file.reader, why)
-
-    def _places(self, file: _Wanted) -> tuple[PurePosixPath, ...]:
-        """Return the paths of the CA, certificate and key of a kubeconfig on the host."""
-        ca = self.clients[file.certificate.name].issuer
-        path_of = self.profile.install_path
-        return (
-            path_of(ca, "crt", file.reader),
-            path_of(file.certificate, "crt", file.reader),
-            path_of(file.certificate, "key", file.reader),
-        )
+        for certificate, part in parts:
+            yield _Wanted(certificate, part, path_of(certificate, part, file.reader), file.reader, why)
 
     def _ca_public_keys(self) -> Iterator[PublicKey]:
         """The public keys of all CAs whose certificates are here, wherever and in whatever form their keys are kept."""
@@ -278,21 +254,19 @@ class _Reader:
         read = map(read_certificate, dict.fromkeys(pems))
         yield from (cert.public_key for cert in read if isinstance(cert, X509) and cert.ca)
 
-    def _check_secrets(self, host: Host, packed: Iterable[Packed]) -> None:
+    def _check_secrets(self, host: Host, packed: Iterable[HostFile]) -> None:
         """Raise InputError where another host than one of the control plane would get a CA's key, under any name."""
         if any(member.name == host.name for member in self.ctx.cluster.control_plane):
             return
-        for file in (packed_file for packed_file in packed if packed_file.mode == SECRET_MODE):
+        for file in (file for file in packed if file.mode == SECRET_MODE):
             inside = kubeconfig.opened(file.content)
             for block in pem_blocks(inside.key if inside else file.content):
-                if block.is_key and self._is_ca_key(block.pem):
+                key = block.pem.encode()
+                if block.is_key and any(same_key(self.ctx.openssl, key, public) for public in self.ca_public_keys):
                     raise InputError(
                         f"{file.source} contains the key of a CA, which {host.name} must not get: `kcert renew "
                         f"{quote(file.owner)} --new-key{self.ctx.folder_option}` generates a separate key."
                     )
-
-    def _is_ca_key(self, pem: str) -> bool:
-        return any(same_key(self.ctx.openssl, pem.encode(), public) for public in self.ca_public_keys)
 
 
 def _links(content: bytes) -> tuple[str, str, str] | None:
@@ -315,10 +289,8 @@ def archive(bundle: Bundle) -> bytes:
     ):
         for text in texts(bundle):
             _add(tar, *text)
-        contents = {file.path: file.content for file in bundle.files}
-        contents |= {file.path: file.content for file in bundle.generated}
-        for row in bundle.rows:
-            _add(tar, str(row.path.relative_to("/")), row.mode, contents[row.path])
+        for file in bundle.rows:
+            _add(tar, file.packed_path, file.mode, file.content)
     return packed.getvalue()
 
 
@@ -339,24 +311,21 @@ def _add(tar: tarfile.TarFile, name: str, mode: int, content: bytes) -> None:
     tar.addfile(member, io.BytesIO(content))
 
 
-def is_file(made: tuple[Bundle, ...], target: Path | None) -> bool:
-    """Return whether *target* is the file of the only archive; InputError where there are several."""
-    if target is None or target.is_dir():
-        return False
-    if len(made) > 1:
+def require_one_file(made: tuple[Bundle, ...], target: Path | None) -> None:
+    """Raise InputError for several archives and a *target* that is not a folder."""
+    if target is not None and not target.is_dir() and len(made) > 1:
         raise InputError(
             f"{target} is not an existing folder, and {len(made)} archives do not fit into one file. "
             "Create the folder first, or specify one host."
         )
-    return True
 
 
 def pack(made: tuple[Bundle, ...], target: Path | None) -> tuple[Written, ...]:
     """Write archives into ./bundles, into the folder *target*, or one into the file *target*."""
-    if target is not None and is_file(made, target):
-        return (write_file(target, archive(made[0]), SECRET_MODE),)
-    folder = target or FOLDER
-    check_unlinked(target or Path(), [Path(bundle.file) if target else FOLDER / bundle.file for bundle in made])
-    if target is None:
-        make_folder(folder)
-    return tuple(write_file(folder / bundle.file, archive(bundle), SECRET_MODE) for bundle in made)
+    require_one_file(made, target)
+    return write_files([packed(bundle) for bundle in made], target, FOLDER)
+
+
+def packed(bundle: Bundle) -> OutputFile:
+    """Return the archive as a file."""
+    return OutputFile(PurePosixPath(bundle.file), archive(bundle), SECRET_MODE)

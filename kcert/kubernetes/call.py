@@ -7,12 +7,12 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from kcert import plain_yaml, profiles, shell
 from kcert.errors import InputError, ProgramError
 from kcert.issue.context import Context
-from kcert.kubeconfig import Part, read_command
+from kcert.kubeconfig import read_command
 from kcert.kubernetes import FAILURES, credentials
 from kcert.kubernetes.credentials import Credentials, address_of, server_url
 from kcert.quoting import format_command
@@ -31,17 +31,12 @@ _PATH = re.compile(r"/[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]*")
 
 @dataclass(frozen=True)
 class Call:
-    """One request: who asks, where, and the command that does it.
+    """One request: who asks, with files of the PKI folder *root*, which server, and for what."""
 
-    ``script`` is what one types in bash. ``argv`` is what that runs: where certificate and key are in a kubeconfig
-    alone, both reach curl through pipes, and /dev/fd/{crt} and /dev/fd/{key} in it are the names of these.
-    """
-
+    root: Path
     credentials: Credentials
     server: str
     path: str
-    argv: tuple[str, ...]
-    script: str | None = None  # None: argv itself
 
     @property
     def user(self) -> str:
@@ -52,9 +47,38 @@ class Call:
         return f"{subject.common_name} ({groups})" if groups else subject.common_name
 
     @property
-    def address(self) -> str:
-        """HOST:PORT."""
-        return address_of(self.server)
+    def kubeconfig(self) -> PurePosixPath | None:
+        """The kubeconfig where certificate and key are in one alone."""
+        return self.credentials.certificate.files.kubeconfig
+
+    def argv(self, cert: str | None = None, key: str | None = None) -> tuple[str, ...]:
+        """Return the command line of curl; *cert* and *key* are other paths than those in the PKI folder."""
+        # curl reads a passphrase after a colon in --cert (its manual).
+        crt = str(self.root / self.credentials.crt).replace("\\", "\\\\").replace(":", "\\:")
+        begin, end = self._around
+        return (*begin, "--cert", cert or crt, "--key", key or str(self.root / self.credentials.key), *end)
+
+    @property
+    def script(self) -> str | None:
+        """The call in bash for a key that is in a kubeconfig alone: it is decoded into a pipe, never into a file."""
+        if self.kubeconfig is None:
+            return None
+        crt, key = (
+            f"<({format_command(read_command(self.root / self.kubeconfig, part))} | openssl base64 -d -A)"
+            for part in ("client-certificate", "client-key")
+        )
+        begin, end = map(format_command, self._around)
+        return f"{begin} \\\n    --cert {crt} \\\n    --key {key} \\\n    {end}"
+
+    @property
+    def _around(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The words of the command line before and after certificate and key."""
+        limits = ("--max-time", str(SECONDS), "--limit-rate", RATE)
+        url = f"{self.server.rstrip('/')}{self.path}"
+        # Brackets are an address here, or part of a name, never a range.
+        glob = ("--globoff",) if "[" in url else ()
+        begin = ("curl", "--silent", "--show-error", *limits, "--cacert", str(self.root / self.credentials.ca))
+        return begin, (*glob, "--write-out", "\\n%{http_code}", url)
 
 
 @dataclass(frozen=True)
@@ -80,48 +104,7 @@ def call(ctx: Context, name: str, path: str, server: str | None = None) -> Call:
     client = credentials.credentials(ctx, matches)[0]
     profile = profiles.PROFILES[ctx.cluster.profile]
     server = server or profile.server(ctx.cluster, matches[0]) or ctx.cluster.endpoint
-    url = f"{server.rstrip('/')}{path}"
-    if matches[0].files.kubeconfig:
-        cert, key = _CRT, _KEY
-        script = _script(ctx.root, client, url)
-    else:
-        cert, key = _curl_file(ctx.root / client.crt), str(ctx.root / client.key)
-        script = None
-    argv = (*_curl(ctx.root, client), "--cert", cert, "--key", key, *_rest(url))
-    return Call(client, server, path, argv, script)
-
-
-_CRT, _KEY = "/dev/fd/{crt}", "/dev/fd/{key}"
-
-
-def _curl(root: Path, client: Credentials) -> tuple[str, ...]:
-    return ("curl", "--silent", "--show-error", *_LIMITS, "--cacert", str(root / client.ca))
-
-
-_LIMITS = ("--max-time", str(SECONDS), "--limit-rate", RATE)
-
-
-def _rest(url: str) -> tuple[str, ...]:
-    # Brackets are an address here, or part of a name, never a range.
-    glob = ("--globoff",) if "[" in url else ()
-    return (*glob, "--write-out", "\\n%{http_code}", url)
-
-
-def _curl_file(path: Path) -> str:
-    """Return a path for --cert, which reads a passphrase after a colon (curl's manual)."""
-    return str(path).replace("\\", "\\\\").replace(":", "\\:")
-
-
-def _script(root: Path, client: Credentials, url: str) -> str:
-    """Return the call in bash for a key that is in a kubeconfig alone: it is decoded into a pipe, never into a file."""
-    file = client.certificate.files.kubeconfig
-    assert file
-
-    def taken(field: Part) -> str:
-        return f"<({format_command(read_command(root / file, field))} | openssl base64 -d -A)"
-
-    begin, end = format_command(_curl(root, client)), format_command(_rest(url))
-    return f"{begin} \\\n    --cert {taken('client-certificate')} \\\n    --key {taken('client-key')} \\\n    {end}"
+    return Call(ctx.root, client, server, path)
 
 
 def run(api_call: Call) -> Answer:
@@ -129,17 +112,19 @@ def run(api_call: Call) -> Answer:
     if shell.find("curl") is None:
         raise ProgramError("curl is not installed, or not in PATH. Install it, or use kubectl with a kubeconfig.")
     with contextlib.ExitStack() as pipes:
-        argv, descriptors = api_call.argv, tuple[int, ...]()
-        if api_call.script is not None:
+        argv, descriptors = api_call.argv(), tuple[int, ...]()
+        if api_call.kubeconfig:
             client = api_call.credentials
             crt, key = descriptors = tuple(
                 pipes.enter_context(_pipe(client.contents[path])) for path in (client.crt, client.key)
             )
-            argv = tuple({_CRT: f"/dev/fd/{crt}", _KEY: f"/dev/fd/{key}"}.get(word, word) for word in argv)
+            argv = api_call.argv(f"/dev/fd/{crt}", f"/dev/fd/{key}")
         command = shell.Command(argv, limit=SECONDS + _GRACE, asks=True, descriptors=descriptors)
         reading = shell.read(command)
     if not reading.succeeded:
-        raise ProgramError(_failure(api_call, reading.status, reading.stderr))
+        lines = [ascii(line)[1:-1] for line in reading.stderr.splitlines() if line.startswith("curl:")]
+        reported = lines[-1].rstrip(".") if lines else f"curl ended with status {reading.status}"
+        raise ProgramError(f"{reported}. {explained(api_call, reading.status, reading.stderr)}")
     body, _, status = reading.stdout.rpartition(b"\n")
     return Answer(int(status) if status.isdigit() else 0, body)
 
@@ -160,19 +145,13 @@ def _pipe(content: bytes) -> Iterator[int]:
         os.close(reader)
 
 
-def _failure(api_call: Call, status: int, message: str) -> str:
-    lines = [ascii(line)[1:-1] for line in message.splitlines() if line.startswith("curl:")]
-    reported = lines[-1].rstrip(".") if lines else f"curl ended with status {status}"
-    return f"{reported}. {explained(api_call, status, message)}"
-
-
 def explained(api_call: Call, status: int, message: str) -> str:
     """Return what the *status* and the *message* of curl mean, and what to do about it."""
     for cause in plain_yaml.load(FAILURES.read_bytes())["curl"]:
         if status in cause["statuses"] and re.search(cause.get("pattern", ""), message, re.IGNORECASE):
             client = api_call.credentials
             return str(cause["advice"]).format(
-                address=api_call.address,
+                address=address_of(api_call.server),
                 seconds=SECONDS,
                 name=client.certificate.name,
                 ca=client.ca,

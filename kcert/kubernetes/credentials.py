@@ -56,9 +56,9 @@ def clients(ctx: Context) -> tuple[Certificate, ...]:
     )
 
 
-def users(ctx: Context) -> tuple[Certificate, ...]:
-    """Return the certificates of users that kcert made and that kcert.yaml does not name."""
-    others = unmanaged(ctx.root, ctx.cluster, ctx.known.values(), ())
+def users(ctx: Context, *names: str) -> tuple[Certificate, ...]:
+    """Return the certificates of users not in kcert.yaml: those that kcert made, and those called *names*."""
+    others = unmanaged(ctx.root, ctx.cluster, ctx.known.values(), names)
     return tuple(spec for spec in others if spec.role == Role.USER)
 
 
@@ -86,27 +86,11 @@ def named(ctx: Context, name: str, among: Iterable[Certificate]) -> tuple[Certif
     if servers or name in {spec.chapter for spec in known}:
         called = servers[0].name if servers else name
         raise InputError(f"{called} is not a client of the API server. The clients are: {listed}.")
-    if user := _newcomer(ctx, name):
-        return (user,)
+    if other := [spec for spec in users(ctx, name) if spec.subject and spec.subject.common_name == name == spec.name]:
+        return tuple(other)
     hint = did_you_mean(name, choice, f"there are {listed}.")
     command = "" if check_user_name(name) else f" `kcert client {quote(name)}{ctx.folder_option}` creates a new one."
     raise InputError(f"{name!a} has no certificate in {ctx.root}; {hint}{command}")
-
-
-def _newcomer(ctx: Context, name: str) -> Certificate | None:
-    """The user called *name*, in the groups that his certificate says; None if it is not there."""
-    if check_user_name(name):
-        return None
-    bare = profiles.user(ctx.cluster, name, ())
-    x509 = status_of(ctx.root, [ctx.known["ca"], bare])[name].x509
-    if x509 is None or x509.subject.common_name != name:
-        return None
-    groups = x509.subject.organizations
-    assert bare.subject
-    key = x509.public_key
-    ecdsa = key.algorithm != "rsa"
-    made = replace(bare.key, algorithm="ecdsa", curve=key.curve or "") if ecdsa else replace(bare.key, bits=key.bits)
-    return replace(bare, subject=replace(bare.subject, organizations=groups), key=made)
 
 
 def credentials(ctx: Context, wanted: Iterable[Certificate]) -> tuple[Credentials, ...]:
@@ -128,8 +112,9 @@ def require_usable(ctx: Context, statuses: Iterable[CertificateStatus]) -> None:
     unfit = [status for status in statuses if not status.usable]
     missing = [status.certificate for status in unfit if status.state is State.MISSING]
     if missing:
-        chapters = dict.fromkeys(cert.chapter for cert in missing)
-        command = _making(missing) if len(chapters) == 1 else "kcert all"
+        chapters = {cert.chapter for cert in missing}
+        names = f" {' '.join(quote(cert.name) for cert in missing)}" if chapters == {"client"} else ""
+        command = f"kcert {chapters.pop() if len(chapters) == 1 else 'all'}{names}"
         listed = ", ".join(str(cert.files.primary) for cert in missing[:10])
         more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
         verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
@@ -141,17 +126,10 @@ def require_usable(ctx: Context, statuses: Iterable[CertificateStatus]) -> None:
         )
 
 
-def _making(missing: list[Certificate]) -> str:
-    chapter = missing[0].chapter
-    names = [cert.name for cert in missing]
-    return f"kcert client {' '.join(quote(name) for name in names)}" if chapter == "client" else f"kcert {chapter}"
-
-
 def _credentials(ctx: Context, cert: Certificate, ca: Certificate, status: CertificateStatus) -> Credentials:
-    files, contents = cert.files, {}
-    assert ca.files.crt
-    assert files.crt
-    contents[ca.files.crt] = public(ctx.root, ca.files.crt)
+    files = cert.files
+    assert ca.files.crt and files.crt
+    contents = {ca.files.crt: public(ctx.root, ca.files.crt)}
     if files.kubeconfig:
         inside = kubeconfig.opened(read_regular(ctx.root / files.kubeconfig))
         if inside is None:

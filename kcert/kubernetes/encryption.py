@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import enum
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -34,14 +33,8 @@ _KEY_NAME = re.compile(r"key([1-9][0-9]{0,5})")
 Action = Literal["create", "rotate", "finish"]
 
 
-class Change(enum.Enum):
-    """The effect of a step on the file."""
-
-    CREATED = "created"
-    KEPT = "kept"
-    ADDED = "added"
-    SWAPPED = "swapped"
-    FINISHED = "finished"
+Change = Literal["created", "kept", "added", "swapped", "finished"]
+"""The effect of a step on the file."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +56,6 @@ class EncryptionConfig:
             for name, secret in self.keys
         )
         return filled_file(TEMPLATES / FILE.name, provider=self.provider, keys="\n".join(keys))
-
-
-@dataclass(frozen=True)
-class Update:
-    """The encryption config after a step, and what the step changed."""
-
-    config: EncryptionConfig
-    change: Change
 
 
 def read(root: Path) -> EncryptionConfig | None:
@@ -105,19 +90,19 @@ def _is_key(name: Any, secret: Any) -> bool:
     return isinstance(name, str) and bool(_KEY_NAME.fullmatch(name)) and len(decoded) == KEY_BYTES
 
 
-def update(ctx: Context, action: Action, provider: str) -> Update:
-    """Take one step of *action* in the PKI folder; an encryption config that exists is not created again.
+def update(ctx: Context, action: Action, provider: str) -> tuple[EncryptionConfig, Change]:
+    """Take one step of *action* in the PKI folder, return the config after it; one that exists is not created again.
 
     Raises InputError if the step is out of order.
     """
     with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as workspace:
         staging = workspace.stage((), [FILE])
         new_key = partial(random_text, Executor(ctx, workspace), staging, "encryption-key", "-base64", KEY_BYTES)
-        step = _next(ctx.root, action, provider, new_key)
-        if step.change is not Change.KEPT:
-            staging.write(FILE, step.config.text(), secret=True)
+        config, change = _next(ctx.root, action, provider, new_key)
+        if change != "kept":
+            staging.write(FILE, config.text(), secret=True)
             workspace.publish(staging, [FILE], [FILE])
-        return step
+        return config, change
 
 
 def script(ctx: Context, action: Action, provider: str) -> Iterator[str]:
@@ -125,36 +110,36 @@ def script(ctx: Context, action: Action, provider: str) -> Iterator[str]:
 
     Raises InputError if the step is out of order.
     """
-    root, step = ctx.root, _next(ctx.root, action, provider, str)
-    file = quote(str(FILE))
+    root, file = ctx.root, quote(str(FILE))
+    config, change = _next(root, action, provider, str)
     yield from SCRIPT_HEAD
-    if step.change is Change.KEPT:
+    if change == "kept":
         yield f"# {file} exists and is kept."
         return
     if not root.exists():
         yield format_command(("mkdir", "-p", folder_argument(root)))
     yield format_command(("cd", folder_argument(root)))
-    for name, secret in step.config.keys:
+    for name, secret in config.keys:
         if secret:
             yield f"{name}=$(sed -n '/name: {name}$/{{n;s/^ *secret: //p;}}' {file})"
             yield f': "${{{name}:?is not in {file}}}"'
         else:
             yield f"{name}=$({format_command((ctx.openssl, 'rand', '-base64', str(KEY_BYTES)))})"
-    if step.change is not Change.CREATED:
+    if change != "created":
         yield "backup=.kcert/backup/$(date -u +%Y-%m-%dT%H-%M-%S.000000Z)"
         yield f'mkdir -p "$backup" && cp -p {file} "$backup"/'
-    variables = EncryptionConfig(step.config.provider, tuple((name, f"${name}") for name in step.config.names))
+    variables = EncryptionConfig(config.provider, tuple((name, f"${name}") for name in config.names))
     yield f"cat > {file} <<EOF\n{variables.text()}EOF"
     yield f"chmod 600 {file}"
 
 
-def _next(root: Path, action: Action, provider: str, new_key: Callable[[], str]) -> Update:
+def _next(root: Path, action: Action, provider: str, new_key: Callable[[], str]) -> tuple[EncryptionConfig, Change]:
     """Return the next step: add a new key second, then make it first, then remove the old key."""
     config = read(root)
     if action == "create":
         if config:
-            return Update(config, Change.KEPT)
-        return Update(EncryptionConfig(provider, (("key1", new_key()),)), Change.CREATED)
+            return config, "kept"
+        return EncryptionConfig(provider, (("key1", new_key()),)), "created"
     if config is None:
         raise InputError(f"{root / FILE} does not exist. `kcert encryption-config` creates it.")
     numbers = [int(name.removeprefix("key")) for name in config.names]
@@ -162,21 +147,18 @@ def _next(root: Path, action: Action, provider: str, new_key: Callable[[], str])
     new_is_first = rotating and numbers[0] > numbers[1]
     if action == "rotate":
         if not rotating:
-            return Update(
-                replace(config, keys=(*config.keys, (f"key{numbers[0] + 1}", new_key()))),
-                Change.ADDED,
-            )
+            return replace(config, keys=(*config.keys, (f"key{numbers[0] + 1}", new_key()))), "added"
         if new_is_first:
             raise InputError(
                 f"{root / FILE}: {config.names[0]} is first already. Rewrite all Secrets, then remove the old key with "
                 "--finish."
             )
-        return Update(replace(config, keys=config.keys[::-1]), Change.SWAPPED)
+        return replace(config, keys=config.keys[::-1]), "swapped"
     if not rotating:
         raise InputError(f"--finish: {root / FILE} has one key: no rotation is in progress. Use --rotate to start one.")
     if not new_is_first:
         raise InputError(f"--finish: {config.names[0]} still encrypts. Use --rotate to make the new key first.")
-    return Update(replace(config, keys=config.keys[:1]), Change.FINISHED)
+    return replace(config, keys=config.keys[:1]), "finished"
 
 
 def random_text(executor: Executor, staging: Staging, name: str, form: str, size: int) -> str:

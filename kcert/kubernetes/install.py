@@ -5,18 +5,20 @@ Everything is made from the components' own options; nothing here is written dow
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import PurePosixPath
+from typing import Any
 
-from kcert import lessons, profiles
+from kcert import lessons, plain_yaml, profiles
 from kcert.config import Cluster, Host, Version
 from kcert.errors import InputError
 from kcert.files import filled_file
 from kcert.issue.context import Context
-from kcert.kubernetes import TEMPLATES, bootstrap, encryption, render
-from kcert.kubernetes.components import COMPONENTS, ComponentInstance, FolderState, on_host
+from kcert.kubernetes import TEMPLATES, bootstrap, encryption
+from kcert.kubernetes.components import COMPONENTS, on_host
+from kcert.kubernetes.components.component import ComponentInstance, FolderState, Option, Pod, Probe
 from kcert.kubernetes.credentials import read_file
 from kcert.profiles.profile import KnownIssue
 from kcert.quoting import quote
@@ -30,22 +32,33 @@ LIST, SCRIPT = "INSTALL.md", "install.sh"
 MANIFESTS = "manifests"
 """The folder of an archive with what is applied with kubectl."""
 
+PROGRAMS = "/usr/local/bin"
+"""The folder of the programs that the hard way downloads."""
+
 
 @dataclass(frozen=True)
-class Generated:
-    """A file that kcert writes for a host: its path there, and the command that prints it, or the file it is.
+class HostFile:
+    """A file of a host: its path there, its mode, which components read it, and what for.
 
-    ``source`` is its path in the PKI folder, for what is in there; ``form`` is the --format of `kcert flags` that
-    prints the others.
+    ``source`` is the file of the PKI folder that it is. Of what kcert writes besides, ``form`` is the --format of
+    `kcert flags` that prints it. ``owner`` is the certificate that it belongs to; ``exists`` is False for a kubeconfig
+    that the PKI folder lacks, which is written for the archive.
     """
 
     path: PurePosixPath
     mode: int
-    component: str
-    why: str
+    readers: tuple[str, ...]
+    reasons: tuple[str, ...]
     content: bytes = field(repr=False)
     source: PurePosixPath | None = None
     form: str = ""
+    owner: str = ""
+    exists: bool = True
+
+    @property
+    def packed_path(self) -> str:
+        """Return its path in an archive."""
+        return str(self.path.relative_to("/"))
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,7 @@ class Manifest:
     mode: int = PUBLIC_MODE
 
 
-def generated(ctx: Context, host: Host, state: FolderState, version: Version) -> Iterator[Generated]:
+def generated(ctx: Context, host: Host, state: FolderState, version: Version) -> Iterator[HostFile]:
     """Yield units or static pods, and the configuration files, of the components on *host*, for that release.
 
     Raises InputError for a bootstrap token that is missing or expired.
@@ -69,28 +82,29 @@ def generated(ctx: Context, host: Host, state: FolderState, version: Version) ->
     for instance in on_host(ctx.cluster, host, state, version):
         name = instance.component
         if runs_pods and instance.program.pod(instance):
-            text = render.manifest(instance)
+            text = manifest(instance)
             yield _file(STATIC_PODS / f"{name}.yaml", instance, "static pod", text, "manifest")
         elif instance.program.why_no_unit(profile) is None:
-            yield _file(UNITS / f"{name}.service", instance, "systemd unit", render.unit(instance), "systemd")
+            yield _file(UNITS / f"{name}.service", instance, "systemd unit", unit(instance), "systemd")
         else:
             continue
         if tuple(instance.program.settings(instance)):
             path = PurePosixPath(profile.configurations[name])
-            yield _file(path, instance, "configuration file", render.configuration(instance), "config")
+            yield _file(path, instance, "configuration file", configuration(instance), "config")
         if name == "kube-apiserver" and state.encrypts:
             content = read_file(ctx.root / encryption.FILE)
             path, why = PurePosixPath(profile.encryption_config), lessons.file_reason("encryption config")
-            yield Generated(path, SECRET_MODE, name, why, content, encryption.FILE)
+            yield HostFile(path, SECRET_MODE, (name,), (why,), content, encryption.FILE)
         if name == "kubelet" and instance.host.bootstrap:
             path, why = PurePosixPath(profile.bootstrap_kubeconfig), lessons.file_reason("bootstrap kubeconfig")
             _check_token(ctx, host)
             content = read_file(ctx.root / bootstrap.KUBECONFIG)
-            yield Generated(path, SECRET_MODE, name, why, content, bootstrap.KUBECONFIG)
+            yield HostFile(path, SECRET_MODE, (name,), (why,), content, bootstrap.KUBECONFIG)
 
 
-def _file(path: PurePosixPath, instance: ComponentInstance, purpose: str, text: str, form: str) -> Generated:
-    return Generated(path, PUBLIC_MODE, instance.component, lessons.file_reason(purpose), text.encode(), form=form)
+def _file(path: PurePosixPath, instance: ComponentInstance, purpose: str, text: str, form: str) -> HostFile:
+    reasons = (lessons.file_reason(purpose),)
+    return HostFile(path, PUBLIC_MODE, (instance.component,), reasons, text.encode(), form=form)
 
 
 def _check_token(ctx: Context, host: Host) -> None:
@@ -126,18 +140,8 @@ def manifests(ctx: Context, host: Host) -> Iterator[Manifest]:
         yield Manifest(bootstrap.RBAC.name, lessons.file_reason(bootstrap.RBAC.name), rbac)
 
 
-@dataclass(frozen=True)
-class Row:
-    """A file in the table of INSTALL.md, and in install.sh."""
-
-    path: PurePosixPath
-    mode: int
-    readers: tuple[str, ...]
-    reasons: tuple[str, ...]
-
-
 def instructions(
-    cluster: Cluster, host: Host, version: Version, rows: Sequence[Row], applied: Sequence[Manifest]
+    cluster: Cluster, host: Host, version: Version, rows: Sequence[HostFile], applied: Sequence[Manifest]
 ) -> str:
     """Return INSTALL.md: each file, who reads it and what for, and the commands that install and start everything."""
     profile = profiles.PROFILES[cluster.profile]
@@ -157,17 +161,16 @@ def instructions(
     )
 
 
-def _by_hand(row: Row) -> str:
-    source, target = quote(str(row.path.relative_to("/"))), quote(str(row.path))
-    return f"    sudo install -D -o root -g root -m {row.mode:o} {source} {target}"
+def _by_hand(row: HostFile) -> str:
+    return f"    sudo install -D -o root -g root -m {row.mode:o} {quote(row.packed_path)} {quote(str(row.path))}"
 
 
-def _units(rows: Iterable[Row]) -> list[str]:
+def _units(rows: Iterable[HostFile]) -> list[str]:
     names = {row.path.stem for row in rows if row.path.parent == UNITS}
     return [name for name in COMPONENTS if name in names]
 
 
-def _start(rows: Sequence[Row]) -> str:
+def _start(rows: Sequence[HostFile]) -> str:
     units = _units(rows)
     if not units:
         return "\nNothing on this host is a systemd unit of kcert's.\n"
@@ -202,7 +205,7 @@ if [ -z "$root" ] && [ -d /run/systemd/system ]; then
 fi"""
 
 
-def script(cluster: Cluster, host: Host, rows: Sequence[Row]) -> str:
+def script(cluster: Cluster, host: Host, rows: Sequence[HostFile]) -> str:
     """Return install.sh: it installs every file, keeps what it replaces, and changes nothing when run again."""
     units = _units(rows)
     return filled_file(
@@ -214,3 +217,137 @@ def script(cluster: Cluster, host: Host, rows: Sequence[Row]) -> str:
         files="\n".join(f"put {row.mode:o} {quote(str(row.path))}" for row in rows),
         reload=_RELOAD.format(units=" ".join(units)) if units else "",
     )
+
+
+# --- A component's options in every form
+
+
+def render(instance: ComponentInstance, form: str) -> str:
+    """Return the options of *instance* as flags, systemd, manifest or config; raises InputError for a form it lacks."""
+    return _FORMS[form](instance)
+
+
+def arguments(instance: ComponentInstance) -> str:
+    """One argument a line, and nothing else: what the program is started with."""
+    return "".join(f"{option.argument}\n" for option in instance.program.options(instance))
+
+
+def unit(instance: ComponentInstance) -> str:
+    """A systemd unit, as the hard way installs it."""
+    component = instance.program
+    if why := component.why_no_unit(instance.profile):
+        raise InputError(f"{instance.component} has no unit here: {why}.")
+    words = [f"{PROGRAMS}/{instance.component}", *(option.argument for option in component.options(instance))]
+    return filled_file(
+        TEMPLATES / "component.service",
+        description=component.UNIT.description,
+        documentation=component.UNIT.documentation,
+        after=" ".join(component.UNIT.after),
+        type=component.UNIT.type,
+        start=" \\\n  ".join(_unit_word(word) for word in words),
+    )
+
+
+def _unit_word(word: str) -> str:
+    """A word of ExecStart: systemd expands % and $, and splits at blanks (systemd.service, "Command lines")."""
+    escaped = word.replace("\\", "\\\\").replace("%", "%%").replace("$", "$$").replace('"', '\\"')
+    return f'"{escaped}"' if any(character.isspace() or character == "'" for character in word) else escaped
+
+
+def manifest(instance: ComponentInstance) -> str:
+    """A static pod, as kubeadm lays it down in /etc/kubernetes/manifests."""
+    pod = instance.program.pod(instance)
+    if pod is None:
+        raise InputError(
+            f"{instance.component} is not a static pod: "
+            + (
+                "it starts them. Use --format systemd and --format config."
+                if instance.component == "kubelet"
+                else "where it is a pod, a DaemonSet starts it. Use --format config."
+            )
+        )
+    return plain_yaml.dump(_pod_object(instance, pod))
+
+
+def _pod_object(instance: ComponentInstance, pod: Pod) -> dict[str, Any]:
+    options = tuple(instance.program.pod_options(instance))
+    mounts = tuple(_mounts(pod, options))
+    requests = {"cpu": pod.cpu, **({"memory": pod.memory} if pod.memory else {})}
+    container = {
+        "command": [instance.component, *(option.argument for option in options)],
+        "image": pod.image,
+        "imagePullPolicy": "IfNotPresent",
+        "livenessProbe": _probe(pod.probe, pod.probe.alive, failures=8, period=10, delay=10),
+        "name": instance.component,
+        "readinessProbe": _probe(pod.probe, pod.probe.ready, failures=3, period=1),
+        "resources": {"requests": requests},
+        "startupProbe": _probe(pod.probe, pod.probe.alive, failures=24, period=10, delay=10),
+        "volumeMounts": [
+            {"mountPath": path, "name": name, **({} if name in pod.writes else {"readOnly": True})}
+            for name, path, _ in mounts
+        ],
+    }
+    metadata: dict[str, Any] = {"annotations": dict(pod.annotations)} if pod.annotations else {}
+    metadata |= {
+        "labels": {"component": instance.component, "tier": "control-plane"},
+        "name": instance.component,
+        "namespace": "kube-system",
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {
+            "containers": [container],
+            "hostNetwork": True,
+            "priority": 2000001000,
+            "priorityClassName": "system-node-critical",
+            "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+            "volumes": [{"hostPath": {"path": path, "type": type_}, "name": name} for name, path, type_ in mounts],
+        },
+    }
+
+
+def _probe(probe: Probe, path: str, *, failures: int, period: int, delay: int = 0) -> dict[str, Any]:
+    where = {"host": probe.host, "path": path, "port": probe.port, "scheme": probe.scheme}
+    begin = {"initialDelaySeconds": delay} if delay else {}
+    return {"failureThreshold": failures, "httpGet": where, **begin, "periodSeconds": period, "timeoutSeconds": 15}
+
+
+def _mounts(pod: Pod, options: Sequence[Option]) -> Iterator[tuple[str, str, str]]:
+    """Return what of the host the pod sees: volume name, path, type. Kubeconfigs one by one, certificates by folder."""
+    for name, path in pod.folders.items():
+        yield name, path, "DirectoryOrCreate"
+    for path in (option.mounts for option in options if option.mounts):
+        yield PurePosixPath(path).stem, path, "File"
+    files = [option.reads for option in options if option.reads]
+    for path in dict.fromkeys(file.path for file in files if file.part == "kubeconfig"):
+        yield "kubeconfig", path, "FileOrCreate"
+    folders = {PurePosixPath(file.path).parent for file in files if file.part != "kubeconfig"}
+    tops = sorted(folder for folder in folders if not folders.intersection(folder.parents))
+    for number, top in enumerate(tops):
+        yield f"k8s-certs{f'-{number}' if number else ''}", str(top), "DirectoryOrCreate"
+
+
+def configuration(instance: ComponentInstance) -> str:
+    """A KubeletConfiguration or KubeProxyConfiguration."""
+    root: dict[str, Any] = {}
+    for setting in instance.program.settings(instance):
+        node = root
+        for key in setting.path[:-1]:
+            node = node.setdefault(key, {})
+        node[setting.path[-1]] = list(setting.value) if isinstance(setting.value, tuple) else setting.value
+    if not root:
+        raise InputError(
+            f"{instance.component} has no configuration file: --format flags, systemd and manifest print its options. "
+            "kubelet and kube-proxy have a configuration file."
+        )
+    return plain_yaml.dump(root)
+
+
+_FORMS: dict[str, Callable[[ComponentInstance], str]] = {
+    "flags": arguments,
+    "systemd": unit,
+    "manifest": manifest,
+    "config": configuration,
+}

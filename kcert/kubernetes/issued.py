@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,10 +18,10 @@ from kcert.issue.execute import Executor
 from kcert.issue.status import CertificateStatus, status_of
 from kcert.issue.steps import Kubeconfigs
 from kcert.kubeconfig import opened
-from kcert.kubernetes.manifests import Cluster, contents, kubectl
+from kcert.kubernetes.manifests import contents, kubectl, looked_up
 from kcert.kubernetes.signers import SIGNERS, as_extensions, fitting
 from kcert.kubernetes.signing import unlike
-from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, parse, read_asked
+from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, read_asked
 from kcert.openssl.reader import certificate_pems, read_certificate
 from kcert.openssl.x509 import X509, Request
 from kcert.quoting import quote
@@ -46,12 +45,12 @@ def certificate_of(csr: SigningRequest, *, offline: bool) -> bytes:
     name = csr.name
     if denied := csr.condition(DENIED):
         raise VerdictError(
-            f"{name} was denied ({denied.reason}: {ascii(denied.message)[1:-1].rstrip('.')}). A decision cannot be "
-            f"changed: create an object with another name."
+            f"{name} was denied ({denied['reason']}: {ascii(denied['message'])[1:-1].rstrip('.')}). A decision cannot "
+            "be changed: create an object with another name."
         )
     if failed := csr.condition(FAILED):
         raise VerdictError(
-            f"{name} was approved, but its signer rejected it ({failed.reason}: {ascii(failed.message)[1:-1]}). "
+            f"{name} was approved, but its signer rejected it ({failed['reason']}: {ascii(failed['message'])[1:-1]}). "
             "Correct that, and create an object with another name."
         )
     if not csr.condition(APPROVED):
@@ -78,30 +77,33 @@ def read_issued(csr: SigningRequest) -> X509:
 
 def from_cluster(
     name: str,
-    cluster: Cluster,
+    kubectl_get: Callable[[str, str], tuple[str, ...]],
     wait: float,
     shows: Callable[[tuple[str, ...]], None],
     waits: Callable[[str], None],
 ) -> bytes:
     """Return the certificate of the object *name*, asked of the API server until it is there, at most *wait* seconds.
 
-    *shows* hears of each command before it first runs, *waits* of what there is to wait for, each time that it is
-    something else. Raises what ``certificate_of`` raises, when the time is over.
+    *kubectl_get* is the command that prints the object in a format. *shows* hears of each command before it first
+    runs, *waits* of what there is to wait for, each time that it is something else. Raises what ``certificate_of``
+    raises, when the time is over.
     """
-    asks = cluster.command("get", "csr", name, "-o", "jsonpath={.status.certificate}")
-    why = cluster.command("get", "csr", name, "-o", "yaml")
+    asks, why = kubectl_get(name, "jsonpath={.status.certificate}"), kubectl_get(name, "yaml")
     shows(asks)
     deadline = time.monotonic() + wait
     shown, last_reason = False, ""
     while True:
         output = kubectl(asks).stdout.strip()
         if output:
-            return _decoded(output, name)
+            try:
+                return base64.b64decode(output, validate=True)
+            except ValueError:
+                raise ProgramError(f"what the cluster has as the certificate of {name} is not base64.") from None
         if not shown:
             shows(why)
             shown = True
         try:
-            return certificate_of(parse(kubectl(why).stdout, f"the object {name}"), offline=False)
+            return certificate_of(looked_up(why, name), offline=False)
         except PendingError as pending:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -110,13 +112,6 @@ def from_cluster(
                 last_reason = str(pending)
                 waits(last_reason)
             time.sleep(min(POLL_SECONDS, left))
-
-
-def _decoded(output: bytes, name: str) -> bytes:
-    try:
-        return base64.b64decode(output, validate=True)
-    except (binascii.Error, ValueError):
-        raise ProgramError(f"what the cluster has as the certificate of {name} is not base64.") from None
 
 
 @dataclass(frozen=True)
@@ -242,7 +237,7 @@ def keep(
     if certificate.kind is Kind.CA:
         return _keep_ca(ctx, certificate, issued)
     # What asks through the Certificates API and is in no profile is signed by the cluster's CA.
-    ca = next(spec for spec in ctx.specs if spec.name == (certificate.issuer or "ca"))
+    ca = ctx.known[certificate.issuer or "ca"]
     assert ca.files.crt
     ca_file = ctx.root / ca.files.crt
     if needs_ca and not ca_file.is_file():

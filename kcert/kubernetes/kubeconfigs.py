@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Literal
 
 from kcert import profiles
 from kcert.certificates import Certificate
@@ -21,11 +21,11 @@ from kcert.kubeconfig import Kubeconfig, context_of
 from kcert.kubernetes import credentials, merging
 from kcert.kubernetes.components import check_prefix
 from kcert.kubernetes.credentials import Credentials, server_url
-from kcert.kubernetes.merging import Lock, locked
+from kcert.kubernetes.merging import locked
 from kcert.profiles.profile import kubeconfig_of
 from kcert.shell import find
 from kcert.store import SECRET_MODE, Staging, Workspace
-from kcert.store.atomic import Written, check_unlinked, make_folder, write_file
+from kcert.store.atomic import OutputFile, Written, make_folder, write_file, write_files
 
 SECONDS_FOR_KUBECTL = 30.0
 """`kubectl config` only edits a file; whatever takes longer waits for something that will not come."""
@@ -73,36 +73,16 @@ class Draft:
     def commands(self) -> tuple[tuple[str, ...], ...]:
         """Return the four `kubectl config` commands that make the same file, to be typed in the PKI folder."""
         kubeconfig, begin, file = self.kubeconfig, ("kubectl", "config"), f"--kubeconfig={self.file}"
-        path_of = str if self.options.embed else self.path_of
         embed = ("--embed-certs=true",) if self.options.embed else ()
-        cluster = (f"--server={kubeconfig.server}", f"--certificate-authority={path_of(kubeconfig.ca)}")
-        user = (f"--client-certificate={path_of(kubeconfig.crt)}", f"--client-key={path_of(kubeconfig.key)}")
+        cluster = (f"--server={kubeconfig.server}", f"--certificate-authority={self.path_of(kubeconfig.ca)}")
+        user = (f"--client-certificate={self.path_of(kubeconfig.crt)}", f"--client-key={self.path_of(kubeconfig.key)}")
+        context = (f"--cluster={kubeconfig.cluster}", f"--user={kubeconfig.user}")
         return (
             (*begin, "set-cluster", kubeconfig.cluster, *cluster, *embed, file),
             (*begin, "set-credentials", kubeconfig.user, *user, *embed, file),
-            (
-                *begin,
-                "set-context",
-                kubeconfig.context,
-                f"--cluster={kubeconfig.cluster}",
-                f"--user={kubeconfig.user}",
-                file,
-            ),
+            (*begin, "set-context", kubeconfig.context, *context, file),
             (*begin, "use-context", kubeconfig.context, file),
         )
-
-
-class Listener(Protocol):
-    """Hears of kubeconfigs as they are made; of the commands hears the reporter of the context."""
-
-    def on_drafts(self, drafts: Sequence[Draft]) -> None:
-        """Report what is about to be compared, and written if it is missing or differs."""
-
-    def on_kubeconfig(self, draft: Draft) -> None:
-        """A kubeconfig comes next."""
-
-    def on_done(self, draft: Draft, state: str) -> None:
-        """The file is in place: ``current``, ``written``, or ``replaced`` (the one before is in the backup)."""
 
 
 def drafts(
@@ -113,7 +93,14 @@ def drafts(
     Raises InputError for an unknown name, for options that are not possible, and for a certificate that is missing,
     stale or expired.
     """
-    options = _checked(options)
+    if options.context is not None and (why := check_context_name(options.context)):
+        raise InputError(f"--context {options.context!a} is invalid: {why}.")
+    if options.prefix is not None:
+        check_prefix(options.prefix)
+        if options.embed:
+            raise InputError("--path-prefix is for files that are not embedded: it needs --no-embed.")
+    if options.server is not None:
+        options = replace(options, server=server_url(options.server))
     clients = credentials.clients(ctx)
     wanted: dict[str, Certificate] = {}
     for name in names:
@@ -150,48 +137,50 @@ def draft(ctx: Context, client: Credentials, options: KubeconfigOptions) -> Draf
     return Draft(client, made, kubeconfig_of(certificate), options)
 
 
-def _checked(options: KubeconfigOptions) -> KubeconfigOptions:
-    """Return *options* with its server as a URL; raises InputError for what cannot be."""
-    if options.context is not None and (why := check_context_name(options.context)):
-        raise InputError(f"--context {options.context!a} is invalid: {why}.")
-    if options.prefix is not None:
-        check_prefix(options.prefix)
-        if options.embed:
-            raise InputError("--path-prefix is for files that are not embedded: it needs --no-embed.")
-    return options if options.server is None else replace(options, server=server_url(options.server))
+def require_writable(made: Iterable[Draft], *, kubectl: bool) -> None:
+    """Raise InputError for a .conf of kubeadm that would differ from kcert.yaml, ProgramError without *kubectl*."""
+    for draft in made:
+        if draft.credentials.certificate.files.kubeconfig:
+            for option, value in (("--server", draft.options.server), ("--context", draft.options.context)):
+                if value is not None:
+                    raise InputError(
+                        f"{option}: {draft.file} has the value in kcert.yaml. Write another file with --output, or "
+                        f"change kcert.yaml."
+                    )
+    if kubectl and find("kubectl") is None:
+        raise ProgramError(
+            "kubectl is not installed, or not in PATH. Without --via kubectl, kcert writes the same file itself."
+        )
 
 
-def keep(ctx: Context, made: Iterable[Draft], listener: Listener, *, kubectl: bool = False) -> None:
+State = Literal["begins", "current", "written", "replaced"]
+"""The state of a kubeconfig; with "replaced" the file before is in the PKI folder's backup."""
+
+
+def keep(ctx: Context, made: Sequence[Draft], *, kubectl: bool = False) -> Iterator[tuple[Draft, State]]:
     """Write kubeconfigs into the PKI folder; with *kubectl* the four commands make them.
 
-    One that is there and equal is left alone, one that differs goes to the backup. Raises InputError where
-    that would make kubeadm's files other than kcert.yaml has them, ProgramError where kubectl fails.
+    One that is there and equal is left alone, one that differs goes to the backup. Yield each as it begins, and when
+    it is in place. Raises ProgramError where kubectl fails.
     """
-    made = tuple(made)
-    for draft in made:
-        _check_own(draft)
-    if kubectl:
-        _check_kubectl()
-    listener.on_drafts(made)
     if not made:
         return
     with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as workspace:
         for draft in made:
-            listener.on_kubeconfig(draft)
+            yield draft, "begins"
             if is_there(ctx.root, draft):
-                listener.on_done(draft, "current")
+                yield draft, "current"
                 continue
-            links = (
-                () if draft.credentials.certificate.files.kubeconfig else (draft.credentials.crt, draft.credentials.key)
-            )
-            staging = workspace.stage((draft.credentials.ca, *links), [draft.file])
+            client = draft.credentials
+            links = () if client.certificate.files.kubeconfig else (client.crt, client.key)
+            staging = workspace.stage((client.ca, *links), [draft.file])
             if kubectl:
                 _by_kubectl(Executor(ctx, workspace), staging, draft)
             else:
                 staging.write(draft.file, draft.text(), secret=True)
-            state = "replaced" if (ctx.root / draft.file).exists() else "written"
+            state: State = "replaced" if (ctx.root / draft.file).exists() else "written"
             workspace.publish(staging, [draft.file], [draft.file])
-            listener.on_done(draft, state)
+            yield draft, state
 
 
 def is_there(root: Path, draft: Draft) -> bool:
@@ -199,25 +188,6 @@ def is_there(root: Path, draft: Draft) -> bool:
     path = root / draft.file
     content = read_optional(path, advice="Move it away, and kcert writes a new one.")
     return content is not None and not path.stat().st_mode & 0o077 and merging.same(content, draft.text().encode())
-
-
-def _check_own(draft: Draft) -> None:
-    """A .conf of kubeadm is the certificate's own file: another server or context would make it stale."""
-    if not draft.credentials.certificate.files.kubeconfig:
-        return
-    for option, value in (("--server", draft.options.server), ("--context", draft.options.context)):
-        if value is not None:
-            raise InputError(
-                f"{option}: {draft.file} has the value in kcert.yaml. Write another file with --output, or change "
-                f"kcert.yaml."
-            )
-
-
-def _check_kubectl() -> None:
-    if find("kubectl") is None:
-        raise ProgramError(
-            "kubectl is not installed, or not in PATH. Without --via kubectl, kcert writes the same file itself."
-        )
 
 
 def _by_kubectl(executor: Executor, staging: Staging, draft: Draft) -> None:
@@ -234,14 +204,9 @@ def _by_kubectl(executor: Executor, staging: Staging, draft: Draft) -> None:
 
 def put(ctx: Context, made: tuple[Draft, ...], target: Path) -> tuple[Written, ...]:
     """Write kubeconfigs to *target*: one to a file, several into a folder that is there, laid out as the PKI folder."""
-    if target.is_dir():
-        check_unlinked(target, [draft.file for draft in made])
-        for draft in made:
-            make_folder((target / draft.file).parent)
-        return tuple(write_file(target / draft.file, absolute(ctx, draft), SECRET_MODE) for draft in made)
-    if len(made) > 1:
+    if len(made) > 1 and not target.is_dir():
         raise InputError(f"{target} is not an existing folder, and {len(made)} kubeconfigs do not fit into one file.")
-    return (write_file(target, absolute(ctx, made[0]), SECRET_MODE),)
+    return write_files([OutputFile(draft.file, absolute(ctx, draft), SECRET_MODE) for draft in made], target, target)
 
 
 def for_screen(ctx: Context, made: tuple[Draft, ...]) -> str:
@@ -253,22 +218,16 @@ def for_screen(ctx: Context, made: tuple[Draft, ...]) -> str:
 
 def absolute(ctx: Context, draft: Draft) -> bytes:
     """The content for a file outside the PKI folder: paths begin at the root."""
-    return elsewhere(ctx, draft).text().encode()
-
-
-def elsewhere(ctx: Context, draft: Draft) -> Draft:
-    """The same kubeconfig for a place outside the PKI folder, where names beside it would lead nowhere."""
-    if draft.options.embed or draft.options.prefix is not None:
-        return draft
-    options = replace(draft.options, prefix=str(ctx.root.absolute()))
-    return Draft(draft.credentials, draft.kubeconfig, draft.file, options)
+    if not draft.options.embed and draft.options.prefix is None:
+        draft = replace(draft, options=replace(draft.options, prefix=str(ctx.root.absolute())))
+    return draft.text().encode()
 
 
 def merge(
     ctx: Context,
     made: tuple[Draft, ...],
     target: Path,
-    on_wait: Callable[[Lock], None],
+    on_wait: Callable[[Path, str], None],
     *,
     replace: bool = False,
 ) -> tuple[Written, tuple[str, ...] | None]:
@@ -287,8 +246,7 @@ def merge(
     new = absolute(ctx, made[0])
     make_folder(target.parent)
     with locked(target, on_wait):
-        before = merging.read(target)
-        merged = merging.merge(target, before, new, replace=replace)
-        if merged.content == before:
-            return Written(target, changed=False), merged.updated
-        return write_file(target, merged.content, SECRET_MODE), merged.updated
+        before = read_optional(target) or b""
+        content, updated = merging.merge(target, before, new, replace=replace)
+        unchanged = content == before
+        return Written(target, changed=False) if unchanged else write_file(target, content, SECRET_MODE), updated

@@ -7,29 +7,33 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
 from kcert import plain_yaml
 from kcert.certificates import Certificate
-from kcert.errors import InputError, KcertError, ProgramError, UnansweredError, sentence
+from kcert.config import Cluster
+from kcert.errors import InputError, KcertError, ProgramError, UnansweredError, VerdictError, sentence
 from kcert.files import LARGEST_DOCUMENT, open_at_once
 from kcert.kubernetes import FAILURES, signers
-from kcert.kubernetes.csr_requests import check_signer
 from kcert.kubernetes.signing_request import (
+    KIND,
     SigningRequest,
     check_expires,
     check_usages,
     is_pem,
     object_name,
     parse,
+    parse_object,
     read_asked,
+    requested,
     signer_trouble,
     text,
 )
+from kcert.openssl.x509 import Request
 from kcert.quoting import format_command, quote
+from kcert.roles import NODE_PREFIX
 from kcert.shell import Command, Reading, find, read
 from kcert.store import PUBLIC_MODE, Workspace, atomic
 
@@ -56,24 +60,18 @@ def by_hand(
     Empty if the manifest does not have the field on one line, or is a bare request.
     """
     content = csr.request if field == "request" else csr.certificate or b""
-    prefix = f"{field}: "
     if csr.document is None:
         return ""
-    lines = [line.lstrip(" ") for line in contents(path).decode("utf-8", "replace").split("\n")]
-    if [line for line in lines if line.startswith(prefix)] != [prefix + base64.b64encode(content).decode("ascii")]:
-        return ""  # sed would print something else: a comment or an annotation may have such a line, too
+    key, line = f" {field}:", f"{field}: {base64.b64encode(content).decode('ascii')}"
+    if [row.strip(" ") for row in contents(path).decode("utf-8", "replace").split("\n") if key in row] != [line]:
+        return ""  # grep would find something else: a comment or an annotation may have such a line, too
     named = path if folder is None else Path(os.path.relpath(path, folder))
-    return f"sed -n 's/^ *{field}: //p' {quote(str(named))} | base64 -d"
+    return f"grep '{key}' {quote(str(named))} | cut -d : -f 2 | tr -d ' ' | base64 -d"
 
 
-@dataclass(frozen=True)
-class ObjectOptions:
-    """The options that an object is made with; None and empty leave it to the request."""
-
-    signer: str | None = None
-    usages: tuple[str, ...] = ()
-    expires: int | None = None
-    name: str | None = None
+def decoding(argv: tuple[str, ...]) -> str:
+    """Return the bash command that decodes the base64 that *argv* prints."""
+    return f"{format_command(argv)} | base64 -d"
 
 
 def object_name_of(certificate: Certificate) -> str:
@@ -83,11 +81,20 @@ def object_name_of(certificate: Certificate) -> str:
 
 
 def compose(
-    root: Path, certificate: Certificate, options: ObjectOptions, openssl: str, option: str = ""
+    root: Path,
+    certificate: Certificate,
+    openssl: str,
+    option: str,
+    *,
+    signer: str | None,
+    usages: Sequence[str],
+    expires: int | None,
+    name: str | None,
 ) -> SigningRequest:
     """Return the object for the request of *certificate* in the PKI folder *root*, for which commands need *option*.
 
-    Raises InputError for a request that is none, and for *options* that the API server would not take.
+    *signer*, *usages* and *name* follow from the request where they are not given. Raises InputError for a request
+    that is none, and for what the API server would not take.
     """
     assert certificate.files.csr
     path = root / certificate.files.csr
@@ -97,23 +104,23 @@ def compose(
         )
     content = contents(path)
     request = read_asked(openssl, content, str(path))
-    name = options.name or object_name_of(certificate)
+    name = name or object_name_of(certificate)
     if why := object_name(name):
         raise InputError(f"{name!a} cannot be the name of an object of Kubernetes: {why}. Give it another with --name.")
-    signer = signers.full_name(options.signer) if options.signer else signers.fitting(request)
+    signer = signers.full_name(signer) if signer else signers.fitting(request)
     if why := signer_trouble(signer):
         raise InputError(f"--signer {signer!a}: {why}.")
-    check_signer(certificate, signer)
+    signers.check_signer(certificate, signer)
     played = signers.SIGNERS.get(signer, signers.SIGNERS[signers.CLIENT])
-    usages = options.usages or played.usages(request.public_key.algorithm)
-    if options.expires is not None:
-        check_expires(options.expires, "--expires")
+    usages = usages or played.usages(request.public_key.algorithm)
+    if expires is not None:
+        check_expires(expires, "--expires")
     return SigningRequest(
         name=name,
         request=content,
         signer=signer,
-        usages=check_usages(list(usages), "--usage"),
-        expires=options.expires,
+        usages=check_usages(usages, "--usage"),
+        expires=expires,
         source=str(path),
     )
 
@@ -177,7 +184,7 @@ def looked_at(path: Path) -> SigningRequest:
 
 
 def looked_up(argv: tuple[str, ...], name: str) -> SigningRequest:
-    """Return the object that kubectl prints."""
+    """Return the object *name*, which the command *argv* of kubectl prints."""
     return parse(kubectl(argv).stdout, f"the object {name}")
 
 
@@ -190,41 +197,24 @@ def decide(path: Path, decision: Callable[[SigningRequest], SigningRequest]) -> 
     return before, after
 
 
-PROGRAM = "kubectl"
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """The cluster that kubectl connects to, if the user named one: a kubeconfig, a context."""
-
-    kubeconfig: str | None = None
-    context: str | None = None
-
-    def command(self, *words: str) -> tuple[str, ...]:
-        """The command line that does *words* there."""
-        named = (("--kubeconfig", self.kubeconfig), ("--context", self.context))
-        return (PROGRAM, *words, *(part for option, value in named if value for part in (option, value)))
-
-
 def kubectl(argv: tuple[str, ...]) -> Reading:
     """Run a command line of kubectl for what it prints.
 
     Raises UnansweredError where kubectl is missing or finds no cluster, and ProgramError where it fails otherwise,
     with what can be done about it.
     """
-    if find(PROGRAM) is None:
+    if find("kubectl") is None:
         raise UnansweredError(
             "kubectl is not installed, and kcert connects to a cluster through it. Install it, or work without "
             "a cluster: approve, deny, sign and fetch take --file FILE."
         )
     reading = read(Command(argv, asks=True))  # a plugin of the kubeconfig may ask who the user is
     if not reading.succeeded:
-        raise failure(argv, reading)
+        raise _failure(argv, reading)
     return reading
 
 
-def failure(argv: tuple[str, ...], reading: Reading) -> KcertError:
-    """Return what a failed command of kubectl comes to."""
+def _failure(argv: tuple[str, ...], reading: Reading) -> KcertError:
     lines = [line.strip() for line in reading.stderr.splitlines() if line.strip()]
     message = next((line for line in reversed(lines) if "rror" in line or ":" in line), lines[-1] if lines else "")
     known = [cause for cause in plain_yaml.load(FAILURES.read_bytes())["kubectl"] if cause["says"] in reading.stderr]
@@ -233,3 +223,86 @@ def failure(argv: tuple[str, ...], reading: Reading) -> KcertError:
     message = ascii(message)[1:-1]
     kind = UnansweredError if any("unanswered" in cause for cause in known) else ProgramError
     return kind(f"{what}: {sentence(message)} {advice}".strip())
+
+
+# --- What is requested
+
+
+_BOOTSTRAP_PREFIX = "system:bootstrap:"
+"""The beginning of the user name of a bootstrap token; the token's ID follows."""
+
+
+def summaries(content: bytes, openssl: str) -> Iterator[dict[str, Any]]:
+    """Yield what each object in *content* asks for, which ``kubectl get csr -o yaml`` printed.
+
+    Of an object that kcert cannot read, yield its name and the reason.
+    """
+    try:
+        items = plain_yaml.load(content)["items"]
+    except (plain_yaml.NotPlainError, KeyError, TypeError):
+        raise ProgramError("`kubectl get csr -o json` printed something other than a list of objects.") from None
+    for item in items:
+        try:
+            csr = parse_object(item, "the object")
+            yield summary(csr, requested(openssl, csr))
+        except InputError as error:  # noqa: PERF203 - a signer of its own may take what kcert does not
+            yield {"kind": KIND, "name": str(item.get("metadata", {}).get("name")), "error": str(error)}
+
+
+def purpose_of(csr: SigningRequest, request: Request) -> str | None:
+    """Return what a request of a kubelet is for, as a sentence; None for any other request."""
+    name = request.subject.common_name or ""
+    node, user = name.removeprefix(NODE_PREFIX), csr.username
+    foreign = f" {user} created it, not this kubelet." if user not in ("", name) else ""
+    if csr.signer == signers.KUBELET_SERVING:
+        return f"The kubelet of {node} asks for a serving certificate, which an administrator has to approve.{foreign}"
+    if csr.signer != signers.KUBELET_CLIENT:
+        return None
+    if user.startswith(_BOOTSTRAP_PREFIX):
+        return (
+            f"TLS bootstrapping: a kubelet asks for its first client certificate, as the node {node}, with the "
+            f"bootstrap token {user.removeprefix(_BOOTSTRAP_PREFIX)}. The cluster approves it where the token's group "
+            "is bound to the ClusterRole system:certificates.k8s.io:certificatesigningrequests:nodeclient."
+        )
+    return f"The kubelet of {node} {'renews its' if user == name else 'asks for a'} client certificate.{foreign}"
+
+
+def summary(csr: SigningRequest, request: Request) -> dict[str, Any]:
+    """Return what an object, or a bare request, asks for, as plain values."""
+    signer = signers.SIGNERS.get(csr.signer)
+    return {
+        "kind": KIND if csr.document is not None else "CertificateRequest",
+        "name": csr.name,
+        "common_name": request.subject.common_name,
+        "organizations": list(request.subject.organizations),
+        "subject": str(request.subject),
+        "sans": [str(name) for name in request.alt_names],
+        "key": f"{request.public_key.algorithm} {request.public_key.curve or request.public_key.bits}",
+        "signer": csr.signer or None,
+        "usages": list(csr.usages),
+        "expiration_seconds": csr.expires,
+        "username": csr.username or None,
+        "purpose": purpose_of(csr, request),
+        "violation": signer.violation(request, csr.usages) if signer else None,
+        "conditions": [
+            {field: condition[field] for field in ("type", "reason", "message")} for condition in csr.true_conditions
+        ],
+        "issued": csr.certificate is not None,
+    }
+
+
+def check_serving(cluster: Cluster, csr: SigningRequest, request: Request) -> None:
+    """Raise VerdictError where a kubelet's serving request is not its own, or asks for foreign SANs."""
+    name = request.subject.common_name or ""
+    host = signers.host_of(cluster, name.removeprefix(NODE_PREFIX))
+    if not name.startswith(NODE_PREFIX) or host is None:
+        why = f"it is for {name!a}, which is not a node of kcert.yaml"
+    elif csr.username != name:
+        why = f"it is for {name!a}, and {csr.username!a} created it"
+    elif more := [ascii(str(san))[1:-1] for san in request.alt_names if san not in signers.host_sans(host)]:
+        has = ", ".join(str(san) for san in signers.host_sans(host))
+        why = f"it asks for {', '.join(more)}, and in kcert.yaml {host.name} has {has}"
+    else:
+        return
+    command = format_command(("kubectl", "certificate", "approve", csr.name))
+    raise VerdictError(f"{csr.name} is not approved: {why}. If this is intended, `{command}` approves it.")

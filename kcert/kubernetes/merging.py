@@ -11,7 +11,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 from kcert import plain_yaml
 from kcert.durations import in_words
 from kcert.errors import InputError, MachineError
-from kcert.files import defer_signals, read_optional, read_regular
+from kcert.files import defer_signals, read_regular
 from kcert.quoting import quote
 
 _LISTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
@@ -47,17 +46,6 @@ _SETS = {"cluster": "set-cluster", "user": "set-credentials"}
 """The command of kubectl that changes an entry for every context with it."""
 
 
-@dataclass(frozen=True)
-class Merged:
-    """The new content of a kubeconfig, and which entries were ``updated`` (``user kube-admin``).
-
-    ``updated`` is None if the context is new, and empty if the content was up to date.
-    """
-
-    content: bytes = field(repr=False)
-    updated: tuple[str, ...] | None = None
-
-
 def same(key: bytes, other: bytes) -> bool:
     """Return True if two kubeconfigs have the same values, however they are written."""
     try:
@@ -66,26 +54,22 @@ def same(key: bytes, other: bytes) -> bool:
         return False
 
 
-def read(path: Path) -> bytes:
-    """Return the content of the kubeconfig at *path*, empty if there is none."""
-    return read_optional(path) or b""
-
-
-def merge(path: Path, content: bytes, addition: bytes, *, replace: bool) -> Merged:
+def merge(path: Path, content: bytes, addition: bytes, *, replace: bool) -> tuple[bytes, tuple[str, ...] | None]:
     """Add the context of the kubeconfig *addition*, with its cluster and user, to *content*, the kubeconfig at *path*.
 
-    An entry of the same name and content is reused; where another has its name, the new one is called like the
-    context. With *replace* a context of that name is brought up to date instead: its user and its cluster get what
-    they have in *addition*. Raises InputError for content that is not a kubeconfig, and if another context would
-    change as well. Also for a context that exists (without *replace*) or belongs to another user or cluster.
+    Return the new content, and which entries were updated (``user kube-admin``): None if the context is new. An entry
+    of the same name and content is reused; where another has its name, the new one is called like the context. With
+    *replace* a context of that name is brought up to date instead: its user and its cluster get what they have in
+    *addition*. Raises InputError for content that is not a kubeconfig, and if another context would change as well.
+    Also for a context that exists (without *replace*) or belongs to another user or cluster.
     """
     new = plain_yaml.load(addition)
     if not content.strip():
-        return Merged(addition)
+        return addition, None
     before = _parsed(path, content)
     context = _entry(path, before, "contexts", new["contexts"][0]["name"])
     if context is None:
-        return Merged(plain_yaml.dump(_with_context(path, before, new)).encode())
+        return plain_yaml.dump(_with_context(path, before, new)).encode(), None
     name = context["name"]
     if not replace:
         raise InputError(
@@ -96,7 +80,9 @@ def merge(path: Path, content: bytes, addition: bytes, *, replace: bool) -> Merg
     for key, kind in (("clusters", "cluster"), ("users", "user")):
         called = _own_entry(path, context, kind, new[key][0]["name"])
         old = _entry(path, before, key, called)
-        value = _updated((old or {}).get(kind), kind, new[key][0][kind])
+        values = (old or {}).get(kind)
+        kept: dict[str, Any] = values if isinstance(values, dict) else {}
+        value = {field: kept[field] for field in kept if field not in _REPLACED_FIELDS[kind]} | new[key][0][kind]
         if old and old.get(kind) == value:
             continue
         _check_unshared(path, before, name, kind, called)
@@ -104,7 +90,7 @@ def merge(path: Path, content: bytes, addition: bytes, *, replace: bool) -> Merg
         entries = before.get(key) or []
         after[key] = [entry if named is old else named for named in entries] if old else [*entries, entry]
         updated.append(f"{kind} {ascii(called)[1:-1]}")
-    return Merged(plain_yaml.dump(after).encode() if updated else content, tuple(updated))
+    return plain_yaml.dump(after).encode() if updated else content, tuple(updated)
 
 
 def _with_context(path: Path, before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -144,11 +130,6 @@ def _own_entry(path: Path, context: dict[str, Any], kind: str, name: str) -> str
             f"changed. Give the new one another name with --context NAME."
         )
     return str(called)
-
-
-def _updated(old: Any, kind: str, new: dict[str, Any]) -> dict[str, Any]:
-    kept = old if isinstance(old, dict) else {}
-    return {key: value for key, value in kept.items() if key not in _REPLACED_FIELDS[kind]} | new
 
 
 def _check_unshared(path: Path, config: dict[str, Any], name: str, kind: str, called: str) -> None:
@@ -196,22 +177,14 @@ PAUSE = 0.05
 """Seconds between two attempts."""
 
 
-@dataclass(frozen=True)
-class Lock:
-    """A lock that is held: its file, the program that holds it, and the time since it was taken."""
-
-    file: Path
-    holder: str
-    age: timedelta
-
-
 @contextlib.contextmanager
-def locked(path: Path, on_wait: Callable[[Lock], None]) -> Iterator[None]:
+def locked(path: Path, on_wait: Callable[[Path, str], None]) -> Iterator[None]:
     """Hold the lock of the kubeconfig *path* for the block; Ctrl-C and SIGTERM wait for its end.
 
     The lock is ``FILE.lock``, there or not there, as client-go's ModifyConfig has it (tools/clientcmd/loader.go,
     lockFile): kubectl refuses to write while it is there. Where *path* is a link, its target is locked as well.
-    *on_wait* is called once, where another program holds it; MachineError after PATIENCE seconds of that.
+    *on_wait* is called once, with the lock and who holds it, where another program does; MachineError after PATIENCE
+    seconds of that.
     """
     # Two names of one file are one lock, called as the user called it.
     target, named = Path(os.path.realpath(path)), Path(os.path.realpath(path.parent), path.name)
@@ -219,23 +192,23 @@ def locked(path: Path, on_wait: Callable[[Lock], None]) -> Iterator[None]:
     deadline, waiting = time.monotonic() + PATIENCE, False
     while True:
         with defer_signals():
-            held = _take(path, files)
-            if held is None:
+            if (held := _take(path, files)) is None:
                 try:
                     yield
                 finally:
                     _release(files)
                 return
-        if lock := _described(held, files[held]):
+        if lock := _holder(held):
+            holder, age = lock
             if time.monotonic() >= deadline:
                 raise MachineError(
-                    f"{path} was not changed: {lock.file} says that {lock.holder} is changing it, and has been there "
-                    f"for {in_words(lock.age)}. A program that was killed leaves the lock behind. If no program is "
-                    f"using the file, delete the lock with `rm -f {quote(str(lock.file))}`, which kubectl needs as "
-                    f"well, and run this again."
+                    f"{path} was not changed: {files[held]} says that {holder} is changing it, and has been there for "
+                    f"{in_words(age)}. A program that was killed leaves the lock behind. If no program is using the "
+                    f"file, delete the lock with `rm -f {quote(str(files[held]))}`, which kubectl needs as well, and "
+                    "run this again."
                 )
             if not waiting:
-                on_wait(lock)
+                on_wait(files[held], holder)
                 waiting = True
         time.sleep(PAUSE)
 
@@ -271,8 +244,8 @@ def _release(files: Iterable[Path]) -> None:
             file.unlink()
 
 
-def _described(file: Path, named: Path) -> Lock | None:
-    """Return who holds the lock *file*, which the user calls *named*; None if it has just gone."""
+def _holder(file: Path) -> tuple[str, timedelta] | None:
+    """Return who holds the lock *file*, and since when; None if it has just gone."""
     try:
         seconds = max(0, int(time.time() - file.lstat().st_mtime))
     except OSError:
@@ -283,4 +256,4 @@ def _described(file: Path, named: Path) -> Lock | None:
         written = None
     holder = f"kcert (process {int(written[1])})" if written else "kubectl or another program"
     unit = next((unit for unit in (86400, 3600, 60) if seconds >= unit), 1)
-    return Lock(named, holder, timedelta(seconds=seconds // unit * unit))
+    return holder, timedelta(seconds=seconds // unit * unit)

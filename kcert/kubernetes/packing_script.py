@@ -13,10 +13,10 @@ from kcert.files import read_optional
 from kcert.issue.context import Context
 from kcert.kubernetes import bundles
 from kcert.kubernetes.bundles import Bundle
-from kcert.kubernetes.export import Piece
 from kcert.openssl.pem import pem_blocks
 from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
 from kcert.store import SECRET_MODE
+from kcert.store.atomic import OutputFile, target_of
 
 HEAD = (
     *SCRIPT_HEAD,
@@ -26,18 +26,18 @@ HEAD = (
 )
 
 
-def archives(ctx: Context, made: Sequence[Bundle], target: Path, *, is_file: bool = False) -> Iterator[str]:
-    """Yield the lines that write the archives into the folder *target*, or the only one to the file *target*."""
-    if not is_file:
-        yield f"mkdir -p {quote(folder_argument(target))}"
+def archives(ctx: Context, made: Sequence[Bundle], output: Path | None, default: Path) -> Iterator[str]:
+    """Yield the lines that write the archives to where ``write_files`` would."""
+    if output is None or output.is_dir():
+        yield f"mkdir -p {quote(folder_argument(output or default))}"
     for bundle in made:
-        archive = quote(folder_argument(target if is_file else target / bundle.file))
+        archive = quote(folder_argument(target_of(bundle.file, output, default)))
         yield f"\n# {bundle.host.name}"
         yield "stage=$(mktemp -d)"
         yield from _staged(ctx, bundle)
         names = [
             *(name for name, _, _ in bundles.texts(bundle)),
-            *(str(row.path.relative_to("/")) for row in bundle.rows),
+            *(file.packed_path for file in bundle.rows),
         ]
         yield f"keep {archive}"
         owner = "--owner=root:0 --group=root:0"
@@ -46,19 +46,15 @@ def archives(ctx: Context, made: Sequence[Bundle], target: Path, *, is_file: boo
 
 
 def _staged(ctx: Context, bundle: Bundle) -> Iterator[str]:
-    for file in bundle.files:
-        target = _staged_path(str(file.path.relative_to("/")))
-        if file.there:
-            yield f"install -D -m {file.mode:o} {quote(folder_argument(ctx.root / file.source))} {target}"
-        else:
+    for file in (*bundle.files, *bundle.generated):
+        target = _staged_path(file.packed_path)
+        if not file.exists:
             yield f'mkdir -p "$(dirname {target})"'
             yield f"kcert kubeconfig {quote(file.owner)}{ctx.folder_option} --quiet --output {target}"
-    for made in bundle.generated:
-        target = _staged_path(str(made.path.relative_to("/")))
-        if made.source:
-            yield f"install -D -m {made.mode:o} {quote(folder_argument(ctx.root / made.source))} {target}"
+        elif file.source:
+            yield f"install -D -m {file.mode:o} {quote(folder_argument(ctx.root / file.source))} {target}"
         else:
-            yield from _written(target, made.content, made.mode)
+            yield from _written(target, file.content, file.mode)
     for name, mode, content in bundles.texts(bundle):
         yield from _written(_staged_path(name), content, mode)
 
@@ -67,13 +63,13 @@ def _staged_path(name: str) -> str:
     return f'"$stage"/{quote(name)}'
 
 
-def pieces(ctx: Context, files: Iterable[tuple[Path, Piece]]) -> Iterator[str]:
-    """Yield the lines that write each piece of an export to its path; keys of CAs are read from their files."""
+def texts(ctx: Context, files: Iterable[OutputFile], output: Path | None, default: Path) -> Iterator[str]:
+    """Yield the lines that write what ``write_files`` would; keys of CAs are read from their files."""
     values = dict(_ca_values(ctx))
-    for target, piece in files:
-        path = quote(folder_argument(target))
+    for file in files:
+        path = quote(folder_argument(target_of(file.path, output, default)))
         yield f"keep {path}"
-        yield from _written(path, piece.content, piece.mode, values)
+        yield from _written(path, file.content, file.mode, values)
 
 
 def _written(target: str, content: bytes, mode: int, variables: dict[str, str] | None = None) -> Iterator[str]:
@@ -115,27 +111,26 @@ def copying(ctx: Context, bundle: Bundle) -> Iterator[tuple[str, ...] | str]:
     A command that needs a pipe is a line of shell, already quoted; the others are argv.
     """
     host = f"root@{bundle.host.name}"
-    missing = [file.owner for file in bundle.files if not file.there]
+    missing = [file.owner for file in bundle.files if not file.exists]
     if missing:
         yield ("kcert", "kubeconfig", *missing, *shlex.split(ctx.folder_option))
     folders = sorted({str(row.path.parent) for row in bundle.rows})
     yield ("ssh", host, f"install -d -m 755 {' '.join(quote(path) for path in folders)}")
     for target in folders:
-        files = [file for file in bundle.files if str(file.path.parent) == target]
-        same = [_here(ctx.root / file.source) for file in files if file.path.name == file.source.name]
-        if same:
+        files = [(file.path, file.source) for file in bundle.files if file.source and str(file.path.parent) == target]
+        if same := [_here(ctx.root / source) for path, source in files if path.name == source.name]:
             yield ("scp", "-p", *same, f"{host}:{target}/")
-        for file in files:
-            if file.path.name != file.source.name:
-                yield ("scp", "-p", _here(ctx.root / file.source), f"{host}:{file.path}")
-    for made in bundle.generated:
-        if made.source:
-            yield ("scp", "-p", _here(ctx.root / made.source), f"{host}:{made.path}")
+        for path, source in files:
+            if path.name != source.name:
+                yield ("scp", "-p", _here(ctx.root / source), f"{host}:{path}")
+    for file in bundle.generated:
+        if file.source:
+            yield ("scp", "-p", _here(ctx.root / file.source), f"{host}:{file.path}")
         else:
             folder = shlex.split(ctx.folder_option)
-            where = ("--host", bundle.host.name, "--format", made.form, *_release(bundle), *folder)
-            prints = format_command(("kcert", "flags", made.component, *where))
-            yield f"{prints} | {format_command(('ssh', host, f'cat > {quote(str(made.path))}'))}"
+            where = ("--host", bundle.host.name, "--format", file.form, *_release(bundle), *folder)
+            prints = format_command(("kcert", "flags", *file.readers, *where))
+            yield f"{prints} | {format_command(('ssh', host, f'cat > {quote(str(file.path))}'))}"
     yield ("ssh", host, " && ".join(_modes(bundle)))
 
 

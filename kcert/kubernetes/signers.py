@@ -1,4 +1,4 @@
-"""The signers of the Certificates API that kube-controller-manager runs, and the rules that each has.
+"""The signers of the Certificates API that kube-controller-manager runs, their rules, and what to request of them.
 
 Sources: Kubernetes, "Certificates and Certificate Signing Requests", and what the API server and the signing
 controllers answer; where they refuse, kcert gives their own words.
@@ -6,10 +6,24 @@ controllers answer; where they refuse, kcert gives their own words.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from kcert.certificates import Usages
+from kcert import profiles
+from kcert.certificates import AltName, Certificate, Kind, Role, Subject, Usages
+from kcert.config import (
+    Cluster,
+    Host,
+    check_address,
+    check_dns_name,
+    check_group_name,
+    check_host_name,
+    check_user_name,
+)
+from kcert.errors import InputError
+from kcert.issue.external_ca import unissued
 from kcert.openssl.x509 import Request
 from kcert.roles import MASTERS, NODE_PREFIX, NODES
 
@@ -146,3 +160,138 @@ def as_extensions(usages: Iterable[str]) -> Usages:
     key = tuple(dict.fromkeys(KEY_USAGES[usage] for usage in wanted if usage in KEY_USAGES))
     extended = tuple(dict.fromkeys(EXTENDED_USAGES[usage] for usage in wanted if usage in EXTENDED_USAGES))
     return Usages(key or None, extended or None)
+
+
+# --- Certificates to request
+
+
+_STEMS = {KUBELET_CLIENT: "kubelet-client-", KUBELET_SERVING: "kubelet-serving-"}
+"""The names of the files of a kubelet's request, up to the node's name, by signer."""
+
+
+def subject_for(
+    cluster: Cluster, name: str, groups: tuple[str, ...], names: tuple[str, ...], signer: str
+) -> Certificate:
+    """Return the certificate to request for *name*: with a request file and no certificate file.
+
+    A name that kcert.yaml or the profile knows keeps its subject; with a kubelet's *signer* it is a node's; any other
+    becomes a user in *groups* with the SANs *names*. Raises InputError for what cannot be.
+    """
+    alt_names = tuple(dict.fromkeys(san(name_value) for name_value in names))
+    if signer in _STEMS:
+        return _kubelet(cluster, name, groups, alt_names, signer)
+    known = profiles.named(profiles.certificates(cluster), name)
+    if known:
+        check_signer(known[0], signer)
+        return _known(known, groups, alt_names)
+    for group in groups:
+        if why := check_group_name(group):
+            raise InputError(f"--group {group!a} is invalid: {why}.")
+    if why := check_user_name(name):
+        raise InputError(f"{name!a} is not a valid user name: {why}.")
+    return unissued(replace(profiles.user(cluster, name, groups), alt_names=alt_names))
+
+
+def of_name(cluster: Cluster, name: str, signer: str | None = None, *, by_root: bool = False) -> Certificate:
+    """Return the certificate whose request is in the PKI folder under *name*, and where its answer belongs.
+
+    With a kubelet's *signer* the name is a node's, as for ``subject_for``. Raises InputError for a name that is not
+    accepted, and for what the Certificates API does not sign; with *by_root* that may be a CA, which a root outside
+    the cluster has signed.
+    """
+    if signer in _STEMS:
+        name = f"{_STEMS[signer]}{name.removeprefix(NODE_PREFIX).removeprefix(_STEMS[signer])}"
+    known = profiles.named(profiles.certificates(cluster), name)
+    if not known and (why := check_user_name(name)):
+        raise InputError(f"{name!a} is not a valid name: {why}.")
+    if known and not (by_root and known[0].kind is Kind.CA):
+        _check_signable(known[0])
+    return known[0] if known else profiles.user(cluster, name, ())
+
+
+def other_signer(root: Path, cluster: Cluster, name: str) -> str | None:
+    """Return the kubelet signer for which a request of the node *name* is in the folder *root*, else None."""
+    if check_host_name(name):
+        return None
+    for signer in _STEMS:
+        csr = of_name(cluster, name, signer).files.csr
+        if csr and (root / csr).is_file():
+            return signer.removeprefix(DOMAIN)
+    return None
+
+
+def host_of(cluster: Cluster, node: str) -> Host | None:
+    """Return the node or control-plane host called *node* of the cluster; None if there is none."""
+    return next((host for host in (*cluster.nodes, *cluster.control_plane) if host.name == node), None)
+
+
+def host_sans(host: Host) -> tuple[AltName, ...]:
+    """Return the SANs of a kubelet's serving certificate: the host's name and addresses."""
+    return (AltName("DNS", host.name), *(AltName("IP", address) for address in host.addresses))
+
+
+def _kubelet(
+    cluster: Cluster, node: str, groups: tuple[str, ...], names: tuple[AltName, ...], signer: str
+) -> Certificate:
+    node = node.removeprefix(NODE_PREFIX)
+    if why := check_host_name(node):
+        raise InputError(f"{node!a} is not the name of a node: {why}.")
+    if set(groups) - {NODES}:
+        raise InputError(f"--group: a kubelet is in {NODES} and in no other group.")
+    serving = signer == KUBELET_SERVING
+    if names and not serving:
+        raise InputError(f"--san: {signer} signs no SANs; {KUBELET_SERVING} does.")
+    if serving and not names:
+        host = host_of(cluster, node)
+        if host is None:
+            raise InputError(f"{node} is not a node of this cluster, so specify its SANs: --san NAME, --san ADDRESS.")
+        names = host_sans(host)
+    return unissued(
+        replace(
+            of_name(cluster, node, signer),
+            role=Role.KUBELET_SERVER if serving else Role.KUBELET_CLIENT,
+            subject=Subject(f"{NODE_PREFIX}{node}", (NODES,)),
+            alt_names=names,
+            host=node,
+        )
+    )
+
+
+def _known(known: tuple[Certificate, ...], groups: tuple[str, ...], names: tuple[AltName, ...]) -> Certificate:
+    certificate = known[0]
+    if len(known) > 1:
+        raise InputError(
+            f"{certificate.role} is the role of several certificates: "
+            f"{', '.join(cert.name for cert in known)}. Specify one."
+        )
+    _check_signable(certificate)
+    assert certificate.subject
+    if groups and set(groups) != set(certificate.subject.organizations):
+        listed = ", ".join(certificate.subject.organizations) or "no group"
+        raise InputError(f"--group: kcert.yaml, or the profile, has {certificate.name} in {listed}.")
+    return unissued(replace(certificate, alt_names=names or certificate.alt_names))
+
+
+def check_signer(certificate: Certificate, signer: str) -> None:
+    """Raise InputError where *signer* would make a client certificate for a server."""
+    if certificate.kind.is_server and signer in (CLIENT, KUBELET_CLIENT):
+        raise InputError(
+            f"{certificate.name} is a server, and {signer} signs for clients only; of servers, Kubernetes signs for "
+            f"kubelets only ({KUBELET_SERVING}). `kcert {certificate.chapter}` creates it where the CA's key "
+            f"is. For your own signer, use --signer."
+        )
+
+
+def _check_signable(certificate: Certificate) -> None:
+    if certificate.kind in (Kind.CA, Kind.KEY_PAIR):
+        what = "a CA" if certificate.kind is Kind.CA else "a bare key pair"
+        raise InputError(f"{certificate.name} is {what}, which the Certificates API does not sign.")
+
+
+def san(value: str) -> AltName:
+    """Return the SAN that *value* is, a DNS name or an address; raises InputError if it is neither."""
+    if check_address(value) is None:
+        return AltName("IP", str(ipaddress.ip_address(value)))
+    if why := check_dns_name(value):
+        raise InputError(f"--san {value!a} is neither a DNS name nor an address: {why}.")
+    return AltName("DNS", value)

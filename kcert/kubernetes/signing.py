@@ -19,7 +19,7 @@ from kcert.issue import steps
 from kcert.issue.checks import days_within, require_ca, with_passphrases
 from kcert.issue.context import Context
 from kcert.issue.execute import Executor
-from kcert.issue.status import drift, mark_intermediate, status_of
+from kcert.issue.status import drift, status_of
 from kcert.issue.steps import Step
 from kcert.kubernetes import signers
 from kcert.kubernetes.manifests import by_hand, contents
@@ -27,7 +27,6 @@ from kcert.kubernetes.signing_request import (
     APPROVED,
     DENIED,
     FAILED,
-    Condition,
     SigningRequest,
     read_asked,
     requested,
@@ -83,7 +82,7 @@ def _decided(csr: SigningRequest, kind: str, opposite: str, reason: str, message
             f'certificate signing request "{csr.name}" is already {opposite}, which the API server never '
             "undoes. To decide again, create an object with another name."
         )
-    return csr if csr.condition(kind) else csr.with_condition(Condition.now(kind, reason, message))
+    return csr if csr.condition(kind) else csr.with_condition(kind, reason, message)
 
 
 def _check_admission(csr: SigningRequest, request: Request) -> None:
@@ -107,7 +106,7 @@ def _check_signable(path: Path, csr: SigningRequest, openssl: str) -> None:
         raise VerdictError(f"{csr.name} was denied, so no signer processes it.")
     if failed := csr.condition(FAILED):
         raise VerdictError(
-            f"{csr.name} has failed already ({failed.reason}: {failed.message!a}); this cannot be changed."
+            f"{csr.name} has failed already ({failed['reason']}: {failed['message']!a}); this cannot be changed."
         )
     if not csr.condition(APPROVED):
         raise VerdictError(
@@ -123,7 +122,7 @@ def _check_signable(path: Path, csr: SigningRequest, openssl: str) -> None:
     request = requested(openssl, csr)
     _check_admission(csr, request)
     if violation := signer.violation(request, csr.usages):
-        after = csr.with_condition(Condition.now(FAILED, "SignerValidationFailure", violation))
+        after = csr.with_condition(FAILED, "SignerValidationFailure", violation)
         atomic.edit_file(path, text(after).encode("utf-8"))
         raise VerdictError(
             f"the signer {csr.signer} rejects {csr.name}: {violation}. {path} has the condition Failed now, as it "
@@ -145,7 +144,7 @@ def sign_object(
         raise InputError(
             f"{ctx.root}, the folder of the CA, does not exist: `kcert ca{ctx.folder_option}` creates one."
         )
-    spec, now = next(cert for cert in ctx.specs if cert.name == "ca"), datetime.now(timezone.utc)
+    spec, now = ctx.known["ca"], datetime.now(timezone.utc)
     ca = require_ca(ctx, replace(spec, name=csr_object.name), status_of(ctx.root, [spec], now)["ca"], now)
     request = requested(ctx.openssl, csr_object)
     # A real signer copies these four kinds and drops all others.
@@ -288,10 +287,10 @@ def sign_request(ctx: Context, path: Path, certificate: Certificate, request: Re
     target = path.with_name(files.crt.name)
     if target.exists():
         raise InputError(f"{target} exists already: move it away, then sign {path} again.")
-    spec = next(cert for cert in ctx.specs if cert.name == certificate.issuer)
+    spec = ctx.known[certificate.issuer]
     status = status_of(ctx.root, [spec], now)[spec.name]
     ca = require_ca(ctx, certificate, status, now)
-    spec = mark_intermediate(spec, status)
+    spec = status.certificate
     assert spec.files.crt
     made = (
         Step("request", (csr,), perform=lambda staging, _root: staging.write(csr, pem)),

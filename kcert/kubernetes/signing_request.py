@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -21,7 +21,6 @@ from kcert.openssl.x509 import Request, refusals
 from kcert.shell import Command, read
 
 API_VERSION, KIND = "certificates.k8s.io/v1", "CertificateSigningRequest"
-"""Bytes; etcd takes no larger object."""
 
 _LABEL = "CERTIFICATE REQUEST"
 
@@ -32,29 +31,11 @@ APPROVED, DENIED, FAILED = "Approved", "Denied", "Failed"
 
 
 @dataclass(frozen=True)
-class Condition:
-    """One condition of its status; times are UTC as the API writes them."""
-
-    type: str
-    status: str
-    reason: str
-    message: str
-    updated: str
-    changed: str
-
-    @classmethod
-    def now(cls, kind: str, reason: str, message: str) -> Condition:
-        """A condition that has just become true."""
-        moment = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return cls(kind, "True", reason, message, moment, moment)
-
-
-@dataclass(frozen=True)
 class SigningRequest:
     """A CertificateSigningRequest.
 
-    ``request`` and ``certificate`` are PEM. ``source`` is where it was read, for messages; ``document`` is all that
-    stood there, so that nothing of it is lost when it is written again.
+    ``request`` and ``certificate`` are PEM; ``conditions`` have the keys that the API has. ``source`` is where it was
+    read, for messages; ``document`` is all that stood there, so that nothing of it is lost when it is written again.
     """
 
     name: str
@@ -62,7 +43,7 @@ class SigningRequest:
     signer: str
     usages: tuple[str, ...]
     expires: int | None = None
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[Mapping[str, str], ...] = ()
     certificate: bytes | None = None
     source: str = ""
     document: Mapping[str, Any] | None = None
@@ -72,20 +53,25 @@ class SigningRequest:
         """Return the user who created the object, as the API server wrote it there; empty if it did not."""
         return str((self.document or {}).get("spec", {}).get("username") or "")
 
-    def condition(self, kind: str) -> Condition | None:
-        """The condition of this type, if it is true."""
-        return next(
-            (condition for condition in self.conditions if (condition.type, condition.status) == (kind, "True")), None
-        )
+    @property
+    def true_conditions(self) -> list[Mapping[str, str]]:
+        """Return the conditions that are true."""
+        return [condition for condition in self.conditions if condition["status"] == "True"]
 
-    def with_condition(self, condition: Condition) -> SigningRequest:
-        """The same with one more condition."""
+    def condition(self, kind: str) -> Mapping[str, str] | None:
+        """Return the condition of this type, if it is true."""
+        return next((condition for condition in self.true_conditions if condition["type"] == kind), None)
+
+    def with_condition(self, kind: str, reason: str, message: str) -> SigningRequest:
+        """Return the same with one more condition, which has just become true."""
+        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        condition = {"type": kind, "status": "True", "reason": reason, "message": message}
+        condition |= {"lastUpdateTime": now, "lastTransitionTime": now}
         return replace(self, conditions=(*self.conditions, condition))
 
 
-def object_name(value: str) -> str | None:
-    """Return why *value* cannot be the name of an object of Kubernetes; None if it can (a DNS subdomain, RFC 1123)."""
-    return check_host_name(value)
+object_name = check_host_name
+"""Return why a text cannot be the name of an object of Kubernetes; None if it can (a DNS subdomain, RFC 1123)."""
 
 
 def parse(content: bytes, source: str) -> SigningRequest:
@@ -124,37 +110,21 @@ def parse_object(document: dict[str, Any], source: str) -> SigningRequest:
 
 
 def text(csr: SigningRequest) -> str:
-    """The object as a manifest: YAML, the request and the certificate each on one line."""
-
-    document: dict[str, Any] = dict(csr.document or {})
-    document |= {"apiVersion": API_VERSION, "kind": KIND}
-    document["metadata"] = {**document.get("metadata", {}), "name": csr.name}
-    spec: dict[str, Any] = {
-        **document.get("spec", {}),
-        "request": base64.b64encode(csr.request).decode("ascii"),
-        "signerName": csr.signer,
-    }
+    """Return the object as a manifest: YAML, the request and the certificate each on one line."""
+    before = csr.document or {}
+    request = base64.b64encode(csr.request).decode("ascii")
+    spec = {**before.get("spec", {}), "request": request, "signerName": csr.signer}
     if csr.expires is not None:
         spec["expirationSeconds"] = csr.expires
-    document["spec"] = {**spec, "usages": list(csr.usages)}
-    status: dict[str, Any] = dict(document.get("status") or {})
+    status: dict[str, Any] = dict(before.get("status") or {})
     if csr.certificate is not None:
         status["certificate"] = base64.b64encode(csr.certificate).decode("ascii")
     if csr.conditions:
-        status["conditions"] = [
-            {
-                "type": condition.type,
-                "status": condition.status,
-                "reason": condition.reason,
-                "message": condition.message,
-                "lastUpdateTime": condition.updated,
-                "lastTransitionTime": condition.changed,
-            }
-            for condition in csr.conditions
-        ]
-    if status:
-        document["status"] = status
-    return plain_yaml.dump(document)
+        status["conditions"] = list(csr.conditions)
+    metadata = {**before.get("metadata", {}), "name": csr.name}
+    document = {**before, "apiVersion": API_VERSION, "kind": KIND, "metadata": metadata}
+    document["spec"] = {**spec, "usages": list(csr.usages)}
+    return plain_yaml.dump(document | ({"status": status} if status else {}))
 
 
 def requested(openssl: str, csr: SigningRequest) -> Request:
@@ -286,11 +256,11 @@ def _base64(value: object, field: str, source: str) -> bytes:
 def _usages(value: object, source: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
         raise InputError(f"{source}: spec.usages is missing: v1 wants them listed.")
-    return check_usages([str(condition) for condition in value], f"{source}: spec.usages:")
+    return check_usages([str(usage) for usage in value], f"{source}: spec.usages:")
 
 
-def check_usages(usages: list[str], where: str) -> tuple[str, ...]:
-    """*usages* as the API server takes them: each known, and each once."""
+def check_usages(usages: Sequence[str], where: str) -> tuple[str, ...]:
+    """Return *usages* if the API server takes them: each known, and each once."""
     known = (*signers.KEY_USAGES, *signers.EXTENDED_USAGES)
     for usage in usages:
         if usage not in known:
@@ -334,23 +304,23 @@ def signer_trouble(signer: str) -> str | None:
     return None
 
 
-def _conditions(value: object, source: str) -> tuple[Condition, ...]:
+def _conditions(value: object, source: str) -> tuple[Mapping[str, str], ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(condition, dict) for condition in value):
         raise InputError(f"{source}: status.conditions is not a list of conditions.")
     conditions = tuple(
-        Condition(
-            type=_text(condition.get("type"), "status.conditions.type", source),
-            status=str(condition.get("status", "True")),
-            reason=str(condition.get("reason", "")),
-            message=str(condition.get("message", "")),
-            updated=str(condition.get("lastUpdateTime") or ""),
-            changed=str(condition.get("lastTransitionTime") or condition.get("lastUpdateTime") or ""),
-        )
+        {
+            "type": _text(condition.get("type"), "status.conditions.type", source),
+            "status": str(condition.get("status", "True")),
+            "reason": str(condition.get("reason", "")),
+            "message": str(condition.get("message", "")),
+            "lastUpdateTime": str(condition.get("lastUpdateTime") or ""),
+            "lastTransitionTime": str(condition.get("lastTransitionTime") or condition.get("lastUpdateTime") or ""),
+        }
         for condition in value
     )
-    kinds = [condition.type for condition in conditions]
+    kinds = [condition["type"] for condition in conditions]
     if APPROVED in kinds and DENIED in kinds:
         raise InputError(f"{source}: it has the conditions Approved and Denied, and the API server takes one alone.")
     return conditions

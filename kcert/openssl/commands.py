@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert.certificates import AltName, Certificate, Files, Kind, Usages
+from kcert.certificates import AltName, Certificate, Kind, Usages
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, filled, read_optional
 
@@ -41,7 +41,9 @@ def render(certificate: Certificate, templates: Path | None = None) -> str:
 
     Raises InputError for a template that is missing, unreadable, or asks for what kcert does not know.
     """
-    values = {"key_usage": _key_usage(certificate), "alt_names": alt_names(certificate.alt_names)}
+    # Only an RSA key can encrypt the key of a session (RFC 5480, section 3).
+    encrypts = ", keyEncipherment" if certificate.key.algorithm == "rsa" else ""
+    values = {"key_usage": f"digitalSignature{encrypts}", "alt_names": alt_names(certificate.alt_names)}
     if certificate.usages:
         values["extensions"] = _extensions(certificate, certificate.usages)
     return _filled(_template(certificate, templates), values)
@@ -70,6 +72,13 @@ def render_signer(usages: Usages, names: tuple[AltName, ...], ca: X509, *, nothi
     digest = {"P-384": "sha384", "P-521": "sha512"}.get(ca.public_key.curve or "", "sha256")
     filled = {"extensions": _lines(values), "alt_names": alt_names(names), "digest": digest}
     return _filled(built_in_templates() / "sign.cnf", filled)
+
+
+def render_dated(certificate: Certificate) -> str:
+    """The openssl.cnf with which `openssl ca` signs, with the extensions of the template of *certificate*."""
+    extensions = render(certificate).partition(f"[ {EXTENSIONS} ]")[2]
+    values = {"extensions": extensions, "alt_names": "", "digest": "sha256"}
+    return _filled(built_in_templates() / "sign.cnf", values)
 
 
 def writable(name: AltName) -> bool:
@@ -142,11 +151,6 @@ def alt_names(names: tuple[AltName, ...]) -> str:
     return "\n".join(lines)
 
 
-def _key_usage(certificate: Certificate) -> str:
-    """keyEncipherment is for RSA: only an RSA key can encrypt the key of a session (RFC 5480, section 3)."""
-    return "digitalSignature, keyEncipherment" if certificate.key.algorithm == "rsa" else "digitalSignature"
-
-
 CURVES = {"P-256": "prime256v1", "P-384": "secp384r1"}
 """openssl's names of the curves that FIPS 186 calls P-256 and P-384."""
 
@@ -177,9 +181,10 @@ def _unlocking(passphrase: str) -> tuple[str, ...]:
     return ("-passin", passphrase) if passphrase else ()
 
 
-def public_key(openssl: str, files: Files) -> tuple[str, ...]:
-    """Write the public half of an RSA key."""
-    return (openssl, "rsa", "-in", str(files.key), "-pubout", "-out", str(files.public_key))
+def public_key(openssl: str, certificate: Certificate) -> tuple[str, ...]:
+    """Write the public half of the key of *certificate*."""
+    files, command = certificate.files, "rsa" if certificate.key.algorithm == "rsa" else "pkey"
+    return (openssl, command, "-in", str(files.key), "-pubout", "-out", str(files.public_key))
 
 
 def request(openssl: str, certificate: Certificate) -> tuple[str, ...]:

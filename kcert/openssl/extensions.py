@@ -45,18 +45,6 @@ class Extension:
     refusal: Refusal | None
 
 
-NONE: dict[str, Any] = {
-    "ca": None,
-    "path_length": None,
-    "key_usage": None,
-    "extended_key_usage": None,
-    "alt_names": (),
-    "subject_key_id": None,
-    "authority_key_id": None,
-}
-"""The fields of a certificate without extensions."""
-
-
 def read_extensions(sequence: bytes) -> list[Extension]:
     """Read the elements of the list of extensions whose content is *sequence*."""
     return [_extension(content) for content in Reader(sequence).each(der.SEQUENCE, "malformed extension")]

@@ -133,16 +133,12 @@ def public_part(block: Block) -> PublicKey | None:
     return None
 
 
-def _key(oid: str, parameters: bytes, material: bytes) -> PublicKey:
-    return key_fields(oid, parameters, material)[0]
-
-
 def _rsa(oid: str, content: bytes, *, private: bool) -> PublicKey:
     inside = Reader(Reader(content).read(der.SEQUENCE, _WHAT))
     if private:
         inside.integer(_WHAT)
     modulus, exponent = inside.raw(der.INTEGER, _WHAT), inside.raw(der.INTEGER, _WHAT)
-    return _key(oid, b"\x05\x00", der.element(der.SEQUENCE, modulus + exponent))
+    return key_fields(oid, b"\x05\x00", der.element(der.SEQUENCE, modulus + exponent))[0]
 
 
 def _ec(content: bytes, parameters: bytes) -> PublicKey:
@@ -152,7 +148,7 @@ def _ec(content: bytes, parameters: bytes) -> PublicKey:
     inside.read(der.OCTET_STRING, _WHAT)
     named, point = inside.optional(0xA0, _WHAT), inside.optional(0xA1, _WHAT)
     material = Reader(point).bits(_WHAT)[0] if point is not None else b""
-    return _key(EC, parameters or named or b"", material)
+    return key_fields(EC, parameters or named or b"", material)[0]
 
 
 def _pkcs8(content: bytes) -> PublicKey:
@@ -166,7 +162,7 @@ def _pkcs8(content: bytes) -> PublicKey:
         return _ec(key, parameters)
     if oid in (RSA, RSA_PSS):
         return _rsa(oid, key, private=True)
-    return _key(oid, parameters, b"")
+    return key_fields(oid, parameters, b"")[0]
 
 
 def key_belongs(key_pem: bytes, public_key: PublicKey) -> bool | None:

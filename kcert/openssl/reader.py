@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from kcert.openssl import der
 from kcert.openssl.der import DerError, Reader
-from kcert.openssl.extensions import NONE, SUBJECT_ALT_NAME, Extension, read_extensions
+from kcert.openssl.extensions import SUBJECT_ALT_NAME, Extension, read_extensions
 from kcert.openssl.pem import Block, armoured, pem_blocks
 from kcert.openssl.x509 import X509, Name, PublicKey, Refusal, Request, Unreadable
 
@@ -166,11 +166,14 @@ def _certificate(content: bytes, pem: str) -> X509:
     )
 
 
-def _fields(extensions: list[Extension]) -> dict[str, Any]:
-    fields = dict(NONE)
-    for extension in extensions:
-        fields |= extension.fields
-    return fields
+def _fields(extensions: list[Extension], *wanted: str) -> dict[str, Any]:
+    """Return the fields that *extensions* set, or only those *wanted*."""
+    return {
+        name: value
+        for extension in extensions
+        for name, value in extension.fields.items()
+        if not wanted or name in wanted
+    }
 
 
 def _refusal(error: str, reason: str) -> Refusal:
@@ -359,20 +362,16 @@ def _request(content: bytes, pem: str) -> Request:
     # Of the extensions that a request asks for, Go reads the SANs alone.
     sans = next((extension.refusal for extension in extensions if extension.oid == SUBJECT_ALT_NAME), None)
     malformed += [sans] if sans and sans.stage == "parse" else []
-    fields = _fields(extensions)
     signature = _algorithm(outer.read(der.SEQUENCE, "malformed algorithm identifier"))[0]
     outer.bits("malformed signature")
     return Request(
         subject=subject,
         public_key=key,
         signature_algorithm=_SIGNATURES.get(signature, signature),
-        alt_names=fields["alt_names"],
-        key_usage=fields["key_usage"],
-        extended_key_usage=fields["extended_key_usage"],
-        ca=fields["ca"],
         malformed=tuple(malformed),
         extension_requests=len(requested),
         pem=pem,
+        **_fields(extensions, "alt_names", "key_usage", "extended_key_usage", "ca"),
     )
 
 

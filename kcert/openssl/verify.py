@@ -79,7 +79,8 @@ class Signatures:
         by_issuers: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Pair]] = defaultdict(list)
         for pair in self._waiting:
             by_issuers[pair[1:]].append(pair)
-        size = _batch(len(self._waiting))
+        # Every processor has its share.
+        size = min(MOST, max(LEAST, -(-len(self._waiting) // (os.cpu_count() or 1))))
         batches = [pairs[start : start + size] for pairs in by_issuers.values() for start in range(0, len(pairs), size)]
         at_once = os.cpu_count() or 1
         for start in range(0, len(batches), at_once):
@@ -88,11 +89,15 @@ class Signatures:
 
     def _ask_side_by_side(self, batches: list[list[Pair]]) -> None:
         with tempfile.TemporaryDirectory(prefix="kcert-", dir=_scratch(sum(map(len, batches)))) as folder:
-            files = [self._written(Path(folder, str(number)), batch) for number, batch in enumerate(batches)]
-            commands = [self._command(Path(folder, str(number)), batch) for number, batch in enumerate(batches)]
+            folders = [Path(folder, str(number)) for number in range(len(batches))]
+            files = [self._written(path, batch) for path, batch in zip(folders, batches, strict=True)]
+            commands = [
+                _command_for(self.openssl, path, list(named), batch[0])
+                for path, named, batch in zip(folders, files, batches, strict=True)
+            ]
             for named, reading in zip(files, read_many(commands), strict=True):
                 self._take(named, reading)
-            self._ask_one_by_one([(Path(folder, str(number)), named) for number, named in enumerate(files)])
+            self._ask_one_by_one(list(zip(folders, files, strict=True)))
 
     def _ask_one_by_one(self, requested: list[tuple[Path, dict[str, Pair]]]) -> None:
         """Verify again, each by itself, those that failed without a reason.
@@ -119,13 +124,11 @@ class Signatures:
         _, issuers, chain = self._waiting[batch[0]]
         (folder / "authority").write_text("".join(map(_pem, issuers)))
         (folder / "chain").write_text("".join(map(_pem, chain)))
-        names = dict(zip(_names(folder, batch), batch, strict=True))
+        # Names that nothing inside a certificate can foresee, and so not pretend to be a verdict on.
+        names = {f"{folder.parent.name}-{number}": pair for number, pair in enumerate(batch)}
         for name, pair in names.items():
             (folder / name).write_text(self._waiting[pair][0].pem)
         return names
-
-    def _command(self, folder: Path, batch: list[Pair]) -> Command:
-        return _command_for(self.openssl, folder, _names(folder, batch), batch[0])
 
     def _take(self, names: dict[str, Pair], reading: Reading) -> None:
         fine = {line.removesuffix(": OK") for line in reading.stdout.decode("latin-1").splitlines()}
@@ -149,16 +152,6 @@ def _command_for(openssl: str, folder: Path, names: list[str], pair: Pair) -> Co
         # What is trusted is taken at its word otherwise: the signature would not be looked at.
         options.append("-check_ss_sig")
     return Command((openssl, "verify", *options, *names), folder)
-
-
-def _names(folder: Path, batch: list[Pair]) -> list[str]:
-    """File names that nothing inside a certificate can foresee, and so not pretend to be a verdict on."""
-    return [f"{folder.parent.name}-{number}" for number in range(len(batch))]
-
-
-def _batch(waiting: int) -> int:
-    """Return how many for one process, so that every processor has its share."""
-    return min(MOST, max(LEAST, -(-waiting // (os.cpu_count() or 1))))
 
 
 def _scratch(certificates: int) -> str | None:

@@ -113,15 +113,15 @@ class X509:
     not_before: datetime
     not_after: datetime
     public_key: PublicKey
-    ca: bool | None
-    path_length: int | None
-    key_usage: tuple[str, ...] | None
-    extended_key_usage: tuple[str, ...] | None
-    alt_names: tuple[AltName, ...]
-    subject_key_id: str | None
-    authority_key_id: str | None
     sha256: str
     pem: str
+    ca: bool | None = None
+    path_length: int | None = None
+    key_usage: tuple[str, ...] | None = None
+    extended_key_usage: tuple[str, ...] | None = None
+    alt_names: tuple[AltName, ...] = ()
+    subject_key_id: str | None = None
+    authority_key_id: str | None = None
     critical: tuple[str, ...] = ()
     malformed: tuple[Refusal, ...] = ()
 
@@ -170,11 +170,11 @@ class Request:
     subject: Name
     public_key: PublicKey
     signature_algorithm: str
-    alt_names: tuple[AltName, ...]
-    key_usage: tuple[str, ...] | None
-    extended_key_usage: tuple[str, ...] | None
-    ca: bool | None
     pem: str
+    alt_names: tuple[AltName, ...] = ()
+    key_usage: tuple[str, ...] | None = None
+    extended_key_usage: tuple[str, ...] | None = None
+    ca: bool | None = None
     malformed: tuple[Refusal, ...] = ()
     extension_requests: int = 0
 

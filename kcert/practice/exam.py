@@ -18,7 +18,7 @@ from kcert.errors import InputError, ProgramError
 from kcert.files import read_regular
 from kcert.practice import OWN_FOLDER, SEAL_FILE, labs, marker_file, sealed_folders, session, state
 from kcert.practice.lab import words
-from kcert.practice.rng import ScenarioRng
+from kcert.practice.scenario import ScenarioRng
 from kcert.practice.state import Seal, mark_over, mark_running, write_seal
 from kcert.store import FOLDER_MODE
 
@@ -159,7 +159,7 @@ def load(root: Path, openssl: str = "openssl") -> Exam | None:
 def _check_sound(exam: Exam) -> None:
     """Raise ValueError for content that no exam has: another folder, an unknown lab, results that do not match."""
     for text in (exam.started, exam.deadline, exam.handed_in or exam.started):
-        state.timestamp(text)
+        state.check_timestamp(text)
     folders = [str(number) for number in range(1, len(exam.tasks) + 1)]
     if [task.folder for task in exam.tasks] != folders or not {task.lab for task in exam.tasks} <= set(labs.NAMES):
         raise ValueError
@@ -240,7 +240,7 @@ def _build(
     _save(root, exam, openssl)
     if seal:
         mark_running(root, deadline)
-    return _result(root, exam, openssl)
+    return Result(exam, tuple(_mark(task, solved=False) for task in tasks))
 
 
 def mixed(rng: ScenarioRng, count: int) -> list[str]:
@@ -260,13 +260,13 @@ def mixed(rng: ScenarioRng, count: int) -> list[str]:
 def look(root: Path, exam: Exam, openssl: str = "openssl", *, hand_in: bool = False) -> Result:
     """Return the result of the exam in *root*; while it is running, unsolved tasks are checked. *hand_in* ends it."""
     if exam.kept:
-        return Result(exam, tuple(_kept(*pair) for pair in zip(exam.tasks, exam.kept, strict=True)))
+        return Result(exam, tuple(_mark(task, *kept) for task, kept in zip(exam.tasks, exam.kept, strict=True)))
     if exam.seconds_left:
         for task in exam.tasks:
             task_session = _sitting(root, exam, task, openssl)
             if task_session and not task_session.state.is_solved:
-                task_session.look()
-    result = _result(root, exam, openssl)
+                task_session.check(counts=False)
+    result = Result(exam, tuple(_marked(root, exam, task, openssl) for task in exam.tasks))
     if exam.seconds_left and not hand_in and not result.over:
         if exam.sealed:
             mark_running(root, exam.deadline)
@@ -297,37 +297,34 @@ def _sitting(root: Path, exam: Exam, task: Task, openssl: str) -> session.Sessio
     return task_session if (now.lab, now.seed, now.deadline) == (task.lab, task.seed, exam.deadline) else None
 
 
-def _result(root: Path, exam: Exam, openssl: str) -> Result:
-    return Result(exam, tuple(_mark(root, exam, task, openssl) for task in exam.tasks))
-
-
-def _mark(root: Path, exam: Exam, task: Task, openssl: str) -> Mark:
-    task_session, lab_words = _sitting(root, exam, task, openssl), words(task.lab)
+def _marked(root: Path, exam: Exam, task: Task, openssl: str) -> Mark:
+    task_session = _sitting(root, exam, task, openssl)
+    if task_session is None:
+        return _mark(task, solved=False)
+    now = task_session.state
     in_time = [
         solved
-        for solved in (task_session.state.solved if task_session else ())
+        for solved in now.solved
         if (solved.lab, solved.seed) == (task.lab, task.seed) and exam.started <= solved.when <= exam.ends
     ]
-    hints = in_time[0].hints if in_time else task_session.state.hints if task_session else 0
-    wrong = task_session.state.wrong if task_session and exam.sealed else 0
-    return Mark(task, lab_words.title, lab_words.difficulty, bool(in_time), hints, wrong)
+    hints = in_time[0].hints if in_time else now.hints
+    return _mark(task, bool(in_time), hints, now.wrong if exam.sealed else 0)
 
 
-def _kept(task: Task, kept: tuple[bool, int, int]) -> Mark:
+def _mark(task: Task, solved: bool, hints: int = 0, wrong: int = 0) -> Mark:
     lab_words = words(task.lab)
-    return Mark(task, lab_words.title, lab_words.difficulty, *kept)
+    return Mark(task, lab_words.title, lab_words.difficulty, solved, hints, wrong)
 
 
 def _save(root: Path, exam: Exam, openssl: str) -> None:
-    content: dict[str, Any] = asdict(exam)
-    state.write(root, state.EXAM_FILE, content, openssl)
+    state.write(root, state.EXAM_FILE, asdict(exam), openssl)
 
 
 def running() -> Path | None:
     """Return the folder of the sealed exam that this user is taking; None if there is none."""
     marker = marker_file()
     for folder in sealed_folders():
-        if (deadline := _deadline(folder)) and _is_ahead(deadline):
+        if _is_running(folder):
             return folder
     if marker is None:
         return None
@@ -339,17 +336,27 @@ def running() -> Path | None:
         return None
 
 
-def _deadline(folder: Path) -> str | None:
+def _is_running(folder: Path) -> bool:
     with suppress(InputError, ProgramError):
         if started := load(folder):
-            return None if started.kept else started.deadline
-        return state.load(folder).deadline
-    return None
+            return not started.kept and _is_ahead(started.deadline)
+        deadline = state.load(folder).deadline
+        return deadline is not None and _is_ahead(deadline)
+    return False
 
 
 def _is_ahead(deadline: str) -> bool:
     moment = datetime.fromisoformat(deadline)
     return moment.tzinfo is not None and moment > datetime.now(timezone.utc)
+
+
+def refuse_to_replace(root: Path) -> None:
+    """Raise InputError if a sealed exam is running in *root*: it would start again, and its results be lost."""
+    if (root / OWN_FOLDER / SEAL_FILE).exists() and _is_running(root):
+        raise InputError(
+            f"--replace: the sealed exam in {root} is running. `kcert practice exam --finish` ends it, with the results"
+            " until then."
+        )
 
 
 def refuse_if_running(command: str) -> None:

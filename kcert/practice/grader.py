@@ -22,11 +22,11 @@ from kcert.openssl.program import same_key
 from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509
 from kcert.practice.handshakes import Client, Credentials, Server, TlsPair
-from kcert.practice.lab import Check, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from kcert.practice.scenario import Connection, Scenario
     from kcert.scan.result import ScanResult
 
 MIN_REMAINING = timedelta(days=90)
@@ -39,6 +39,24 @@ class AbsentError(Exception):
 
 class NotYetError(AbsentError):
     """Something that the learner still has to make does not exist."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A thing that has to work: ``what`` in the present tense, and ``why`` it does not.
+
+    Neither says how to fix it. ``pending``: it cannot be checked yet, because something it needs does not exist.
+    """
+
+    what: str
+    works: bool
+    why: str = ""
+    pending: bool = False
+
+    @property
+    def status(self) -> str:
+        """One of ``works``, ``not yet``, ``fails``."""
+        return "works" if self.works else "not yet" if self.pending else "fails"
 
 
 @dataclass
@@ -96,6 +114,10 @@ class Grader:
         assert crt
         return self.content(self.pki / crt)
 
+    def count_of_cas(self, ca: str = "ca") -> int:
+        """Return the number of certificates in the file of the CA called *ca*."""
+        return sum(1 for block in pem_blocks(self.trusted(ca)) if block.is_certificate)
+
     @cached_property
     def _read(self) -> dict[str, X509 | AbsentError]:
         """Each certificate of the scenario by name, or why it cannot be read."""
@@ -135,16 +157,16 @@ class Grader:
             return Check(what, works=False, why=str(error), pending=isinstance(error, NotYetError))
         return Check(what, reason is None, reason or "")
 
-    def connects(self, what: str, server: str, client: str | None, server_name: str) -> Check:
-        """Check that *client* (None: no certificate) connects to *server* by *server_name*; both trust the CA."""
+    def connects(self, connection: Connection) -> Check:
+        """Check that the client connects to the server; both trust the CA."""
 
         def refused() -> str | None:
-            ca = self.trusted()
-            serving = Server(self.shown(self.scenario.spec(server)), ca if client else None)
-            connecting = Client(ca, self.shown(self.scenario.spec(client)) if client else None)
-            return self.tls.refusal(serving, connecting, server_name)
+            ca, name = self.trusted(), connection.client
+            serving = Server(self.shown(self.scenario.spec(connection.server)), ca if name else None)
+            connecting = Client(ca, self.shown(self.scenario.spec(name)) if name else None)
+            return self.tls.refusal(serving, connecting, connection.server_name)
 
-        return self.check(what, refused)
+        return self.check(connection.what, refused)
 
     @cached_property
     def survey(self) -> ScanResult:
@@ -174,7 +196,7 @@ class Grader:
         def changed() -> str | None:
             if mark(self.certificate(name)) != self.marks.get(name):
                 return "it is not the CA that the machines have"
-            count = sum(1 for block in pem_blocks(self.trusted(name)) if block.is_certificate)
+            count = self.count_of_cas(name)
             return f"the file contains {count - 1} more certificates" if count > 1 else None
 
         file = self.name(self.pki / str(self.scenario.spec(name).files.crt))
@@ -241,11 +263,14 @@ class Grader:
             spec for spec in self.scenario.specs if spec.name not in focus and spec.kind not in (Kind.CA, Kind.KEY_PAIR)
         ]
         if others:
-            broken = [check for spec in others for check in self.leaf(spec.name) if not check.works]
-            why = f"not true any more: {broken[0].what} ({broken[0].why})" if broken else ""
             listed = ", ".join(spec.name for spec in others)
-            yield Check(f"what worked before still works: {listed}", not broken, why)
+            yield self.still_works(f"what worked before still works: {listed}", "not true any more", *others)
         yield self.private_keys_protected()
+
+    def still_works(self, what: str, why: str, *specs: Certificate) -> Check:
+        """Return the check *what*: everything about *specs* works. *why* introduces what does not."""
+        broken = next((check for spec in specs for check in self.leaf(spec.name) if not check.works), None)
+        return Check(what, broken is None, f"{why}: {broken.what} ({broken.why})" if broken else "")
 
     def _mismatch(self, spec: Certificate) -> str | None:
         return self.unfit(self.shown(spec).key, spec.name)

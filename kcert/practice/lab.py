@@ -1,4 +1,4 @@
-"""The types that all labs share.
+"""Labs, their words, and the comparison of answers.
 
 A lab is a ``Lab`` in the ``LABS`` of a module in ``kcert.practice.labs``; its words (title, story, hints, solution)
 are in ``kcert/lessons/labs/NAME.md`` and its lesson in ``kcert/lessons/NAME.md``. To add one: write the three files,
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING
@@ -20,51 +20,8 @@ from kcert.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from kcert.certificates import Certificate
-    from kcert.config import Cluster
-    from kcert.practice.builder import LabBuilder
-    from kcert.practice.grader import Grader
-    from kcert.practice.rng import ScenarioRng
-
-
-@dataclass(frozen=True)
-class Check:
-    """A thing that has to work: ``what`` in the present tense, and ``why`` it does not.
-
-    Neither says how to fix it. ``pending``: it cannot be checked yet, because something it needs does not exist.
-    """
-
-    what: str
-    works: bool
-    why: str = ""
-    pending: bool = False
-
-    @property
-    def status(self) -> str:
-        """One of ``works``, ``not yet``, ``fails``."""
-        return "works" if self.works else "not yet" if self.pending else "fails"
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """One start of a lab: everything that follows from its seed and the time of its start.
-
-    ``specs`` are the certificates of the lab as they have to be, a CA before what it signs; ``made`` those among
-    them that are made with a fault, by name. ``values`` are for the placeholders of the lab's words. ``folder`` is
-    the PKI folder, below the lab's. ``kept`` are files, relative to the lab's folder, that must not change.
-    """
-
-    cluster: Cluster
-    now: datetime
-    specs: tuple[Certificate, ...] = ()
-    made: Mapping[str, Certificate] = field(default_factory=dict)
-    values: Mapping[str, str] = field(default_factory=dict)
-    folder: str = "pki"
-    kept: tuple[str, ...] = ()
-
-    def spec(self, name: str) -> Certificate:
-        """Return the certificate called *name*, as it has to be."""
-        return next(spec for spec in self.specs if spec.name == name)
+    from kcert.practice.grader import Check, Grader
+    from kcert.practice.scenario import LabBuilder, Scenario, ScenarioRng
 
 
 @dataclass(frozen=True)
@@ -98,6 +55,18 @@ _FORMS = {
 }
 
 
+def lay_out(scenario: Scenario, builder: LabBuilder) -> None:
+    """Make the certificates of *scenario*, those in ``made`` with their fault: the setup of most labs."""
+    builder.lay_out(scenario)
+
+
+def grade(scenario: Scenario, grader: Grader, *focus: str) -> Iterator[Check]:
+    """Check that all connections succeed, and that the certificates *focus*, or those with a fault, are right."""
+    yield from map(grader.connects, scenario.connections)
+    yield from grader.all_work(*(focus or (*scenario.made, *scenario.between)))
+    yield grader.no_check_errors()
+
+
 @dataclass(frozen=True)
 class Lab:
     """One exercise.
@@ -108,14 +77,9 @@ class Lab:
 
     name: str
     generate: Callable[[ScenarioRng], Scenario]
-    setup: Callable[[Scenario, LabBuilder], None]
-    grade: Callable[[Scenario, Grader], Iterator[Check]]
+    setup: Callable[[Scenario, LabBuilder], None] = lay_out
+    grade: Callable[[Scenario, Grader], Iterator[Check]] = grade
     asks: Callable[[Scenario], tuple[ExpectedAnswer, ...]] | None = None
-
-
-def lay_out(scenario: Scenario, builder: LabBuilder) -> None:
-    """Make the certificates of *scenario*, those in ``made`` with their fault: the setup of most labs."""
-    builder.lay_out(scenario)
 
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")

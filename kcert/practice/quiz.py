@@ -13,10 +13,9 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path, PurePosixPath
 
 from kcert import lessons
-from kcert.certificates import Certificate, Subject
+from kcert.certificates import Subject
 from kcert.errors import ProgramError
-from kcert.practice.builder import LabBuilder, Make
-from kcert.practice.rng import ScenarioRng, select_specs, service_address
+from kcert.practice.scenario import LabBuilder, ScenarioRng, select_specs, service_address
 from kcert.shell import Command, read
 
 MOST = 50
@@ -69,28 +68,24 @@ def questions(seed: int, count: int, openssl: str) -> Iterator[Question]:
         order += rng.several(KINDS, len(KINDS))
     for number, kind in enumerate(order[:count]):
         with tempfile.TemporaryDirectory(prefix="kcert-quiz-") as folder:
-            yield kind(Desk(LabBuilder(Path(folder), openssl), ScenarioRng(f"quiz {number}", seed, rng.now)))
-
-
-def _signed(desk: Desk, spec: Certificate, ca: Certificate, *more: Make) -> None:
-    desk.builder.make([Make(ca), Make(spec, ca), *more])
+            own = ScenarioRng(f"quiz {number}", seed, rng.now)
+            yield kind(Desk(LabBuilder(Path(folder), own.cluster(users=1), openssl), own))
 
 
 def _missing_san(desk: Desk) -> Question:
-    cluster = desk.rng.cluster()
-    ca, api = select_specs(cluster, "ca", "kube-apiserver")
+    ca, api = select_specs(desk.builder.cluster, "ca", "kube-apiserver")
+    cluster = desk.builder.cluster
     service, host = service_address(cluster), cluster.control_plane[0].addresses[0]
     missing, client = desk.rng.pick(((service, "pod"), (host, "kubectl"), ("kubernetes.default.svc", "webhook")))
-    _signed(desk, replace(api, alt_names=tuple(name for name in api.alt_names if name.value != missing)), ca)
+    desk.builder.make([ca, replace(api, alt_names=tuple(name for name in api.alt_names if name.value != missing))])
     shown = desk.run("x509", "-in", "kube-apiserver.crt", "-noout", "-ext", "subjectAltName")
     others = desk.rng.several([name.value for name in api.alt_names if name.value != missing], 3)
     return desk.question(f"missing-san: {client}", [shown], missing, others, missing=missing)
 
 
 def _which_key(desk: Desk) -> Question:
-    cluster = desk.rng.cluster()
-    ca, *specs = select_specs(cluster, "ca", "admin", "kube-scheduler", "kube-proxy")
-    desk.builder.make([Make(ca), *(Make(spec, ca) for spec in specs)])
+    ca, *specs = select_specs(desk.builder.cluster, "ca", "admin", "kube-scheduler", "kube-proxy")
+    desk.builder.make([ca, *specs])
     owner = desk.rng.pick(specs)
     shown = [desk.run("x509", "-in", str(owner.files.crt), "-noout", "-pubkey")]
     files = desk.rng.several([str(spec.files.key) for spec in specs], len(specs))
@@ -104,14 +99,13 @@ def _which_key(desk: Desk) -> Question:
 
 
 def _which_user(desk: Desk) -> Question:
-    cluster = desk.rng.cluster(users=1)
-    ca, user = select_specs(cluster, "ca", cluster.users[0].name)
+    ca, user = select_specs(desk.builder.cluster, "ca", desk.builder.cluster.users[0].name)
     assert user.subject
     name, group = user.subject.common_name, user.subject.organizations[0]
     other = desk.rng.pick(("system:masters", "system:nodes", "operators"))
     swapped = replace(user, subject=Subject(group, (name,)))
     spec = desk.rng.pick((user, swapped))
-    _signed(desk, spec, ca)
+    desk.builder.make([ca, spec])
     shown = desk.run("x509", "-in", str(spec.files.crt), "-noout", "-subject")
     assert spec.subject
     seen = {"user": spec.subject.common_name, "group": spec.subject.organizations[0]}
@@ -124,24 +118,23 @@ def _which_user(desk: Desk) -> Question:
 
 
 def _what_for(desk: Desk) -> Question:
-    cluster = desk.rng.cluster()
     name, right = desk.rng.pick(
         (("kube-apiserver", "only as a server"), ("admin", "only as a client"), ("etcd-server", "as both"))
     )
-    ca, spec = select_specs(cluster, "ca", name)
-    _signed(desk, spec, ca)
+    ca, spec = select_specs(desk.builder.cluster, "ca", name)
+    desk.builder.make([ca, spec])
     shown = desk.run("x509", "-in", str(spec.files.crt), "-noout", "-ext", "keyUsage,extendedKeyUsage")
     uses = ("only as a server", "only as a client", "as both", "not at all")
     return desk.question("what-for", [shown], _words(right), [_words(use) for use in uses if use != right])
 
 
 def _which_ca(desk: Desk) -> Question:
-    cluster = desk.rng.cluster()
-    ca, spec = select_specs(cluster, "ca", "kube-scheduler")
+    ca, spec = select_specs(desk.builder.cluster, "ca", "kube-scheduler")
     other = replace(
         ca, files=replace(ca.files, key=ca.files.key.with_name("ca-old.key"), crt=PurePosixPath("ca-old.crt"))
     )
-    desk.builder.make([Make(ca), Make(other), Make(spec, ca)])
+    desk.builder.make([ca, spec])
+    desk.builder.make([other])
     extension = ("-noout", "-ext", "subjectKeyIdentifier,authorityKeyIdentifier")
     shown = [desk.run("x509", "-in", "kube-scheduler.crt", "-noout", "-issuer")]
     shown += [desk.run("x509", "-in", file, *extension) for file in ("kube-scheduler.crt", "ca.crt", "ca-old.crt")]
@@ -151,8 +144,7 @@ def _which_ca(desk: Desk) -> Question:
 
 
 def _is_it_valid(desk: Desk) -> Question:
-    cluster = desk.rng.cluster()
-    ca, spec = select_specs(cluster, "ca", "admin")
+    ca, spec = select_specs(desk.builder.cluster, "ca", "admin")
     now = desk.rng.now.replace(microsecond=0)
     right, begin, end = desk.rng.pick(
         (
@@ -162,7 +154,7 @@ def _is_it_valid(desk: Desk) -> Question:
         )
     )
     between = (now + timedelta(days=begin), now + timedelta(days=end))
-    desk.builder.make([Make(ca), Make(spec, ca, between)])
+    desk.builder.make([ca, spec], between={spec.name: between})
     shown = desk.run("x509", "-in", "admin.crt", "-noout", "-dates")
     answers = ("yes", "no, it has expired", "no, it is not valid yet")
     wrong = [_words(answer) for answer in answers if answer != right]

@@ -13,10 +13,9 @@ from pathlib import Path
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
 from kcert.practice import OWN_FOLDER, labs, state
-from kcert.practice.builder import LabBuilder
-from kcert.practice.grader import Grader, digest, mark
-from kcert.practice.lab import Check, ExpectedAnswer, Lab, Scenario, Words, words, wrapped
-from kcert.practice.rng import LARGEST_SEED, ScenarioRng
+from kcert.practice.grader import Check, Grader, digest, mark
+from kcert.practice.lab import ExpectedAnswer, Lab, Words, words, wrapped
+from kcert.practice.scenario import LARGEST_SEED, LabBuilder, Scenario, ScenarioRng
 from kcert.practice.state import Seal, Solved, State, find_seal, write_seal
 from kcert.store import FOLDER_MODE
 from kcert.store.directory import refuse_foreign_link
@@ -30,24 +29,14 @@ MOST_SEED = 9999
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The ``checks`` of a lab, in order; ``first`` is True if the lab was not solved before."""
+    """The ``checks`` of a lab, in order."""
 
     checks: tuple[Check, ...]
-    first: bool = False
 
     @property
     def solved(self) -> bool:
         """True if everything works."""
         return bool(self.checks) and all(check.works for check in self.checks)
-
-
-@dataclass(frozen=True)
-class AnswerResult:
-    """The result of an answer to question ``number``: right or not, and the next question, if any."""
-
-    number: int
-    right: bool
-    next: tuple[int, str] | None
 
 
 @dataclass
@@ -93,29 +82,19 @@ class Session:
         """Return True while the exam of this lab is running."""
         return self.state.deadline is not None and state.moment() < self.state.deadline
 
-    def check(self) -> CheckResult:
-        """Check everything that has to work, as a try of the learner's: it is counted."""
-        result = self.grade()
-        new = replace(self.state, tries=self.state.tries + 1, wrong=self.state.wrong + (not result.solved))
-        self._keep(self._with_solved(new) if result.solved and result.first else new)
-        return result
-
-    def look(self) -> CheckResult:
-        """Check everything that has to work, without counting it; a solved lab is recorded."""
-        result = self.grade()
-        if result.solved and result.first:
-            self._keep(self._with_solved(self.state))
-        return result
-
-    def grade(self) -> CheckResult:
-        """Check everything that has to work, and record nothing."""
+    def check(self, *, counts: bool = True) -> CheckResult:
+        """Check everything that has to work. A try of the learner's *counts*; a solved lab is recorded."""
         grader = Grader(self.root, self.scenario, self.state.marks, self.openssl)
-        checks = (*self.lab.grade(self.scenario, grader), *self._answer_checks())
-        return CheckResult(checks, first=not self.state.is_solved)
-
-    def _with_solved(self, new: State) -> State:
-        solved = Solved(new.lab, new.seed, state.moment(), new.hints, new.shown, new.started, new.tries)
-        return replace(new, solved=(*new.solved, solved))
+        result = CheckResult((*self.lab.grade(self.scenario, grader), *self._answer_checks()))
+        new = self.state
+        if counts:
+            new = replace(new, tries=new.tries + 1, wrong=new.wrong + (not result.solved))
+        if result.solved and not self.state.is_solved:
+            solved = Solved(new.lab, new.seed, state.moment(), new.hints, new.shown, new.started, new.tries)
+            new = replace(new, solved=(*new.solved, solved))
+        if new != self.state:
+            self._keep(new)
+        return result
 
     def hint(self) -> tuple[int, str]:
         """Return the next hint and its number; the last hint again if there is no other."""
@@ -139,8 +118,8 @@ class Session:
                 return number, text
         return None
 
-    def answer(self, number: int, text: str) -> AnswerResult:
-        """Take an answer; raises InputError for a question that does not exist or is not open yet."""
+    def answer(self, number: int, text: str) -> bool:
+        """Take an answer, and return whether it is right; raises InputError for a question that is not open (yet)."""
         count = len(self.words.questions)
         if not count:
             raise InputError(f"the lab in {self.root} has no questions: change its files to solve it.")
@@ -151,19 +130,19 @@ class Session:
         asked = self.question()
         if asked and number > asked[0]:
             raise InputError(f"question {number} is not open yet: answer question {asked[0]} first.")
-        self._keep(replace(self.state, answers={**self.state.answers, str(number): text.strip()[:500]}))
-        if not self._is_right(number):
-            self._keep(replace(self.state, wrong=self.state.wrong + 1))
-        return AnswerResult(number, self._is_right(number), self.question())
+        right = self.expected_answers[number - 1].is_given_by(text.strip()[:500])
+        answers = {**self.state.answers, str(number): text.strip()[:500]}
+        self._keep(replace(self.state, answers=answers, wrong=self.state.wrong + (not right)))
+        return right
 
     def _is_right(self, number: int) -> bool:
         given = self.state.answers.get(str(number))
         return given is not None and self.expected_answers[number - 1].is_given_by(given)
 
     def _answer_checks(self) -> Iterator[Check]:
-        for number in range(1, len(self.expected_answers) + 1):
+        for number, expected in enumerate(self.expected_answers, start=1):
             given = self.state.answers.get(str(number))
-            form = f"the expected form is {self.expected_answers[number - 1].form}"
+            form = f"the expected form is {expected.form}"
             why = f"no answer yet; {form}" if given is None else f"the answer is not right; {form}"
             yield Check(f"question {number} is answered", self._is_right(number), why, pending=given is None)
 
@@ -240,9 +219,9 @@ def make_room(root: Path, *, replaces: bool) -> tuple[Solved, ...]:
         raise InputError(f"{root} is a file. A lab needs a folder of its own: --dir FOLDER.")
     if not root.exists() or not any(root.iterdir()):
         return ()
-    interrupted = state.is_lab(root) and [path.name for path in root.iterdir()] == [OWN_FOLDER]
-    if not state.is_lab(root):
+    if not (root / OWN_FOLDER).is_dir():
         raise InputError(f"{root} is not empty. A lab needs an empty or a new folder: --dir FOLDER.")
+    interrupted = [path.name for path in root.iterdir()] == [OWN_FOLDER]
     if not replaces and not interrupted:
         raise InputError(
             f"{root} contains {_holds(root)}. Use --replace to delete it, or --dir FOLDER for another folder."
@@ -278,7 +257,7 @@ def _build(session: Session, seal: Seal | None = None) -> Session:
         (root / OWN_FOLDER).mkdir(FOLDER_MODE, exist_ok=True)
         if seal:
             write_seal(root, seal)
-        builder = LabBuilder(root, session.openssl)
+        builder = LabBuilder(root, scenario.cluster, session.openssl)
         lab.setup(scenario, builder)
         builder.write(STORY, f"{session.title}\n\n{wrapped(session.words.story)}\n")
         session.state = replace(session.state, marks=_marks(session))
@@ -294,11 +273,11 @@ def _build(session: Session, seal: Seal | None = None) -> Session:
 
 def _marks(session: Session) -> dict[str, str]:
     grader = Grader(session.root, session.scenario, {}, session.openssl)
-    there = [
-        spec for spec in session.scenario.specs if spec.kind is Kind.CA and (grader.pki / str(spec.files.crt)).exists()
-    ]
-    kept = {name: digest(session.root / name) for name in session.scenario.kept}
-    return {**{spec.name: mark(grader.certificate(spec.name)) for spec in there}, **kept}
+    marks = {name: digest(session.root / name) for name in session.scenario.kept}
+    for spec in session.scenario.specs:
+        if spec.kind is Kind.CA and (grader.pki / str(spec.files.crt)).exists():
+            marks[spec.name] = mark(grader.certificate(spec.name))
+    return marks
 
 
 def clear(root: Path) -> None:

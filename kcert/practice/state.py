@@ -27,10 +27,12 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from kcert.errors import InputError, KcertError, ProgramError
-from kcert.files import read_optional
+from kcert.files import read_optional, read_regular
 from kcert.practice import OWN_FOLDER, SEAL_FILE, marker_file
-from kcert.practice.rng import LARGEST_SEED
+from kcert.practice.scenario import LARGEST_SEED
 from kcert.quoting import quote
+from kcert.shell import Command
+from kcert.shell import read as run
 from kcert.store import FOLDER_MODE, SECRET_MODE
 from kcert.store.atomic import atomic_replace
 
@@ -96,11 +98,6 @@ def moment() -> str:
     return datetime.now(timezone.utc).replace(microsecond=0).isoformat()
 
 
-def is_lab(root: Path) -> bool:
-    """Return True if a lab was started in the folder *root*."""
-    return (root / OWN_FOLDER).is_dir()
-
-
 def load(root: Path, openssl: str = "openssl") -> State:
     """Return the state of the lab in *root*; raises InputError if there is none or it is damaged."""
     content = read(root, FILE, openssl)
@@ -108,12 +105,9 @@ def load(root: Path, openssl: str = "openssl") -> State:
         raise _no_lab(root)
     try:
         solved = tuple(typed(Solved, entry) for entry in content.pop("solved"))
-        for entry in solved:
-            timestamp(entry.when)
         state = typed(State, {**content, "solved": solved})
-        timestamp(state.started)
-        if state.deadline is not None:
-            timestamp(state.deadline)
+        for text in (state.started, state.deadline or state.started, *(entry.when for entry in solved)):
+            check_timestamp(text)
     except (TypeError, ValueError, KeyError):
         raise damaged(root, FILE) from None
     return state
@@ -145,12 +139,11 @@ def _has_type(value: object, annotation: str) -> bool:
     return type(value) is bool and "bool" in annotation
 
 
-def timestamp(text: str) -> datetime:
-    """Return the moment *text* (ISO 8601 with a time zone); raises ValueError for anything else."""
+def check_timestamp(text: str) -> None:
+    """Raise ValueError unless *text* is a moment, ISO 8601 with a time zone."""
     parsed = datetime.fromisoformat(text)
     if parsed.tzinfo is None or not 2000 <= parsed.year < 9999:
         raise ValueError(text)
-    return parsed
 
 
 def _no_lab(root: Path) -> InputError:
@@ -222,9 +215,7 @@ def write(root: Path, name: str, content: dict[str, Any], openssl: str = "openss
         whole: dict[str, Any] = {"form": FORM, "sealed": hidden, "mac": seal.mac(f"{name} {hidden}")}
     else:
         whole = {"form": FORM, "content": content, "sum": _sum(content)}
-    text = json.dumps(whole, indent=1) + "\n"
-    with atomic_replace(own / name, text.encode("ascii"), SECRET_MODE):
-        pass
+    _write_json(own / name, whole)
 
 
 def damaged(root: Path, name: str) -> InputError:
@@ -290,11 +281,9 @@ def new_seal(passphrase: str, openssl: str) -> Seal:
 
 def _enc(openssl: str, text: bytes, passphrase: str, rounds: int, *, decrypt: bool = False) -> bytes:
     """Run `openssl enc` with the *passphrase* in the environment, where no other user sees it."""
-    from kcert.shell import Command, read
-
     cipher = ("-aes-256-cbc", "-pbkdf2", "-iter", str(rounds), "-a", "-A", "-pass", f"env:{SEAL_VARIABLE}")
     argv = (openssl, "enc", *cipher)
-    reading = read(Command((*argv, "-d") if decrypt else argv, passphrases={SEAL_VARIABLE: passphrase}), text)
+    reading = run(Command((*argv, "-d") if decrypt else argv, passphrases={SEAL_VARIABLE: passphrase}), text)
     if not reading.succeeded:
         raise ProgramError(f"{openssl} enc failed (status {reading.status}).")
     return reading.stdout
@@ -302,8 +291,6 @@ def _enc(openssl: str, text: bytes, passphrase: str, rounds: int, *, decrypt: bo
 
 def find_seal(root: Path) -> Seal | None:
     """Return the seal of the exam or task in *root*; None if it is not sealed, or the seal is damaged."""
-    from kcert.files import read_regular
-
     try:
         content = json.loads(read_regular(root / OWN_FOLDER / SEAL_FILE))
         seal = Seal(str(content["key"]), str(content["wrapped"]))
@@ -315,26 +302,22 @@ def find_seal(root: Path) -> Seal | None:
 
 def write_seal(root: Path, seal: Seal) -> None:
     """Write *seal* into the dot folder of *root*, which exists and is new."""
-    from kcert.store import SECRET_MODE
-    from kcert.store.atomic import atomic_replace
+    _write_json(root / OWN_FOLDER / SEAL_FILE, asdict(seal))
 
-    with atomic_replace(root / OWN_FOLDER / SEAL_FILE, json.dumps(asdict(seal)).encode("ascii"), SECRET_MODE):
+
+def _write_json(path: Path, content: object) -> None:
+    with atomic_replace(path, (json.dumps(content, indent=1) + "\n").encode("ascii"), SECRET_MODE):
         pass
 
 
 def mark_running(root: Path, deadline: str) -> None:
     """Remember that the sealed exam in *root* runs until *deadline*, wherever the next command is typed."""
-    from kcert.store import FOLDER_MODE, SECRET_MODE
-    from kcert.store.atomic import atomic_replace
-
     marker = marker_file()
     if marker is None:
         return
     with suppress(OSError, KcertError):  # no home directory to write to: then only the exam's own folder is watched
         marker.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        content = json.dumps({"folder": str(root.absolute()), "deadline": deadline})
-        with atomic_replace(marker, content.encode("ascii"), SECRET_MODE):
-            pass
+        _write_json(marker, {"folder": str(root.absolute()), "deadline": deadline})
 
 
 def mark_over() -> None:

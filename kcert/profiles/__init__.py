@@ -158,14 +158,10 @@ def _called(certificate: Certificate) -> str:
 
 
 def _place(cluster: Cluster, certificate: Certificate) -> str:
-    return cluster.place(_line(cluster, certificate))
-
-
-def _line(cluster: Cluster, certificate: Certificate) -> int:
-    if certificate.role is Role.USER:
-        return next((user.line for user in cluster.users if user.name == certificate.name), 0)
-    hosts = (*cluster.nodes, *cluster.etcd, *cluster.control_plane)
-    return next((host.line for host in hosts if host.name == certificate.host), 0)
+    of_user = certificate.role is Role.USER
+    named = cluster.users if of_user else (*cluster.nodes, *cluster.etcd, *cluster.control_plane)
+    name = certificate.name if of_user else certificate.host
+    return cluster.place(next((each.line for each in named if each.name == name), 0))
 
 
 def why_absent(cluster: Cluster, name: str) -> str | None:

@@ -17,7 +17,6 @@ from kcert.profiles.profile import (
     etcd_names,
     file_of,
     host_names,
-    kubelet_subject,
     optional_sans,
 )
 from kcert.roles import MASTERS
@@ -64,15 +63,8 @@ class Course(Profile):
         yield make.leaf(Role.APISERVER_KUBELET_CLIENT)
 
         for node in cluster.issued_nodes:
-            yield make.leaf(
-                Role.KUBELET_SERVER,
-                node.name,
-                subject=Subject(node.name),
-                alt_names=host_names(node),
-                host=node.name,
-            )
-            client = f"kubelet-client-{node.name}"
-            yield make.leaf(Role.KUBELET_CLIENT, client, subject=kubelet_subject(node.name), host=node.name)
+            yield make.leaf(Role.KUBELET_SERVER, node.name, alt_names=host_names(node), host=node.name)
+            yield make.leaf(Role.KUBELET_CLIENT, f"kubelet-client-{node.name}", host=node.name)
 
         yield make.leaf(Role.SERVICE_ACCOUNT)
         yield from make.users()

@@ -19,7 +19,6 @@ from kcert.profiles.profile import (
     etcd_names,
     file_of,
     host_names,
-    kubelet_subject,
     optional_sans,
 )
 from kcert.roles import MASTERS
@@ -87,13 +86,7 @@ class HardWay(Profile):
         yield make.leaf(Role.SERVICE_ACCOUNT, subject=Subject("service-accounts", ORGANIZATION))
 
         for node in cluster.issued_nodes:
-            yield make.leaf(
-                Role.KUBELET,
-                node.name,
-                subject=kubelet_subject(node.name),
-                alt_names=host_names(node),
-                host=node.name,
-            )
+            yield make.leaf(Role.KUBELET, node.name, alt_names=host_names(node), host=node.name)
         yield from make.users()
 
     def why_absent(self, name: str) -> str | None:

@@ -20,7 +20,6 @@ from kcert.profiles.profile import (
     etcd_names,
     file_of,
     files_of,
-    kubelet_subject,
     optional_sans,
     stem_of,
 )
@@ -172,18 +171,18 @@ class _Layout(Layout):
                 stem, subject = ROLES[role].kubeadm, Subject(ROLES[role].common_name)
                 made = self.conf(role, f"{stem}{suffix}", f"{folder}{stem}", subject, host.name)
                 yield replace(made, server=own)
-            yield self.kubelet(host.name, f"kubelet{suffix}", f"{folder}kubelet")
+            yield self.conf(Role.KUBELET_CLIENT, f"kubelet{suffix}", f"{folder}kubelet", host=host.name)
         for node in self.cluster.issued_nodes:
             if several and node.name in {host.name for host in self.cluster.control_plane}:
                 continue  # its kubelet.conf is among the control plane's
-            yield self.kubelet(node.name, f"kubelet-{node.name}", f"hosts/{node.name}/kubelet")
+            stem = f"hosts/{node.name}/kubelet"
+            yield self.conf(Role.KUBELET_CLIENT, f"kubelet-{node.name}", stem, host=node.name)
         for user in self.cluster.users:
             yield self.conf(Role.USER, user.name, stem_of(user.name), Subject(user.name, user.groups))
 
-    def kubelet(self, host: str, name: str, stem: str) -> Certificate:
-        return self.conf(Role.KUBELET_CLIENT, name, stem, kubelet_subject(host), host)
-
-    def conf(self, role: Role, name: str, stem: str, subject: Subject, host: str | None = None) -> Certificate:
+    def conf(
+        self, role: Role, name: str, stem: str, subject: Subject | None = None, host: str | None = None
+    ) -> Certificate:
         files = replace(_files(stem), kubeconfig=PurePosixPath(f"{stem}.conf"))
         return self.leaf(role, name, subject=subject, files=files, host=host)
 

@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 from kcert import lessons
 from kcert.certificates import AltName, Certificate, Files, Key, Kind, Role, Subject, Usages, chain_of, new_ca_only_path
 from kcert.config import ApiServer, Cluster, Host, Lifetimes, url
-from kcert.roles import NODE_PREFIX, NODES, ROLES
+from kcert.roles import KUBELET_ROLES, NODE_PREFIX, ROLES
 
 
 @dataclass(frozen=True)
@@ -315,12 +315,15 @@ class Layout:
         """Return a certificate that a CA signs: as in the table of roles, unless something else is given."""
         spec, name = ROLES[role], name or role.value
         files = files or self.files(role, name)
+        # By its prefix the API server takes a client for the kubelet of a node.
+        prefix = NODE_PREFIX if role in KUBELET_ROLES else ""
+        common_name = spec.common_name or f"{prefix}{host or name}"
         return Certificate(
             name=name,
             role=role,
             chapter=spec.chapter,
             kind=kind or spec.kind,
-            subject=subject or Subject(spec.common_name, spec.organizations),
+            subject=subject or Subject(common_name, spec.organizations),
             key=self.cluster.key,
             files=files,
             days=self.cluster.days.leaf,
@@ -335,8 +338,3 @@ class Layout:
         """Yield the certificate of each user of kcert.yaml."""
         for user in self.cluster.users:
             yield self.leaf(Role.USER, user.name, subject=Subject(user.name, user.groups))
-
-
-def kubelet_subject(node: str) -> Subject:
-    """Return the subject that makes the API server take a client for the kubelet of *node*."""
-    return Subject(f"{NODE_PREFIX}{node}", (NODES,))

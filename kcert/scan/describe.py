@@ -6,6 +6,7 @@ The fields of a certificate are in ``kcert.scan.fields``, other formats in ``kce
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -49,7 +50,6 @@ def describe(what: str, openssl: str) -> Description:
 
 
 def _blocks(path: Path, content: Content, opened: Inside, openssl: str) -> Description | None:
-    """Describe a PEM file by what it holds first: certificates, a request, a key."""
     blocks = pem_blocks(content.data)
     if any(block.is_certificate and block.der for block in blocks):
         return _certificates(path, [block for block in blocks if block.is_certificate], openssl)
@@ -63,7 +63,6 @@ def _blocks(path: Path, content: Content, opened: Inside, openssl: str) -> Descr
 
 
 def _other(path: Path, content: Content, opened: Inside, openssl: str) -> Description:
-    """Describe what Kubernetes does not read: what it is, and what opens it."""
     if document := embedded(content.data):
         return _embedded(path, *document, openssl)
     known = recognize(path, content.data, openssl)
@@ -77,11 +76,22 @@ def _other(path: Path, content: Content, opened: Inside, openssl: str) -> Descri
         fields += request_fields(_readable(path, read_request(known.block.pem)))
     elif known.block is not None and (key := public_part(known.block)):
         fields += key_fields(key)
-    return Description(str(path), (Part(str(path), tuple(fields), commands),))
+    return _whole(path, fields, commands)
+
+
+def _whole(
+    path: Path, fields: Iterable[Field], commands: tuple[CommandResult, ...] = (), fault: str | None = None
+) -> Description:
+    """Describe a file as one part; *fault* is what is wrong with it."""
+    part = Part(str(path), tuple(fields), commands)
+    return Description(str(path), (part,), f"{path}: {fault}" if fault else None)
+
+
+def _refused(fault: str | None) -> tuple[Field, ...]:
+    return (Field("Kubernetes", fault, "Refused"),) if fault else ()
 
 
 def _embedded(path: Path, kind: str, values: list[Embedded], openssl: str) -> Description:
-    """Describe a document of another kind by the certificates in it."""
     parts = []
     for value in values:
         for record in map(read_certificate, certificate_pems(value.content)[:SHOWN]):
@@ -107,9 +117,6 @@ def _readable(path: Path, record: Record | Unreadable) -> Record:
     return record
 
 
-# ---------------------------------------------------------------- certificates
-
-
 def _certificates(path: Path, blocks: list[Block], openssl: str) -> Description:
     # With thousands of certificates, reading what belongs to each takes seconds.
     beside = find_beside(path, openssl).uses if len(blocks) <= SHOWN else ()
@@ -128,9 +135,9 @@ def _certificates(path: Path, blocks: list[Block], openssl: str) -> Description:
             if use is not None and use.issuer_path is not None and use.issuer_path != path:
                 commands.append(_run((openssl, "verify", "-CAfile", str(use.issuer_path), str(path))))
         title = str(path) if len(blocks) == 1 else f"{path}, certificate {number + 1}"
-        fault = (Field("Kubernetes", block.fault, "Refused"),) if block.fault else ()
         cluster = _cluster_fields(path, certificate, use) if number == 0 else ()
-        parts.append(Part(title, (*fault, *certificate_fields(certificate, use, commands), *cluster), tuple(commands)))
+        fields = (*_refused(block.fault), *certificate_fields(certificate, use, commands), *cluster)
+        parts.append(Part(title, fields, tuple(commands)))
     faults = [f"{path}: {block.fault}" for block in blocks if block.fault]
     return Description(str(path), tuple(parts), faults[0] if faults else None, max(0, len(blocks) - SHOWN))
 
@@ -155,16 +162,11 @@ def _cluster_fields(path: Path, certificate: X509, use: CertificateRef | None) -
     )
 
 
-# ---------------------------------------------------------------- keys and requests
-
-
 def _key(path: Path, block: Block, opened: Inside, openssl: str) -> Description:
     mode = f"{opened.mode:04o}"
-    fault = [Field("Kubernetes", block.fault, "Refused")] if block.fault else []
     if block.encrypted or not block.der:
         locked = [Field("encrypted", "yes", "Encrypted key")] if block.encrypted else []
-        part = Part(str(path), (*fault, *locked, Field("mode", mode, "Private key")))
-        return Description(str(path), (part,), f"{path}: {block.fault}" if block.fault else None)
+        return _whole(path, (*_refused(block.fault), *locked, Field("mode", mode, "Private key")), fault=block.fault)
     key = public_part(replace(block, fault=None))
     command = "rsa" if key is not None and key.algorithm == "rsa" else "pkey"
     run = _run((openssl, command, "-in", str(path), "-check", "-noout"))
@@ -172,7 +174,7 @@ def _key(path: Path, block: Block, opened: Inside, openssl: str) -> Description:
     sound = run.succeeded and re.search(r"^(?:RSA key ok|Key is valid)$", run.output, re.MULTILINE) is not None
     refused = key_refusals(key) if key is not None else ()
     fields = [
-        *fault,
+        *_refused(block.fault),
         *[Field("Kubernetes", f"rejects it: {refusal.reason} ({refusal.error})", "Refused") for refusal in refused],
         Field("private key", str(key) if key is not None else "of a kind that kcert does not know"),
         Field("check", "sound" if sound else "openssl says no"),
@@ -183,8 +185,8 @@ def _key(path: Path, block: Block, opened: Inside, openssl: str) -> Description:
         for use in find_beside(path, openssl).uses
         if use.key_path == path and use.key_fits
     ]
-    wrong = f"{path}: {block.fault}" if block.fault else None if sound else f"{path} is not a sound key"
-    return Description(str(path), (Part(str(path), tuple(fields), (run,)),), wrong)
+    description = _whole(path, fields, (run,), block.fault)
+    return description if sound or block.fault else replace(description, fault=f"{path} is not a sound key")
 
 
 def _public_key(path: Path, block: Block, openssl: str) -> Description:
@@ -197,17 +199,13 @@ def _public_key(path: Path, block: Block, openssl: str) -> Description:
     if key is not None and (key_content := look_into(beside).key):
         own = public_part(next(block for block in pem_blocks(key_content) if block.is_key))
         fields.append(Field("private key", f"{beside} {'matches' if own == key else 'does not match'} this public key"))
-    return Description(str(path), (Part(str(path), tuple(fields), (run,)),), block.fault and f"{path}: {block.fault}")
+    return _whole(path, fields, (run,), block.fault)
 
 
 def _request(path: Path, block: Block, openssl: str) -> Description:
     run = _run((openssl, "req", "-in", str(path), "-text", "-noout", "-verify"))
-    fault = (Field("Kubernetes", block.fault, "Refused"),) if block.fault else ()
     fields = request_fields(_readable(path, read_request(armoured(block.der, "CERTIFICATE REQUEST"))), run)
-    return Description(str(path), (Part(str(path), (*fault, *fields), (run,)),))
-
-
-# ---------------------------------------------------------------- kubeconfigs and servers
+    return _whole(path, (*_refused(block.fault), *fields), (run,))
 
 
 def _document(path: Path, content: bytes, openssl: str) -> Description:

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kcert import plain_yaml
 from kcert.errors import nearest
 from kcert.files import LARGEST_DOCUMENT
 
@@ -28,6 +27,8 @@ def documents(content: bytes, largest: int = LARGEST_DOCUMENT) -> list[dict[str,
     """Every mapping of a YAML (or JSON) file; anything else raises NotADocumentError."""
     if len(content) > largest:
         raise NotADocumentError(f"is {len(content) // 1024} KiB of YAML, more than kcert reads")
+    from kcert import plain_yaml  # most certificates are not in YAML
+
     try:
         parsed = plain_yaml.load_all(as_utf8(content).decode("utf-8-sig"), aliases=True)
     except UnicodeDecodeError:
@@ -134,6 +135,11 @@ def contexts(document: dict[str, Any]) -> list[Context]:
         _context("", ("", None), (name, user), False) for name, user in users.items() if ("user", name) not in used
     ]
     return [replace(context, refused=(*wrong, *context.refused)) for context in result]
+
+
+def contexts_in(content: bytes) -> list[Context]:
+    """Return the contexts of all kubeconfigs in a file; raises NotADocumentError."""
+    return [context for document in documents(content) if is_kubeconfig(document) for context in contexts(document)]
 
 
 def _context(name: str, cluster: tuple[str, object], user: tuple[str, object], current: bool) -> Context:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-from kcert.openssl.x509 import X509, PublicKey, Request, listed, refusals
+from kcert.openssl.x509 import X509, Name, PublicKey, Request, listed, refusals
 from kcert.scan.result import SOON, CertificateRef
 
 SHORTEST_RSA = 2048
@@ -77,7 +77,6 @@ def certificate_fields(
 
 
 def _refused(record: X509 | Request) -> list[Field]:
-    """Return what Go, and so Kubernetes, rejects."""
     return [
         Field("Kubernetes", f"rejects it: {refusal.reason} ({refusal.error})", "Refused")
         for refusal in refusals(record)
@@ -87,17 +86,20 @@ def _refused(record: X509 | Request) -> list[Field]:
 def _who(certificate: X509) -> list[Field]:
     """The subject, and what it makes of its holder: a user with groups, a server, a CA."""
     subject = certificate.subject
-    name = subject.common_name
     if certificate.ca:
         return [Field("subject", str(subject), "CA name")]
     if not certificate.allows_client_auth:
         return [Field("subject", str(subject) or "(empty)", "Server name" if certificate.alt_names else None)]
+    return [*_user(subject), Field("subject", str(subject))]
+
+
+def _user(subject: Name) -> list[Field]:
+    name = subject.common_name
     return [
         Field("user (CN)", name, "User", {"user": name}) if name else Field("user (CN)", "none", "No user"),
         *_groups(subject.organizations, name),
         *[Field("OU", unit, "Unit") for unit in subject.units],
         *[Field("UID", uid) for uid in subject.uids],
-        Field("subject", str(subject)),
     ]
 
 
@@ -168,15 +170,11 @@ def key_fields(key: PublicKey) -> list[Field]:
 
 def request_fields(request: Request, check: CommandResult | None = None) -> tuple[Field, ...]:
     """Return the fields of a request; *check* is openssl's verification of its signature."""
-    name = request.subject.common_name
     fits = check is None or check.succeeded
     signature = "made with the key in the request" if fits else "does not match the key in the request"
     return (
         *_refused(request),
-        Field("user (CN)", name, "User", {"user": name}) if name else Field("user (CN)", "none", "No user"),
-        *_groups(request.subject.organizations, name),
-        *[Field("OU", unit, "Unit") for unit in request.subject.units],
-        *[Field("UID", uid) for uid in request.subject.uids],
+        *_user(request.subject),
         Field("subject", str(request.subject) or "(empty)"),
         Field("requested SANs", listed(str(san) for san in request.alt_names) or "none"),
         Field(

@@ -93,7 +93,8 @@ def inside(content: Content) -> Inside:
     return Inside(
         certificates=tuple(block.pem for block in certificates if not block.fault),
         faults=tuple(block.fault for block in blocks if block.fault),
-        key=_key_pem(data, keys[0]) if keys else None,
+        # The headers of an encrypted PKCS#1 key are no part of its DER: only the file's own text will do for openssl.
+        key=(data if keys[0].encrypted else keys[0].pem.encode()) if keys else None,
         encrypted=bool(keys and keys[0].encrypted),
         public_key="".join(public).encode() or None,
         labels=tuple(block.label for block in blocks),
@@ -110,11 +111,6 @@ def _other_form(data: bytes, blocks: list[Block]) -> str | None:
     if blocks and all(block.label == "PKCS7" for block in blocks):
         return "holds its certificates in PKCS#7, which Kubernetes does not read"
     return None
-
-
-def _key_pem(data: bytes, key: Block) -> bytes:
-    # The headers of an encrypted PKCS#1 key are no part of its DER: only the file's own text will do for openssl.
-    return data if key.encrypted else key.pem.encode()
 
 
 @dataclass(frozen=True)
@@ -196,7 +192,6 @@ def _der(path: Path, data: bytes, openssl: str) -> Format:
 
 
 def _container(path: Path, data: bytes, openssl: str) -> Format | None:
-    """Name the DER that contains more than one certificate, request or key."""
     source = str(path)
     inform = ("-inform", "DER", "-in", source)
     match _outline(data):

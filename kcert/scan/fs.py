@@ -22,8 +22,6 @@ from kcert.files import LARGEST, read_descriptor
 from kcert.openssl.pem import pem_blocks
 from kcert.shell import Command, read
 
-"""Bytes. A bundle of 20,000 certificates has half of that; what is larger is not a certificate of a cluster."""
-
 MOST_LINKS = 40  # as many as Linux follows (path_resolution(7))
 
 SYSTEM = (
@@ -98,9 +96,7 @@ class Places:
     def followed(self, path: Path) -> Path:
         """The path to open: links that are absolute lead below the root, which the system would not do."""
         root = self.root or root_of(path)
-        if root is None:
-            return path
-        return _follow(path, root)
+        return path if root is None else _follow(path, root)
 
 
 @cache
@@ -170,9 +166,9 @@ def _copied(root: Path, value: str) -> Path | None:
 
 def _follow(path: Path, root: Path) -> Path:
     """Resolve the links of *path* below *root*, or give *path* back where they run in a circle."""
-    todo = list(path.absolute().relative_to(root.absolute()).parts) if _is_inside(path, root) else []
-    if not todo:
+    if not path.absolute().is_relative_to(root.absolute()):
         return path
+    todo = list(path.absolute().relative_to(root.absolute()).parts)
     at, links, moved = root, 0, False
     while todo:
         part = todo.pop(0)
@@ -206,10 +202,6 @@ def can_be_there(path: Path) -> bool:
         return False
 
 
-def _is_inside(path: Path, root: Path) -> bool:
-    return path.absolute().is_relative_to(root.absolute())
-
-
 def read_file(path: Path) -> Content | ReadError:
     """The content of a regular file; a clause about what is in the way for anything else."""
     if not can_be_there(path):
@@ -237,6 +229,12 @@ def read_file(path: Path) -> Content | ReadError:
     return Content(content, stat.S_IMODE(status.st_mode), (status.st_dev, status.st_ino))
 
 
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a regular file; nothing if it cannot be read."""
+    read = read_file(path)
+    return read.data if isinstance(read, Content) else b""
+
+
 def dangling(path: Path) -> ReadError:
     """A link to nothing; one in the way to the file may be the one that leads nowhere."""
     if not path.is_symlink():
@@ -246,9 +244,7 @@ def dangling(path: Path) -> ReadError:
 
 def _trouble(path: Path, error: OSError) -> ReadError:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        if path.is_symlink():
-            return dangling(path)
-        return ReadError("missing", "does not exist")
+        return dangling(path)
     if error.errno == errno.ELOOP:
         return ReadError("dangling", "is a link that leads back to itself")
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -340,14 +336,15 @@ def certificates_of(openssl: str, server: Server) -> tuple[list[str], str | None
     return [], _reason(reading.stderr)
 
 
+_REASONS = {
+    "wrong version number|packet length too long|http request": "responds, but not with TLS (perhaps with plain HTTP)",
+    "Connection refused": "refuses the connection: no program listens there",
+    "Name or service not known|name resolution|nodename nor servname": "is a name that this machine cannot resolve",
+    "timed out|No route|unreachable": "cannot be reached from this machine",
+}
+"""The reasons why no certificate comes, as clauses, by what openssl writes then."""
+
+
 def _reason(message: str) -> str:
-    """Return why no certificate came, from what openssl wrote."""
-    if "wrong version number" in message or "packet length too long" in message or "http request" in message:
-        return "responds, but not with TLS (perhaps with plain HTTP)"
-    if "Connection refused" in message:
-        return "refuses the connection: no program listens there"
-    if "Name or service not known" in message or "name resolution" in message or "nodename nor servname" in message:
-        return "is a name that this machine cannot resolve"
-    if "timed out" in message or "No route" in message or "unreachable" in message:
-        return "cannot be reached from this machine"
-    return "closed the connection without presenting a certificate"
+    reasons = (reason for pattern, reason in _REASONS.items() if re.search(pattern, message))
+    return next(reasons, "closed the connection without presenting a certificate")

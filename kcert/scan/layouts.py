@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from kcert.certificates import Kind, Role
-from kcert.clusters import K3S, RKE1, TYPHOON, ClusterKind, cluster_kind_of
+from kcert.clusters import KINDS, cluster_kind_of
 from kcert.openssl.x509 import X509
 from kcert.roles import CA_ROLES, NODE_PREFIX, ROLES
 
@@ -71,16 +71,7 @@ _BACKUP_FOLDER = re.compile(
 )
 """Folders of backups: ``_bk_20220621``, ``pki.bak``, ``old-2025``, ``pki-2025-01-01``, easy-rsa's ``revoked``."""
 _ROTATED = re.compile(r"kubelet-(?P<side>client|server)-\d{4}-\d\d-\d\d-.*\.pem")
-_OF_ONE_KIND: dict[str, ClusterKind] = {
-    "serving-kube-apiserver": K3S,
-    "client-kube-apiserver": K3S,
-    "client-supervisor": K3S,
-    "kube-apiserver-requestheader-ca": RKE1,
-    "kube-apiserver-proxy-client": RKE1,
-    "etcd-client-ca": TYPHOON,
-    "aggregation-ca": TYPHOON,
-}
-"""Names that only one kind of cluster gives: they identify a folder that was copied out of its place."""
+_OF_ONE_KIND = {stem: kind for kind in KINDS.values() for stem in kind.stems}
 TELLING = frozenset({*KUBEADM, *KUBEADM_ETCD, *_UNMISTAKABLE, *_OF_ONE_KIND})
 """The names, without ending, that say something about the files beside them."""
 
@@ -88,7 +79,7 @@ TELLING = frozenset({*KUBEADM, *KUBEADM_ETCD, *_UNMISTAKABLE, *_OF_ONE_KIND})
 def role_of(path: Path, certificate: X509, neighbours: frozenset[str]) -> Role | None:
     """Return what the certificate at *path* is for; *neighbours* are the TELLING names among the files beside it."""
     stem = path.stem
-    kind = kind_in(path, neighbours)
+    kind = cluster_kind_of(path) or next((kind for stem, kind in _OF_ONE_KIND.items() if stem in neighbours), None)
     if kind is not None and kind.knows(path):
         return kind.role_of(path)
     known = dict(_UNMISTAKABLE)
@@ -123,11 +114,6 @@ def kubeadm_ca(path: Path, role: Role) -> Path | None:
     return folder / f"{ROLES[ca].kubeadm.removeprefix('pki/')}.crt"
 
 
-def kind_in(path: Path, neighbours: frozenset[str]) -> ClusterKind | None:
-    """The kind of cluster whose files these are, by their place or by names that no other kind gives."""
-    return cluster_kind_of(path) or next((kind for name, kind in _OF_ONE_KIND.items() if name in neighbours), None)
-
-
 def _serving_role(role: Role, certificate: X509) -> Role:
     """The scheduler and the controller manager have two certificates: a client's, and one to serve metrics with."""
     serving = {
@@ -139,11 +125,7 @@ def _serving_role(role: Role, certificate: X509) -> Role:
     return server if is_server and certificate.subject.common_name == name else role
 
 
-_USERS = {
-    "system:kube-controller-manager": Role.CONTROLLER_MANAGER,
-    "system:kube-scheduler": Role.SCHEDULER,
-    "system:kube-proxy": Role.PROXY,
-}
+_USERS = {ROLES[role].common_name: role for role in (Role.CONTROLLER_MANAGER, Role.SCHEDULER, Role.PROXY)}
 
 
 def _kubelet_role(stem: str, certificate: X509) -> Role | None:
@@ -285,7 +267,6 @@ _CONFIGURATION = FileOption("configuration")
 
 
 def _server(role: Role) -> dict[str, FileOption]:
-    """Return what every component that serves HTTPS takes."""
     return {
         "--tls-cert-file": _certificate(role, Kind.SERVER, "--tls-private-key-file"),
         "--tls-private-key-file": _KEY,

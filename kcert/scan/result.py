@@ -7,6 +7,7 @@ given), so that a message can name a file which the user can open.
 from __future__ import annotations
 
 import enum
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -15,7 +16,7 @@ from typing import Any, Literal
 
 from kcert.certificates import Kind, Role
 from kcert.clusters import ClusterKind
-from kcert.openssl.x509 import X509, Name, PublicKey
+from kcert.openssl.x509 import X509, Name
 
 ProblemKind = Literal[
     "missing", "unreadable", "denied", "dangling", "special", "unreachable", "elsewhere", "second manifest"
@@ -94,7 +95,8 @@ class CertificateRef:
     certificate is for. ``issuers`` are the certificates in ``issuer_path``: one of them has to have signed this,
     or the last of ``chain``, the certificates that follow it in its file.
     ``key`` is what was found at ``key_path``; ``key_fits`` says whether it belongs, None if that cannot be determined.
-    ``node`` is the node's name where the use is a kubelet's and the name is known.
+    ``node`` is the node's name where the use is a kubelet's and the name is known. ``group`` counts the places of the
+    command line.
     """
 
     component: str | None
@@ -116,6 +118,7 @@ class CertificateRef:
     node: str | None = None
     configuration: Configuration | None = None
     kubeconfig: KubeconfigUse | None = None
+    group: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,18 +174,6 @@ class ScanResult:
     swapped: tuple[tuple[Path, Path], ...] = ()
 
 
-__all__ = [
-    "CertificateRef",
-    "Configuration",
-    "KeyFile",
-    "KubeconfigUse",
-    "Problem",
-    "PublicKey",
-    "PublicKeyFile",
-    "ScanResult",
-]
-
-
 SOON = 30
 """Days: what ends sooner is marked, and `kcert check` warns of it."""
 
@@ -232,16 +223,16 @@ class Entry:
         return self.days_left if self.days_left >= 0 else -1 - self.days_left
 
 
-def inventory(scan: ScanResult, now: datetime | None = None) -> list[Entry]:
+def inventory(scan: ScanResult) -> list[Entry]:
     """An entry for each use of a certificate, in the order in which they were found."""
-    moment = now or datetime.now(timezone.utc)
+    now = datetime.now(timezone.utc)
     signers = _signers(scan)
-    return [_entry(use, moment, signers) for use in scan.uses]
+    return [_entry(use, now, signers) for use in scan.uses]
 
 
-def ending_within(entries: Iterable[Entry], within: timedelta, now: datetime | None = None) -> list[Entry]:
+def ending_within(entries: Iterable[Entry], within: timedelta) -> list[Entry]:
     """Return the entries whose certificates expire *within* this time, or have expired."""
-    last = (now or datetime.now(timezone.utc)) + within
+    last = datetime.now(timezone.utc) + within
     return [entry for entry in entries if entry.not_after <= last]
 
 
@@ -256,7 +247,7 @@ ORDERS: dict[str, Callable[[Entry], tuple[Any, ...]]] = {
 """The fields by which an inventory can be sorted."""
 
 
-def _entry(use: CertificateRef, now: datetime, signers: dict[Name, list[tuple[str | None, str]]]) -> Entry:
+def _entry(use: CertificateRef, now: datetime, signers: dict[Name, dict[str, X509]]) -> Entry:
     certificate = use.certificate
     return Entry(
         component=use.component,
@@ -279,7 +270,7 @@ def _entry(use: CertificateRef, now: datetime, signers: dict[Name, list[tuple[st
         sha256=certificate.sha256,
         validity=_validity(certificate.not_before, certificate.not_after, now),
         role=use.role,
-        issuer_sha256=_signer(use, signers),
+        issuer_sha256=_signer(certificate, signers),
     )
 
 
@@ -291,21 +282,18 @@ def _validity(not_before: datetime, not_after: datetime, now: datetime) -> Valid
     return Validity.EXPIRING if not_after - now < timedelta(days=SOON) else Validity.GOOD
 
 
-def _signers(scan: ScanResult) -> dict[Name, list[tuple[str | None, str]]]:
-    """The CAs that were found, by name: key identifier and hash of each."""
-    signers: dict[Name, dict[str, str | None]] = {}
+def _signers(scan: ScanResult) -> dict[Name, dict[str, X509]]:
+    signers: dict[Name, dict[str, X509]] = defaultdict(dict)
     for use in scan.uses:
-        if use.kind.value == "ca":
-            certificate = use.certificate
-            signers.setdefault(certificate.subject, {})[certificate.sha256] = certificate.subject_key_id
-    return {name: [(key, sha256) for sha256, key in known.items()] for name, known in signers.items()}
+        if use.kind is Kind.CA:
+            signers[use.certificate.subject][use.certificate.sha256] = use.certificate
+    return signers
 
 
-def _signer(use: CertificateRef, signers: dict[Name, list[tuple[str | None, str]]]) -> str | None:
+def _signer(certificate: X509, signers: dict[Name, dict[str, X509]]) -> str | None:
     """The CA that has the name and the key identifier which the certificate gives for its issuer."""
-    certificate = use.certificate
     wanted = certificate.authority_key_id
-    for key, sha256 in signers.get(certificate.issuer, []):
-        if wanted is None or key is None or wanted == key:
+    for sha256, ca in signers.get(certificate.issuer, {}).items():
+        if wanted is None or ca.subject_key_id in (None, wanted):
             return None if sha256 == certificate.sha256 else sha256
     return None

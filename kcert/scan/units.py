@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kcert.scan.documents import list_at, text_at, value_at
@@ -23,10 +23,21 @@ _ETCD_VARIABLE = re.compile(r"ETCD_([A-Z0-9_]+)")
 
 @dataclass(frozen=True)
 class Started:
-    """One command line: which component, and its options in order, as name and value."""
+    """One command line: which component, and its options in order, as name and value.
+
+    ``mounts`` is how the folders of its container map to the host's: (inside, on the host).
+    """
 
     component: str
     options: tuple[tuple[str, str], ...]
+    mounts: tuple[tuple[str, str], ...] = ()
+
+    def on_host(self, path: str) -> str:
+        """The host's path for a path inside the container; the deepest mount counts."""
+        for inside, outside in sorted(self.mounts, key=lambda mount: -len(mount[0])):
+            if path == inside or path.startswith(inside.rstrip("/") + "/"):
+                return outside.rstrip("/") + path[len(inside.rstrip("/")) :]
+        return path
 
 
 def is_unit(content: bytes) -> bool:
@@ -73,7 +84,7 @@ def _assignments(text: str) -> list[tuple[str, str]]:
     """The assignments of [Service]; a backslash joins the next line, and comments between them do not count."""
     options: list[tuple[str, str]] = []
     section, pending = "", ""
-    for raw in text.splitlines():
+    for raw in [*text.splitlines(), ""]:  # the last line may end with a backslash
         line = raw.strip()
         if line.startswith(("#", ";")) or (not line and not pending):
             continue
@@ -86,9 +97,6 @@ def _assignments(text: str) -> list[tuple[str, str]]:
         elif section == "Service" and "=" in line:
             name, _, value = line.partition("=")
             options.append((name.strip(), value.strip()))
-    if pending and section == "Service" and "=" in pending:
-        name, _, value = pending.partition("=")
-        options.append((name.strip(), value.strip()))
     return options
 
 
@@ -123,14 +131,9 @@ def _expanded(command: str, environment: Mapping[str, str]) -> list[str]:
         if alone := _BARE.fullmatch(word):
             words += _words(environment.get(alone[1], ""))
         else:
-            words.append(
-                _BRACED.sub(lambda match: environment.get(match[1], ""), _BARE.sub(_value_of(environment), word))
-            )
+            text = _BARE.sub(lambda match: environment.get(match[1], match[0]), word)
+            words.append(_BRACED.sub(lambda match: environment.get(match[1], ""), text))
     return words
-
-
-def _value_of(environment: Mapping[str, str]) -> Callable[[re.Match[str]], str]:
-    return lambda match: environment.get(match[1], match[0])
 
 
 def _without_shell(argv: list[str]) -> list[str]:
@@ -168,22 +171,7 @@ def _etcd_environment(environment: Mapping[str, str]) -> list[tuple[str, str]]:
 _REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 
 
-@dataclass(frozen=True)
-class StaticPod:
-    """A component in a pod, and how the folders of its container map to the host's: (inside, on the host)."""
-
-    started: Started
-    mounts: tuple[tuple[str, str], ...] = ()
-
-    def on_host(self, path: str) -> str:
-        """The host's path for a path inside the container; the deepest mount counts."""
-        for inside, outside in sorted(self.mounts, key=lambda mount: -len(mount[0])):
-            if path == inside or path.startswith(inside.rstrip("/") + "/"):
-                return outside.rstrip("/") + path[len(inside.rstrip("/")) :]
-        return path
-
-
-def static_pods(document: dict[str, Any]) -> list[StaticPod]:
+def static_pods(document: dict[str, Any]) -> list[Started]:
     """The components that a Pod starts."""
     if document.get("kind") != "Pod":
         return []
@@ -208,7 +196,7 @@ def static_pods(document: dict[str, Any]) -> list[StaticPod]:
                 for mount in list_at(container, "volumeMounts")
                 if (inside := text_at(mount, "mountPath")) and (host := volumes.get(text_at(mount, "name")))
             )
-            pods.append(StaticPod(component, mounts))
+            pods.append(replace(component, mounts=mounts))
     return pods
 
 

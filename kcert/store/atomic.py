@@ -8,9 +8,9 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePath
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath, PurePosixPath
 
 from kcert.errors import InputError, MachineError
 from kcert.files import ROOT, foreign_owner, read_regular
@@ -25,6 +25,34 @@ class Written:
     path: Path
     changed: bool
     backup: Path | None = None
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """A file for a folder that the user names, or kcert does: its path there, what it holds, and its mode."""
+
+    path: PurePosixPath
+    content: bytes = field(repr=False)
+    mode: int
+
+
+def target_of(path: PurePath | str, output: Path | None, default: Path) -> Path:
+    """Return where *path* is written: to the file *output*, or into the folder *output*, without one into *default*."""
+    return output if output is not None and not output.is_dir() else (output or default) / path
+
+
+def write_files(files: Sequence[OutputFile], output: Path | None, default: Path) -> tuple[Written, ...]:
+    """Write each of *files* to its ``target_of``; the folder *default*, and folders inside of either, are created.
+
+    Raises what ``check_unlinked``, ``make_folder`` and ``write_file`` do.
+    """
+    targets = [target_of(file.path, output, default) for file in files]
+    if output is None or output.is_dir():
+        check_unlinked(output or Path(), [file.path for file in files] if output else targets)
+        above = () if output else reversed((default, *default.parents[:-1]))
+        for folder in dict.fromkeys((*above, *(target.parent for target in targets))):
+            make_folder(folder)
+    return tuple(write_file(target, file.content, file.mode) for file, target in zip(files, targets, strict=True))
 
 
 def write_file(path: Path, content: bytes, mode: int, *, may_replace: Callable[[bytes], bool] | None = None) -> Written:

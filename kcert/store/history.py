@@ -93,12 +93,10 @@ class History:
         self._last = BEGINNING
         self._lines = 0
 
-    def open(self, folder: Directory | None = None) -> None:
-        """Find the end of the chain, in the *folder* if that is open already; a half-written line is deleted."""
-        with contextlib.ExitStack() as stack:
-            own = folder or stack.enter_context(Directory.open(self.path.parent))
-            self._file = own.open_own(self.path.name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-            self._head_file = own.open_own(self.head.name, os.O_RDWR | os.O_CREAT)
+    def open(self, own: Directory) -> None:
+        """Find the end of the chain in the folder *own*; a half-written line is deleted."""
+        self._file = own.open_own(self.path.name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        self._head_file = own.open_own(self.head.name, os.O_RDWR | os.O_CREAT)
         content = read_descriptor(os.dup(self._file), self.path, LARGEST_HISTORY)
         whole = content[: content.rfind(b"\n") + 1]
         if _is_half_a_record(content[len(whole) :]):
@@ -210,11 +208,11 @@ def verify(own: Path, since: str = BEGINNING) -> tuple[int, int]:
     previous, count, hashes = BEGINNING, 0, [BEGINNING]
     path = own / "history.jsonl"
     lines, head = _at_one_moment(own)
-    for count, (line, recorded) in enumerate((read for _, read in _parsed(own, lines)), 1):
+    for count, (_, recorded) in enumerate(_parsed(own, lines), 1):
         if recorded != previous:
             blamed = f"line {count - 1} was changed after it was written, or " if count > 1 else ""
             raise VerdictError(f"{path}: {blamed}a record before line {count} was deleted or inserted.")
-        previous = _hash(line)
+        previous = _hash(lines[count - 1])
         hashes.append(previous)
     _check_head(own, head, hashes)
     if since not in hashes:
@@ -311,32 +309,34 @@ def _lines(own: Path) -> list[bytes]:
     return (read_optional(own / "history.jsonl", LARGEST_HISTORY) or b"").splitlines(keepends=True)
 
 
-def _parsed(own: Path, lines: Sequence[bytes]) -> Iterator[tuple[Entry, tuple[bytes, str]]]:
+def _parsed(own: Path, lines: Sequence[bytes]) -> Iterator[tuple[Entry, str]]:
+    """Yield each record, and the hash that it has of the line before."""
     path = own / "history.jsonl"
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
-            entry = Entry(
-                time=str(record["time"]),
-                argv=tuple(str(word) for word in record["argv"]),
-                folder=str(record["folder"]),
-                status=int(record["status"]),
-                seconds=float(record["seconds"]),
-                files={str(name): digest for name, digest in record["files"].items()},
-                step=str(record.get("step", "")),
-                prepared=tuple(map(_prepared, record.get("prepared", ()))),
-            )
-            previous = str(record["previous"])
+            entry, previous = _entry(record), str(record["previous"])
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             if number == len(lines) and _is_half_a_record(line):
                 return  # a kill in the middle of writing it: it never was a record
             raise VerdictError(f"{path}: line {number} is not the record of a command: it was changed.") from None
-        yield entry, (line, previous)
+        yield entry, previous
 
 
-def _prepared(own: dict[str, Any]) -> Prepared:
-    files, reads, script = (tuple(map(str, own[name])) for name in ("files", "reads", "script"))
-    return Prepared(str(own["step"]), files, reads, script)
+def _entry(record: dict[str, Any]) -> Entry:
+    return Entry(
+        time=str(record["time"]),
+        argv=tuple(map(str, record["argv"])),
+        folder=str(record["folder"]),
+        status=int(record["status"]),
+        seconds=float(record["seconds"]),
+        files={str(name): digest for name, digest in record["files"].items()},
+        step=str(record.get("step", "")),
+        prepared=tuple(
+            Prepared(str(own["step"]), *(tuple(map(str, own[name])) for name in ("files", "reads", "script")))
+            for own in record.get("prepared", ())
+        ),
+    )
 
 
 def _is_half_a_record(tail: bytes) -> bool:
@@ -365,10 +365,6 @@ class Memory:
     example: bool = False
     requests: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def text(self) -> str:
-        """Return the file's content."""
-        return json.dumps({"example": self.example, "requests": self.requests}, indent=2) + "\n"
-
 
 def recall(own: Path) -> Memory:
     """Return what the folder with kcert's own files *own* remembers; nothing if that is not kcert's own word."""
@@ -394,7 +390,7 @@ def command_options(request: Mapping[str, Any]) -> list[str]:
 
 def remember(own: Directory, memory: Memory) -> None:
     """Write *memory* into kcert's own folder."""
-    draft = f"{MEMORY}.draft"
+    draft, text = f"{MEMORY}.draft", json.dumps(asdict(memory), indent=2) + "\n"
     own.unlink(draft)
-    own.write(draft, memory.text().encode("utf-8"), _SECRET_MODE)
+    own.write(draft, text.encode("utf-8"), _SECRET_MODE)
     own.move(draft, own, MEMORY)

@@ -45,6 +45,11 @@ def print_lines(lines: Iterable[str]) -> None:
     sys.stdout.write("\n".join(lines) + "\n")
 
 
+def print_text(text: str) -> None:
+    """Print *text* alone, for another program to read."""
+    sys.stdout.write(text)
+
+
 def print_path(path: Path) -> None:
     """Print the path of a file or folder, alone on its line."""
     from kcert.ui.console import clean_line

@@ -17,8 +17,8 @@ from kcert.kubeconfig import Part, read_command
 from kcert.kubernetes import bootstrap
 from kcert.kubernetes.bootstrap import Bootstrap
 from kcert.kubernetes.call import Answer, Call, meaning
-from kcert.kubernetes.kubeconfigs import Draft
-from kcert.kubernetes.merging import PATIENCE, Lock
+from kcert.kubernetes.kubeconfigs import Draft, State
+from kcert.kubernetes.merging import PATIENCE
 from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
 from kcert.store import OWN_FOLDER, SECRET_MODE
 from kcert.store.atomic import Written
@@ -57,10 +57,6 @@ class KubeconfigReporter(OutputOfCommands):
         self._ran = False
         self._replaced = False
 
-    def screen(self, text: str) -> None:
-        """The kubeconfig itself, and nothing else."""
-        sys.stdout.write(text)
-
     def on_drafts(self, drafts: Sequence[Draft]) -> None:
         """Say what a kubeconfig is, and in which folder the commands run."""
         if not (self._explain and drafts):
@@ -80,8 +76,28 @@ class KubeconfigReporter(OutputOfCommands):
         command_line(("cd", folder_argument(self._ctx.root)))
         screen().print()
 
-    def on_kubeconfig(self, draft: Draft) -> None:
-        """Say whose kubeconfig it is, and to which server it connects."""
+    def on_kubeconfig(self, draft: Draft, state: State) -> None:
+        """Say whose kubeconfig it is, and then by which commands it is made, and whether it was written."""
+        if state == "begins":
+            self._begin(draft)
+            return
+        if self._quiet:
+            self._line(draft, state)
+            return
+        if self._explain and not self._ran:
+            for argv in draft.commands():
+                command_line(argv)
+            if draft.credentials.certificate.files.kubeconfig:
+                screen().print()
+                say_apart("Then delete the extracted files:")
+                command_line(("rm", str(draft.credentials.crt), str(draft.credentials.key)))
+        self._replaced = self._replaced or state == "replaced"
+        before = "; the old file is in the backup" if state == "replaced" else ""
+        self._file(draft.file, "  (unchanged)" if state == "current" else f"  (mode {SECRET_MODE:04o}{before})")
+        if self._named and self._explain:
+            self._presents(draft)
+
+    def _begin(self, draft: Draft) -> None:
         self._ran = False
         if not self._explain:
             return
@@ -102,24 +118,6 @@ class KubeconfigReporter(OutputOfCommands):
         """Show a command before it runs."""
         self._ran = True
         super().on_step(step, plan)
-
-    def on_done(self, draft: Draft, state: str) -> None:
-        """Say that the kubeconfig is current, or that it was written."""
-        if self._quiet:
-            self._line(draft, state)
-            return
-        if self._explain and not self._ran:
-            for argv in draft.commands():
-                command_line(argv)
-            if draft.credentials.certificate.files.kubeconfig:
-                screen().print()
-                say_apart("Then delete the extracted files:")
-                command_line(("rm", str(draft.credentials.crt), str(draft.credentials.key)))
-        self._replaced = self._replaced or state == "replaced"
-        before = "; the old file is in the backup" if state == "replaced" else ""
-        self._file(draft.file, "  (unchanged)" if state == "current" else f"  (mode {SECRET_MODE:04o}{before})")
-        if self._named and self._explain:
-            self._presents(draft)
 
     def left(self, foreign: Sequence[Certificate]) -> None:
         """Name the kubeconfigs that were not read, because another tool made them."""
@@ -180,14 +178,10 @@ class KubeconfigReporter(OutputOfCommands):
                 continue
             self._elsewhere(f"{draft.name}: {draft.kubeconfig.user} at {draft.kubeconfig.server}", file)
 
-    def waits_for(self, lock: Lock) -> None:
+    def waits_for(self, lock: Path, holder: str) -> None:
         """Say on standard error who is changing the other kubeconfig, and how long that is waited for."""
-        file = clean_line(str(lock.file))
-        say(
-            f"{file} is there: {lock.holder} is changing the file. Waiting {PATIENCE:.0f} seconds at most.",
-            "notice",
-            to=error_screen(),
-        )
+        wait = f"Waiting {PATIENCE:.0f} seconds at most."
+        say(f"{clean_line(str(lock))} is there: {holder} is changing the file. {wait}", "notice", to=error_screen())
 
     def merged(self, draft: Draft, written: Written, updated: Sequence[str] | None) -> None:
         """Say that the context is in the file."""
@@ -300,7 +294,7 @@ def show_call(api_call: Call, *, explain: bool) -> None:
         say_apart(lessons.why("call"))
         say_apart(f"The API server will see {api_call.user}, because of the subject of the certificate.")
     if api_call.script is None:
-        command_line(api_call.argv)
+        command_line(api_call.argv())
     else:
         block(api_call.script.splitlines(), "command")
     screen().print()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from kcert import lessons
 from kcert.certificates import Certificate
@@ -14,9 +14,8 @@ from kcert.durations import in_words
 from kcert.issue.context import IssuancePlan
 from kcert.issue.steps import Step
 from kcert.kubernetes import signers
-from kcert.kubernetes.csr_requests import purpose_of, summary
 from kcert.kubernetes.issued import IssuedCertificate, Kept
-from kcert.kubernetes.manifests import Cluster, kubectl
+from kcert.kubernetes.manifests import kubectl, purpose_of, summary
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
 from kcert.openssl.x509 import X509, Name, Request, listed
 from kcert.quoting import format_command, quote
@@ -92,11 +91,6 @@ def ran(argv: tuple[str, ...], *, quiet: bool = False) -> None:
         show_output(reading.stderr, "notice")
 
 
-def bare(written: SigningRequest | str) -> None:
-    """Print the text alone, for another program to read."""
-    sys.stdout.write(written if isinstance(written, str) else text(written))
-
-
 def asked(certificate: Certificate, option: str) -> None:
     """Print the next step after key and request."""
     assert certificate.files.csr
@@ -136,16 +130,11 @@ def _file(text: str) -> None:
 
 def stays(csr: SigningRequest, path: Path) -> None:
     """Say that the manifest has this very request already."""
-    decided = ", ".join(condition.type for condition in csr.conditions if condition.status == "True")
+    decided = ", ".join(condition["type"] for condition in csr.true_conditions)
     say(
         f"{path} already contains this request{f' ({decided})' if decided else ''} and is not changed. To request the "
         "certificate again, delete the file, or choose another name for the object with --name."
     )
-
-
-def out_of_cluster(cluster: Cluster, name: str, field: str) -> str:
-    """Return the bash command that prints a field of an object, decoded."""
-    return f"{format_command(cluster.command('get', 'csr', name, '-o', f'jsonpath={{.{field}}}'))} | base64 -d"
 
 
 def unpacked(by_hand: str, certificate: Certificate, root: Path, output: str | None) -> None:
@@ -169,6 +158,9 @@ def submitted(csr: SigningRequest) -> None:
     command_line(("kcert", "csr", "approve", csr.name))
 
 
+_EXPECTED = {"digital signature", "key encipherment", "client auth", "server auth"}
+
+
 def decoded(csr: SigningRequest, openssl: str, by_hand: str) -> None:
     """Print what openssl says of the request, and what it means; *by_hand* prints the request in bash."""
     request = requested(openssl, csr)
@@ -184,12 +176,11 @@ def decoded(csr: SigningRequest, openssl: str, by_hand: str) -> None:
     show_output(reading.stdout.decode(errors="replace"))
     screen().print()
     heading("What it means")
-    _becomes(csr, request)
-    _status(csr)
-
-
-def _becomes(csr: SigningRequest, request: Request) -> None:
     identity(csr, request)
+    _says(csr, request)
+
+
+def _says(csr: SigningRequest, request: Request) -> None:
     if request.alt_names:
         say(f"SANs: {', '.join(clean_line(str(name)) for name in request.alt_names)}.")
     if not csr.signer:
@@ -203,12 +194,21 @@ def _becomes(csr: SigningRequest, request: Request) -> None:
         say(f"Attention: the signer rejects this request: {clean_line(violation)}.", "bad")
     elif unexpected := [usage for usage in csr.usages if usage not in _EXPECTED]:
         say(f"Attention: unexpected usage: {', '.join(unexpected)}.", "bad")
+    words = {APPROVED: "Approved", DENIED: "Denied", FAILED: "Rejected by the signer"}
+    for condition in csr.conditions:
+        state = words.get(condition["type"], clean_line(condition["type"]))
+        say(f"{state} ({clean_line(condition['reason'])}: {clean_line(condition['message'])}).")
+    if not csr.conditions:
+        say("Not approved or denied yet.")
+    if csr.certificate is not None:
+        say("The object contains the certificate: `kcert csr fetch` saves it.")
 
 
-def listed_kubelets(described: Iterable[tuple[str, str]]) -> None:
+def listed_kubelets(summaries: Iterable[dict[str, Any]]) -> None:
     """Say what each request of a kubelet is, by the object's name."""
-    for name, purpose in described:
-        say(f"{clean_line(name)}: {clean_line(purpose)}")
+    for record in summaries:
+        if purpose := record.get("purpose"):
+            say(f"{clean_line(record['name'])}: {clean_line(purpose)}")
 
 
 def not_compared() -> None:
@@ -223,57 +223,18 @@ def identity(csr: SigningRequest, request: Request) -> None:
     _owner(request.subject, is_client=csr.signer != signers.KUBELET_SERVING)
 
 
-def _warn_of_rights(name: str, groups: Sequence[str]) -> None:
-    """Warn if an identity has rights that need no RoleBinding of the cluster's owner."""
-    if MASTERS in groups:
-        say(
-            "Attention: system:masters has all permissions, whatever RBAC says, as long as the certificate is valid. "
-            "The API server rejects this group for the signer kube-apiserver-client.",
-            "bad",
-        )
-    if name.startswith("system:") and not name.startswith(NODE_PREFIX):
-        say(f"Attention: {clean_line(name)} is a component of Kubernetes: the certificate has its permissions.", "bad")
-
-
-_EXPECTED = {"digital signature", "key encipherment", "client auth", "server auth"}
-
-
-def _status(csr: SigningRequest) -> None:
-    words = {APPROVED: "Approved", DENIED: "Denied", FAILED: "Rejected by the signer"}
-    for condition in csr.conditions:
-        state = words.get(condition.type, clean_line(condition.type))
-        say(f"{state} ({clean_line(condition.reason)}: {clean_line(condition.message)}).")
-    if csr.signer and not csr.conditions:
-        say("Not approved or denied yet.")
-    if csr.certificate is not None:
-        say("The object contains the certificate: `kcert csr fetch` saves it.")
-
-
-def approved(path: Path, before: SigningRequest, after: SigningRequest, openssl: str) -> None:
-    """Say who was approved, and what the manifest says now."""
-    identity(after, requested(openssl, after))
-    decided(path, before, after, APPROVED)
-
-
 def decided(path: Path, before: SigningRequest, after: SigningRequest, decision: str) -> None:
     """Say that the manifest has the condition *decision* now."""
     condition = after.condition(decision)
     assert condition
     if before == after:
-        say(f"{after.name} is already {condition.type}; {path} is not changed.")
+        say(f"{after.name} is already {decision}; {path} is not changed.")
         return
-    say_apart(f"{path}: {after.name} now has the condition {condition.type}, as the API server would write it:")
-    fields = f"""\
-type: {condition.type}
-status: "{condition.status}"
-reason: {condition.reason}
-message: {condition.message}
-lastUpdateTime: "{condition.updated}"
-lastTransitionTime: "{condition.changed}"
-"""
-    block(fields.splitlines(), "config")
+    say_apart(f"{path}: {after.name} now has the condition {decision}, as the API server would write it:")
+    quoted = ("status", "lastUpdateTime", "lastTransitionTime")
+    block([f'{key}: "{value}"' if key in quoted else f"{key}: {value}" for key, value in condition.items()], "config")
     screen().print()
-    if condition.type == APPROVED:
+    if decision == APPROVED:
         next_command(
             "An approved request is not signed yet. Next, sign it as kube-controller-manager does:",
             *("kcert", "csr", "sign", "--file", str(path)),
@@ -324,7 +285,15 @@ def _owner(subject: Name, *, is_client: bool) -> None:
             f"The subject also contains a UID: {uid}. Kubernetes 1.33 and later use it as the UID of the user.",
             "notice",
         )
-    _warn_of_rights(name, groups)
+    # These rights need no RoleBinding of the cluster's owner.
+    if MASTERS in groups:
+        say(
+            "Attention: system:masters has all permissions, whatever RBAC says, as long as the certificate is valid. "
+            "The API server rejects this group for the signer kube-apiserver-client.",
+            "bad",
+        )
+    if name.startswith("system:") and not name.startswith(NODE_PREFIX):
+        say(f"Attention: {clean_line(name)} is a component of Kubernetes: the certificate has its permissions.", "bad")
 
 
 def signed_request(certificate: Certificate, x509: X509, path: Path) -> None:
@@ -368,3 +337,17 @@ def kept(certificate: Certificate, issued: IssuedCertificate, kept: Kept, option
         say("Next, `kcert all` makes the certificates that it signs.")
     elif x509.allows_client_auth:
         next_command("Next, put it into a kubeconfig:", "kcert", "kubeconfig", certificate.name, option=option)
+
+
+def signed_record(name: str, path: Path, x509: X509, *, changed: bool) -> dict[str, object]:
+    """Return a certificate that was signed or fetched as JSON has it: its file, and who it makes its owner."""
+    return {
+        "name": name,
+        "path": str(path),
+        "changed": changed,
+        "subject": str(x509.subject),
+        "common_name": x509.subject.common_name,
+        "organizations": list(x509.subject.organizations),
+        "sans": [str(name) for name in x509.alt_names],
+        "not_after": f"{x509.not_after:%Y-%m-%dT%H:%M:%SZ}",
+    }

@@ -13,8 +13,9 @@ from kcert.issue.context import Context
 from kcert.kubernetes import bundles, packing_script
 from kcert.kubernetes.bundles import Bundle
 from kcert.kubernetes.export import FOLDER, Export
-from kcert.kubernetes.install import Row
+from kcert.kubernetes.install import HostFile
 from kcert.quoting import format_command, quote
+from kcert.store import SECRET_MODE
 from kcert.store.atomic import Written
 from kcert.ui import print_json, print_lines, print_path, warning
 from kcert.ui.console import (
@@ -77,7 +78,7 @@ def _show(bundle: Bundle, written: Written, *, explain: bool) -> None:
         screen().print()
 
 
-def _list(files: Sequence[Row]) -> None:
+def _list(files: Sequence[HostFile]) -> None:
     """Print what is in the archive; on a narrow screen a path has a line of its own, unbroken."""
     path = max(len(str(file.path)) for file in files)
     reader = max(len(reader) for file in files for reader in file.readers)
@@ -157,8 +158,8 @@ def _explain(made: Export) -> None:
     screen().print()
     if made.left:
         heading("What is not exported")
-        for aside in made.left:
-            say_apart(str(aside))
+        for omitted in made.left:
+            say_apart(omitted)
     for note in made.notes:
         say_apart(note)
 
@@ -208,10 +209,10 @@ def play(export_folder: Path, ctx: Context, signs_with: PurePosixPath | None) ->
 
 def stream_export(made: Export) -> None:
     """Write an export of one file to standard output; one with keys never to a terminal."""
-    (piece,) = made.pieces
-    if piece.secret and sys.stdout.isatty():
+    (file,) = made.files
+    if file.mode == SECRET_MODE and sys.stdout.isatty():
         raise InputError(
             "--output - would print the CA key on the screen. Pipe it into a program "
             "(`| kubectl apply --server-side -f -`), or omit the key with --no-secret."
         )
-    sys.stdout.buffer.write(piece.content)
+    sys.stdout.buffer.write(file.content)

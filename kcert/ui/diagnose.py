@@ -73,6 +73,7 @@ def _record(finding: Finding) -> dict[str, object]:
     return {
         "lines": [{"number": line.number, "text": line.text} for line in finding.lines],
         "count": finding.count,
+        "name": finding.cause,
         "cause": finding.explanation.cause,
         "evidence": finding.explanation.proof,
         "fix": finding.explanation.repair,

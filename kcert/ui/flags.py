@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from kcert import lessons, profiles
 from kcert.config import STABLE, Version
 from kcert.issue.status import CertificateStatus, State
-from kcert.kubernetes import encryption, render
-from kcert.kubernetes.components import ComponentInstance, Option, Reads, Setting
-from kcert.kubernetes.encryption import Change, EncryptionConfig, Update
+from kcert.kubernetes import encryption, install
+from kcert.kubernetes.components.component import ComponentInstance, Option, Reads, Setting
+from kcert.kubernetes.encryption import Change, EncryptionConfig
 from kcert.ui import print_json, warning
 from kcert.ui.console import (
     INDENT,
@@ -28,7 +28,7 @@ from kcert.ui.lesson import ResultReporter
 
 def print_form(instance: ComponentInstance, form: str) -> None:
     """Print the content of a file, and nothing else."""
-    sys.stdout.write(render.render(instance, form))
+    sys.stdout.write(install.render(instance, form))
 
 
 def show(instance: ComponentInstance, *, explain: bool) -> None:
@@ -159,21 +159,20 @@ class EncryptionReporter(ResultReporter):
     LESSON = "encryption-config"
     PARAGRAPHS = 3
 
-    def ends(self, step: Update) -> None:
+    def ends(self, config: EncryptionConfig, change: Change) -> None:
         """Show the file without its keys, and the next step."""
-        config, change = step.config, step.change
         path = str(self._ctx.root / encryption.FILE)
         if self._form == "json":
-            record = {"path": path, "change": change.value, "provider": config.provider, "keys": list(config.names)}
+            record = {"path": path, "change": change, "provider": config.provider, "keys": list(config.names)}
             print_json(record)
             return
         if self._quiet:
-            sys.stdout.write(f"{encryption.FILE}  {change.value}  {' '.join(config.names)}\n")
+            sys.stdout.write(f"{encryption.FILE}  {change}  {' '.join(config.names)}\n")
             return
         if self._explain:
             heading(str(encryption.FILE))
             block(config.text(secrets=False).splitlines())
-        show_file(path, "  (as it was)" if change is Change.KEPT else "  (mode 0600)")
+        show_file(path, "  (as it was)" if change == "kept" else "  (mode 0600)")
         self._next(config, change)
 
     def _next(self, config: EncryptionConfig, change: Change) -> None:
@@ -183,19 +182,19 @@ class EncryptionReporter(ResultReporter):
             f"Copy the file to {target} on every control-plane host (`kcert bundle{option}` packs it), and restart "
             "kube-apiserver on each of them."
         )
-        if change in (Change.CREATED, Change.KEPT):
+        if change in ("created", "kept"):
             say(
                 f"{everywhere} `kcert flags kube-apiserver{option}` has the option. Secrets that exist already are "
                 "encrypted when they are written again:"
             )
             block([_REWRITE], "command")
-        elif change is Change.ADDED:
+        elif change == "added":
             say(
                 f"{config.names[1]} is second: it decrypts, and does not encrypt yet. {everywhere} Only when all of "
                 "them have the new key, let it encrypt:"
             )
             block([f"kcert encryption-config --rotate{option}"], "command")
-        elif change is Change.SWAPPED:
+        elif change == "swapped":
             say(f"{config.names[0]} is first: it encrypts. {everywhere} Then rewrite all Secrets with it:")
             block([_REWRITE], "command")
             say("Once that has succeeded, and not before, remove the old key:")

@@ -31,9 +31,10 @@ from kcert.ui.report import rows_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from kcert.practice.lab import Action, Check, Words
+    from kcert.practice.grader import Check
+    from kcert.practice.lab import Action, Words
     from kcert.practice.quiz import Question
-    from kcert.practice.session import AnswerResult, CheckResult, LabListing, Session
+    from kcert.practice.session import CheckResult, LabListing, Session
     from kcert.practice.state import State
 
 
@@ -182,14 +183,14 @@ def _check(check: Check) -> None:
         say(clean_line(check.why), bullet=" " * _STATUS_WIDTH)
 
 
-def show_answer(answered: AnswerResult, option: str) -> None:
-    """Print whether the answer is right, and the next question."""
-    if not answered.right:
-        say(f"The answer to question {answered.number} is wrong. Answer it again.", "notice")
+def show_answer(number: int, question: tuple[int, str] | None, option: str, *, right: bool) -> None:
+    """Print whether the answer to question *number* is *right*, and the next *question*."""
+    if not right:
+        say(f"The answer to question {number} is wrong. Answer it again.", "notice")
         return
     say("Right.", "good")
-    if answered.next:
-        _ask(answered.next, option)
+    if question:
+        _ask(question, option)
     else:
         say(f"That was the last question: check the lab with `kcert practice check{option}`.")
 

@@ -1,4 +1,4 @@
-"""The steps after a renewal: which hosts need the new files, and which components a restart."""
+"""The steps after a renewal or a request: which hosts need the new files, which components a restart, what to sign."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from kcert.certificates import ROOT, Certificate, Kind
 from kcert.clusters import cluster_kind_of
 from kcert.durations import in_words
 from kcert.issue.context import Context, Issued, Renewal, Result
+from kcert.issue.external_ca import sign_by_hand, sign_by_root
 from kcert.issue.status import CertificateStatus
-from kcert.kubernetes.components import Restart, restarts, unusable_key, user_certificates
+from kcert.kubernetes.components import restarts, unusable_key, user_certificates
 from kcert.profiles.profile import kubeconfig_of
-from kcert.quoting import quote
+from kcert.quoting import format_command, quote
 from kcert.roles import ROLES
-from kcert.ui.console import block, say, say_apart, screen
+from kcert.ui.console import block, say, say_apart, say_commands, screen
 
 
 def follows(ctx: Context, result: Result, first: CertificateStatus | None) -> None:
@@ -90,19 +91,15 @@ def _restart(ctx: Context, done: Sequence[Certificate]) -> None:
     say(profiles.PROFILES[ctx.cluster.profile].restarting)
 
 
-def _beside(first: Sequence[Restart], others: Sequence[Restart]) -> list[Restart]:
+def _beside(first: dict[str, tuple[str, ...]], others: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """Return the restarts of *others* that are not in *first*."""
-    asked = {(restart.component, host) for restart in first for host in restart.hosts}
-    left = [
-        replace(restart, hosts=tuple(host for host in restart.hosts if (restart.component, host) not in asked))
-        for restart in others
-    ]
-    return [restart for restart in left if restart.hosts]
+    left = {name: tuple(host for host in others[name] if host not in first.get(name, ())) for name in others}
+    return {name: hosts for name, hosts in left.items() if hosts}
 
 
-def _listed(wanted: Sequence[Restart]) -> None:
-    width = max(len(restart.component) for restart in wanted)
-    block([f"{restart.component:<{width}}  on {', '.join(restart.hosts)}" for restart in wanted])
+def _listed(wanted: dict[str, tuple[str, ...]]) -> None:
+    width = max(map(len, wanted))
+    block([f"{name:<{width}}  on {', '.join(hosts)}" for name, hosts in wanted.items()])
 
 
 def _authority(ctx: Context, issued: Issued) -> None:
@@ -167,4 +164,79 @@ def _in_cluster(ctx: Context) -> str:
         "webhooks and APIServices whose certificates it signed, and only the new CA after --finish. "
         "kube-controller-manager updates kube-root-ca.crt in each namespace, and ca.crt in token Secrets, from "
         "--root-ca-file."
+    )
+
+
+# --- Requests for a CA on another machine
+
+
+def to_be_signed(ctx: Context, certificates: Sequence[Certificate]) -> None:
+    """Say how requests become certificates: signed where the CA is, fetched here."""
+    known = {cert.name: cert for cert in ctx.specs}
+    wanted = [known.get(cert.name, cert) for cert in certificates if cert.kind is not Kind.KEY_PAIR]
+    if not wanted:
+        say("Nothing to sign: every certificate exists and is current.", "good")
+        return
+    if all(cert.kind is Kind.CA for cert in wanted):
+        _by_hand_at_the_root(ctx, wanted)
+        say_apart(
+            "Until then, `kcert all` cannot make certificates, because no CA can sign them. For a self-signed CA "
+            "instead, delete its request:"
+        )
+        waiting = (str(ctx.root / cert.files.csr) for cert in wanted if cert.files.csr)
+        block([format_command(("rm", *waiting))], "command")
+        screen().print()
+        return
+    requests = [str(cert.files.csr) for cert in wanted]
+    say_commands(
+        "Next, the CA has to sign. Copy the requests and kcert.yaml, which defines the usages of each certificate, to "
+        "the machine with the CA. The keys stay here.",
+        ("tar", "-cf", "requests.tar", "-C", str(ctx.root), *requests),
+    )
+    say_commands(
+        "On that machine, run (with --dir or --ca-dir for the folder of the CA):",
+        ("tar", "-xf", "requests.tar"),
+        ("kcert", "csr", "sign", *(word for path in requests for word in ("--file", path))),
+    )
+    example = wanted[0]
+    if example.issuer:
+        say_commands(
+            f"Or by hand, with the openssl.cnf {example.files.cnf} in the same folder, for example for {example.name}:",
+            sign_by_hand(example, known[example.issuer], ctx.openssl),
+        )
+    cas = [known[name].files.crt for name in dict.fromkeys(cert.issuer for cert in wanted) if name]
+    if missing := [crt for crt in cas if crt and not (ctx.root / crt).exists()]:
+        say_commands(
+            "First copy the CA certificate to this machine, without the key. It verifies the certificates.",
+            *(("cp", str(crt), str(ctx.root / crt)) for crt in missing),
+        )
+    _back_here(ctx, wanted)
+
+
+def to_be_signed_again(ctx: Context, certificates: Sequence[Certificate]) -> None:
+    """Say how the requests of CAs that are in use become new certificates for them."""
+    crts = {cert.name: cert.files.crt for cert in ctx.specs}
+    wanted = [replace(cert, files=replace(cert.files, crt=crts[cert.name])) for cert in certificates]
+    _by_hand_at_the_root(ctx, wanted)
+    say("Until then, the existing CA keeps signing. What it signed stays valid, because the key is the same.")
+
+
+def _by_hand_at_the_root(ctx: Context, wanted: Sequence[Certificate]) -> None:
+    say_commands(
+        "Next, a root CA has to sign a CA that may sign certificates but no other CA (pathlen:0). Copy each request "
+        "with its openssl.cnf to the machine with the root CA (root.crt, root.key), and run:",
+        *(sign_by_root(cert, ctx.openssl) for cert in wanted),
+    )
+    say_apart("If the root certificate is appended to that file, kcert also makes `ca-chain.crt` from the two.")
+    _back_here(ctx, wanted)
+
+
+def _back_here(ctx: Context, wanted: Sequence[Certificate]) -> None:
+    option = ("--dir", str(ctx.root)) if ctx.folder_option else ()
+    beside = {
+        cert.name: cert.files.csr.with_name(cert.files.crt.name) for cert in wanted if cert.files.csr and cert.files.crt
+    }
+    say_commands(
+        "Then, back on this machine, fetch each certificate. It is compared with its key and its request first:",
+        *(("kcert", "csr", "fetch", name, "--file", str(path), *option) for name, path in beside.items()),
     )

@@ -10,7 +10,6 @@ import os
 import re
 import stat
 import sys
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
@@ -20,12 +19,13 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from kcert.errors import InputError
 from kcert.files import filled_file, open_at_once
 from kcert.quoting import quote
-from kcert.store.atomic import Written, write_file
 from kcert.ui.console import clean_line
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
     from rich.table import Table
+
+    from kcert.store.atomic import Written
 
 PAGES = Path(__file__).parent / "pages"
 """The folder of frames, styles and scripts of pages."""
@@ -187,6 +187,8 @@ def write_report(
     copy is kept beside it. With ``force`` that is so for any file. Raises InputError for another file without
     ``force``.
     """
+    from kcert.store.atomic import write_file  # most reports go to the screen
+
     path = target.path
 
     def is_report(before: bytes) -> bool:
@@ -249,6 +251,8 @@ def _first_line(text: str) -> str:
 
 
 def _is_spreadsheet(path: Path) -> bool:
+    import zipfile
+
     try:
         with zipfile.ZipFile(path) as archive, archive.open("docProps/core.xml") as properties:
             return f"creator>{CREATOR}<".encode() in properties.read(_HEAD)

@@ -51,6 +51,14 @@ def test_a_negative_serial_number_is_not_fixed_by_a_command_that_cannot_parse_it
     assert "\n    kubeadm certs" not in told
 
 
+def test_the_json_names_the_cause() -> None:
+    found = json.loads(kcert(log("kubectl-unknown-authority"), "--format", "json").stdout)
+    assert [finding["name"] for finding in found] == ["unknown-authority"]
+    assert set(found[0]) >= {"cause", "evidence", "fix", "lesson"}
+    cut = kcert("x509: certificate signed by unknown author", "--format", "json")
+    assert [finding["name"] for finding in json.loads(cut.stdout)] == ["cut-line"]
+
+
 @pytest.mark.thorough
 def test_the_passphrase_is_removed_before_the_key_is_given_up() -> None:
     line = b"etcdmain: tls: failed to parse private key"
@@ -82,7 +90,7 @@ def test_json() -> None:
     ended = kcert(log("etcd-unreadable-key"), "--format", "json")
     assert ended.status == 1
     [found] = json.loads(ended.stdout)
-    assert set(found) == {"lines", "count", "cause", "evidence", "fix", "proof", "repair", "lesson"}
+    assert set(found) == {"lines", "count", "name", "cause", "evidence", "fix", "proof", "repair", "lesson"}
     assert found["count"] == 1
     assert found["lines"] == [{"number": 40, "text": Path(log("etcd-unreadable-key")).read_text().splitlines()[39]}]
     assert found["lesson"] == "key-permissions"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kcert.diagnose import diagnose, judge
+from kcert.diagnose import diagnose, explain
 from kcert.diagnose.message import strip_prefix
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ WRAPPINGS = {
 
 
 def told(line: str) -> tuple[str, Explanation]:
-    judged = judge(line.encode())
-    assert judged is not None, line
-    return judged[0].name, judged[1]
+    explanation = explain(line.encode())
+    assert explanation is not None, line
+    return explanation.name, explanation
 
 
 def wrap(text: str, wrapping: str) -> str:

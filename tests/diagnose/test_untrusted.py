@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kcert.cli import COMMANDS
-from kcert.diagnose import MOST_FINDINGS, SHOWN_LINES, diagnose, judge
+from kcert.diagnose import MOST_FINDINGS, SHOWN_LINES, diagnose, explain
 from kcert.diagnose.reading import LONGEST, log_lines
 from tests.diagnose.test_messages import MESSAGES
 from tests.running import output
@@ -83,9 +83,9 @@ def in_one_bash(each: str, scripts: Iterable[str], folder: Path) -> str:
 def meanings(bite: str) -> list[str]:
     scripts = []
     for carrier in CARRIERS:
-        judged = judge(carrier.format(bite, bite).encode())
-        if judged:
-            scripts += [judged[1].proof, judged[1].repair]
+        explained = explain(carrier.format(bite, bite).encode())
+        if explained:
+            scripts += [explained.proof, explained.repair]
     return scripts
 
 
@@ -108,9 +108,9 @@ def test_what_a_log_says_never_becomes_a_command(bite: str, tmp_path: Path) -> N
 def test_every_proof_and_repair_is_bash(tmp_path: Path) -> None:
     scripts = []
     for line, _, _ in MESSAGES:
-        judged = judge(line.encode())
-        assert judged is not None
-        scripts += [judged[1].proof, judged[1].repair]
+        explained = explain(line.encode())
+        assert explained is not None
+        scripts += [explained.proof, explained.repair]
 
     # As the body of a function each is read whole, and nothing of it runs.
     said = in_one_bash('eval "body() { :\n$(< "$script")\n}" 2>&1 || cat "$script"', scripts, tmp_path)
@@ -120,25 +120,25 @@ def test_every_proof_and_repair_is_bash(tmp_path: Path) -> None:
 
 def test_every_repair_names_commands_that_kcert_has() -> None:
     for line, _, _ in MESSAGES:
-        judged = judge(line.encode())
-        assert judged is not None
-        for repair in judged[1].repair.splitlines():
+        explained = explain(line.encode())
+        assert explained is not None
+        for repair in explained.repair.splitlines():
             if repair.startswith("kcert "):
                 assert repair.split()[1] in COMMANDS, repair
 
 
 def test_an_option_in_the_place_of_a_path_stays_a_path() -> None:
-    judged = judge(b"open -engine.crt: no such file or directory")
-    assert judged is not None
-    assert "-in ./-engine.crt" in judged[1].proof
+    explained = explain(b"open -engine.crt: no such file or directory")
+    assert explained is not None
+    assert "-in ./-engine.crt" in explained.proof
 
 
 @pytest.mark.parametrize("wild", ["\x1b]0;owned\x07", "\x1b[2J", "\u202egnp.exe", "\x9b31m", "a\rb"])
 def test_what_cannot_be_printed_is_not_believed(wild: str) -> None:
     for carrier in CARRIERS:
-        judged = judge(carrier.format(wild, wild).encode())
-        if judged:
-            text = judged[1].cause + judged[1].proof + judged[1].repair
+        explained = explain(carrier.format(wild, wild).encode())
+        if explained:
+            text = explained.cause + explained.proof + explained.repair
             assert text.replace("\n", "").isprintable(), carrier
 
 
@@ -191,7 +191,7 @@ def test_a_line_made_to_cost_time_does_not(filler: str) -> None:
         filler * (LONGEST // len(filler))
         + "x509: certificate signed by unknown authority, Unauthorized, no such file or directory"
     )
-    assert judge(line.encode()) is not None  # with a pattern that backtracks without end this would never come back
+    assert explain(line.encode()) is not None  # with a pattern that backtracks without end this would never come back
 
 
 def test_rubbish_is_read_to_its_end() -> None:
@@ -200,10 +200,10 @@ def test_rubbish_is_read_to_its_end() -> None:
 
 
 def test_json_of_any_depth_is_survived() -> None:
-    assert judge(("[" * 20_000 + "certificate").encode()) is None
+    assert explain(("[" * 20_000 + "certificate").encode()) is None
     deep = '{"a":' * 5_000 + '"remote error: tls: certificate required"' + "}" * 5_000
     within = json.dumps({"log": json.dumps({"log": json.dumps({"msg": "remote error: tls: bad certificate"})})})
     for line, cause in ((deep, "no-client-certificate"), (within, "refused-by-the-other-side")):
-        judged = judge(line.encode())
-        assert judged is not None
-        assert judged[0].name == cause
+        explained = explain(line.encode())
+        assert explained is not None
+        assert explained.name == cause

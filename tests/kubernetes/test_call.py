@@ -227,7 +227,7 @@ def test_a_server_that_never_answers_is_given_up(pki: Callable[[str, str], Pki])
     made = pki("course", "small")
     asked = call(context_of(made), "admin", "/version")
 
-    assert asked.argv[asked.argv.index("--max-time") + 1] == "15"
+    assert asked.argv()[asked.argv().index("--max-time") + 1] == "15"
     assert "no answer within 15 seconds" in explained(asked, 28, "curl: (28) Operation timed out after 15001 ms")
 
 

@@ -12,8 +12,8 @@ import yaml
 
 from kcert import lessons, profiles
 from kcert.config import Version
-from kcert.kubernetes import components, render
-from kcert.kubernetes.components import FolderState
+from kcert.kubernetes import components, install
+from kcert.kubernetes.components.component import FolderState
 from tests.clusters import PROFILES, SIZES
 from tests.kubernetes import accepted
 from tests.running import Ended, Kcert, free_port, kill_group, output, program, representatives, wait_until
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.config import Cluster
-    from kcert.kubernetes.components import ComponentInstance
+    from kcert.kubernetes.components.component import ComponentInstance
     from tests.clusters import Pki
 
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet")
@@ -55,7 +55,7 @@ def printed(home: Path, component: str, form: str, *arguments: str | Path) -> st
     instance = components.placement(
         cluster, component, asked.get("--host"), asked.get("--kubernetes-version"), asked.get("--path-prefix")
     )
-    return render.render(instance, form)
+    return install.render(instance, form)
 
 
 def flags(home: Path, component: str, *arguments: str | Path) -> list[str]:
@@ -468,7 +468,7 @@ def test_the_front_proxy_and_the_kubelets_ca_belong_to_their_profiles(pki: Calla
 
 def instances_of(cluster: Cluster, component: str, minor: int) -> tuple[ComponentInstance, ...]:
     """The component on each of its hosts, with an encryption config in the PKI folder."""
-    return components.instances(cluster, component, Version(minor), state=components.FolderState(encrypts=True))
+    return components.instances(cluster, component, Version(minor), state=FolderState(encrypts=True))
 
 
 @pytest.mark.thorough
@@ -488,7 +488,7 @@ def test_every_release_accepts_what_is_printed_for_it(tmp_path: Path, profile: s
                 printed = {option.name for option in (*program.options(instance), *program.pod_options(instance))}
                 assert printed <= accepted.options(component, minor), (component, minor)
                 if tuple(program.settings(instance)):
-                    document = yaml.safe_load(render.configuration(instance))
+                    document = yaml.safe_load(install.configuration(instance))
                     documents.add((document["kind"], document["apiVersion"]))
                     assert accepted.unknown_fields(document, minor) == [], (component, minor)
 

@@ -14,7 +14,7 @@ import yaml
 
 from kcert.errors import MachineError
 from kcert.kubernetes import merging
-from kcert.kubernetes.merging import Lock, locked
+from kcert.kubernetes.merging import locked
 from tests.running import Kcert, output, program, without_privileges
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def unheard(lock: Lock) -> None:
-    pytest.fail(f"waited for {lock}")
+def unheard(lock: Path, holder: str) -> None:
+    pytest.fail(f"waited for {lock} of {holder}")
 
 
 @pytest.mark.thorough

@@ -114,7 +114,7 @@ STYLES = {
 
 def merge(text: str, addition: str = NEW) -> str:
     """Return what becomes of *text*."""
-    return merging.merge(Path("config"), text.encode(), addition.encode(), replace=False).content.decode()
+    return merging.merge(Path("config"), text.encode(), addition.encode(), replace=False)[0].decode()
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -135,7 +135,7 @@ def test_every_style_gets_the_entries_and_keeps_the_rest(style: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_kubeconfig_of_another_encoding_is_read_as_kubectl_reads_it(encoding: str) -> None:
-    content = merging.merge(Path("config"), AS_KUBECTL_WRITES.encode(encoding), NEW.encode(), replace=False).content
+    content = merging.merge(Path("config"), AS_KUBECTL_WRITES.encode(encoding), NEW.encode(), replace=False)[0]
 
     assert [one["name"] for one in yaml.safe_load(content.decode())["contexts"]] == ["work", "lab"]
 
@@ -240,7 +240,7 @@ OLD_STYLES = {
 
 def renew(text: str, addition: str = RENEWED) -> str:
     """Return what becomes of *text*, which has the context already."""
-    return merging.merge(Path("config"), text.encode(), addition.encode(), replace=True).content.decode()
+    return merging.merge(Path("config"), text.encode(), addition.encode(), replace=True)[0].decode()
 
 
 @pytest.mark.parametrize("style", OLD_STYLES)
@@ -293,7 +293,7 @@ def test_real_kubectl_reads_what_was_renewed(tmp_path: Path) -> None:
 def test_what_is_up_to_date_stays() -> None:
     found = merging.merge(Path("config"), COMMENTED.encode(), NEW.encode(), replace=True)
 
-    assert found == merging.Merged(COMMENTED.encode(), ())
+    assert found == (COMMENTED.encode(), ())
 
 
 _SECOND = "contexts:\n- {name: night, context: {cluster: kubernetes, user: kube-admin}}\n"

@@ -148,6 +148,16 @@ def test_handing_in_below_the_pass_mark_ends_with_status_1(sealed: Path, kcert: 
     assert kcert("check", str(sealed / "1"), variables=home).status in (0, 1)  # the exam is over
 
 
+def test_a_sealed_exam_that_is_running_cannot_be_replaced(sealed: Path, kcert: Kcert, home: dict[str, str]) -> None:
+    before = (sealed / ".practice/exam.json").read_bytes()
+    for folder in ("lab", "lab/1"):
+        ended = kcert("practice", "exam", "--replace", "--labs", "1", "--dir", folder, variables=home)
+        assert f"the sealed exam in {folder} is running" in refused(ended)
+    assert (sealed / ".practice/exam.json").read_bytes() == before
+    kcert("practice", "exam", "--finish", variables=home)
+    assert kcert("practice", "exam", "--replace", "--labs", "1", variables=home).status == 0
+
+
 @pytest.mark.thorough
 def test_a_changed_result_shows(sealed: Path, kcert: Kcert, home: dict[str, str]) -> None:
     path = sealed / ".practice/exam.json"

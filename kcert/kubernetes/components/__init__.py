@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from kcert import profiles
@@ -13,43 +11,18 @@ from kcert.config import Cluster, Host, Version, version
 from kcert.errors import InputError, did_you_mean
 from kcert.issue.adopt import mark_adopted
 from kcert.issue.status import CertificateStatus, status_of
-from kcert.kubernetes.components.component import Component, ComponentInstance, FolderState, Option, Reads, Setting
-from kcert.kubernetes.components.control_plane import KubeApiserver, KubeControllerManager, KubeScheduler
-from kcert.kubernetes.components.etcd import Etcd
+from kcert.kubernetes.components.component import Component, ComponentInstance, FolderState
+from kcert.kubernetes.components.control_plane import Etcd, KubeApiserver, KubeControllerManager, KubeScheduler
 from kcert.kubernetes.components.node import Kubelet, KubeProxy
 from kcert.kubernetes.encryption import FILE as ENCRYPTION_CONFIG
 from kcert.openssl.pem import is_encrypted
 from kcert.roles import USER_ROLES
-
-__all__ = [
-    "COMPONENTS",
-    "Component",
-    "ComponentInstance",
-    "FolderState",
-    "Option",
-    "Reads",
-    "Restart",
-    "Setting",
-    "component",
-    "instances",
-    "on_host",
-    "restarts",
-    "user_certificates",
-]
 
 COMPONENTS: dict[str, Component] = {
     program.NAME: program()
     for program in (Etcd, KubeApiserver, KubeControllerManager, KubeScheduler, KubeProxy, Kubelet)
 }
 """Every component by its name, in the order in which they are started."""
-
-
-def component(name: str) -> Component:
-    """Return the component called *name*; raises InputError, with similar names, if there is none."""
-    if name not in COMPONENTS:
-        hint = did_you_mean(name, COMPONENTS, f"the components are {', '.join(COMPONENTS)}.", 2)
-        raise InputError(f"{name!a} is not a component that kcert knows; {hint}")
-    return COMPONENTS[name]
 
 
 def instances(  # noqa: PLR0917 - one for each option
@@ -73,37 +46,27 @@ def on_host(
     cluster: Cluster, host: Host, state: FolderState, version: Version | None = None
 ) -> tuple[ComponentInstance, ...]:
     """Return each component that runs on *host*; without *version*, of the cluster's release."""
-    profile = profiles.PROFILES[cluster.profile]
     known = {cert.name: cert for cert in profiles.certificates(cluster)}
-    return tuple(
-        ComponentInstance(component, cluster, profile, instance_host, known, version or cluster.version, state=state)
-        for component in COMPONENTS.values()
-        for instance_host in component.hosts(profile, cluster)
-        if instance_host.name == host.name
-    )
+    everywhere = (instances(cluster, name, version, state=state, known=known) for name in COMPONENTS)
+    return tuple(instance for of_one in everywhere for instance in of_one if instance.host.name == host.name)
 
 
-@dataclass(frozen=True)
-class Restart:
-    """A component that has to be restarted, and on which hosts."""
+def restarts(cluster: Cluster, certificates: Iterable[Certificate]) -> dict[str, tuple[str, ...]]:
+    """Return which components have to be restarted once new files of *certificates* are on the hosts, and on which.
 
-    component: str
-    hosts: tuple[str, ...]
-
-
-def restarts(cluster: Cluster, certificates: Iterable[Certificate]) -> tuple[Restart, ...]:
-    """Return what has to be restarted once new files of *certificates* are on the hosts, in a good order."""
+    They are in a good order.
+    """
     renewed = {cert.name for cert in certificates}
     known = {cert.name: cert for cert in profiles.certificates(cluster)}
-    hosts: dict[str, list[str]] = defaultdict(list)
-    for component in COMPONENTS.values():
-        for instance in instances(cluster, component.NAME, known=known):
+    hosts: dict[str, tuple[str, ...]] = {}
+    for name in COMPONENTS:
+        for instance in instances(cluster, name, known=known):
             read = {reads.certificate.name: reads for reads in instance.files()}
             # A kubeconfig holds the CA as well.
             issuers = {reads.certificate.issuer for reads in read.values() if reads.part == "kubeconfig"}
             if renewed & {*read, *issuers}:
-                hosts[component.NAME].append(instance.host.name)
-    return tuple(Restart(name, tuple(hosts[name])) for name in COMPONENTS if name in hosts)
+                hosts[name] = (*hosts.get(name, ()), instance.host.name)
+    return hosts
 
 
 def user_certificates(certificates: Iterable[Certificate]) -> tuple[str, ...]:
@@ -146,17 +109,24 @@ def placement(  # noqa: PLR0917 - one for each option
     *state* is what the PKI folder holds. Raises InputError for a component, a host or a release that is
     none, with the near ones.
     """
-    component(name)
+    if name not in COMPONENTS:
+        hint = did_you_mean(name, COMPONENTS, f"the components are {', '.join(COMPONENTS)}.", 2)
+        raise InputError(f"{name!a} is not a component that kcert knows; {hint}")
     if prefix is not None:
         check_prefix(prefix)
     candidates = instances(cluster, name, version(release) if release else cluster.version, prefix, state)
-    if host is None:
-        return _only(name, candidates)
-    for instance in candidates:
-        if instance.host.name == host:
-            return instance
     hosts = [instance.host.name for instance in candidates]
-    raise InputError(f"{name} does not run on {host!a}{near_hosts(host, hosts)}")
+    if host is not None:
+        if host not in hosts:
+            raise InputError(f"{name} does not run on {host!a}{near_hosts(host, hosts)}")
+        return candidates[hosts.index(host)]
+    if not candidates:
+        raise InputError(f"this cluster has no host for {name}.")
+    if len({instance.given() for instance in candidates}) > 1:
+        raise InputError(
+            f"{name} runs on several hosts with different options: specify one with --host ({_first(hosts)})."
+        )
+    return candidates[0]
 
 
 def near_hosts(host: str, hosts: Iterable[str]) -> str:
@@ -164,24 +134,17 @@ def near_hosts(host: str, hosts: Iterable[str]) -> str:
     hosts = list(hosts)
     if question := did_you_mean(host, hosts, ""):
         return f"; {question}"
-    listed = ", ".join(hosts[:20]) + (f" and {len(hosts) - 20} more" if len(hosts) > 20 else "")
-    return f". There are: {listed}." if hosts else ": the cluster has no host for it."
+    return f". There are: {_first(hosts)}." if hosts else ": the cluster has no host for it."
+
+
+def _first(hosts: list[str]) -> str:
+    return ", ".join(hosts[:20]) + (f" and {len(hosts) - 20} more" if len(hosts) > 20 else "")
 
 
 def check_prefix(prefix: str) -> None:
     """Raise InputError for a folder that a configuration file cannot name."""
     if not prefix or not prefix.isprintable():
         raise InputError(f"--path-prefix {prefix!a} is invalid: expected the path of a folder.")
-
-
-def _only(name: str, instances_found: tuple[ComponentInstance, ...]) -> ComponentInstance:
-    if not instances_found:
-        raise InputError(f"this cluster has no host for {name}.")
-    if len({instance.given() for instance in instances_found}) > 1:
-        hosts = [instance.host.name for instance in instances_found]
-        listed = ", ".join(hosts[:20]) + (f" and {len(hosts) - 20} more" if len(hosts) > 20 else "")
-        raise InputError(f"{name} runs on several hosts with different options: specify one with --host ({listed}).")
-    return instances_found[0]
 
 
 def unfit(root: Path, instance: ComponentInstance) -> tuple[CertificateStatus, ...]:

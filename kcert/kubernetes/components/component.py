@@ -5,7 +5,6 @@ To add a component: derive a class from ``Component``, and add it to the diction
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -210,8 +209,3 @@ class Component:
 def registry(name: str, version: Version) -> str:
     """The image of a component that is released with Kubernetes."""
     return f"registry.k8s.io/{name}:v1.{version.minor}.{version.patch}"
-
-
-def loopback(address: str) -> bool:
-    """True for an address that only its own host reaches."""
-    return bool(re.match(r"127\.|::1$", address))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 
 from kcert.config import DUAL_STACK, Cluster, Host
-from kcert.kubernetes.components.component import Component, ComponentInstance, Option, Setting, Unit, loopback
+from kcert.kubernetes.components.component import Component, ComponentInstance, Option, Setting, Unit
 from kcert.profiles.profile import Profile
 
 RUNTIME = "unix:///run/containerd/containerd.sock"
@@ -16,7 +17,7 @@ def _node_addresses(instance: ComponentInstance) -> list[str]:
     """The host's first address, and with dual stack its first of the other family: the kubelet takes no other two."""
     first: dict[bool, str] = {}
     for address in instance.host.addresses:
-        if not loopback(address):
+        if not re.match(r"127\.|::1$", address):  # loopback
             first.setdefault(":" in address, address)
     return list(first.values())[: 2 if instance.version >= DUAL_STACK else 1]
 

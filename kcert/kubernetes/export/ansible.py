@@ -12,13 +12,15 @@ from typing import Any
 
 from kcert import plain_yaml, profiles
 from kcert.config import Cluster, Host
+from kcert.errors import InputError
 from kcert.issue.context import Context
 from kcert.kubernetes import bundles
 from kcert.kubernetes.bundles import Bundle
 from kcert.kubernetes.components import COMPONENTS, folder_state
-from kcert.kubernetes.export import Export, Piece
+from kcert.kubernetes.export import FOLDER, Export
 from kcert.profiles.profile import ETCD_PORT
 from kcert.store import PUBLIC_MODE, SECRET_MODE
+from kcert.store.atomic import OutputFile, Written, make_folder, write_files
 
 NAME = "ansible"
 
@@ -43,24 +45,40 @@ def packed(ctx: Context) -> tuple[Bundle, ...]:
     return tuple(bundle.certificates_only for bundle in bundles.bundles(ctx, ()))
 
 
-def texts(ctx: Context, made: Iterable[Bundle]) -> list[Piece]:
+def texts(ctx: Context, made: Iterable[Bundle]) -> list[OutputFile]:
     """Return the inventory of the hosts with the bundles *made*, and the play."""
-    return [Piece(PurePosixPath("inventory.yaml"), inventory(ctx.cluster, made).encode(), PUBLIC_MODE), *_play()]
+    play = {PurePosixPath(path.relative_to(PLAY)): path.read_bytes() for path in sorted(PLAY.rglob("*.yaml"))}
+    contents = {PurePosixPath("inventory.yaml"): inventory(ctx.cluster, made).encode(), **play}
+    return [OutputFile(path, content, PUBLIC_MODE) for path, content in contents.items()]
 
 
 def export(ctx: Context, made: tuple[Bundle, ...]) -> Export:
     """Return the inventory, the play and the bundles *made*."""
-    pieces = [
-        *texts(ctx, made),
-        *(Piece(PurePosixPath("bundles", bundle.file), bundles.archive(bundle), SECRET_MODE) for bundle in made),
-    ]
+    archives = (
+        OutputFile(PurePosixPath("bundles", bundle.file), bundles.archive(bundle), SECRET_MODE) for bundle in made
+    )
     groups = _groups(ctx.cluster)
     return Export(
         target=NAME,
-        pieces=tuple(pieces),
+        files=(*texts(ctx, made), *archives),
         columns=("host", "address", "groups", "files", "restarts"),
         holds=tuple(_row(bundle, groups) for bundle in made),
     )
+
+
+def put(made: Export, output: Path | None) -> tuple[Path, tuple[Written, ...]]:
+    """Write the export below ./export or into the folder *output*, made if it is not there; return that folder as well.
+
+    Raises InputError where a file is in the way.
+    """
+    folder = output or FOLDER / NAME
+    if not str(folder).isprintable():
+        raise InputError(f"{str(folder)!a} is not a path that kcert writes to: it contains control characters.")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is not a folder, and the export has {len(made.files)} files. Specify a folder.")
+    if output:
+        make_folder(output)
+    return folder, write_files(made.files, output, folder)
 
 
 def signs_with(ctx: Context) -> PurePosixPath | None:
@@ -135,10 +153,3 @@ def _row(bundle: Bundle, groups: Mapping[str, tuple[Host, ...]]) -> tuple[str, .
     own = [group for group, hosts in groups.items() if any(host.name == bundle.host.name for host in hosts)]
     readers = [name for name in COMPONENTS if any(name in file.readers for file in bundle.files)]
     return (bundle.host.name, bundle.host.addresses[0], ", ".join(own), str(len(bundle.files)), " ".join(readers))
-
-
-def _play() -> tuple[Piece, ...]:
-    return tuple(
-        Piece(PurePosixPath(path.relative_to(PLAY)), path.read_bytes(), PUBLIC_MODE)
-        for path in sorted(PLAY.rglob("*.yaml"))
-    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import PurePosixPath
@@ -23,12 +23,13 @@ from kcert.issue.adopt import unmanaged
 from kcert.issue.context import Context
 from kcert.issue.status import CertificateStatus, status_of
 from kcert.kubernetes.credentials import read_file, require_usable
-from kcert.kubernetes.export import Aside, Export, Piece
+from kcert.kubernetes.export import Export
 from kcert.kubernetes.signers import EXTENDED_USAGES, KEY_USAGES
 from kcert.kubernetes.signing_request import object_name
 from kcert.openssl.pem import pem_blocks
 from kcert.roles import ROLES
 from kcert.store import PUBLIC_MODE, SECRET_MODE
+from kcert.store.atomic import OutputFile
 
 NAME = "cert-manager"
 NAMESPACE = "cluster-pki"
@@ -41,6 +42,7 @@ _WIDTH = 100
 _NAMESPACE_LENGTH = 63
 _HOURS = 24
 _RENEW_BEFORE_DAYS = 30
+_MOST_NAMES = 20
 
 _BEFORE_THE_API = (
     "the API server reads them from its host's disk before it answers, and Secrets come from the API server"
@@ -60,9 +62,9 @@ _ON_DISK = {
 
 _SERVICE_ACCOUNT = (
     "its key signs the tokens of all service accounts, and cert-manager generates a new key with each renewal: every "
-    "token "
-    "would become invalid at once"
+    "token would become invalid at once"
 )
+_CA_UNUSED = "none of the certificates that it signs are in this file, so its key is not needed in the cluster"
 _CA_ITSELF = (
     "it is in its Issuer's Secret and is renewed by `kcert renew`; a Certificate for it would have to sign itself"
 )
@@ -108,36 +110,38 @@ def export(ctx: Context, options: Options) -> Export:
     if options.name is not None and (why := object_name(options.name)):
         raise InputError(f"--name {options.name!a} cannot begin the name of an object of Kubernetes: {why}.")
     wanted, left = _sorted_out(ctx, options)
-    prefix = options.name or _as_object(ctx.cluster.name)
-    names = _names(prefix, [*ctx.known.values(), *wanted])
-    used = [ca for ca in _cas(ctx) if any(leaf.issuer == ca.name for leaf in wanted)]
+    names = _names(options.name or _as_object(ctx.cluster.name), [*ctx.known.values(), *wanted])
+    all_cas = [spec for spec in ctx.known.values() if spec.kind is Kind.CA]
+    used = [ca for ca in all_cas if any(leaf.issuer == ca.name for leaf in wanted)]
+    left.append(_omitted([ca.name for ca in used], _CA_ITSELF))
+    if unused := [ca.name for ca in all_cas if ca not in used]:
+        left.append(_omitted(unused, _CA_UNUSED))
     cas = {ca.certificate.name: ca for ca in _read_cas(ctx, options, names, used)}
-    left = (*left, *_cas_left(ctx, used))
-    notes = tuple(_notes(options, wanted, cas.values()))
-    objects = [*_of_cas(options, cas.values()), *_of_certificates(options, names, wanted, cas)]
-    content = _text(_head(ctx.cluster, options, notes, left), objects)
+    days = {cert.name: min(cert.days, cas[cert.issuer or ""].days_left) for cert in wanted}
+    notes = tuple(_notes(options, wanted, list(cas.values()), days))
+    parts = ["".join(f"# {line}".rstrip() + "\n" for line in _head(ctx.cluster, options, notes, left))]
+    for comment, content in (*_of_cas(options, cas.values()), *_of_certificates(options, names, wanted, days)):
+        parts.append(f"---\n# {comment}.\n{plain_yaml.dump(content)}")
+    mode = SECRET_MODE if options.secret else PUBLIC_MODE
     return Export(
         target=NAME,
-        pieces=(
-            Piece(PurePosixPath(f"{NAME}.yaml"), content.encode(), SECRET_MODE if options.secret else PUBLIC_MODE),
-        ),
+        files=(OutputFile(PurePosixPath(f"{NAME}.yaml"), "".join(parts).encode(), mode),),
         columns=("certificate", "Secret", "Issuer", "days"),
-        holds=tuple(
-            (cert.name, names[cert.name], names[cert.issuer or ""], str(_days(cert, cas[cert.issuer or ""])))
-            for cert in wanted
-        ),
-        left=left,
+        holds=tuple((cert.name, names[cert.name], names[cert.issuer or ""], str(days[cert.name])) for cert in wanted),
+        left=tuple(left),
         notes=notes,
     )
 
 
-def _sorted_out(ctx: Context, options: Options) -> tuple[tuple[Certificate, ...], tuple[Aside, ...]]:
-    """Return what cert-manager gets, and what it does not, with the reasons."""
+def _sorted_out(ctx: Context, options: Options) -> tuple[list[Certificate], list[str]]:
+    """Return what cert-manager gets, users' certificates not in kcert.yaml among it, and what it does not, and why."""
+    known = ctx.known
+    others = unmanaged(ctx.root, ctx.cluster, known.values(), ())
+    statuses = status_of(ctx.root, [known["ca"], *others]) if others else {}
     wanted: list[Certificate] = []
     left: dict[str, list[str]] = {}
-    for cert, status in _everything(ctx):
-        why = _why_not(cert, options) or _unfit(cert, status)
-        if why:
+    for cert in (*(cert for cert in known.values() if cert.kind is not Kind.CA), *others):
+        if why := _why_not(cert, options) or _unfit(cert, statuses.get(cert.name)):
             left.setdefault(why, []).append(cert.name)
         else:
             wanted.append(cert)
@@ -145,29 +149,13 @@ def _sorted_out(ctx: Context, options: Options) -> tuple[tuple[Certificate, ...]
         raise InputError(
             "cert-manager can manage none of these certificates; `kcert explain leaving-kcert` gives the reasons."
         )
-    return tuple(wanted), tuple(Aside(tuple(names), why) for why, names in left.items())
+    return wanted, [_omitted(names, why) for why, names in left.items()]
 
 
-def _cas(ctx: Context) -> list[Certificate]:
-    return [spec for spec in ctx.known.values() if spec.kind is Kind.CA]
-
-
-def _cas_left(ctx: Context, used: list[Certificate]) -> Iterator[Aside]:
-    yield Aside(tuple(ca.name for ca in used), _CA_ITSELF)
-    unused = tuple(ca.name for ca in _cas(ctx) if ca not in used)
-    if unused:
-        yield Aside(
-            unused, "none of the certificates that it signs are in this file, so its key is not needed in the cluster"
-        )
-
-
-def _everything(ctx: Context) -> Iterator[tuple[Certificate, CertificateStatus | None]]:
-    """All leaves that kcert.yaml asks for, and people's that were made besides, with their status."""
-    known = ctx.known
-    yield from ((cert, None) for cert in known.values() if cert.kind is not Kind.CA)
-    others = unmanaged(ctx.root, ctx.cluster, known.values(), ())
-    statuses = status_of(ctx.root, [known["ca"], *others]) if others else {}
-    yield from ((cert, statuses[cert.name]) for cert in others)
+def _omitted(names: Sequence[str], why: str) -> str:
+    """Return a sentence about what is omitted; a thousand nodes are not listed one by one."""
+    more = len(names) - _MOST_NAMES
+    return f"{', '.join(names[:_MOST_NAMES])}{f', and {more} more' if more > 0 else ''}: {why}."
 
 
 def _why_not(cert: Certificate, options: Options) -> str | None:
@@ -273,43 +261,33 @@ def _of_certificates(
     options: Options,
     names: Mapping[str, str],
     wanted: Iterable[Certificate],
-    cas: Mapping[str, _Ca],
+    days: Mapping[str, int],
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     for cert in wanted:
-        ca = cas[cert.issuer or ""]
-        head = _object(API_VERSION, "Certificate", names[cert.name], options)
+        assert cert.subject
+        name, hours = names[cert.name], days[cert.name] * _HOURS
+        spec: dict[str, Any] = {
+            "secretName": name,
+            "issuerRef": {"name": names[cert.issuer or ""], "kind": "Issuer", "group": "cert-manager.io"},
+            "commonName": cert.subject.common_name,
+        }
+        if cert.subject.organizations:
+            spec["subject"] = {"organizations": list(cert.subject.organizations)}
+        fields = {"DNS": "dnsNames", "IP": "ipAddresses", "email": "emailAddresses", "URI": "uris"}
+        for type_, field in fields.items():
+            if values := [alt_name.value for alt_name in cert.alt_names if alt_name.type == type_]:
+                spec[field] = values
+        spec |= {
+            "usages": _usages(cert),
+            "duration": f"{hours}h",
+            # kcert calls a certificate expiring as long before; of a short life a third.
+            "renewBefore": f"{min(_RENEW_BEFORE_DAYS * _HOURS, hours // 3)}h",
+            "privateKey": _private_key(cert),
+        }
         comment = f"{cert.name}: {_who(cert)}"
         if _on_disk(cert):
             comment += ". Read from a host's disk: another tool has to copy it there"
-        yield comment, {**head, "spec": _spec(cert, names[cert.name], ca)}
-
-
-def _spec(cert: Certificate, name: str, ca: _Ca) -> dict[str, Any]:
-    assert cert.subject
-    days = _days(cert, ca)
-    spec: dict[str, Any] = {
-        "secretName": name,
-        "issuerRef": {"name": ca.name, "kind": "Issuer", "group": "cert-manager.io"},
-        "commonName": cert.subject.common_name,
-    }
-    if cert.subject.organizations:
-        spec["subject"] = {"organizations": list(cert.subject.organizations)}
-    fields = {"DNS": "dnsNames", "IP": "ipAddresses", "email": "emailAddresses", "URI": "uris"}
-    for type_, field in fields.items():
-        if values := [name.value for name in cert.alt_names if name.type == type_]:
-            spec[field] = values
-    return spec | {
-        "usages": _usages(cert),
-        "duration": f"{days * _HOURS}h",
-        # kcert calls a certificate expiring as long before; of a short life a third.
-        "renewBefore": f"{min(_RENEW_BEFORE_DAYS * _HOURS, days * _HOURS // 3)}h",
-        "privateKey": _private_key(cert),
-    }
-
-
-def _days(cert: Certificate, ca: _Ca) -> int:
-    """Return how many days cert-manager is to ask for: it does not see itself that a CA ends before."""
-    return min(cert.days, ca.days_left)
+        yield comment, {**_object(API_VERSION, "Certificate", name, options), "spec": spec}
 
 
 def _usages(cert: Certificate) -> list[str]:
@@ -345,8 +323,9 @@ def _who(cert: Certificate) -> str:
     return subject.encode("unicode_escape").decode("ascii")
 
 
-def _notes(options: Options, wanted: Iterable[Certificate], cas: Iterable[_Ca]) -> Iterator[str]:
-    cas = tuple(cas)
+def _notes(
+    options: Options, wanted: Iterable[Certificate], cas: Sequence[_Ca], days: Mapping[str, int]
+) -> Iterator[str]:
     listed = ", ".join(ca.name for ca in cas)
     yield (
         f"A user who may read Secrets or create Certificates in {options.namespace} can become any user of the "
@@ -360,9 +339,8 @@ def _notes(options: Options, wanted: Iterable[Certificate], cas: Iterable[_Ca]) 
         )
     else:
         yield f"The CAs' keys are not in here; each Issuer waits for a Secret of type kubernetes.io/tls ({listed})."
-    days_left = {ca.certificate.name: ca.days_left for ca in cas}
-    short = [cert.name for cert in wanted if cert.days > days_left.get(cert.issuer or "", cert.days)]
-    if short:
+    # cert-manager does not see itself that a CA ends before.
+    if short := [cert.name for cert in wanted if cert.days > days[cert.name]]:
         yield f"Shorter than kcert.yaml says, because the CA expires first: {', '.join(short)}."
     first = min(cas, key=lambda ca: ca.ends)
     yield (
@@ -373,7 +351,7 @@ def _notes(options: Options, wanted: Iterable[Certificate], cas: Iterable[_Ca]) 
     yield "Each Certificate gets a new key; the existing certificates stay valid until they expire."
 
 
-def _head(cluster: Cluster, options: Options, notes: Iterable[str], left: Iterable[Aside]) -> Iterator[str]:
+def _head(cluster: Cluster, options: Options, notes: Iterable[str], left: Iterable[str]) -> Iterator[str]:
     """The comment at the top: what it is, how it is applied, what has to be known, and what is not in it."""
     yield from _wrapped(f"The CAs of the cluster {cluster.name} (profile {cluster.profile}), for cert-manager.")
     yield ""
@@ -384,16 +362,9 @@ def _head(cluster: Cluster, options: Options, notes: Iterable[str], left: Iterab
         yield from _wrapped(note)
     yield ""
     yield "Not managed by cert-manager:"
-    for aside in left:
-        yield from _wrapped(f"- {aside}", "  ")
+    for omitted in left:
+        yield from _wrapped(f"- {omitted}", "  ")
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
     return textwrap.wrap(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-
-
-def _text(head: Iterable[str], objects: Iterable[tuple[str, dict[str, Any]]]) -> str:
-    parts = ["".join(f"# {line}".rstrip() + "\n" for line in head)]
-    for comment, content in objects:
-        parts.append(f"---\n# {comment}.\n{plain_yaml.dump(content)}")
-    return "".join(parts)

@@ -1,25 +1,65 @@
-"""Labs on a host of kubeadm, or of an unknown tool: the options and paths of components."""
+"""Labs on a control-plane host that kubeadm or an unknown tool set up: the options and paths of static pods."""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Kind, Subject
-from kcert.practice.lab import Check, ExpectedAnswer, Lab, Scenario
-from kcert.practice.labs import kubeadm_host
-from kcert.practice.rng import ScenarioRng, values_of
+from kcert.kubernetes.components import COMPONENTS, instances
+from kcert.kubernetes.install import manifest
+from kcert.practice.grader import AbsentError, Check, Grader
+from kcert.practice.handshakes import Client, Credentials, Server
+from kcert.practice.lab import ExpectedAnswer, Lab
+from kcert.practice.scenario import Scenario, ScenarioRng, select_specs
+from kcert.store import SECRET_MODE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
-    from kcert.practice.builder import LabBuilder
-    from kcert.practice.grader import Grader
+    from kcert.config import Cluster
+    from kcert.practice.scenario import LabBuilder
+    from kcert.scan.result import Configuration
+
+FOLDER = "etc/kubernetes"
+
+_NAMES = (
+    *("ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client"),
+    *("etcd-ca", "etcd-server", "etcd-peer", "apiserver-etcd-client", "sa"),
+)
+"""The certificates that kube-apiserver and etcd read on the first control-plane host."""
+
+_STATIC_PODS = ("kube-apiserver", "etcd")
 
 
-# One letter is wrong in one of the six paths of etcd's manifest.
+def _host(rng: ScenarioRng, cluster: Cluster) -> Scenario:
+    """Return a host of kubeadm; its pair of keys is RSA, which can take a second, and nothing here asks for that."""
+    scenario = rng.scenario(cluster, *_NAMES)
+    return replace(scenario, folder=FOLDER, specs=tuple(replace(spec, key=cluster.key) for spec in scenario.specs))
+
+
+def _pki_files(specs: Sequence[Certificate]) -> Iterator[PurePosixPath]:
+    """Yield every file of *specs* that kubeadm keeps, relative to /etc/kubernetes."""
+    for spec in specs:
+        yield from filter(None, (spec.files.key, spec.files.crt, spec.files.public_key))
+
+
+def _lay_out(scenario: Scenario, builder: LabBuilder, swaps: Sequence[tuple[str, str]]) -> None:
+    """Write /etc/kubernetes; *swaps* are texts to replace in the manifests, with their replacements."""
+    builder.lay_out(scenario)
+    shutil.rmtree(builder.root / FOLDER / "requests")  # kubeadm keeps none
+    for component in _STATIC_PODS:
+        text = manifest(instances(scenario.cluster, component)[0])
+        for right, instead in swaps:
+            text = text.replace(right, instead)
+        builder.write(f"{FOLDER}/manifests/{component}.yaml", text, SECRET_MODE)
+
+
+# --- One path of a manifest is wrong
 
 
 OPTIONS = {
@@ -32,8 +72,8 @@ OPTIONS = {
 }
 
 
-def generate_etcd_does_not_start(rng: ScenarioRng) -> Scenario:
-    """Choose the option, and how its path is mistyped: a letter missing, two swapped, another folder or ending."""
+def etcd_does_not_start(rng: ScenarioRng) -> Scenario:
+    """One letter is wrong in one of the six paths of etcd's manifest: missing, swapped; or the folder or the ending."""
     cluster = rng.cluster("kubeadm")
     option = rng.pick(tuple(OPTIONS))
     right = PurePosixPath("/etc/kubernetes/pki/etcd", OPTIONS[option])
@@ -48,67 +88,143 @@ def generate_etcd_does_not_start(rng: ScenarioRng) -> Scenario:
             right.with_name(f"etcd-{right.name}"),
         )
     )
-    values = {**values_of(cluster), "option": option, "right": str(right), "wrong": str(wrong)}
-    return Scenario(cluster, rng.now, kubeadm_host.specs(cluster), values=values, folder=kubeadm_host.FOLDER)
+    return _host(rng, cluster).saying(option=option, right=str(right), wrong=str(wrong))
 
 
-def setup_etcd_does_not_start(scenario: Scenario, builder: LabBuilder) -> None:
-    """Make the host's /etc/kubernetes, with one path mistyped."""
-    values = scenario.values
-    swap = (f"- {values['option']}={values['right']}", f"- {values['option']}={values['wrong']}")
-    kubeadm_host.lay_out(scenario, builder, {"etcd": [swap]})
+def apiserver_without_etcd(rng: ScenarioRng) -> Scenario:
+    """kube-apiserver verifies etcd with another CA, or no CA (not etcd's own certificate: Go accepts it as a root)."""
+    cluster = rng.cluster("kubeadm")
+    wrong = rng.pick(("ca.crt", "ca.crt", "front-proxy-ca.crt", "apiserver.crt"))
+    return _host(rng, cluster).saying(
+        option="--etcd-cafile",
+        right="/etc/kubernetes/pki/etcd/ca.crt",
+        wrong=f"/etc/kubernetes/pki/{wrong}",
+        restarts=str(rng.number(7, 48)),
+    )
+
+
+def setup_option(scenario: Scenario, builder: LabBuilder) -> None:
+    """Make the host's /etc/kubernetes, with one option changed."""
+    option, right, wrong = (scenario.values[name] for name in ("option", "right", "wrong"))
+    _lay_out(scenario, builder, [(f"- {option}={right}", f"- {option}={wrong}")])
 
 
 def grade_etcd_does_not_start(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     """Check that etcd names the right files, and that nothing else has changed."""
-    yield grader.check("etcd finds every file that its manifest names", lambda: _missing(grader))
-    yield kubeadm_host.reaches_etcd(grader)
-    yield kubeadm_host.meets_peers(grader)
-    yield kubeadm_host.kubeadms_own(grader, "etcd")
-    yield kubeadm_host.as_planned(grader, "etcd", scenario.values["option"])
-    yield kubeadm_host.as_planned(grader, "kube-apiserver")
-    yield kubeadm_host.static_pods(grader)
-    yield from grader.all_work()
-    yield kubeadm_host.no_check_errors(grader)
 
+    def missing() -> None:
+        for option in OPTIONS:
+            _named(grader, "etcd", option)
 
-def _missing(grader: Grader) -> None:
-    for option in OPTIONS:
-        kubeadm_host.named(grader, "etcd", option)
+    def refused() -> str | None:
+        shown = Credentials(_named(grader, "etcd", "--peer-cert-file"), _named(grader, "etcd", "--peer-key-file"))
+        ca = _named(grader, "etcd", "--peer-trusted-ca-file")
+        address = scenario.cluster.control_plane[0].addresses[0]
+        return grader.tls.refusal(Server(shown, ca), Client(ca, shown), address)
 
-
-# kube-apiserver verifies etcd with the wrong CA.
-
-
-RIGHT = "/etc/kubernetes/pki/etcd/ca.crt"
-
-
-def generate_apiserver_without_etcd(rng: ScenarioRng) -> Scenario:
-    """Choose another CA, or a certificate that is not a CA (not etcd's own, which Go accepts as a root)."""
-    cluster = rng.cluster("kubeadm")
-    wrong = rng.pick(("ca.crt", "ca.crt", "front-proxy-ca.crt", "apiserver.crt"))
-    values = {**values_of(cluster), "wrong": f"/etc/kubernetes/pki/{wrong}", "restarts": str(rng.number(7, 48))}
-    return Scenario(cluster, rng.now, kubeadm_host.specs(cluster), values=values, folder=kubeadm_host.FOLDER)
-
-
-def setup_apiserver_without_etcd(scenario: Scenario, builder: LabBuilder) -> None:
-    """Make the host's /etc/kubernetes, with one option changed."""
-    swap = (f"--etcd-cafile={RIGHT}", f"--etcd-cafile={scenario.values['wrong']}")
-    kubeadm_host.lay_out(scenario, builder, {"kube-apiserver": [swap]})
+    yield grader.check("etcd finds every file that its manifest names", missing)
+    yield _reaches_etcd(grader)
+    yield grader.check("etcd members connect to each other, with the files that the manifest names", refused)
+    yield from _as_before(scenario, grader, "etcd", "kube-apiserver")
 
 
 def grade_apiserver_without_etcd(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     """Check that it reaches etcd with the files of its manifest, and that nothing else has changed."""
-    yield kubeadm_host.reaches_etcd(grader)
-    yield kubeadm_host.kubeadms_own(grader, "kube-apiserver")
-    yield kubeadm_host.as_planned(grader, "kube-apiserver", "--etcd-cafile")
-    yield kubeadm_host.as_planned(grader, "etcd")
-    yield kubeadm_host.static_pods(grader)
+    yield _reaches_etcd(grader)
+    yield from _as_before(scenario, grader, "kube-apiserver", "etcd")
+
+
+def _as_before(scenario: Scenario, grader: Grader, component: str, other: str) -> Iterator[Check]:
+    """Check that *component* reads kubeadm's files, and that all but the option in question is as it was."""
+    yield _kubeadms_own(grader, component)
+    yield _as_planned(grader, component, scenario.values["option"])
+    yield _as_planned(grader, other)
+    yield _static_pods(grader)
     yield from grader.all_work()
-    yield kubeadm_host.no_check_errors(grader)
+    # Copies elsewhere do not count.
+    yield grader.no_check_errors(f"{FOLDER}/pki", f"{FOLDER}/manifests")
 
 
-# A cluster without documentation: which certificates it has, who signed them, which expires first.
+def _reaches_etcd(grader: Grader) -> Check:
+    """Check that kube-apiserver connects to etcd, each with the files of its manifest."""
+
+    def refused() -> str | None:
+        def read(component: str, crt: str, key: str) -> Credentials:
+            return Credentials(_named(grader, component, crt), _named(grader, component, key))
+
+        etcd = Server(read("etcd", "--cert-file", "--key-file"), _named(grader, "etcd", "--trusted-ca-file"))
+        shown = read("kube-apiserver", "--etcd-certfile", "--etcd-keyfile")
+        return grader.tls.refusal(etcd, Client(_named(grader, "kube-apiserver", "--etcd-cafile"), shown), "127.0.0.1")
+
+    return grader.check("kube-apiserver reaches etcd, each with the files that its manifest names", refused)
+
+
+def _manifests(grader: Grader) -> Path:
+    return grader.pki / "manifests"
+
+
+def _configuration(grader: Grader, component: str) -> Configuration:
+    """Return how the manifest starts *component*; raises AbsentError without a manifest."""
+    source = _manifests(grader) / f"{component}.yaml"
+    for started in grader.survey.configurations:
+        if (started.component, started.source) == (component, source):
+            return started
+    raise AbsentError(f"no manifest starts {component}")
+
+
+def _named(grader: Grader, component: str, option: str) -> bytes:
+    """Return the content of the file that an option names; raises AbsentError."""
+    configuration = _configuration(grader, component)
+    path = configuration.resolved.get(option)
+    if path is None:
+        raise AbsentError(f"{component} has no {option}")
+    try:
+        return grader.content(path)
+    except AbsentError:
+        raise AbsentError(f"open {configuration.options[option]}: no such file or directory") from None
+
+
+def _static_pods(grader: Grader) -> Check:
+    """Check that the folder of manifests has no file that the kubelet would start as well."""
+
+    def besides() -> str | None:
+        known = {f"{name}.yaml" for name in COMPONENTS}
+        # The kubelet reads every file there whose name does not begin with a dot, whatever its ending, and looks
+        # into no folder.
+        files = [path.name for path in sorted(_manifests(grader).glob("*")) if not path.is_dir()]
+        more = [name for name in files if name[0] != "." and name not in known]
+        return f"the kubelet would start {', '.join(more)} as well" if more else None
+
+    return grader.check("the kubelet starts each static pod once", besides)
+
+
+def _as_planned(grader: Grader, component: str, *free: str) -> Check:
+    """Check that the manifest of *component* has the options it had; the options *free* may differ."""
+
+    def differs() -> str | None:
+        given = _configuration(grader, component).options
+        instance = instances(grader.scenario.cluster, component)[0]
+        right = {option.name: option.value for option in COMPONENTS[component].pod_options(instance)}
+        wrong = sorted(name for name in {*given, *right} - set(free) if given.get(name) != right.get(name))
+        return f"{', '.join(wrong)} was not so before" if wrong else None
+
+    return grader.check(f"the other options of {component} are as they were", differs)
+
+
+def _kubeadms_own(grader: Grader, component: str) -> Check:
+    """Check that the manifest names only files that kubeadm keeps and renews."""
+
+    def others() -> str | None:
+        known = {f"/etc/kubernetes/{path}" for path in _pki_files(grader.scenario.specs)}
+        configuration = _configuration(grader, component)
+        named = dict.fromkeys(configuration.options[name] for name in configuration.resolved)
+        strange = [path for path in named if path not in known]
+        return f"kubeadm does not know {', '.join(strange)}" if strange else None
+
+    return grader.check(f"{component} reads the files that kubeadm keeps and renews, and no others", others)
+
+
+# --- A cluster without documentation: which certificates it has, who signed them, which expires first
 
 
 _ISSUERS = ("root", "authority", "issuing-ca", "trust", "ca-2", "platform-ca", "ca-g1")
@@ -119,10 +235,8 @@ _SERVING = ("pki/apiserver", "pki/kube-apiserver", "pki/server", "pki/api", "pki
 _ETCD_CA = ("pki/etcd/ca", "pki/etcd-ca", "pki/etcd/etcd-ca", "pki/etcd/root")
 _CLIENT = ("pki/apiserver-etcd-client", "pki/etcd/client", "pki/etcd-client", "pki/to-etcd")
 
-_FOLDER = "/etc/kubernetes"
 
-
-def generate_unknown_cluster(rng: ScenarioRng) -> Scenario:
+def unknown_cluster(rng: ScenarioRng) -> Scenario:
     """Choose the names of the CAs, how long each certificate is valid, and which ones the questions are about."""
     cluster = rng.cluster("kubeadm")
     owners = rng.several(_ISSUERS, 3)
@@ -131,77 +245,64 @@ def generate_unknown_cluster(rng: ScenarioRng) -> Scenario:
         for authority, owner in zip(("ca", "etcd-ca", "front-proxy-ca"), owners, strict=True)
     }
     client = f"{rng.pick(('kube-apiserver', 'api', 'apiserver'))}-to-{rng.pick(('etcd', 'store', 'etcd-main'))}"
+    named["apiserver-etcd-client"] = client
     places = {
         "apiserver": rng.pick(_SERVING),
         "etcd-ca": rng.pick(_ETCD_CA),
         "apiserver-etcd-client": rng.pick(_CLIENT),
     }
-    specs = tuple(_moved(_renamed(spec, named, client), places) for spec in kubeadm_host.specs(cluster))
+    scenario = _host(rng, cluster)
+    specs = tuple(_by_hand(spec, named.get(spec.name), places.get(spec.name)) for spec in scenario.specs)
+    scenario = replace(scenario, specs=specs)
     leaves = [spec.name for spec in specs if spec.kind not in (Kind.CA, Kind.KEY_PAIR)]
     days = dict(zip(leaves, rng.several(_LIFETIMES, len(leaves)), strict=True))
+    begin, noon = rng.now - timedelta(days=20), rng.now.replace(hour=12, minute=0, second=0)
+    between = {name: (begin, noon + timedelta(days=count)) for name, count in days.items()}
     asked = rng.pick(("apiserver", "etcd-server", "etcd-peer", "front-proxy-client"))
-    first = min(days, key=lambda name: days[name])
-    api = next(spec for spec in specs if spec.name == "apiserver")
-    values = {
-        **values_of(cluster),
-        **{f"days_{name.replace('-', '_')}": str(count) for name, count in days.items()},
-        "signer": named["ca"],
-        "etcd_signer": named["etcd-ca"],
-        "proxy_signer": named["front-proxy-ca"],
-        "client": client,
-        "asked": f"{_FOLDER}/{_file(specs, asked)}",
-        "asked_here": f"etc/kubernetes/{_file(specs, asked)}",
-        "asked_end": f"{_end(rng.now, days[asked]):%Y-%m-%d}",
-        "first": f"{_FOLDER}/{_file(specs, first)}",
-        "serving": f"{_FOLDER}/{_file(specs, 'apiserver')}",
-        "serving_here": f"etc/kubernetes/{_file(specs, 'apiserver')}",
-        "etcd_ca": f"{_FOLDER}/{_file(specs, 'etcd-ca')}",
-        "client_here": f"etc/kubernetes/{_file(specs, 'apiserver-etcd-client')}",
-        "addresses": str(sum(1 for name in api.alt_names if name.type == "IP")),
-        "company": rng.pick(("the company that we bought", "our Lyon office", "the team that has left")),
-    }
-    kept = kubeadm_host.files(specs)
-    return Scenario(cluster, rng.now, specs, values=values, folder=kubeadm_host.FOLDER, kept=kept)
+    company = rng.pick(("the company that we bought", "our Lyon office", "the team that has left"))
+    file = {spec.name: f"etc/kubernetes/{spec.files.crt}" for spec in specs}
+    kept = (*_pki_files(specs), *(f"manifests/{name}.yaml" for name in _STATIC_PODS))
+    scenario = replace(scenario, between=between, kept=tuple(f"{FOLDER}/{path}" for path in kept))
+    return scenario.saying(
+        signer=named["ca"],
+        etcd_signer=named["etcd-ca"],
+        proxy_signer=named["front-proxy-ca"],
+        client=client,
+        asked=f"/{file[asked]}",
+        asked_here=file[asked],
+        asked_end=f"{between[asked][1]:%Y-%m-%d}",
+        first=f"/{file[min(days, key=days.__getitem__)]}",
+        serving=f"/{file['apiserver']}",
+        serving_here=file["apiserver"],
+        etcd_ca=f"/{file['etcd-ca']}",
+        client_here=file["apiserver-etcd-client"],
+        addresses=str(sum(1 for name in scenario.spec("apiserver").alt_names if name.type == "IP")),
+        company=company,
+    )
 
 
-def _renamed(spec: Certificate, named: dict[str, str], client: str) -> Certificate:
-    if spec.name in named:
-        return replace(spec, subject=Subject(named[spec.name]))
-    return replace(spec, subject=Subject(client)) if spec.name == "apiserver-etcd-client" else spec
-
-
-def _moved(spec: Certificate, places: dict[str, str]) -> Certificate:
-    """Return the certificate with other file names than kubeadm's: the cluster was set up by hand."""
-    if spec.name not in places:
+def _by_hand(spec: Certificate, common_name: str | None, stem: str | None) -> Certificate:
+    """Return the certificate with another subject, and other file names than kubeadm's, where they are given."""
+    if common_name:
+        spec = replace(spec, subject=Subject(common_name))
+    if not stem:
         return spec
-    stem = PurePosixPath(places[spec.name])
-    return replace(spec, files=replace(spec.files, crt=stem.with_suffix(".crt"), key=stem.with_suffix(".key")))
-
-
-def _file(specs: tuple[Certificate, ...], name: str) -> str:
-    return str(next(spec for spec in specs if spec.name == name).files.crt)
-
-
-def _end(now: datetime, days: int) -> datetime:
-    return now.replace(hour=12, minute=0, second=0) + timedelta(days=days)
+    return replace(spec, files=replace(spec.files, crt=PurePosixPath(f"{stem}.crt"), key=PurePosixPath(f"{stem}.key")))
 
 
 def setup_unknown_cluster(scenario: Scenario, builder: LabBuilder) -> None:
-    """Make a host with its manifests, where each certificate expires at another time."""
-    prefix = "days_"
-    begin = scenario.now - timedelta(days=20)
-    between = {
-        spec.name: (begin, _end(scenario.now, int(scenario.values[f"{prefix}{spec.name.replace('-', '_')}"])))
-        for spec in scenario.specs
-        if spec.kind not in (Kind.CA, Kind.KEY_PAIR)
-    }
-    swaps = [
-        (f"={_FOLDER}/{old}\n", f"={_FOLDER}/{new}\n")
-        for usual, spec in zip(kubeadm_host.specs(scenario.cluster), scenario.specs, strict=True)
-        for old, new in ((usual.files.crt, spec.files.crt), (usual.files.key, spec.files.key))
-        if old != new
-    ]
-    kubeadm_host.lay_out(scenario, builder, {"kube-apiserver": swaps, "etcd": swaps}, between)
+    """Make a host with its manifests, which name the files where they are."""
+    usual = {spec.name: spec.files for spec in select_specs(scenario.cluster, *_NAMES)}
+    _lay_out(
+        scenario,
+        builder,
+        [
+            (f"=/etc/kubernetes/{old}\n", f"=/etc/kubernetes/{new}\n")
+            for spec in scenario.specs
+            for old, new in ((usual[spec.name].crt, spec.files.crt), (usual[spec.name].key, spec.files.key))
+            if old != new
+        ],
+    )
 
 
 def grade_unknown_cluster(scenario: Scenario, grader: Grader) -> Iterator[Check]:
@@ -226,14 +327,7 @@ def asks_unknown_cluster(scenario: Scenario) -> tuple[ExpectedAnswer, ...]:
 
 
 LABS = (
-    Lab("etcd-does-not-start", generate_etcd_does_not_start, setup_etcd_does_not_start, grade_etcd_does_not_start),
-    Lab(
-        "apiserver-without-etcd",
-        generate_apiserver_without_etcd,
-        setup_apiserver_without_etcd,
-        grade_apiserver_without_etcd,
-    ),
-    Lab(
-        "unknown-cluster", generate_unknown_cluster, setup_unknown_cluster, grade_unknown_cluster, asks_unknown_cluster
-    ),
+    Lab("etcd-does-not-start", etcd_does_not_start, setup_option, grade_etcd_does_not_start),
+    Lab("apiserver-without-etcd", apiserver_without_etcd, setup_option, grade_apiserver_without_etcd),
+    Lab("unknown-cluster", unknown_cluster, setup_unknown_cluster, grade_unknown_cluster, asks_unknown_cluster),
 )

@@ -7,20 +7,19 @@ sets has to accept the other. The steps, and their number, are up to the learner
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
-from kcert.openssl.pem import pem_blocks
-from kcert.practice.grader import Grader, mark
+from kcert.practice.grader import Check, Grader, mark
 from kcert.practice.handshakes import Client, Server
-from kcert.practice.lab import Check, Lab, Scenario
-from kcert.practice.rng import ScenarioRng, select_specs, values_of
+from kcert.practice.lab import Lab
+from kcert.practice.scenario import Connection, Scenario, ScenarioRng
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.practice.builder import LabBuilder
+    from kcert.practice.scenario import LabBuilder
 
 MOST = 20
 """The most sets that are checked."""
@@ -32,33 +31,18 @@ _REASONS = (
 )
 
 
-@dataclass(frozen=True)
-class Connection:
-    """A client, a server, and the name that the client connects to."""
-
-    client: str
-    server: str
-    server_name: str
-
-
 def generate(rng: ScenarioRng) -> Scenario:
     """Make a cluster with two servers, and clients of each."""
     cluster = rng.cluster(users=1)
     caller = rng.pick(("admin", "kube-scheduler", cluster.users[0].name))
-    specs = select_specs(cluster, "ca", caller, "etcd-server", "kube-apiserver", "apiserver-etcd-client")
-    leaves = " ".join(spec.name for spec in specs if spec.kind is not Kind.CA)
-    values = {**values_of(cluster), "caller": caller, "reason": rng.pick(_REASONS), "leaves": leaves}
-    return Scenario(cluster, rng.now, specs, values=values)
-
-
-def connections(scenario: Scenario) -> tuple[Connection, ...]:
-    """Return all connections of the cluster."""
-    api, etcd = scenario.values["api_ip"], scenario.cluster.etcd[0].addresses[0]
-    return (
-        Connection(scenario.values["caller"], "kube-apiserver", api),
-        Connection("apiserver-etcd-client", "etcd-server", etcd),
+    scenario = rng.scenario(cluster, "ca", caller, "etcd-server", "kube-apiserver", "apiserver-etcd-client")
+    leaves = " ".join(spec.name for spec in scenario.specs if spec.kind is not Kind.CA)
+    connections = (
+        Connection(caller, "kube-apiserver", scenario.values["api_ip"]),
+        Connection("apiserver-etcd-client", "etcd-server", cluster.etcd[0].addresses[0]),
         Connection("etcd-server", "etcd-server", "127.0.0.1"),  # etcd's gateway
     )
+    return replace(scenario, connections=connections).saying(caller=caller, reason=rng.pick(_REASONS), leaves=leaves)
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
@@ -76,16 +60,18 @@ def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
         "rollouts/0 contains the files that the machines had at the start", lambda: _not_the_first(grader, first)
     )
     yield from (_gone_over(*pair) for pair in itertools.pairwise(sets))
-    if len(sets) == 1:
-        yield from _not_begun()
+    if len(sets) == 1:  # the last set does not exist yet
+        for what in (
+            "the last set of files trusts only a new CA",
+            "certificates of the old CA are rejected at the end",
+        ):
+            yield Check(what, works=False, why="there is no set of files after rollouts/0", pending=True)
         return
     where = grader.name(last.pki)
     yield grader.check(f"{where} trusts only a new CA", lambda: _not_new_alone(grader, last))
     for spec in scenario.specs:
         if spec.kind is not Kind.CA:
-            broken = [check for check in last.leaf(spec.name) if not check.works]
-            why = f"this fails: {broken[0].what} ({broken[0].why})" if broken else ""
-            yield Check(f"{spec.name} in {where} works", not broken, why)
+            yield last.still_works(f"{spec.name} in {where} works", "this fails", spec)
     yield grader.check("certificates of the old CA are rejected at the end", lambda: _still_accepted(first, last))
     yield grader.check(f"pki contains the last set of files, {where}", lambda: _differs(grader, last))
     yield grader.check(
@@ -94,12 +80,6 @@ def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     )
     yield grader.private_keys_protected()
     yield grader.no_check_errors("pki")
-
-
-def _not_begun() -> Iterator[Check]:
-    """Yield the checks of the last set, which does not exist yet."""
-    for what in ("the last set of files trusts only a new CA", "certificates of the old CA are rejected at the end"):
-        yield Check(what, works=False, why="there is no set of files after rollouts/0", pending=True)
 
 
 def rolled_out(grader: Grader) -> list[Grader]:
@@ -116,17 +96,16 @@ def _set(grader: Grader, number: int) -> Grader:
 def _not_the_first(grader: Grader, first: Grader) -> str | None:
     if first.pki.name != "0":
         return "rollouts/0 does not exist"
-    known = mark(first.certificate("ca")) == grader.marks.get("ca") and len(_authorities(first)) == 1
-    if not known:
+    if mark(first.certificate("ca")) != grader.marks.get("ca") or first.count_of_cas() != 1:
         return "it was changed"
-    return next(filter(None, (_refusal(first, first, each) for each in connections(grader.scenario))), None)
+    return next(filter(None, (_refusal(first, first, each) for each in grader.scenario.connections)), None)
 
 
 def _gone_over(before: Grader, after: Grader) -> Check:
     """Check the change from one set to the next, machine by machine."""
 
     def cut_off() -> str | None:
-        for connection in connections(before.scenario):
+        for connection in before.scenario.connections:
             for connecting, serving in ((after, after), (before, after), (after, before)):
                 if refusal := _refusal(connecting, serving, connection):
                     return refusal
@@ -148,30 +127,22 @@ def _refusal(connecting: Grader, serving: Grader, connection: Connection) -> str
     return f"{connection.client} with {client_name} connects to {connection.server} with {server_name}: {refused}"
 
 
-def _authorities(grader: Grader) -> list[str]:
-    return [block.pem for block in pem_blocks(grader.trusted()) if block.is_certificate]
-
-
 def _not_new_alone(grader: Grader, last: Grader) -> str | None:
-    count = len(_authorities(last))
+    count = last.count_of_cas()
     if count != 1:
         return f"ca.crt contains {count} certificates"
     ca = last.certificate("ca")
     old = grader.marks.get("ca", "")
-    if mark(ca) == old or ca.public_key.material == _first_key(grader):
+    if mark(ca) == old or ca.public_key == _set(grader, 0).certificate("ca").public_key:
         return "it still has the key of the old CA"
     if not ca.ca:
         return "the certificate in ca.crt is not a CA"
     return None
 
 
-def _first_key(grader: Grader) -> str:
-    return _set(grader, 0).certificate("ca").public_key.material
-
-
 def _still_accepted(first: Grader, last: Grader) -> str | None:
     """Return which certificate of the first set a server of the last set still accepts; None if it accepts none."""
-    for each in connections(first.scenario):
+    for each in first.scenario.connections:
         server = Server(last.shown(last.scenario.spec(each.server)), last.trusted())
         client = Client(last.trusted(), first.shown(first.scenario.spec(each.client)))
         if last.tls.refusal(server, client, each.server_name) is None:

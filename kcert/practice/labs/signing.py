@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import secrets
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
-from kcert.certificates import Certificate, Kind, Subject
+from kcert.certificates import Files, Subject
 from kcert.errors import InputError
 from kcert.kubernetes import signers
 from kcert.kubernetes.signing_request import APPROVED, DENIED, SigningRequest, parse, text
-from kcert.openssl.commands import render
-from kcert.openssl.pem import pem_blocks
+from kcert.openssl.commands import render, signature
 from kcert.openssl.reader import read_certificate, read_request
 from kcert.openssl.x509 import X509, Request
-from kcert.practice.builder import LabBuilder, Make
-from kcert.practice.grader import AbsentError, Grader, NotYetError, short_lived, user
+from kcert.practice.grader import AbsentError, Check, Grader, NotYetError, short_lived, user
 from kcert.practice.handshakes import Client, Credentials, Server
-from kcert.practice.lab import Check, Lab, Scenario
-from kcert.practice.rng import ScenarioRng, select_specs, values_of
+from kcert.practice.lab import Lab, grade
+from kcert.practice.scenario import LabBuilder, Scenario, ScenarioRng
 from kcert.shell import Command, read
 
 # A new cluster has a plan, and no CA yet.
@@ -30,27 +27,21 @@ from kcert.shell import Command, read
 def generate_make_the_ca(rng: ScenarioRng) -> Scenario:
     """Choose the layout, from which the CA's name follows, and a user whose request waits."""
     cluster = rng.cluster(rng.pick(("course", "hardway")), users=1)
-    specs = select_specs(cluster, "ca", cluster.users[0].name)
-    ca = specs[0]
-    assert ca.subject
-    values = {
-        **values_of(cluster),
-        "subject": str(ca.subject),
-        "said": ", ".join(f"{kind} {value}" for kind, value in ca.subject.parts),
-        "years": f"{cluster.days.ca} days",
-        "when": rng.pick(("on Monday", "tomorrow", "after lunch", "at three o'clock")),
-    }
-    return Scenario(cluster, rng.now, specs, values=values)
+    scenario = rng.scenario(cluster, "ca", cluster.users[0].name)
+    subject = scenario.subject("ca")
+    return scenario.saying(
+        subject=str(subject),
+        said=", ".join(f"{kind} {value}" for kind, value in subject.parts),
+        years=f"{cluster.days.ca} days",
+        when=rng.pick(("on Monday", "tomorrow", "after lunch", "at three o'clock")),
+    )
 
 
 def setup_make_the_ca(scenario: Scenario, builder: LabBuilder) -> None:
     """Write the config of the CA, and the request that waits."""
-    from kcert.openssl.commands import render
-
-    builder.describe(scenario)
-    builder.write("pki/openssl-ca.cnf", render(scenario.spec("ca")))
+    builder.describe()
     builder.ask(scenario.spec(scenario.values["user"]))
-    (builder.root / "pki").chmod(0o700)
+    builder.write("pki/openssl-ca.cnf", render(scenario.spec("ca")))
 
 
 def grade_make_the_ca(scenario: Scenario, grader: Grader) -> Iterator[Check]:
@@ -79,15 +70,12 @@ def _not_a_ca(grader: Grader) -> str | None:
 
 def _misnamed(scenario: Scenario, grader: Grader) -> str | None:
     subject = grader.certificate("ca").subject
-    spec = scenario.spec("ca").subject
-    assert spec
-    if sorted(subject.parts) == sorted(spec.parts):
-        return None
-    return f"its name is {subject or 'empty'}"
+    right = sorted(subject.parts) == sorted(scenario.subject("ca").parts)
+    return None if right else f"its name is {subject or 'empty'}"
 
 
 def _not_alone(grader: Grader) -> str | None:
-    count = sum(1 for block in pem_blocks(grader.trusted()) if block.is_certificate)
+    count = grader.count_of_cas()
     if count != 1:
         return f"the file contains {count} certificates"
     ca = grader.certificate("ca")
@@ -107,9 +95,6 @@ def _signs_in_vain(scenario: Scenario, grader: Grader) -> str | None:
     It is signed outside the lab, with an openssl.cnf of kcert's own: the one in the folder may say anything.
     """
 
-    from kcert.openssl.commands import render
-    from kcert.shell import Command, read
-
     spec = scenario.spec(scenario.values["user"])
     grader.certificate("ca")
     csr, key = grader.content(grader.pki / str(spec.files.csr)), grader.content(grader.pki / spec.files.key)
@@ -117,15 +102,13 @@ def _signs_in_vain(scenario: Scenario, grader: Grader) -> str | None:
         folder = Path(name)
         for file in ("ca.crt", "ca.key"):
             (folder / file).write_bytes(grader.content(grader.pki / file))
-        (folder / "openssl.cnf").write_text(render(spec), encoding="utf-8")
-        argv = (
-            *(grader.openssl, "x509", "-req", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "90"),
-            *("-set_serial", str(secrets.randbits(60)), "-extensions", "v3_req", "-extfile", "openssl.cnf"),
-        )
-        signed = read(Command(argv, folder), csr)
-    if not signed.succeeded:
-        return "openssl cannot sign with it"
-    leaf = Credentials(signed.stdout, key)
+        (folder / "client.csr").write_bytes(csr)
+        (folder / "client.cnf").write_text(render(spec), encoding="utf-8")
+        key_file, cnf, signed, made = (PurePosixPath(f"client.{end}") for end in ("key", "cnf", "csr", "crt"))
+        client = replace(spec, files=Files(key_file, cnf, signed, made))
+        if not read(Command(signature(grader.openssl, client, scenario.spec("ca"), 90), folder)).succeeded:
+            return "openssl cannot sign with it"
+        leaf = Credentials((folder / made).read_bytes(), key)
     return grader.tls.refusal(Server(leaf, grader.trusted()), Client(None, leaf), "localhost")
 
 
@@ -135,32 +118,22 @@ def _signs_in_vain(scenario: Scenario, grader: Grader) -> str | None:
 def generate_admins_certificate(rng: ScenarioRng) -> Scenario:
     """Choose one of two layouts of the cluster."""
     cluster = rng.cluster(rng.pick(("course", "hardway")), users=1)
-    specs = select_specs(cluster, "ca", "admin", "kube-apiserver")
-    spec = next(spec for spec in specs if spec.name == "admin")
-    assert spec.subject
-    values = {
-        **values_of(cluster),
-        "who": spec.subject.common_name,
-        "groups": spec.subject.organizations[0],
-        "subject": str(spec.subject),
-        "colleague": cluster.users[0].name,
-    }
-    return Scenario(cluster, rng.now, specs, values=values)
+    scenario = rng.scenario(cluster, "ca", "admin", "kube-apiserver", colleague=cluster.users[0].name)
+    subject, api_ip = scenario.subject("admin"), scenario.values["api_ip"]
+    scenario = scenario.connecting("kubectl reaches the API server", "admin", "kube-apiserver", api_ip)
+    return scenario.saying(who=subject.common_name, groups=subject.organizations[0], subject=str(subject))
 
 
 def setup_admins_certificate(scenario: Scenario, builder: LabBuilder) -> None:
     """Make all but the administrator's certificate: the CA, the API server, the config of a client."""
-    builder.describe(scenario)
-    ca = scenario.spec("ca")
-    builder.make([Make(spec, None if spec.kind is Kind.CA else ca) for spec in scenario.specs if spec.name != "admin"])
+    builder.describe()
+    builder.make([spec for spec in scenario.specs if spec.name != "admin"])
     builder.write("pki/openssl-client.cnf", render(scenario.spec("admin")))
 
 
 def grade_admins_certificate(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     """Check that the API server accepts the certificate as the administrator's."""
-    yield grader.connects("kubectl reaches the API server", "kube-apiserver", "admin", scenario.values["api_ip"])
-    yield from grader.all_work("admin")
-    yield grader.no_check_errors()
+    yield from grade(scenario, grader, "admin")
 
 
 # Two users request a certificate, and one of them requests the identity of another.
@@ -188,55 +161,35 @@ def generate_two_requests(rng: ScenarioRng) -> Scenario:
     name, group = rng.pick(_WANTS_TO_BE)
     own = rng.group()
     wanted = ((name or stranger).format(plane=cluster.control_plane[0].name), group or own)
-    values = {
-        **values_of(cluster),
-        "stranger": stranger,
-        "strangers_group": own,
-        "wants_name": wanted[0],
-        "wants_group": wanted[1],
-        "minutes": str(rng.number(12, 55)),
-        "good_cell": good.name.ljust(13),
-        "stranger_cell": stranger.ljust(13),
-    }
-    specs = select_specs(cluster, "ca", good.name)
-    kept = tuple(f"{FOLDER}/{name}.csr" for name in (good.name, stranger))
-    return Scenario(cluster, rng.now, specs, values=values, kept=kept)
-
-
-def asked(scenario: Scenario) -> tuple[Certificate, Certificate]:
-    """Return what the two users request, the good one first, with their files in the folder of requests."""
-    good = scenario.spec(scenario.values["user"])
-    stranger = scenario.values["stranger"]
-    subject = Subject(scenario.values["wants_name"], (scenario.values["wants_group"],))
-    return _in_folder(good, good.name), _in_folder(replace(good, name=stranger, subject=subject), stranger)
-
-
-def _in_folder(certificate: Certificate, stem: str) -> Certificate:
-    files = replace(
-        certificate.files,
-        key=PurePosixPath(f"{stem}.key"),
-        csr=PurePosixPath(f"{stem}.csr"),
-        crt=None,
-        cnf=PurePosixPath(f"openssl-{stem}.cnf"),
+    scenario = rng.scenario(
+        cluster,
+        *("ca", good.name),
+        stranger=stranger,
+        strangers_group=own,
+        wants_name=wanted[0],
+        wants_group=wanted[1],
+        minutes=str(rng.number(12, 55)),
+        good_cell=good.name.ljust(13),
+        stranger_cell=stranger.ljust(13),
     )
-    return replace(certificate, files=files)
+    return replace(scenario, kept=tuple(f"{FOLDER}/{name}.csr" for name in (good.name, stranger)))
 
 
 def setup_two_requests(scenario: Scenario, builder: LabBuilder) -> None:
     """Make the CA and the two objects as kubectl prints them, without the keys, which the users keep."""
-    builder.describe(scenario)
-    builder.make([Make(scenario.spec("ca"))])
+    builder.describe()
+    builder.make([scenario.spec("ca")])
     builder.write("pki/openssl-client.cnf", render(scenario.spec(scenario.values["user"])))
-    requests = builder.root / FOLDER
-    for certificate in asked(scenario):
-        builder.ask(certificate, FOLDER)
-        (requests / certificate.files.key).unlink()
-        assert certificate.files.cnf
-        (requests / certificate.files.cnf).unlink()
-        assert certificate.files.csr
-        pem = (requests / certificate.files.csr).read_bytes()
-        made = SigningRequest(certificate.name, pem, signers.CLIENT, signers.SIGNERS[signers.CLIENT].usages("ec"))
-        builder.write(f"{FOLDER}/{certificate.name}-csr.yaml", text(made))
+    good, stranger = scenario.spec(scenario.values["user"]), scenario.values["stranger"]
+    subject = Subject(scenario.values["wants_name"], (scenario.values["wants_group"],))
+    for name, asked in ((good.name, good), (stranger, replace(good, subject=subject))):
+        key, csr, cnf = (PurePosixPath(file) for file in (f"{name}.key", f"{name}.csr", f"openssl-{name}.cnf"))
+        builder.ask(replace(asked, name=name, files=Files(key, cnf, csr)), FOLDER)
+        for path in (key, cnf):
+            (builder.root / FOLDER / path).unlink()
+        pem = (builder.root / FOLDER / csr).read_bytes()
+        made = SigningRequest(name, pem, signers.CLIENT, signers.SIGNERS[signers.CLIENT].usages("ec"))
+        builder.write(f"{FOLDER}/{name}-csr.yaml", text(made))
 
 
 def grade_two_requests(scenario: Scenario, grader: Grader) -> Iterator[Check]:

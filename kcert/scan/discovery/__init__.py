@@ -1,8 +1,7 @@
-"""Finding: from places to drafts of uses, and then, with everything read at once, to the survey.
+"""Finding: from places to certificates, which ``kcert.scan.resolution`` then ties together.
 
-Certificates are collected first and read together. The finder goes from place to place, and passes units, manifests,
-kubeconfigs and loose files apart; ``options`` and ``kubeconfigs`` follow what they name or hold; all of them take down
-what they find with the ``collector``.
+The finder goes from place to place, and passes units, manifests, kubeconfigs and loose files apart; ``options`` follows
+what they name or hold; all of them take down what they find with the ``collector``.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from kcert.clusters import HARD_WAY, KINDS, KUBEADM, ClusterKind, at_root, clust
 from kcert.errors import InputError
 from kcert.files import LARGEST
 from kcert.scan import layouts
-from kcert.scan.discovery.collector import Collector, Draft, Findings
+from kcert.scan.discovery.collector import Collector
 from kcert.scan.discovery.options import (
     CERTIFICATE_ENDINGS,
     follow_embedded,
@@ -73,7 +72,6 @@ def find_beside(path: Path, openssl: str) -> ScanResult:
 
 USUAL = ("/etc/ssl/etcd",)
 """Folders that belong to no kind of cluster alone."""
-"""Bytes: all Secrets of a large cluster, those of Helm among them."""
 
 UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 """The folders in which systemd looks, the one with precedence first (systemd.unit(5))."""
@@ -90,29 +88,17 @@ _PATTERN = re.compile(r"[*?\[]")
 _PEM_ENDINGS = CERTIFICATE_ENDINGS | {".key"}
 
 
-class Finder:
+class Finder(Collector):
     """Goes from place to place. One for each survey."""
 
     def __init__(self, root: Path | None, openssl: str, *, with_cas: bool = False) -> None:
-        self.collector = Collector(root)
+        super().__init__(root)
         self.openssl = openssl
         self.with_cas = with_cas
 
-    @property
-    def findings(self) -> Findings:
-        """Return what has been collected so far."""
-        return self.collector.findings
-
-    @property
-    def places(self) -> Places:
-        """Return how paths are to be understood where the finder is."""
-        return self.collector.places
-
-    # ------------------------------------------------------------ places
-
     def look(self, where: str, group: int = 0) -> None:
         """Look at one WHERE of the command line."""
-        self.collector.group = group
+        self.group = group
         if where == "-":
             self._look_at_input(sys.stdin.buffer.read(LARGEST + 1))
             return
@@ -124,18 +110,20 @@ class Finder:
         if not lexists(path):
             raise InputError(f"{path} does not exist. WHERE is a file, a folder, or HOST:PORT of a running server.")
         self.findings.looked.append(str(path))
-        self.collector.places = Places(self.places.root, stand_in_of(path if path.is_dir() else path.parent))
-        if path.is_dir():
-            self._look_into_folder(path)
-        else:
+        self.places = Places(self.places.root, stand_in_of(path if path.is_dir() else path.parent))
+        if not path.is_dir():
             self._look_at_file(path)
+            return
+        loose: list[Path] = []
+        for file in self._walked(path):
+            self._classified(file, loose)
+        take(self, loose)
 
     def _look_at_input(self, data: bytes) -> None:
-        """Read standard input: objects of the API, or PEM."""
         self.findings.looked.append("standard input")
         opened = inside(Content(data, 0o600, (0, 0)))
         for position, pem in enumerate(opened.certificates):
-            self.collector.add(Draft(pem, Path("-"), position=position, live="-"))
+            self.add(pem, Path("-"), position=position, live="-")
         try:
             parsed = documents(data, LARGEST) if opened.text is not None else []
         except NotADocumentError as error:
@@ -149,7 +137,7 @@ class Finder:
     def _objects(self, parsed: list[dict[str, Any]], source: str) -> None:
         for document in parsed:
             for item in objects_in(document):
-                follow_object(self.collector, item, source)
+                follow_object(self, item, source)
 
     def look_where_clusters_keep_them(self) -> None:
         """Look at the usual places of this machine, or of the root."""
@@ -159,31 +147,30 @@ class Finder:
             for component in COMPONENTS
             if (unit := self.places.absolute(folder) / f"{component}.service").exists()
         }
-        homes = self._homes()
-        top = self.places.root or Path(os.sep)
+        root = self.places.root
+        # The users' home folders: this user's, or all those below the root.
+        homes = [Path.home()] if root is None else [root / "root", *sorted(root.glob("home/*"))]
+        top = root or Path(os.sep)
         named = dict.fromkeys((folder, home) for home in homes for kind in KINDS.values() for folder in kind.places)
         paths = [self.places.absolute(folder) for folder in USUAL]
         paths += [at_root(folder, top, home) for folder, home in named]
         usual = [path for path in _outermost(paths) if os.access(path, os.F_OK)]
-        if self.places.root is None:
-            usual += [path for path in (Path.home() / ".kube" / "config",) if os.access(path, os.F_OK)]
+        config = Path.home() / ".kube" / "config"
+        if root is None and os.access(config, os.F_OK):
+            usual.append(config)
         self.findings.looked += [str(path) for path in (*units.values(), *usual)]
-        marked = (
-            kind
-            for kind in KINDS.values()
-            if kind not in (KUBEADM, HARD_WAY)  # their manifests and units say it
-            and kind.is_on(top, homes)
-        )
-        self.findings.kind = next(marked, None)
-        if self.findings.kind is not None and self.findings.kind.options:
-            self._option_files(self.findings.kind, self.places.absolute(self.findings.kind.options))
+        # The manifests and units of kubeadm and of the hard way show what they are.
+        kinds = (kind for kind in KINDS.values() if kind not in (KUBEADM, HARD_WAY))
+        self.findings.kind = kind = next((kind for kind in kinds if kind.is_on(top, homes)), None)
+        if kind is not None and kind.options:
+            self._option_files(kind, self.places.absolute(kind.options))
         loose: list[Path] = []
         for unit in units.values():
             self._classified(unit, loose)
         for start in usual:
             for path in self._walked(start) if start.is_dir() else [start]:
                 self._classified(path, loose)
-        take(self.collector, loose)
+        take(self, loose)
 
     def _option_files(self, kind: ClusterKind, folder: Path) -> None:
         """Follow the files, named after components, in which MicroK8s keeps an option a line."""
@@ -196,12 +183,7 @@ class Finder:
                 text = text.replace(f"${{{name}}}", value)
             lines = (line.split("#")[0].strip().partition("=") for line in text.splitlines())
             options = tuple((name, value.strip("\"'")) for name, _, value in lines if name.startswith("--"))
-            follow_options(self.collector, Started(component, options), folder / component)
-
-    def _homes(self) -> list[Path]:
-        """The users' home folders: this user's, or all those below the root."""
-        root = self.places.root
-        return [Path.home()] if root is None else [root / "root", *sorted(root.glob("home/*"))]
+            follow_options(self, Started(component, options), folder / component)
 
     def look_beside(self, path: Path) -> None:
         """Look at *path* and at the files around it."""
@@ -209,7 +191,7 @@ class Finder:
         beside = sorted(file for file in path.parent.iterdir() if file.suffix.lower() in _PEM_ENDINGS)[:MOST_BESIDE]
         private = sorted(path.parent.parent.glob("private/*.key"))[:MOST_BESIDE]  # easy-rsa keeps keys there
         paths = dict.fromkeys([path, *beside, *(file for file in above if file.is_file()), *private])
-        take(self.collector, [file for file in paths if self.collector.opened(file).text is None])
+        take(self, [file for file in paths if self.opened(file).text is None])
         self.findings.problems.clear()
 
     def _look_at_server(self, server: Server) -> None:
@@ -219,13 +201,7 @@ class Finder:
             self.findings.problems.append(Problem(Path(str(server)), "unreachable", reason, expects="server"))
         for position, pem in enumerate(shown):
             kind = Kind.SERVER if position == 0 else None
-            self.collector.add(Draft(pem, Path(str(server)), kind, position=position, live=str(server)))
-
-    def _look_into_folder(self, folder: Path) -> None:
-        loose: list[Path] = []
-        for path in self._walked(folder):
-            self._classified(path, loose)
-        take(self.collector, loose)
+            self.add(pem, Path(str(server)), kind, position=position, live=str(server))
 
     def _walked(self, folder: Path) -> Iterable[Path]:
         names: dict[Path, set[str]] = {}
@@ -246,26 +222,23 @@ class Finder:
 
     def _look_at_file(self, path: Path) -> None:
         loose: list[Path] = []
-        opened = self.collector.opened(path)
+        opened = self.opened(path)
         if not (opened.text or opened.labels or opened.nothing or opened.trouble):
             read = read_file(path)
-            if isinstance(read, Content) and follow_embedded(self.collector, path, read.data):
+            if isinstance(read, Content) and follow_embedded(self, path, read.data):
                 return
         self._classified(path, loose)
         # The CA beside a certificate says whether it signed it.
         wanted = self.with_cas and path.suffix.lower() in CERTIFICATE_ENDINGS
         cas = _cas_beside(path) if wanted else []
-        take(self.collector, loose, given=True)
-        beside = [ca for ca in cas if self.collector.opened(ca).certificates]
+        take(self, loose, given=True)
+        beside = [ca for ca in cas if self.opened(ca).certificates]
         names = (name for ca in beside for name in layouts.key_names(ca) if name not in (path, *beside))
-        beside += [name for name in dict.fromkeys(names) if name.is_file() and self.collector.opened(name).key]
-        take(self.collector, beside)
-
-    # ------------------------------------------------------------ files
+        beside += [name for name in dict.fromkeys(names) if name.is_file() and self.opened(name).key]
+        take(self, beside)
 
     def _classified(self, path: Path, loose: list[Path]) -> None:
-        """Follow what a unit or a document names; put anything else on the list of loose files."""
-        opened = self.collector.opened(path)
+        opened = self.opened(path)
         if opened.text is None or (layouts.is_copy(path, ()) and path.parent.name not in _STATIC_PODS):
             loose.append(path)
         elif is_unit(opened.text):
@@ -281,12 +254,12 @@ class Finder:
             names_files = any(value and name in FILE_OPTIONS[component.component] for name, value in component.options)
             if component.component != "kubelet" and names_files:
                 self._is(HARD_WAY)
-            follow_options(self.collector, component, path)
+            follow_options(self, component, path)
 
     def _drop_ins(self, unit: Path) -> list[Path]:
         """The drop-ins of a unit; a name counts once, from the folder that comes first (systemd.unit(5))."""
         folders = [unit.parent]
-        if _is_unit_folder(unit.parent):
+        if unit.parent.parts[-2:] == ("systemd", "system"):
             folders += [named for folder in UNIT_FOLDERS if (named := self.places.named(folder, unit))]
         drop_ins: dict[str, Path] = {}
         for folder in folders:
@@ -316,17 +289,17 @@ class Finder:
             if b"-----BEGIN" in content:
                 loose.append(path)
                 return
-            self.collector.problem(path, "unreadable", str(error), None, "configuration")
+            self.problem(path, "unreadable", str(error), None, "configuration")
             return
         if any(is_kubeconfig(document) for document in parsed):
             loose.append(path)  # after the options that name it have been seen
             return
-        if self.collector.seen(path, self.collector.opened(path)):
+        if self.seen(path):
             return
         self._objects(parsed, str(path))
         pods = [pod for document in parsed for pod in static_pods(document)]
-        if first := next((first for pod in pods if (first := _first_manifest(path, pod.started.component))), None):
-            component = pods[0].started.component
+        if first := next((first for pod in pods if (first := _first_manifest(path, pod.component))), None):
+            component = pods[0].component
             reason = f"starts {component}, as {first.name} in the same folder does"
             self.findings.problems.append(
                 Problem(path, "second manifest", reason, first, component=component, expects="configuration")
@@ -335,9 +308,9 @@ class Finder:
         for document in parsed:
             for pod in static_pods(document):
                 self._is(cluster_kind_of(path) or KUBEADM)
-                follow_options(self.collector, pod.started, path, pod.on_host)
+                follow_options(self, pod, path)
             if own := configured(document):
-                follow_options(self.collector, own, path)
+                follow_options(self, own, path)
 
     def _is(self, kind: ClusterKind) -> None:
         if self.findings.kind in (None, HARD_WAY):
@@ -352,10 +325,6 @@ def _first_manifest(path: Path, component: str) -> Path | None:
     return None if path in usual else next((name for name in usual if name.is_file()), None)
 
 
-def _is_unit_folder(folder: Path) -> bool:
-    return folder.name == "system" and folder.parent.name == "systemd"
-
-
 def _cas_beside(path: Path) -> list[Path]:
     """Return the files beside *path*, and in the folder above, that are called as CAs are."""
     folders = [path.parent, path.parent.parent]
@@ -365,6 +334,5 @@ def _cas_beside(path: Path) -> list[Path]:
 
 
 def _outermost(paths: Iterable[Path]) -> list[Path]:
-    """The paths that are below no other, in their order."""
     unique = dict.fromkeys(paths)
     return [path for path in unique if not any(parent in unique for parent in path.parents)]

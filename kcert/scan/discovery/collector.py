@@ -1,18 +1,20 @@
-"""The collector: drafts of uses, keys and problems, the files that were opened, and those that are swapped."""
+"""The collector: certificates, keys and problems, the files that were opened, and the content of kubeconfigs."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kcert.certificates import Kind, Role
 from kcert.clusters import ClusterKind
-from kcert.openssl.program import key_belongs
+from kcert.openssl.pem import pem_blocks
+from kcert.openssl.reader import read_certificate
+from kcert.openssl.x509 import X509, Unreadable
+from kcert.roles import ROLES, kubeconfig_role
+from kcert.scan import layouts
+from kcert.scan.documents import Context, NotADocumentError, Part, contexts_in
 from kcert.scan.files import Inside, look_into
-from kcert.scan.fs import Places, dangling, lexists
-from kcert.scan.layouts import FileOption
+from kcert.scan.fs import Places, dangling, is_of_another_machine
 from kcert.scan.result import (
     CertificateRef,
     Configuration,
@@ -22,41 +24,23 @@ from kcert.scan.result import (
     Problem,
     ProblemKind,
     PublicKeyFile,
-    ScanResult,
 )
-
-
-@dataclass(slots=True)
-class Draft:
-    """A use of a certificate that is not read yet; ``key`` is its own in a kubeconfig, which may hold several."""
-
-    pem: str
-    path: Path
-    kind: Kind | None = None
-    component: str | None = None
-    role: Role | None = None
-    option: str | None = None
-    source: Path | None = None
-    key_path: Path | None = None
-    key: KeyFile | None = None
-    position: int = 0
-    embedded: bool = False
-    live: str | None = None
-    node: str | None = None
-    configuration: int | None = None
-    kubeconfig: int | None = None
-    group: int = 0
+from kcert.scan.units import Started
+from kcert.store import OWN_FOLDER
 
 
 @dataclass
 class Findings:
-    """All that was collected before a certificate is read. ``group`` counts the places of the command line."""
+    """All that was collected. Each certificate comes with its kind, if an option or its place shows that.
 
-    drafts: list[Draft] = field(default_factory=list)
+    ``unreadable`` are the certificates among them that cannot be read.
+    """
+
+    uses: list[tuple[CertificateRef, Kind | None]] = field(default_factory=list)
+    unreadable: list[Problem] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     configurations: list[Configuration] = field(default_factory=list)
     kubeconfigs: list[KubeconfigUse] = field(default_factory=list)
-    kubeconfig_pems: list[tuple[tuple[str, ...], str | None]] = field(default_factory=list)
     keys: dict[Path, KeyFile] = field(default_factory=dict)
     public_keys: dict[Path, PublicKeyFile] = field(default_factory=dict)
     neighbours: dict[Path, frozenset[str]] = field(default_factory=dict)
@@ -68,19 +52,18 @@ class Findings:
     @property
     def is_empty(self) -> bool:
         """True if there is nothing to report: no certificate, no key, and nothing wrong."""
-        return not (self.drafts or self.keys or self.kubeconfigs or self.problems)
+        return not (self.uses or self.unreadable or self.keys or self.kubeconfigs or self.problems)
 
 
 @dataclass(frozen=True)
 class Named:
-    """An option that names a file, and the file that sets it; ``configuration`` counts those in the findings."""
+    """An option that names a file, and the file that sets it; ``started`` is what was started with the option."""
 
     name: str
-    option: FileOption
-    path: Path
     source: Path
     component: str | None
-    configuration: int | None = None
+    configuration: Configuration | None = None
+    started: Started | None = None
 
 
 class Collector:
@@ -91,6 +74,7 @@ class Collector:
         self.findings = Findings()
         self.group = 0
         self._files: dict[Path, Inside] = {}
+        self._certificates: dict[str, X509 | Unreadable] = {}
         self._named: set[tuple[int, int]] = set()
         self._sources: set[Path | tuple[int, int]] = set()
 
@@ -105,12 +89,13 @@ class Collector:
             return replace(opened, trouble=dangling(path))
         return opened
 
-    def shown(self, path: Path, opened: Inside) -> Path:
+    def shown(self, path: Path) -> Path:
         """The path that a person would open: where a link leads, or the link itself where it leads nowhere."""
-        return path if opened.trouble else self.places.followed(path)
+        return path if self.opened(path).trouble else self.places.followed(path)
 
-    def seen(self, path: Path, opened: Inside) -> bool:
+    def seen(self, path: Path) -> bool:
         """True from the second time on: a file that an option names may be met in a folder as well."""
+        opened = self.opened(path)
         known = path if opened.trouble else opened.identity
         if known in self._sources:
             return True
@@ -125,10 +110,54 @@ class Collector:
         """Exclude this file from the walk through the folders."""
         self._named.add(opened.identity)
 
-    def add(self, draft: Draft) -> None:
-        """Take down a use."""
-        draft.group = self.group
-        self.findings.drafts.append(draft)
+    def read(self, pem: str) -> X509 | Unreadable:
+        """Read a certificate; the same PEM gives the same object."""
+        if pem not in self._certificates:
+            self._certificates[pem] = read_certificate(pem)
+        return self._certificates[pem]
+
+    def add(
+        self,
+        pem: str,
+        path: Path,
+        kind: Kind | None = None,
+        *,
+        component: str | None = None,
+        role: Role | None = None,
+        option: str | None = None,
+        source: Path | None = None,
+        key: KeyFile | Path | None = None,
+        position: int = 0,
+        embedded: bool = False,
+        live: str | None = None,
+        node: str | None = None,
+        configuration: Configuration | None = None,
+        kubeconfig: KubeconfigUse | None = None,
+    ) -> None:
+        """Take down a use of a certificate; *key* is its own, or the path of that."""
+        certificate = self.read(pem)
+        if isinstance(certificate, Unreadable):
+            self.findings.unreadable.append(Problem(path, "unreadable", certificate.reason, source, option, component))
+            return
+        use = CertificateRef(
+            component=component,
+            kind=kind or Kind.CLIENT,
+            certificate=certificate,
+            path=path,
+            option=option,
+            source=source,
+            key_path=key.path if isinstance(key, KeyFile) else key,
+            position=position,
+            role=role,
+            embedded=embedded,
+            live=live,
+            key=key if isinstance(key, KeyFile) else None,
+            node=node,
+            configuration=configuration,
+            kubeconfig=kubeconfig,
+            group=self.group,
+        )
+        self.findings.uses.append((use, kind))
 
     def problem(self, path: Path, what: ProblemKind, reason: str, named: Named | None, expects: Expected) -> None:
         """Take down what is wrong with a file, once."""
@@ -138,10 +167,11 @@ class Collector:
         if problem not in self.findings.problems:
             self.findings.problems.append(problem)
 
-    def no_certificate(self, path: Path, opened: Inside, named: Named | None) -> None:
-        """Take down that there is none if one has to be."""
+    def unfit(self, path: Path, opened: Inside, named: Named | None, expects: Expected, reason: str = "") -> None:
+        """Take down that a file does not hold what it has to, and why: *reason*, unless the file itself shows it."""
+        shown = bool(opened.trouble or opened.faults or opened.nothing)
         what = opened.trouble.what if opened.trouble else "unreadable"
-        self.problem(path, what, opened.why_no_certificate, named, "certificate")
+        self.problem(path, what, opened.why_no_certificate if shown or not reason else reason, named, expects)
 
     def key(self, path: Path, opened: Inside, named: Named | None = None) -> None:
         """Take down the private key in a file; that there is none is a problem if it is *named* for one."""
@@ -153,60 +183,193 @@ class Collector:
             if named is not None and known.source is None:
                 self.findings.keys[path] = key
         elif named is not None:
-            what = opened.trouble.what if opened.trouble else "unreadable"
-            reason = opened.why_no_certificate
-            if not opened.trouble and not opened.faults and not opened.nothing:
-                reason = "contains no private key"
-            self.problem(path, what, reason, named, "key")
+            self.unfit(path, opened, named, "key", "contains no private key")
 
 
-def exists(path: Path | None) -> bool:
-    """True if there is something, a link to nothing included."""
-    return path is not None and lexists(path)
+def component_of(path: Path, user: X509 | None) -> str | None:
+    """Return whose kubeconfig it is that no option names, by its user and its place."""
+    role = layouts.kubeconfig_role(path, user)
+    return ROLES[role].component if role else None
 
 
-def mismatched_pairs(result: ScanResult) -> list[tuple[CertificateRef, CertificateRef]]:
-    """Return two certificates, alone in their files, of which each has the key of the other beside it."""
-    places = {(use.path, use.position) for use in result.uses}
-    alone = Counter(path for path, _ in places)
-    wrong = {
-        use.path: use
-        for use in result.uses
-        if use.key_fits is False and use.key_path and not use.embedded and not use.live and alone[use.path] == 1
-    }
-    pairs = []
-    for first in wrong.values():
-        other = next((use for use in wrong.values() if _has_key_of(first, use) and _has_key_of(use, first)), None)
-        if other is not None and first.path < other.path and first.key_path != other.key_path:
-            pairs.append((first, other))
-    return pairs
+def follow_kubeconfig(
+    collector: Collector, path: Path, named: Named | None = None, *, is_webhook: bool = False
+) -> None:
+    """Take down every context of the kubeconfig at *path*, once; *named* is the option that names it.
+
+    A webhook's is a kubeconfig by its form alone: it does not connect to an API server, and does not trust the CA of a
+    cluster.
+    """
+    opened = collector.opened(path)
+    if collector.seen(path):
+        return
+    if opened.text is None:
+        what = opened.trouble.what if opened.trouble else "unreadable"
+        reason = opened.trouble.reason if opened.trouble else (opened.nothing or "is not a kubeconfig")
+        collector.problem(path, what, reason, named, "kubeconfig")
+        return
+    try:
+        entries = contexts_in(opened.text)
+    except NotADocumentError as error:
+        collector.problem(path, "unreadable", str(error), named, "kubeconfig")
+        return
+    follower = _Follower(collector, path, named, is_webhook=is_webhook)
+    for context in entries:
+        follower.follow(context)
 
 
-def _has_key_of(use: CertificateRef, other: CertificateRef) -> bool:
-    return use.key is not None and not use.key.embedded and bool(key_belongs(use.key.pem, other.certificate.public_key))
+class _Follower:
+    """Goes through the contexts of one kubeconfig: a cluster or a user that several of them share is one use."""
 
+    def __init__(self, collector: Collector, path: Path, named: Named | None, *, is_webhook: bool) -> None:
+        self.collector = collector
+        self.path = path
+        self.source = named.source if named else None
+        self.component = named.component if named else None
+        self.is_webhook = is_webhook
+        self.on_host = named.started.on_host if named and named.started else str
+        self.node = named.configuration.node if named and named.configuration else None
+        self.done: set[tuple[str, str]] = set()
 
-def exchanged(
-    findings: Findings, pairs: list[tuple[CertificateRef, CertificateRef]]
-) -> Iterator[tuple[Findings, list[tuple[Path, Path]]]]:
-    """Yield *findings* with the certificates put back, then with the keys put back, each with the pairs of files."""
-    pems: dict[Path, str] = {}
-    keys = dict(findings.keys)
-    certificate_files, key_files = [], []
-    for first, second in pairs:
-        pems |= {first.path: second.certificate.pem, second.path: first.certificate.pem}
-        certificate_files.append((first.path, second.path))
-        if first.key_path in keys and second.key_path in keys:
-            key, other = keys[first.key_path], keys[second.key_path]
-            keys |= {key.path: replace(key, pem=other.pem), other.path: replace(other, pem=key.pem)}
-            key_files.append((key.path, other.path))
-    drafts = [replace(draft, pem=pems.get(draft.path, draft.pem)) for draft in findings.drafts]
-    in_kubeconfigs = [
-        (
-            (pems[kubeconfig.ca_path],) if not kubeconfig.ca_embedded and kubeconfig.ca_path in pems else authorities,
-            pems.get(kubeconfig.user_path, user) if user and kubeconfig.user_path else user,
+    def follow(self, context: Context) -> None:
+        """Take down one context, and what its cluster and its user hold."""
+        authorities = self._certificates(context.authority)
+        user = self._certificates(context.certificate)
+        key = self._key(context.key)
+        kubeconfig = None if self.is_webhook else self._taken_down(context, key, authorities, user)
+        if context.authority is not None and self._is_new("cluster", context.cluster):
+            role = None if self.is_webhook else Role.CLUSTER_CA
+            for position, pem in enumerate(authorities):
+                self._add(context.authority, pem, kubeconfig, position, kind=Kind.CA, role=role)
+        if context.certificate is not None and self._is_new("user", context.user):
+            role = None if self.is_webhook else kubeconfig_role(self.component)
+            for position, pem in enumerate(user):
+                if position:  # the rest of its chain
+                    self._add(context.certificate, pem, kubeconfig, position)
+                else:
+                    self._add(context.certificate, pem, kubeconfig, 0, kind=Kind.CLIENT, role=role, key=key)
+
+    def _taken_down(
+        self, context: Context, key: KeyFile | Path | None, authorities: list[str], user: list[str]
+    ) -> KubeconfigUse:
+        own = self.collector.read(user[0]) if user else None
+        own = own if isinstance(own, X509) else None
+        kubeconfig = KubeconfigUse(
+            path=self.path,
+            name=context.name,
+            cluster=context.cluster,
+            user_name=context.user,
+            server=context.server,
+            server_name=context.server_name,
+            verifies=context.verifies,
+            authorities=tuple(ca for ca in map(self.collector.read, authorities) if isinstance(ca, X509)),
+            ca_path=self._file_of(context.authority),
+            ca_embedded=bool(context.authority and context.authority.embedded),
+            user=own,
+            user_path=self._file_of(context.certificate),
+            key_path=key.path if isinstance(key, KeyFile) else key,
+            component=self.component or component_of(self.path, own),
+            source=self.source,
+            current=context.current,
+            refused=context.refused,
         )
-        for kubeconfig, (authorities, user) in zip(findings.kubeconfigs, findings.kubeconfig_pems, strict=True)
-    ]
-    yield replace(findings, drafts=drafts, kubeconfig_pems=in_kubeconfigs), certificate_files
-    yield replace(findings, keys=keys), key_files
+        self.collector.findings.kubeconfigs.append(kubeconfig)
+        return kubeconfig
+
+    def _is_new(self, what: str, name: str) -> bool:
+        new = (what, name) not in self.done
+        self.done.add((what, name))
+        return new
+
+    def _add(
+        self,
+        part: Part,
+        pem: str,
+        kubeconfig: KubeconfigUse | None,
+        position: int,
+        *,
+        kind: Kind | None = None,
+        role: Role | None = None,
+        key: KeyFile | Path | None = None,
+    ) -> None:
+        self.collector.add(
+            pem,
+            self._file_of(part) or self.path,
+            kind,
+            component=self.component,
+            role=role,
+            option=part.option,
+            source=self.path,
+            key=key,
+            node=self.node if role is Role.KUBELET_CLIENT else None,
+            position=position,
+            embedded=part.embedded,
+            kubeconfig=kubeconfig,
+        )
+
+    def _named(self, part: Part) -> Path | None:
+        return self.collector.places.named(self.on_host(part.path or ""), self.path)
+
+    def _file_of(self, part: Part | None) -> Path | None:
+        """The file to open for a part: the kubeconfig itself where the data is in it."""
+        if part is None or part.path is None:
+            return self.path if part else None
+        named = self._named(part)
+        return self.collector.places.followed(named) if named else None
+
+    def _opened(self, part: Part, named: Named, expects: Expected) -> tuple[Path | None, Inside]:
+        """Open the file of a part; None in place of its path if the file is not here."""
+        path = self._named(part)
+        # A kubeconfig of a PKI folder names what is for the host that it goes to (--path-prefix).
+        if path is not None and (self.path.parent / OWN_FOLDER).is_dir() and is_of_another_machine(path):
+            self.collector.problem(path, "elsewhere", "is not on this machine", named, expects)
+            path = None
+        if path is None:
+            return None, Inside()
+        opened = self.collector.opened(path)
+        self.collector.mark_named(opened)
+        return path, opened
+
+    def _certificates(self, part: Part | None) -> list[str]:
+        """The certificates of a part; what is wrong with them becomes a problem."""
+        if part is None:
+            return []
+        named = Named(part.option, self.path, self.component)
+        if not part.embedded:
+            path, opened = self._opened(part, named, "certificate")
+            if path and not opened.certificates:
+                self.collector.unfit(path, opened, named, "certificate")
+            return list(opened.certificates)
+        blocks = [block for block in pem_blocks(part.data) if block.is_certificate]
+        faults = [part.fault] if part.fault else [block.fault for block in blocks if block.fault]
+        if not faults and not blocks:
+            faults = [f"has {part.option} that contains no certificate"]
+        for fault in faults:
+            self.collector.problem(self.path, "unreadable", fault, named, "certificate")
+        return [block.pem for block in blocks if not block.fault]
+
+    def _key(self, part: Part | None) -> KeyFile | Path | None:
+        """Return the user's key, or where it is; what is wrong with it becomes a problem."""
+        if part is None:
+            return None
+        named = Named(part.option, self.path, None)
+        if part.embedded:
+            return self._embedded_key(part, named) or self.path
+        path, opened = self._opened(part, named, "key")
+        if path is not None:
+            path = self.collector.shown(path)
+            self.collector.key(path, opened, named)
+        return path
+
+    def _embedded_key(self, part: Part, named: Named) -> KeyFile | None:
+        keys = [block for block in pem_blocks(part.data) if block.is_key]
+        fault = part.fault or (keys[0].fault if keys else f"has {part.option} that contains no private key")
+        if fault:
+            self.collector.problem(self.path, "unreadable", fault, named, "key")
+        if not keys:
+            return None
+        mode = self.collector.opened(self.path).mode
+        encrypted = keys[0].encrypted
+        key = KeyFile(self.path, mode, part.data, True, encrypted, self.path, part.option)
+        self.collector.findings.keys.setdefault(self.path, key)
+        return key

@@ -5,25 +5,25 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kcert.certificates import Kind
 from kcert.openssl.pem import pem_blocks
 from kcert.scan import layouts
-from kcert.scan.discovery.collector import Collector, Draft, Named, exists
-from kcert.scan.discovery.kubeconfigs import follow_kubeconfig
-from kcert.scan.documents import NotADocumentError, contexts, documents, is_kubeconfig, list_at, text_at, value_at
+from kcert.scan.discovery.collector import Collector, Named, follow_kubeconfig
+from kcert.scan.documents import NotADocumentError, contexts_in, documents, list_at, text_at, value_at
 from kcert.scan.files import Inside, embedded, inside
-from kcert.scan.fs import Content
+from kcert.scan.fs import Content, lexists
 from kcert.scan.layouts import FILE_OPTIONS, FileOption
 from kcert.scan.result import Configuration, KeyFile, PublicKeyFile
 from kcert.scan.units import Started, configured
 
 
-def follow_options(collector: Collector, started: Started, source: Path, on_host: Callable[[str], str] = str) -> None:
-    """Take down all that the options of one component name; *on_host* gives the host's path for a container's."""
+def follow_options(collector: Collector, started: Started, source: Path) -> None:
+    """Take down all that the options of one component name."""
     known = FILE_OPTIONS[started.component]
     resolved: dict[str, Path] = {}
     named: list[tuple[str, FileOption, Path]] = []
@@ -32,62 +32,58 @@ def follow_options(collector: Collector, started: Started, source: Path, on_host
         option = known.get(name)
         if option is None or not value:
             continue
-        file, key = _pair(value) if option.holds == "certificate and key" else (value, "")
-        path = collector.places.named(on_host(file), source)
+        file, key = value, ""
+        if option.holds == "certificate and key":  # which may go on with the domains that they are for
+            file, _, key = value.partition(":")[0].partition(",")
+        path = collector.places.named(started.on_host(file), source)
         if path is None:
             continue
-        resolved[name] = collector.shown(path, collector.opened(path))
+        resolved[name] = collector.shown(path)
         named.append((name, option, path))
-        if key and (key_path := collector.places.named(on_host(key), source)):
-            keys[path] = collector.shown(key_path, collector.opened(key_path))
+        if key and (key_path := collector.places.named(started.on_host(key), source)):
+            keys[path] = collector.shown(key_path)
     options = dict(started.options)
     node = options.get("--hostname-override") if started.component in ("kubelet", "kube-proxy") else None
     if node and not re.fullmatch(r"[A-Za-z0-9.-]+", node):
         node = None  # a variable of a shell, of systemd or of a pod
-    findings = collector.findings
-    findings.configurations.append(Configuration(started.component, source, options, resolved, node))
-    number = len(findings.configurations) - 1
-    waiting_for_join = exists(resolved.get("--bootstrap-kubeconfig"))
+    configuration = Configuration(started.component, source, options, resolved, node)
+    collector.findings.configurations.append(configuration)
+    bootstrap = resolved.get("--bootstrap-kubeconfig")
+    waiting_for_join = bootstrap is not None and lexists(bootstrap)
     for name, option, path in named:
-        if option.may_be_missing and not exists(path):
+        may_be_missing = option.may_be_missing or (option.holds == "kubeconfig" and waiting_for_join)
+        if may_be_missing and not lexists(path):
             continue
-        if option.holds == "kubeconfig" and waiting_for_join and not exists(path):
-            continue
-        use = Named(name, option, path, source, started.component, number)
-        _follow(collector, use, resolved.get(option.key or "") or keys.get(path), on_host)
+        use = Named(name, source, started.component, configuration, started)
+        _follow(collector, path, option, use, resolved.get(option.key or "") or keys.get(path))
 
 
-def _pair(value: str) -> tuple[str, str]:
-    """The two files of --tls-sni-cert-key, which may go on with the domains that they are for."""
-    certificate, _, key = value.partition(":")[0].partition(",")
-    return certificate, key
-
-
-def _follow(collector: Collector, named: Named, key_path: Path | None, on_host: Callable[[str], str]) -> None:
-    opened = collector.opened(named.path)
+def _follow(collector: Collector, path: Path, option: FileOption, named: Named, key_path: Path | None) -> None:
+    opened = collector.opened(path)
     collector.mark_named(opened)
-    holds = named.option.holds
-    if holds in ("kubeconfig", "webhook"):
-        follow_kubeconfig(collector, named.path, named, on_host)
-    elif holds == "configuration":
-        _configuration(collector, named, opened, on_host)
-    elif holds == "key":
-        collector.key(collector.shown(named.path, opened), opened, named)
-    elif holds == "public key" and not opened.certificates:
-        _public_key(collector, named, opened)
+    if option.holds in ("kubeconfig", "webhook"):
+        follow_kubeconfig(collector, path, named, is_webhook=option.holds == "webhook")
+    elif option.holds == "configuration":
+        if opened.trouble:
+            collector.unfit(path, opened, named, "configuration")
+        elif opened.text is not None and not collector.seen(path):
+            _configuration(collector, path, opened.text, named.started)
+    elif option.holds == "key":
+        collector.key(collector.shown(path), opened, named)
+    elif option.holds == "public key" and not opened.certificates:
+        if opened.public_key is not None:
+            key_file = PublicKeyFile(path, opened.public_key, named.source, named.name)
+            collector.findings.public_keys.setdefault(path, key_file)
+        elif opened.key is not None:
+            collector.key(path, opened, named)
+        if opened.faults or (opened.public_key is None and opened.key is None):
+            collector.unfit(path, opened, named, "key")
     else:
-        _certificates(collector, named, opened, key_path)
+        _certificates(collector, path, option, named, key_path)
 
 
-def _configuration(collector: Collector, named: Named, opened: Inside, on_host: Callable[[str], str]) -> None:
-    if opened.trouble:
-        collector.problem(named.path, opened.trouble.what, opened.trouble.reason, named, "configuration")
-    elif opened.text is not None and not collector.seen(named.path, opened):
-        follow_configuration(collector, named.path, opened.text, on_host)
-
-
-def follow_configuration(collector: Collector, path: Path, content: bytes, on_host: Callable[[str], str] = str) -> None:
-    """Take down what a component's configuration file names; *on_host* as in ``follow_options``."""
+def _configuration(collector: Collector, path: Path, content: bytes, started: Started | None) -> None:
+    """Take down what the configuration file of a component names, which *started* names."""
     try:
         parsed = documents(content)
     except NotADocumentError as error:
@@ -95,48 +91,32 @@ def follow_configuration(collector: Collector, path: Path, content: bytes, on_ho
         return
     for document in parsed:
         if component := configured(document):
-            follow_options(collector, component, path, on_host)
+            follow_options(collector, replace(component, mounts=started.mounts if started else ()), path)
 
 
-def _public_key(collector: Collector, named: Named, opened: Inside) -> None:
-    if opened.public_key is not None:
-        key_file = PublicKeyFile(named.path, opened.public_key, named.source, named.name)
-        collector.findings.public_keys.setdefault(named.path, key_file)
-    elif opened.key is not None:
-        collector.key(named.path, opened, named)
-    if opened.faults or (opened.public_key is None and opened.key is None):
-        what = opened.trouble.what if opened.trouble else "unreadable"
-        collector.problem(named.path, what, opened.why_no_certificate, named, "key")
-
-
-def _certificates(collector: Collector, named: Named, opened: Inside, key_path: Path | None) -> None:
-    path, option = collector.shown(named.path, opened), named.option
+def _certificates(collector: Collector, path: Path, option: FileOption, named: Named, key_path: Path | None) -> None:
+    opened, path = collector.opened(path), collector.shown(path)
     if not opened.certificates:
-        collector.no_certificate(path, opened, named)
+        collector.unfit(path, opened, named, "certificate")
         return
     for fault in opened.faults:
         collector.problem(path, "unreadable", fault, named, "certificate")
     if key_path is not None:
         collector.key(key_path, collector.opened(key_path))
-    node = None
-    if named.configuration is not None:
-        node = collector.findings.configurations[named.configuration].node
     for position, pem in enumerate(opened.certificates):
         leaf = position == 0 or option.holds == "authority"
         collector.add(
-            Draft(
-                pem,
-                path,
-                kind=option.kind if leaf else None,
-                component=named.component,
-                role=option.role if leaf else None,
-                option=named.name,
-                source=named.source,
-                key_path=key_path if position == 0 else None,
-                position=position,
-                node=node,
-                configuration=named.configuration,
-            )
+            pem,
+            path,
+            option.kind if leaf else None,
+            component=named.component,
+            role=option.role if leaf else None,
+            option=named.name,
+            source=named.source,
+            key=key_path if position == 0 else None,
+            position=position,
+            node=named.configuration.node if named.configuration else None,
+            configuration=named.configuration,
         )
 
 
@@ -152,26 +132,21 @@ def take(collector: Collector, loose: list[Path], *, given: bool = False) -> Non
     """
     if not given:
         loose = _without_copies(collector, loose)
-    kubeconfigs: list[Path] = []
-    rest: dict[Path, Inside] = {}
-    for path in loose:
-        opened = collector.opened(path)
-        if opened.text is not None:
-            kubeconfigs.append(path)
-        else:
-            rest[path] = opened
-    for path in kubeconfigs:
-        follow_kubeconfig(collector, path)
+    contents = {path: collector.opened(path) for path in loose}
+    for path, content in contents.items():
+        if content.text is not None:
+            follow_kubeconfig(collector, path)
+    rest = {path: content for path, content in contents.items() if content.text is None}
     beside: dict[Path, set[str]] = {}
-    for path, opened in rest.items():
-        if opened.certificates or opened.key:
+    for path, content in rest.items():
+        if content.certificates or content.key:
             beside.setdefault(path.parent, set()).add(path.stem)
     for folder, names in beside.items():
         around = {file.stem for file in folder.iterdir()} if given else names
         collector.findings.neighbours[folder] = layouts.TELLING & around
-    with_keys = {path: opened for path, opened in rest.items() if opened.key is not None}
-    for path, opened in rest.items():
-        _take_one(collector, path, opened, with_keys, given=given)
+    with_keys = {path: content for path, content in rest.items() if content.key is not None}
+    for path, content in rest.items():
+        _take_one(collector, path, content, with_keys, given=given)
 
 
 def _without_copies(collector: Collector, loose: list[Path]) -> list[Path]:
@@ -183,18 +158,18 @@ def _without_copies(collector: Collector, loose: list[Path]) -> list[Path]:
         if not layouts.is_copy(path, names[path.parent]):
             kept.append(path)
         elif (opened := collector.opened(path)).key is not None:
-            collector.key(collector.shown(path, opened), opened)
+            collector.key(collector.shown(path), opened)
     return kept
 
 
 def _take_one(collector: Collector, path: Path, opened: Inside, with_keys: dict[Path, Inside], *, given: bool) -> None:
     named_before = collector.is_named(opened)
-    collector.key(collector.shown(path, opened), opened)
+    collector.key(collector.shown(path), opened)
     if opened.certificates and (given or not named_before):
         collector.mark_named(opened)
         key_path = _key_beside(collector, path, with_keys, given=given) if with_keys or given else None
         for position, pem in enumerate(opened.certificates):
-            collector.add(Draft(pem, path, key_path=key_path if position == 0 else None, position=position))
+            collector.add(pem, path, key=None if position else key_path, position=position)
     if opened.public_key is not None and not named_before:
         collector.findings.public_keys.setdefault(path, PublicKeyFile(path, opened.public_key))
     expected = path.suffix.lower() in CERTIFICATE_ENDINGS or path.suffix == ".key" or given
@@ -203,28 +178,25 @@ def _take_one(collector: Collector, path: Path, opened: Inside, with_keys: dict[
         _complain(collector, path, opened)
     elif opened.trouble and opened.trouble.what == "denied" and path.suffix in CONFIGURATION_ENDINGS:
         # What is in it is not known: a user who may not read it must not see that all is well.
-        collector.problem(path, opened.trouble.what, opened.trouble.reason, None, "configuration")
+        collector.unfit(path, opened, None, "configuration")
 
 
 def _complain(collector: Collector, path: Path, opened: Inside) -> None:
     if not (opened.trouble or opened.faults or opened.nothing) and (opened.labels or opened.certificates):
         return
     is_key = path.suffix in (".key", ".pub") or path.stem.endswith("-key")
-    what = opened.trouble.what if opened.trouble else "unreadable"
-    reason = opened.why_no_certificate
-    if is_key and not (opened.trouble or opened.faults or opened.nothing):
-        reason = "is not PEM: no line in it begins a key"
-    collector.problem(path, what, reason, None, "key" if is_key else "certificate")
+    reason = "is not PEM: no line in it begins a key" if is_key else ""
+    collector.unfit(path, opened, None, "key" if is_key else "certificate", reason)
 
 
 def _key_beside(collector: Collector, path: Path, with_keys: dict[Path, Inside], *, given: bool) -> Path | None:
     for candidate in layouts.key_names(path):
         opened = with_keys.get(candidate)
-        if opened is None and given and exists(candidate):
+        if opened is None and given and lexists(candidate):
             opened = collector.opened(candidate)
             collector.key(candidate, opened)
         if opened is not None and opened.key is not None:
-            return collector.shown(candidate, opened)
+            return collector.shown(candidate)
     return None
 
 
@@ -298,7 +270,7 @@ def _follow_data(collector: Collector, document: dict[str, Any], label: str) -> 
 
 def _follow_kubeconfig(collector: Collector, label: str, name: str, data: bytes) -> None:
     try:
-        entries = [context for document in documents(data) if is_kubeconfig(document) for context in contexts(document)]
+        entries = contexts_in(data)
     except NotADocumentError:
         return
     for context in entries:
@@ -335,10 +307,8 @@ def _add(
             collector.problem(path, "unreadable", block.fault, None, "certificate")
             continue
         own = kind if kind is Kind.CA or position == 0 else None
-        draft = Draft(block.pem, path, kind=own, option=name, position=position, live=str(path))
-        if own_key is not None and position == 0:
-            draft.key, draft.key_path = own_key, own_key.path
-        collector.add(draft)
+        key_file = None if position else own_key
+        collector.add(block.pem, path, own, option=name, key=key_file, position=position, live=str(path))
 
 
 def _without_certificate(data: bytes) -> str:
@@ -351,7 +321,6 @@ def _without_certificate(data: bytes) -> str:
 
 
 def _decoded(text: str) -> bytes:
-    """Decode base64; return nothing for what is not base64."""
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
