@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from kcert.certificates import is_address
 from kcert.check import bash, sans
 from kcert.check.identities import listed
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
@@ -61,7 +62,7 @@ def _reachable(ctx: RuleContext, own: list[CertificateInstance], old: str) -> st
             return host
     service = {name.value for cert in own for name in sans.service_addresses(ctx, cert)}
     names = [name for certificate in certificates for name in certificate.alt_names]
-    addresses = [name.value for name in names if name.type == "IP" and sans.is_address(name.value)]
+    addresses = [name.value for name in names if name.type == "IP" and is_address(name.value)]
     hosts = [name.value for name in names if name.type == "DNS" and not name.value.startswith(("kubernetes", "*"))]
     # Where no option sets the range of services, an address that could be its first is not reached from outside.
     inside = service or {value for value in addresses if sans.is_first(value)}

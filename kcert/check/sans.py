@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from kcert.certificates import AltName, Role
+from kcert.certificates import AltName, Role, is_address
 from kcert.check.rule import CertificateInstance, RuleContext
 from kcert.errors import nearest
 from kcert.openssl.x509 import X509
@@ -63,15 +63,6 @@ _HOST = re.compile(r"[A-Za-z0-9.:-]+")
 
 def _of_host(host: str) -> AltName:
     return AltName("IP" if is_address(host) else "DNS", host)
-
-
-def is_address(text: str) -> bool:
-    """True for an IPv4 or IPv6 address."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def missing_names(ctx: RuleContext, cert: CertificateInstance, present: set[str]) -> list[AltName]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from kcert import clusters
+from kcert.certificates import is_address
 from kcert.diagnose.message import Message
 
 ADDRESS = "address"
@@ -193,7 +193,7 @@ class LogMatch:
         if self.text.startswith(_KUBECTL):
             return self.known.get(ADDRESS, "")
         name, port = self.word("name"), self.target.port
-        if port and self.target.name in _ONE_PORT and is_ip(name) and not self.server_log:
+        if port and self.target.name in _ONE_PORT and is_address(name) and not self.server_log:
             return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
         return ""
 
@@ -236,15 +236,6 @@ def address_of(text: str) -> str:
                 return f"{match[2]}:{port[1] if port else '443'}"
             return match[2] + (":80" if match[1] == "http" else ":443")
     return ""
-
-
-def is_ip(name: str) -> bool:
-    """Return True for an IP address."""
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def kind_of_machine(root: Path = Path("/")) -> str:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from kcert import plain_yaml
+from kcert.certificates import is_address
 from kcert.clusters import KINDS
 from kcert.diagnose import functions
-from kcert.diagnose.context import ROLES, LogMatch, Target, is_ip
+from kcert.diagnose.context import ROLES, LogMatch, Target
 from kcert.quoting import quote
 
 FOLDER = Path(__file__).parent / "causes"
@@ -174,11 +175,9 @@ def _pattern(entry: str | Mapping[str, str]) -> Pattern:
 
 
 def _case(entry: Mapping[str, Any]) -> Case:
-    conditions = {key: re.compile(entry[key]) for key in ("line", "before", "after") if key in entry}
-    when = tuple(str(entry.get("when", "")).split())
     return Case(
-        when,
-        conditions,
+        tuple(str(entry.get("when", "")).split()),
+        {key: re.compile(entry[key]) for key in ("line", "before", "after") if key in entry},
         " ".join(entry.get("says", "").split()),
         entry.get("proof", "").rstrip("\n"),
         entry.get("fix", ""),
@@ -205,8 +204,8 @@ def _values(match: LogMatch, kind: str) -> dict[str, str]:
         "component": match.target.component,
         "distro": "rke2" if kind == "rke2" else "k3s" if kind == "k3s" else "",
         "unit": KINDS[kind].unit or "" if kind in KINDS else "",
-        "san": f"{'IP' if is_ip(name) else 'DNS'}:{name}" if name else "",
-        "!verify_option": f"-verify_{'ip' if is_ip(name) else 'hostname'}" if name else "",
+        "san": f"{'IP' if is_address(name) else 'DNS'}:{name}" if name else "",
+        "!verify_option": f"-verify_{'ip' if is_address(name) else 'hostname'}" if name else "",
         "short_names": groups.get("names", "") if len(groups.get("names", "")) < _LONGEST_NAMES else "",
         "server_name": match.server_name,
         "client_hint": next((hint for pattern, hint in knowledge().clients if pattern.search(match.text)), ""),
