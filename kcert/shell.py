@@ -129,6 +129,14 @@ def run(command: Command) -> Outcome:
 
     started, clock = datetime.now(timezone.utc), time.monotonic()
     program, *arguments = command.argv
+    failures: list[Exception] = []
+
+    def wait() -> None:
+        try:
+            running.wait()
+        except Exception as error:  # noqa: BLE001 - a thread would print it, and go on without the rest of the output
+            failures.append(error)
+
     try:
         with defer_signals() as signals:
             running = sh.Command(_located(program))(
@@ -142,7 +150,7 @@ def run(command: Command) -> Outcome:
                 _bg_exc=False,
                 _new_session=True,
             ).process
-            waiter = threading.Thread(target=running.wait)
+            waiter = threading.Thread(target=wait)
             try:
                 waiter.start()
                 while waiter.is_alive() and not signals and time.monotonic() - clock < command.seconds_allowed:
@@ -158,6 +166,8 @@ def run(command: Command) -> Outcome:
         raise _cannot_start(program, FileNotFoundError()) from None
     except OSError as error:
         raise _cannot_start(program, error) from None
+    if failures:
+        raise failures[0]
     status = running.exit_code
     if is_killed or status is None:
         raise _too_slow(command)

@@ -102,6 +102,7 @@ def test_a_profile_is_added_as_the_text_says(checkout: Checkout) -> None:
     assert "days: {ca: 8, leaf: 7}" in (checkout.folder / "week.yaml").read_text(encoding="utf-8")
 
 
+@pytest.mark.thorough
 def test_a_rule_is_added_as_the_text_says(checkout: Checkout) -> None:
     yaml = "key: {algorithm: ecdsa}\ndays: {ca: 3650, leaf: 3000}\n"
     (checkout.folder / "long.yaml").write_text(yaml, encoding="utf-8")

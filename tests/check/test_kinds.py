@@ -11,7 +11,7 @@ import pytest
 from kcert.clusters import K0S, K3S, KINDS, KUBEADM
 from kcert.scan.discovery import survey
 from tests.check.conftest import judged, mend
-from tests.running import Kcert
+from tests.running import Kcert, representatives
 from tests.zoo import kinds, kubeadm
 from tests.zoo.issuing import Recipe, Workshop, kubeconfig, put
 
@@ -101,7 +101,7 @@ def test_what_is_in_a_backup_is_not_judged_and_hides_nothing(folder: str, tmp_pa
     assert judged(root=tmp_path) == ()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", representatives(KINDS))
 def test_a_machine_of_each_kind_is_found_without_a_path_and_healthy(kind: str, tmp_path: Path) -> None:
     kinds.lay_out(kind, tmp_path)
     result = survey([], tmp_path)

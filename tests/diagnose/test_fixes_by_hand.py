@@ -238,7 +238,7 @@ KUBECONFIGS = {
 }
 
 
-@_cells([*KUBECONFIGS])
+@_cells([*KUBECONFIGS], lambda _: "a kubeconfig")
 def test_a_kubeconfig_is_put_right(folder: Folder, cause: str) -> None:
     build, log, shows = KUBECONFIGS[cause]
     kubeconfig = folder.pki / ("admin.conf" if folder.is_kubeadm else "admin.kubeconfig")

@@ -167,6 +167,7 @@ def test_the_certificate_of_a_client_has_no_name_of_a_server(line: str) -> None:
     assert "-in NAME.csr" in finding.explanation.repair
 
 
+@pytest.mark.thorough
 def test_every_fix_of_every_kind_is_bash() -> None:
     scripts = {
         text

@@ -454,6 +454,7 @@ def test_the_command_renews_a_context_that_is_there(own_pki: Callable[..., Pki],
     assert [path.read_text(encoding="utf-8") for path in copies] == [old]
 
 
+@pytest.mark.thorough
 def test_replace_goes_with_merge(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own_pki()
 

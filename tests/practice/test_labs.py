@@ -67,6 +67,7 @@ def test_the_wrong_thing_solves_nothing_and_is_refused_for_its_reason(
         assert any(started.told(repair.refused) in one for one in said), (seed, repair, said)
 
 
+@pytest.mark.thorough
 @EACH
 def test_the_printed_solution_solves_it_in_a_folder_that_was_copied(
     name: str, lab: Callable[[str, int], Started], tmp_path: Path
