@@ -16,7 +16,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import pytest
 
@@ -64,16 +64,19 @@ def program(name: str, *elsewhere: str) -> str:
     pytest.skip(reason)
 
 
-def representatives(values: Iterable[_T], kind: Callable[[_T], object] = lambda _: None) -> list[ParameterSet]:
+def representatives(
+    values: Iterable[_T], kind: Callable[[_T], object] = lambda _: None, *, spread: bool = False
+) -> list[ParameterSet]:
     """The parameters *values*, of which `make test` runs the first of each *kind*, and `make thorough` the others.
 
-    By default all are of one kind.
+    By default all are of one kind. With *spread* each value is a sequence of several parameters.
     """
     seen: set[object] = set()
     marked = []
     for value in values:
         of_kind = kind(value)
-        marked.append(pytest.param(value, marks=pytest.mark.thorough if of_kind in seen else ()))
+        parameters = cast("tuple[object, ...]", value) if spread else (value,)
+        marked.append(pytest.param(*parameters, marks=pytest.mark.thorough if of_kind in seen else ()))
         seen.add(of_kind)
     return marked
 

@@ -195,6 +195,7 @@ print("\\n".join(["the way:", *way]))
 """
 
 
+@pytest.mark.thorough
 def test_the_way_of_one_certificate_is_as_it_says(kcert: Kcert) -> None:
     kcert.done("ca", "-q")
 

@@ -22,7 +22,7 @@ from kcert import cli
 from kcert.errors import KcertError
 from tests import judge
 from tests.refusals import assert_refused
-from tests.running import Ended, after_reading, output, program
+from tests.running import Ended, after_reading, output, program, representatives
 from tests.scan.odd import tlv
 from tests.test_certificates import conf
 from tests.test_handshakes import Side, client, server, shake_hands
@@ -308,16 +308,20 @@ NODE_SERVER = ("digital signature", "server auth")
 
 @pytest.mark.parametrize(
     ("signer", "subject", "usages", "names"),
-    [
-        (CLIENT, "CN=jane/O=developers", ("client auth",), ()),
-        (CLIENT, "O=developers/OU=house/CN=jane/O=team", ("client auth", "digital signature"), ()),
-        (CLIENT, "CN=jane", ("key encipherment", "client auth"), ("DNS:jane.example.com", "IP:fd00::1")),
-        (CLIENT, "CN=jane", ("client auth",), ("email:jane@example.com", "URI:spiffe://here/jane")),
-        (KUBELET, NODE, NODE_CLIENT, ()),
-        (KUBELET, NODE, (*NODE_CLIENT, "key encipherment"), ()),
-        (SERVING, NODE, NODE_SERVER, ("DNS:node01",)),
-        (SERVING, NODE, (*NODE_SERVER, "key encipherment"), ("IP:10.0.0.2",)),
-    ],
+    representatives(
+        [
+            (CLIENT, "CN=jane/O=developers", ("client auth",), ()),
+            (CLIENT, "O=developers/OU=house/CN=jane/O=team", ("client auth", "digital signature"), ()),
+            (CLIENT, "CN=jane", ("key encipherment", "client auth"), ("DNS:jane.example.com", "IP:fd00::1")),
+            (CLIENT, "CN=jane", ("client auth",), ("email:jane@example.com", "URI:spiffe://here/jane")),
+            (KUBELET, NODE, NODE_CLIENT, ()),
+            (KUBELET, NODE, (*NODE_CLIENT, "key encipherment"), ()),
+            (SERVING, NODE, NODE_SERVER, ("DNS:node01",)),
+            (SERVING, NODE, (*NODE_SERVER, "key encipherment"), ("IP:10.0.0.2",)),
+        ],
+        lambda case: case[0],
+        spread=True,
+    ),
 )
 def test_what_a_signer_allows_is_signed_as_it_was_asked_for(
     *,
@@ -386,39 +390,67 @@ def _names(certificate: x509.Certificate) -> list[str]:
 
 @pytest.mark.parametrize(
     ("signer", "subject", "usages", "names", "message"),
-    [
-        (CLIENT, "CN=jane", ("digital signature",), (), "missing required usage for client certificate: client auth"),
-        (CLIENT, "CN=jane", ("client auth", "server auth"), (), "invalid usage for client certificate: server auth"),
-        (CLIENT, "CN=jane", ("client auth", "cert sign"), (), "invalid usage for client certificate: cert sign"),
-        (KUBELET, "CN=system:node:a/O=developers", NODE_CLIENT, (), "subject organization is not system:nodes"),
-        (KUBELET, f"{NODE}/O=more", NODE_CLIENT, (), "subject organization is not system:nodes"),
-        (KUBELET, "CN=node01/O=system:nodes", NODE_CLIENT, (), "subject common name does not begin with system:node:"),
-        (KUBELET, NODE, NODE_CLIENT, ("DNS:node01",), "DNS subjectAltNames are not allowed"),
-        (KUBELET, NODE, NODE_CLIENT, ("IP:10.0.0.2",), "IP subjectAltNames are not allowed"),
-        (KUBELET, NODE, NODE_CLIENT, ("email:a@b.c",), "Email subjectAltNames are not allowed"),
-        (KUBELET, NODE, NODE_CLIENT, ("URI:https://a",), "URI subjectAltNames are not allowed"),
-        (KUBELET, NODE, ("client auth",), (), "usages did not match [client auth digital signature key encipherment]"),
-        (KUBELET, NODE, NODE_SERVER, (), "usages did not match [client auth digital signature key encipherment]"),
-        (SERVING, "CN=system:node:a/O=x", NODE_SERVER, ("DNS:a",), "subject organization is not system:nodes"),
-        (SERVING, NODE, NODE_SERVER, (), "DNS or IP subjectAltName is required"),
-        (SERVING, NODE, NODE_SERVER, ("URI:https://a",), "DNS or IP subjectAltName is required"),
-        (SERVING, NODE, NODE_SERVER, ("DNS:a", "email:a@b.c"), "Email subjectAltNames are not allowed"),
-        (SERVING, NODE, NODE_SERVER, ("DNS:a", "URI:https://a"), "URI subjectAltNames are not allowed"),
-        (
-            SERVING,
-            NODE,
-            (*NODE_SERVER, "client auth"),
-            ("DNS:a",),
-            "usages did not match [digital signature key encipherment server auth]",
-        ),
-        (
-            SERVING,
-            "CN=node01/O=system:nodes",
-            NODE_SERVER,
-            ("DNS:a",),
-            "subject common name does not begin with system:node:",
-        ),
-    ],
+    representatives(
+        [
+            (
+                CLIENT,
+                "CN=jane",
+                ("digital signature",),
+                (),
+                "missing required usage for client certificate: client auth",
+            ),
+            (
+                CLIENT,
+                "CN=jane",
+                ("client auth", "server auth"),
+                (),
+                "invalid usage for client certificate: server auth",
+            ),
+            (CLIENT, "CN=jane", ("client auth", "cert sign"), (), "invalid usage for client certificate: cert sign"),
+            (KUBELET, "CN=system:node:a/O=developers", NODE_CLIENT, (), "subject organization is not system:nodes"),
+            (KUBELET, f"{NODE}/O=more", NODE_CLIENT, (), "subject organization is not system:nodes"),
+            (
+                KUBELET,
+                "CN=node01/O=system:nodes",
+                NODE_CLIENT,
+                (),
+                "subject common name does not begin with system:node:",
+            ),
+            (KUBELET, NODE, NODE_CLIENT, ("DNS:node01",), "DNS subjectAltNames are not allowed"),
+            (KUBELET, NODE, NODE_CLIENT, ("IP:10.0.0.2",), "IP subjectAltNames are not allowed"),
+            (KUBELET, NODE, NODE_CLIENT, ("email:a@b.c",), "Email subjectAltNames are not allowed"),
+            (KUBELET, NODE, NODE_CLIENT, ("URI:https://a",), "URI subjectAltNames are not allowed"),
+            (
+                KUBELET,
+                NODE,
+                ("client auth",),
+                (),
+                "usages did not match [client auth digital signature key encipherment]",
+            ),
+            (KUBELET, NODE, NODE_SERVER, (), "usages did not match [client auth digital signature key encipherment]"),
+            (SERVING, "CN=system:node:a/O=x", NODE_SERVER, ("DNS:a",), "subject organization is not system:nodes"),
+            (SERVING, NODE, NODE_SERVER, (), "DNS or IP subjectAltName is required"),
+            (SERVING, NODE, NODE_SERVER, ("URI:https://a",), "DNS or IP subjectAltName is required"),
+            (SERVING, NODE, NODE_SERVER, ("DNS:a", "email:a@b.c"), "Email subjectAltNames are not allowed"),
+            (SERVING, NODE, NODE_SERVER, ("DNS:a", "URI:https://a"), "URI subjectAltNames are not allowed"),
+            (
+                SERVING,
+                NODE,
+                (*NODE_SERVER, "client auth"),
+                ("DNS:a",),
+                "usages did not match [digital signature key encipherment server auth]",
+            ),
+            (
+                SERVING,
+                "CN=node01/O=system:nodes",
+                NODE_SERVER,
+                ("DNS:a",),
+                "subject common name does not begin with system:node:",
+            ),
+        ],
+        lambda case: case[0],
+        spread=True,
+    ),
 )
 def test_what_a_signer_forbids_becomes_the_condition_failed(
     *,
@@ -447,16 +479,20 @@ def test_what_a_signer_forbids_becomes_the_condition_failed(
 
 @pytest.mark.parametrize(
     ("asked", "allowed", "lifetime"),
-    [
-        (None, None, timedelta(days=365)),
-        (600, None, timedelta(minutes=15)),
-        (86400, None, timedelta(days=1)),
-        (86400, "2h", timedelta(hours=2, minutes=5)),
-        (7 * 3600, None, timedelta(hours=7, minutes=5)),
-        (8 * 3600, None, timedelta(hours=8)),
-        (40 * 365 * 86400, None, timedelta(days=365)),
-        (None, "30d", timedelta(days=30)),
-    ],
+    representatives(
+        [
+            (None, None, timedelta(days=365)),
+            (600, None, timedelta(minutes=15)),
+            (86400, None, timedelta(days=1)),
+            (86400, "2h", timedelta(hours=2, minutes=5)),
+            (7 * 3600, None, timedelta(hours=7, minutes=5)),
+            (8 * 3600, None, timedelta(hours=8)),
+            (40 * 365 * 86400, None, timedelta(days=365)),
+            (None, "30d", timedelta(days=30)),
+        ],
+        lambda case: case[1],
+        spread=True,
+    ),
 )
 def test_a_certificate_lives_for_the_shorter_of_both_times(
     applicant: Applicant, inside: InProcess, asked: int | None, allowed: str | None, lifetime: timedelta

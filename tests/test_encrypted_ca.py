@@ -99,7 +99,7 @@ USES = [("client", "bob", "--jobs", "2"), ("renew", "--all", "--quiet"), ("renew
 
 @pytest.mark.parametrize(
     "arguments",
-    [*USES, pytest.param(("renew", "ca", "--new-key", "--quiet"), marks=pytest.mark.thorough)],
+    representatives([*USES, ("renew", "ca", "--new-key", "--quiet")]),
     ids=" ".join,
 )
 def test_it_is_used_with_its_passphrase(own: Path, kcert: Kcert, arguments: tuple[str, ...]) -> None:

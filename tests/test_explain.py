@@ -22,7 +22,7 @@ import pytest
 from kcert import lessons
 from tests.lesson_commands import lines
 from tests.refusals import assert_refused
-from tests.running import REPOSITORY, Kcert
+from tests.running import REPOSITORY, Kcert, representatives
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -283,19 +283,22 @@ def test_a_lesson_of_the_teachers_is_checked_as_kcerts_are(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("name", "before", "after", "said"),
-    [
-        ("ca.md", "## Key\n", "## Schluessel\n", 'ca.md: the section "## Key" is missing'),
-        ("openssl-text.md", "## Subject\n", "## Betreff\n", 'openssl-text.md: the section "## Subject" is missing'),
-        (
-            "quiz.md",
-            "{missing}:443",
-            "{fehlt}:443",
-            'section "## missing-san: pod" has {fehlt}; known there: {missing}.',
-        ),
-        ("files-on-a-host.md", "the systemd unit", "", 'the section "## systemd unit" is missing or empty'),
-        ("labs/make-the-ca.md", "{{ subject }}", "{{ betreff }}", "make-the-ca.md: {{ betreff }} is not known"),
-        ("labs/make-the-ca.md", "## Hints", "## Tipps", "make-the-ca.md is not a lab: ## Hints is missing"),
-    ],
+    representatives(
+        [
+            ("ca.md", "## Key\n", "## Schluessel\n", 'ca.md: the section "## Key" is missing'),
+            ("openssl-text.md", "## Subject\n", "## Betreff\n", 'openssl-text.md: the section "## Subject" is missing'),
+            (
+                "quiz.md",
+                "{missing}:443",
+                "{fehlt}:443",
+                'section "## missing-san: pod" has {fehlt}; known there: {missing}.',
+            ),
+            ("files-on-a-host.md", "the systemd unit", "", 'the section "## systemd unit" is missing or empty'),
+            ("labs/make-the-ca.md", "{{ subject }}", "{{ betreff }}", "make-the-ca.md: {{ betreff }} is not known"),
+            ("labs/make-the-ca.md", "## Hints", "## Tipps", "make-the-ca.md is not a lab: ## Hints is missing"),
+        ],
+        spread=True,
+    ),
 )
 def test_a_lesson_of_the_teachers_keeps_what_kcert_looks_up(
     tmp_path: Path, name: str, before: str, after: str, said: str

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.expected import RSA_SIZES, TABLES, Expected
+from tests.expected import TABLES, Expected
 from tests.test_certificates import conf
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def _rows(*kinds: str) -> list[object]:
         pytest.param(
             *(profile, size, one),
             id=f"{profile}-{size}-{one.file}",
-            marks=pytest.mark.thorough if size in RSA_SIZES else (),
+            marks=() if size == "small" or (profile, size) == ("kubeadm", "large") else pytest.mark.thorough,
         )
         for (profile, size), table in TABLES.items()
         for one in table

@@ -20,6 +20,7 @@ def kcerts_own(lines: list[str]) -> list[str]:
     return [line for line in lines if not line.startswith("    | ")]
 
 
+@pytest.mark.thorough
 def test_the_picture_says_what_the_program_prints(printed: str) -> None:
     shown = picture.read(picture.PICTURE.read_text(encoding="utf-8"))
 

@@ -676,6 +676,7 @@ EASY_RSA = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("names", representatives([EASY_RSA, CFSSL]), ids=["easy-rsa", "cfssl"])
 def test_in_another_tools_folder_each_file_keeps_its_name(
     foreign: Callable[[dict[str, str]], Path], kcert: Kcert, names: dict[str, str]

@@ -223,6 +223,7 @@ def test_a_repair_brings_the_new_ca_and_the_old_while_one_replaces_the_other(
 # ---------------------------------------------------------------- several clusters, and half of one
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("sick", representatives(["one", "two"]))
 def test_of_two_clusters_the_sick_one_is_found_and_mended_with_its_own_ca(
     tmp_path: Path, kcert: Kcert, sick: str
@@ -460,6 +461,7 @@ def test_json_to_a_reader_that_goes_away_is_no_traceback(kcert: Kcert, sick: Pat
         assert b"Traceback" not in process.stderr.read()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", representatives(["kube-apiserver", "etcd-server"]))
 @pytest.mark.parametrize("described", representatives([True, False]), ids=["kcert.yaml", "built-in"])
 def test_what_a_repair_makes_is_what_the_plan_wants(

@@ -59,6 +59,7 @@ def refused(ended: Ended) -> str:
     return " ".join(ended.stderr.split())
 
 
+@pytest.mark.thorough
 def test_a_sealed_exam_does_not_say_which_labs_they_are(sealed: Path, kcert: Kcert, home: dict[str, str]) -> None:
     shown = kcert("practice", "exam", variables=home).stdout
     record = json.loads(kcert("practice", "exam", "--format", "json", variables=home).stdout)
