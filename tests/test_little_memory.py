@@ -5,11 +5,13 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from kcert import shell
 from tests.refusals import staged
 from tests.running import representatives
 
@@ -47,6 +49,15 @@ def test_too_little_memory_is_said_in_words(
 def limited(mebibytes: int) -> None:
     """Take memory from a process, for ``preexec``."""
     resource.setrlimit(resource.RLIMIT_AS, (mebibytes * MIB, mebibytes * MIB))
+
+
+def test_a_thread_that_sh_does_not_get_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_timer: threading.Timer) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Timer, "start", refused)
+    with pytest.raises(RuntimeError, match="start new thread"):
+        shell.run(shell.Command(("true",)))
 
 
 @pytest.mark.parametrize("error", ["MemoryError()", 'RuntimeError("can\'t start new thread")'])
