@@ -27,7 +27,8 @@ from kcert.check import (
 )
 from kcert.check.repairs import signer_of
 from kcert.check.rule import CertificateInstance, Rule, RuleContext, Severity, Violation
-from kcert.clusters import COMPONENTS, KIND, KUBEADM, ClusterKind, cluster_kind_of
+from kcert.clusters import COMPONENTS, KIND, KUBEADM, cluster_kind_of
+from kcert.clusters.kind import ClusterKind
 from kcert.errors import InputError, did_you_mean
 from kcert.issue.discovery import FolderContent, named
 from kcert.quoting import format_command, quote

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kcert.certificates import Kind, Role
-from kcert.clusters import ClusterKind
+from kcert.clusters.kind import ClusterKind
 from kcert.openssl.x509 import X509, Name
 
 ProblemKind = Literal[

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from kcert.certificates import Kind
-from kcert.clusters import HARD_WAY, KINDS, KUBEADM, ClusterKind, at_root, cluster_kind_of
+from kcert.clusters import HARD_WAY, KINDS, KUBEADM, cluster_kind_of
+from kcert.clusters.kind import ClusterKind, at_root
 from kcert.errors import InputError
 from kcert.files import LARGEST
 from kcert.scan import layouts

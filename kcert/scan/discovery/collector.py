@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kcert.certificates import Kind, Role
-from kcert.clusters import ClusterKind
+from kcert.clusters.kind import ClusterKind
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509, Unreadable
