@@ -17,13 +17,15 @@ from kcert.diagnose.context import (
     OPTIONS,
     ROLES,
     LogMatch,
+    Message,
     address_of,
+    clean,
     context_of,
     kind_of_line,
     options_in,
+    strip_prefix,
 )
 from kcert.diagnose.engine import Cause, Explanation, Pattern, knowledge
-from kcert.diagnose.message import Message, clean, strip_prefix
 from kcert.diagnose.reading import Entry, Found, entries
 
 SHOWN_LINES = 3
@@ -260,20 +262,3 @@ def _cut_off(line: bytes) -> Explanation | None:
                 "kcert logs COMPONENT --diagnose   # reads the log itself",
             )
     return None
-
-
-__all__ = [
-    "CUT_LINE",
-    "MOST_FINDINGS",
-    "SHOWN_LINES",
-    "Cause",
-    "Diagnoser",
-    "Diagnosis",
-    "Explanation",
-    "Finding",
-    "Line",
-    "causes",
-    "diagnose",
-    "explain",
-    "follow",
-]

@@ -17,7 +17,7 @@ from kcert import plain_yaml
 from kcert.certificates import is_address
 from kcert.clusters import KINDS
 from kcert.diagnose import functions
-from kcert.diagnose.context import ROLES, LogMatch, Target
+from kcert.diagnose.context import ROLES, SERVER_NAME, LogMatch, Target
 from kcert.quoting import quote
 
 FOLDER = Path(__file__).parent / "causes"
@@ -207,7 +207,7 @@ def _values(match: LogMatch, kind: str) -> dict[str, str]:
         "san": f"{'IP' if is_address(name) else 'DNS'}:{name}" if name else "",
         "!verify_option": f"-verify_{'ip' if is_address(name) else 'hostname'}" if name else "",
         "short_names": groups.get("names", "") if len(groups.get("names", "")) < _LONGEST_NAMES else "",
-        "server_name": match.server_name,
+        "server_name": (SERVER_NAME.search(match.text) or ("", ""))[1],
         "client_hint": next((hint for pattern, hint in knowledge().clients if pattern.search(match.text)), ""),
         "registry": match.address.removesuffix(":443"),
         "kcert_name": functions.kcert_name(own),
