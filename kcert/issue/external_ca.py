@@ -19,6 +19,7 @@ from kcert.issue import steps
 from kcert.issue.context import Context, CsrTarget, IssuancePlan
 from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.issue.steps import Step
+from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.x509 import X509
 from kcert.profiles.profile import files_of
@@ -266,14 +267,14 @@ def for_requests(ctx: Context, specs: tuple[Certificate, ...]) -> tuple[Context,
 
 def sign_by_hand(certificate: Certificate, ca: Certificate, openssl: str) -> tuple[str, ...]:
     """Return the command that signs its request by hand, where CA, request and openssl.cnf are in one folder."""
-    files, ca_files = certificate.files, ca.files
-    assert files.csr and files.cnf and files.crt and ca_files.crt
-    csr, config, crt = (PurePosixPath(path.name) for path in (files.csr, files.cnf, files.crt))
-    flat = replace(files, csr=csr, cnf=config, crt=crt)
-    flat_ca = replace(
-        ca, files=replace(ca_files, crt=PurePosixPath(ca_files.crt.name), key=PurePosixPath(ca_files.key.name))
+    files, signer = certificate.files, ca.files
+    assert files.csr and files.cnf and files.crt and signer.crt
+    return commands.signature(
+        *(openssl, files.csr.name, files.crt.name, certificate.days, files.cnf.name),
+        key=signer.key.name,
+        ca=signer.crt.name,
+        passphrase=ca.passphrase,
     )
-    return steps.sign(replace(certificate, files=flat), flat_ca, openssl, certificate.days).argv
 
 
 def sign_by_root(ca: Certificate, openssl: str) -> tuple[str, ...]:
