@@ -9,7 +9,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import stat
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from kcert.certificates import AltName, Key
@@ -38,9 +40,6 @@ from kcert.files import LARGEST_DOCUMENT, open_at_once
 from kcert.quoting import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
-
     import yaml
 
 _TYPES = {

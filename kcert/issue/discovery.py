@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Key, Kind, Role, Subject, Usages
 from kcert.clusters import KUBEADM, cluster_kind_of
@@ -23,10 +23,6 @@ from kcert.openssl.x509 import X509, PublicKey
 from kcert.profiles.profile import files_of
 from kcert.quoting import quote
 from kcert.roles import ROLES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
 
 _ENDINGS = (".crt", ".pem", ".cert", ".cer")
 KEY_ENDINGS = (".key", "-key.pem")

@@ -7,32 +7,27 @@ certificates are made at once (``kcert.shell.run_many``). Both run the same step
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert import shell
 from kcert.certificates import Certificate, Kind
 from kcert.errors import InputError, ProgramError
 from kcert.files import read_regular
 from kcert.issue.checks import open_key
-from kcert.issue.context import Context, Issued, SkippedError
+from kcert.issue.context import Context, IssuancePlan, Issued, SkippedError
 from kcert.issue.status import drift, status_of
+from kcert.issue.steps import Step
 from kcert.openssl import commands
 from kcert.openssl.pem import private_key
 from kcert.openssl.program import key_belongs
 from kcert.openssl.reader import read_certificate, read_request
 from kcert.openssl.x509 import X509, Request
 from kcert.quoting import quote
+from kcert.shell import Outcome
+from kcert.store import Staging, Workspace
 from kcert.store.history import Prepared
-
-if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
-
-    from kcert.issue.context import IssuancePlan
-    from kcert.issue.steps import Step
-    from kcert.shell import Outcome
-    from kcert.store import Staging, Workspace
 
 STAGED_AHEAD = 32
 """Certificates that may wait with a finished key: keys take long, and there is always one to begin."""

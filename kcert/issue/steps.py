@@ -9,9 +9,9 @@ import base64
 import binascii
 import contextlib
 import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Kind, chain_of
 from kcert.errors import InputError
@@ -30,14 +30,10 @@ from kcert.kubeconfig import (
 )
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
+from kcert.openssl.x509 import X509
 from kcert.quoting import format_command, quote
 from kcert.shell import DEFAULT_TIMEOUT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from kcert.openssl.x509 import X509
-    from kcert.store import Staging
+from kcert.store import Staging
 
 SECONDS_FOR_LONG_KEYS = 900.0
 """Primes for 8192 bits can take minutes, and how many is chance."""

@@ -21,9 +21,11 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from kcert.errors import InputError, KcertError, VerdictError
 from kcert.files import (
@@ -36,13 +38,8 @@ from kcert.files import (
 )
 from kcert.openssl.pem import pem_blocks
 from kcert.quoting import quote
+from kcert.shell import Outcome
 from kcert.store.directory import Directory
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from kcert.shell import Outcome
 
 BEGINNING = hashlib.sha256(b"").hexdigest()
 """The hash that the first line has in place of that of the line before it."""
