@@ -245,9 +245,11 @@ def embedded(data: bytes) -> tuple[str, list[Embedded]] | None:
         return None
     for kind, values in filter(None, map(_values, parsed)):
         texts = ((key, text, from_base64(text) or b"") for key, text in values if isinstance(text, str))
-        # Private keys are never shown.
-        holding = (found for found in texts if b"-----BEGIN CERTIFICATE-----" in found[2])
-        return kind, [Embedded(key, content, _line_of(data, text)) for key, text, content in holding]
+        return kind, [
+            Embedded(key, content, _line_of(data, text))
+            for key, text, content in texts
+            if b"-----BEGIN CERTIFICATE-----" in content  # private keys are never shown
+        ]
     return None
 
 

@@ -58,8 +58,8 @@ def survey(
             finder.look(target, group)
     else:
         finder.look_where_clusters_keep_them()
-        found = finder.findings
-        is_empty = not (found.uses or found.unreadable or found.keys or found.kubeconfigs or found.problems)
+        all_of = finder.findings
+        is_empty = not (all_of.uses or all_of.unreadable or all_of.keys or all_of.kubeconfigs or all_of.problems)
         if is_empty and root is None and otherwise is not None and otherwise.is_dir():
             finder.look(str(otherwise))
     return linked(finder.findings, openssl)
