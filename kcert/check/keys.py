@@ -55,7 +55,7 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
                 f" The certificate that belongs to the key is in {owner.path}, and signed the other certificates "
                 f"here: this file contains another CA instead."
             )
-            fix = placing.copied_to(ctx, cert, bash.literal(owner.certificate.pem))
+            fix = placing.into_place(ctx, cert, bash.literal(owner.certificate.pem), program="cp")
             yield Violation(cert.path, message, evidence, fix, authority=True)
             continue
         # Where the key belongs to another certificate, making this one for it would have them share it.
