@@ -175,10 +175,10 @@ def is_set_aside(parts: tuple[str, ...]) -> bool:
     return any(_BACKUP_FOLDER.fullmatch(folder) for folder in parts[:-1])
 
 
-def is_left_over(path: Path, names: frozenset[str]) -> bool:
+def is_left_over(path: Path, paths: frozenset[Path]) -> bool:
     """True for what a kubelet keeps of earlier rotations: only ``…-current.pem`` is in use."""
     match = _ROTATED.fullmatch(path.name)
-    return bool(match and f"kubelet-{match['side']}-current.pem" in names)
+    return bool(match and path.with_name(f"kubelet-{match['side']}-current.pem") in paths)
 
 
 def is_copy(path: Path, names: Container[str]) -> bool:

@@ -56,7 +56,10 @@ UNNAMED = Named()
 
 
 class Collector:
-    """Opens each file once, and takes down what it holds. One for each survey."""
+    """Opens each file once, and takes down what it holds. One for each survey.
+
+    ``taken`` are the files that something named, or that were taken down: the walk through the folders passes them.
+    """
 
     def __init__(self, root: Path | None) -> None:
         self.places = Places(root)
@@ -64,7 +67,7 @@ class Collector:
         self.group = 0
         self._files: dict[Path, Inside] = {}
         self._certificates: dict[str, X509 | Unreadable] = {}
-        self._named: set[tuple[int, int]] = set()
+        self.taken: set[tuple[int, int]] = set()
         self._sources: set[Path | tuple[int, int]] = set()
 
     def opened(self, path: Path) -> Inside:
@@ -72,7 +75,6 @@ class Collector:
         target = self.places.followed(path)
         if target not in self._files:
             self._files[target] = look_into(target)
-            self.findings.files_read += 1
         opened = self._files[target]
         if target != path and opened.trouble and opened.trouble.what == "missing":
             return replace(opened, trouble=dangling(path))
@@ -90,14 +92,6 @@ class Collector:
             return True
         self._sources.add(known)
         return False
-
-    def is_named(self, opened: Inside) -> bool:
-        """True for a file that something named before, or that was taken already."""
-        return opened.identity in self._named and opened.trouble is None
-
-    def mark_named(self, opened: Inside) -> None:
-        """Exclude this file from the walk through the folders."""
-        self._named.add(opened.identity)
 
     def read(self, pem: str) -> X509 | Unreadable:
         """Read a certificate; the same PEM gives the same object."""
@@ -297,7 +291,7 @@ class _Follower:
         if path is None:
             return None, Inside()
         opened = self.collector.opened(path)
-        self.collector.mark_named(opened)
+        self.collector.taken.add(opened.identity)
         return path, opened
 
     def _certificates(self, part: Part | None) -> list[str]:
