@@ -209,17 +209,11 @@ class _Follower:
         user = self._certificates(context.certificate)
         key = self._key(context.key)
         kubeconfig = None if self.is_webhook else self._taken_down(context, key, authorities, user)
-        if context.authority is not None and self._is_new("cluster", context.cluster):
-            role = None if self.is_webhook else Role.CLUSTER_CA
-            for position, pem in enumerate(authorities):
-                self._add(context.authority, pem, kubeconfig, position, kind=Kind.CA, role=role)
-        if context.certificate is not None and self._is_new("user", context.user_name):
-            role = None if self.is_webhook else kubeconfig_role(self.named.component)
-            for position, pem in enumerate(user):
-                if position:  # the rest of its chain
-                    self._add(context.certificate, pem, kubeconfig, position)
-                else:
-                    self._add(context.certificate, pem, kubeconfig, 0, kind=Kind.CLIENT, role=role, key=key)
+        ca_role = None if self.is_webhook else Role.CLUSTER_CA
+        cluster, user_name = ("cluster", context.cluster), ("user", context.user_name)
+        self._add(cluster, context.authority, authorities, kubeconfig, kind=Kind.CA, role=ca_role)
+        role = None if self.is_webhook else kubeconfig_role(self.named.component)
+        self._add(user_name, context.certificate, user, kubeconfig, kind=Kind.CLIENT, role=role, key=key)
 
     def _taken_down(
         self, context: Context, key: KeyFile | Path | None, authorities: list[str], user: list[str]
@@ -240,34 +234,35 @@ class _Follower:
         self.collector.findings.kubeconfigs.append(kubeconfig)
         return kubeconfig
 
-    def _is_new(self, what: str, name: str) -> bool:
-        new = (what, name) not in self.done
-        self.done.add((what, name))
-        return new
-
     def _add(
         self,
-        part: Part,
-        pem: str,
+        holder: tuple[str, str],
+        part: Part | None,
+        pems: list[str],
         kubeconfig: KubeconfigUse | None,
-        position: int,
         *,
-        kind: Kind | None = None,
-        role: Role | None = None,
+        kind: Kind | None,
+        role: Role | None,
         key: KeyFile | Path | None = None,
     ) -> None:
-        node = self.named.node if role is Role.KUBELET_CLIENT else None
-        self.collector.add(
-            pem,
-            self._file_of(part) or self.path,
-            kind,
-            Named(part.option, self.path, self.named.component, node),
-            role=role,
-            key=key,
-            position=position,
-            embedded=part.embedded,
-            kubeconfig=kubeconfig,
-        )
+        if part is None or holder in self.done:
+            return
+        self.done.add(holder)
+        for position, pem in enumerate(pems):
+            if position and kind is not Kind.CA:
+                kind = role = key = None  # the rest of its chain
+            node = self.named.node if role is Role.KUBELET_CLIENT else None
+            self.collector.add(
+                pem,
+                self._file_of(part) or self.path,
+                kind,
+                Named(part.option, self.path, self.named.component, node),
+                role=role,
+                key=key,
+                position=position,
+                embedded=part.embedded,
+                kubeconfig=kubeconfig,
+            )
 
     def _named(self, part: Part) -> Path | None:
         path = part.path or ""

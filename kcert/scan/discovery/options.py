@@ -184,12 +184,7 @@ def _key_beside(collector: Collector, path: Path, with_keys: dict[Path, Inside],
 
 
 KINDS = ("Secret", "ConfigMap")
-WEBHOOKS = (
-    "ValidatingWebhookConfiguration",
-    "MutatingWebhookConfiguration",
-    "APIService",
-    "CustomResourceDefinition",
-)
+WEBHOOKS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", "APIService", "CustomResourceDefinition")
 _CLIENT_CONFIGS = (("spec",), ("spec", "conversion", "webhook", "clientConfig"))
 """The fields in which an APIService and a CustomResourceDefinition have their caBundle and their service."""
 
