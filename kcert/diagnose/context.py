@@ -144,17 +144,10 @@ def _unescape(text: str) -> str:
     return text
 
 
-ADDRESS = "address"
-"""Under this name ``LogMatch.known`` holds the address that the log named last."""
-
-GRPC = "grpc"
-"""Under this name ``LogMatch.known`` holds the address in the lines that gRPC wrote before "}. Err: ..."."""
-
-KIND = "kind"
-"""Under this name ``LogMatch.known`` holds the kind of cluster that the log named last."""
-
-ROLES = "roles"
-"""Under this name ``LogMatch.known`` holds the roles of the certificates in the PKI folder that kcert made here."""
+ADDRESS, GRPC, KIND, ROLES = "address", "grpc", "kind", "roles"
+"""What ``LogMatch.known`` holds under these names: the address that the log named last, the address in the lines that
+gRPC wrote before "}. Err: ...", the kind of cluster that the log named last, and the roles of the certificates in the
+PKI folder that kcert made here."""
 
 KCERT_FOLDER = "kcert"
 """The kind of a PKI folder that kcert made."""

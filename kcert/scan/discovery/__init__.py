@@ -77,9 +77,6 @@ def find_beside(path: Path, openssl: str) -> ScanResult:
     return linked(finder.findings, openssl)
 
 
-USUAL = ("/etc/ssl/etcd",)
-"""Folders that belong to no kind of cluster alone."""
-
 UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 """The folders in which systemd looks, the one with precedence first (systemd.unit(5))."""
 
@@ -159,8 +156,8 @@ class Finder(Collector):
         homes = [Path.home()] if root is None else [root / "root", *sorted(root.glob("home/*"))]
         top = root or Path(os.sep)
         named = dict.fromkeys((folder, home) for home in homes for kind in KINDS.values() for folder in kind.places)
-        paths = [self.places.absolute(folder) for folder in USUAL]
-        paths += [at_root(folder, top, home) for folder, home in named]
+        # The first belongs to no kind of cluster alone.
+        paths = [self.places.absolute("/etc/ssl/etcd"), *(at_root(folder, top, home) for folder, home in named)]
         usual = [path for path in _outermost(paths) if os.access(path, os.F_OK)]
         config = Path.home() / ".kube" / "config"
         if root is None and os.access(config, os.F_OK):

@@ -133,12 +133,9 @@ def take(collector: Collector, loose: list[Path], *, given: bool = False) -> Non
 
 
 def _without_copies(collector: Collector, loose: list[Path]) -> list[Path]:
-    names: dict[Path, set[str]] = {}
+    kept, paths = [], set(loose)
     for path in loose:
-        names.setdefault(path.parent, set()).add(path.name)
-    kept = []
-    for path in loose:
-        if not layouts.is_copy(path, names[path.parent]):
+        if not layouts.is_copy(path, paths):
             kept.append(path)
         elif (opened := collector.opened(path)).key is not None:
             collector.key(collector.shown(path), opened)
