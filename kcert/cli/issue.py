@@ -17,6 +17,7 @@ from kcert.cli.options import (
     CaChapter,
     Chapter,
     Days,
+    Groups,
     Renewing,
     complete_certificates,
     complete_clients,
@@ -52,12 +53,7 @@ def client(
             autocompletion=complete_clients,
         ),
     ] = None,
-    groups: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--group", "-g", metavar="GROUP", help="Add the user to this group (an O of the subject); repeatable."
-        ),
-    ] = None,
+    groups: Groups = None,
     replace_groups: Annotated[
         bool, typer.Option("--replace", help="Replace the certificate of a user who is in other groups.")
     ] = False,

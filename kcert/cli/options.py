@@ -196,6 +196,18 @@ EncryptKey = Annotated[bool, typer.Option("--encrypt-ca-key", help="Encrypt a ne
 Days = Annotated[int | None, typer.Option("--days", min=1, max=36500, metavar="N", help="Set the lifetime in days.")]
 
 
+Groups = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--group", "-g", metavar="GROUP", help="Add the user to this group (an O of the subject); repeatable."
+    ),
+]
+Sans = Annotated[
+    list[str] | None,
+    typer.Option("--san", metavar="NAME", help="Add a DNS name or IP address to the SANs; repeatable."),
+]
+
+
 @dataclasses.dataclass(frozen=True)
 class Chapter(IssueOptions):
     """Options of commands that make missing certificates."""
@@ -209,10 +221,7 @@ class Chapter(IssueOptions):
         str | None,
         typer.Option("--key", metavar="KEY", help="Generate this kind of key: rsa:BITS, ecdsa:P-256 or ecdsa:P-384."),
     ] = None
-    san: Annotated[
-        list[str] | None,
-        typer.Option("--san", metavar="NAME", help="Add a DNS name or IP address to the SANs; repeatable."),
-    ] = None
+    san: Sans = None
     cn: Annotated[str | None, typer.Option("--cn", metavar="NAME", help="Set the common name.")] = None
 
 
@@ -348,8 +357,7 @@ def complete_clients(ctx: typer.Context) -> Iterable[str]:
 @_completes
 def complete_hosts(ctx: typer.Context) -> Iterable[str]:
     """Return every host of the cluster."""
-    cluster = _folder(ctx).cluster
-    return [host.name for host in (*cluster.control_plane, *cluster.etcd, *cluster.nodes)]
+    return [host.name for host in _folder(ctx).cluster.hosts]
 
 
 @_completes

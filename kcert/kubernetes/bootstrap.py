@@ -150,8 +150,6 @@ def script(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Ite
 
     Raises InputError where the CA's certificate is missing.
     """
-    ca = ctx.known["ca"].files.crt
-    assert ca
     ca_certificate(ctx)
     yield from SCRIPT_HEAD
     yield format_command(("cd", folder_argument(ctx.root)))
@@ -164,7 +162,7 @@ def script(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Ite
         yield f"id=$({format_command((ctx.openssl, 'rand', '-hex', '3'))})"
         yield f"secret=$({format_command((ctx.openssl, 'rand', '-hex', '8'))})"
         yield f"expires=$(date -u -d '+{lifetime.total_seconds():.0f} seconds' +{_TIME})"
-    yield f"ca=$(base64 < {quote(str(ca))} | tr -d '\\n')"
+    yield f"ca=$(base64 < {quote(str(ctx.known['ca'].crt))} | tr -d '\\n')"
     if (ctx.root / FOLDER).is_dir():
         yield "backup=.kcert/backup/$(date -u +%Y-%m-%dT%H-%M-%S.000000Z)"
         yield f'mkdir -p "$backup" && cp -pR {FOLDER} "$backup"/'
@@ -178,7 +176,7 @@ def script(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Ite
 
 def _files(ctx: Context, token: Token, ca: str) -> dict[PurePosixPath, str]:
     """Return the content of each file; *ca* is the base64 of the CA's PEM file."""
-    return {TOKEN: token.manifest(), RBAC: rbac(), KUBECONFIG: kubeconfig(ctx, token, ca)}
+    return {TOKEN: token.manifest(), RBAC: rbac(), KUBECONFIG: _kubeconfig(ctx, token, ca)}
 
 
 def _with_variables(text: str) -> str:
@@ -189,9 +187,7 @@ def _with_variables(text: str) -> str:
 
 def ca_certificate(ctx: Context) -> bytes:
     """Return the PEM of the cluster's CA; raises InputError if it is missing."""
-    crt = ctx.known["ca"].files.crt
-    assert crt
-    return read_input(ctx.root / crt, advice=f"`kcert ca{ctx.folder_option}` creates it.")
+    return read_input(ctx.root / ctx.known["ca"].crt, advice=f"`kcert ca{ctx.folder_option}` creates it.")
 
 
 def rbac() -> str:
@@ -213,8 +209,7 @@ def role_binding(name: str, role: str, kind: str, subject: str) -> str:
     )
 
 
-def kubeconfig(ctx: Context, token: Token, ca: str) -> str:
-    """Return the kubeconfig that a kubelet asks for its first certificate with; *ca* is the base64 of the PEM file."""
+def _kubeconfig(ctx: Context, token: Token, ca: str) -> str:
     return filled_file(
         TEMPLATES / KUBECONFIG.name,
         cluster=scalar(ctx.cluster.name),

@@ -36,7 +36,7 @@ from kcert.kubernetes.install import (
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import same_key
 from kcert.openssl.reader import certificate_pems, read_certificate
-from kcert.openssl.x509 import X509, PublicKey
+from kcert.openssl.x509 import X509
 from kcert.profiles.profile import Part, file_of, kubeconfig_of
 from kcert.quoting import quote
 from kcert.store import PUBLIC_MODE, SECRET_MODE
@@ -88,19 +88,13 @@ class Bundle:
         return f"{self.host.name}.tar.gz"
 
 
-def hosts(cluster: Cluster) -> tuple[Host, ...]:
-    """Return every host of the cluster, once."""
-    hosts_of_roles = (*cluster.control_plane, *cluster.etcd, *cluster.nodes)
-    return tuple({host.name: host for host in reversed(hosts_of_roles)}.values())[::-1]
-
-
 def bundles(ctx: Context, names: Iterable[str], version: Version | None = None) -> tuple[Bundle, ...]:
     """Return the bundles of the hosts called *names*, or of all; without *version*, for the cluster's release.
 
     Raises InputError for a host that is none, and for certificates and kubeconfigs that are missing, stale
     or expired, with the command that makes them.
     """
-    all_hosts = {host.name: host for host in hosts(ctx.cluster)}
+    all_hosts = {host.name: host for host in ctx.cluster.hosts}
     chosen = list(dict.fromkeys(names)) or list(all_hosts)
     for name in chosen:
         if name not in all_hosts:
@@ -163,7 +157,11 @@ class _Reader:
         self.clients: Mapping[str, Credentials] = {
             client.certificate.name: client for client in credentials.credentials(ctx, clients.values())
         }
-        self.ca_public_keys = tuple(self._ca_public_keys())
+        # Of all CAs whose certificates are here, wherever and in whatever form their keys are kept.
+        paths = [ctx.root / cert.crt for cert in self.known.values() if cert.kind is Kind.CA]
+        pems = [pem for path in paths if path.exists() for pem in certificate_pems(read_file(path))]
+        read = map(read_certificate, dict.fromkeys(pems))
+        self.ca_public_keys = [cert.public_key for cert in read if isinstance(cert, X509) and cert.ca]
 
     def files(self, host: Host, wanted: Iterable[_Wanted]) -> tuple[HostFile, ...]:
         """The files of one host, each once."""
@@ -173,11 +171,15 @@ class _Reader:
             readers = tuple(dict.fromkeys((*(before.readers if before else ()), file.reader)))
             reasons = tuple(dict.fromkeys((*(before.reasons if before else ()), file.why)))
             content, exists = self._content(file)
-            source = file_of(file.certificate, file.part)
-            mode = SECRET_MODE if file.part in ("key", "kubeconfig") else PUBLIC_MODE
-            owner = file.certificate.name
             by_path[file.path] = HostFile(
-                file.path, mode, readers, reasons, content, source, owner=owner, exists=exists
+                file.path,
+                SECRET_MODE if file.part in ("key", "kubeconfig") else PUBLIC_MODE,
+                readers,
+                reasons,
+                content,
+                file_of(file.certificate, file.part),
+                owner=file.certificate.name,
+                exists=exists,
             )
         packed = tuple(by_path[path] for path in sorted(by_path))
         self._check_secrets(host, packed)
@@ -204,9 +206,8 @@ class _Reader:
         command = f"`kcert kubeconfig {quote(wanted.certificate.name)}{self.ctx.folder_option}`"
         inside = kubeconfig.opened(content)
         if inside:
-            if (inside.ca, inside.crt, inside.key) != tuple(
-                client.contents[file] for file in (client.ca, client.crt, client.key)
-            ):
+            contents = [client.contents[file] for file in (client.ca, client.crt, client.key)]
+            if [inside.ca, inside.crt, inside.key] != contents:
                 raise InputError(f"{path} no longer contains the certificate in the PKI folder: {command} renews it.")
             return content, True
         links = _links(content)
@@ -231,28 +232,12 @@ class _Reader:
 
     def _linked(self, file: _Wanted) -> Iterator[_Wanted]:
         """Yield the CA, certificate and key of a kubeconfig, as the host has them."""
-        path_of, ca = self.profile.install_path, self.clients[file.certificate.name].issuer
-        why = lessons.file_reason(
-            "named by a kubeconfig", kubeconfig=path_of(file.certificate, "kubeconfig", file.reader).name
-        )
-        parts: tuple[tuple[Certificate, Part], ...] = (
-            (ca, "crt"),
-            (file.certificate, "crt"),
-            (file.certificate, "key"),
-        )
+        path_of, cert = self.profile.install_path, file.certificate
+        name = path_of(cert, "kubeconfig", file.reader).name
+        why = lessons.file_reason("named by a kubeconfig", kubeconfig=name)
+        parts: list[tuple[Certificate, Part]] = [(self.clients[cert.name].issuer, "crt"), (cert, "crt"), (cert, "key")]
         for certificate, part in parts:
             yield _Wanted(certificate, part, path_of(certificate, part, file.reader), file.reader, why)
-
-    def _ca_public_keys(self) -> Iterator[PublicKey]:
-        """The public keys of all CAs whose certificates are here, wherever and in whatever form their keys are kept."""
-        paths = [
-            self.ctx.root / certificate.files.crt
-            for certificate in self.known.values()
-            if certificate.kind is Kind.CA and certificate.files.crt
-        ]
-        pems = [pem for path in paths if path.exists() for pem in certificate_pems(read_file(path))]
-        read = map(read_certificate, dict.fromkeys(pems))
-        yield from (cert.public_key for cert in read if isinstance(cert, X509) and cert.ca)
 
     def _check_secrets(self, host: Host, packed: Iterable[HostFile]) -> None:
         """Raise InputError where another host than one of the control plane would get a CA's key, under any name."""

@@ -121,7 +121,7 @@ def script(ctx: Context, action: Action, provider: str) -> Iterator[str]:
     yield format_command(("cd", folder_argument(root)))
     for name, secret in config.keys:
         if secret:
-            yield f"{name}=$(sed -n '/name: {name}$/{{n;s/^ *secret: //p;}}' {file})"
+            yield f"{name}=$(grep -A 1 ' name: {name}$' {file} | grep ' secret:' | cut -d : -f 2 | tr -d ' ') || true"
             yield f': "${{{name}:?is not in {file}}}"'
         else:
             yield f"{name}=$({format_command((ctx.openssl, 'rand', '-base64', str(KEY_BYTES)))})"

@@ -18,7 +18,7 @@ from kcert.files import filled_file
 from kcert.issue.context import Context
 from kcert.kubernetes import TEMPLATES, bootstrap, encryption
 from kcert.kubernetes.components import COMPONENTS, on_host
-from kcert.kubernetes.components.component import ComponentInstance, FolderState, Option, Pod, Probe
+from kcert.kubernetes.components.component import ComponentInstance, FolderState, Option, Pod
 from kcert.kubernetes.credentials import read_file
 from kcert.profiles.profile import KnownIssue
 from kcert.quoting import quote
@@ -80,17 +80,18 @@ def generated(ctx: Context, host: Host, state: FolderState, version: Version) ->
     kubelets = {kubelet_host.name for kubelet_host in profile.kubelet_hosts(ctx.cluster)}
     runs_pods = profile.static_pods and host.name in kubelets
     for instance in on_host(ctx.cluster, host, state, version):
-        name = instance.component
+        name, written = instance.component, list[tuple[PurePosixPath, str, str]]()
         if runs_pods and instance.program.pod(instance):
-            text = manifest(instance)
-            yield _file(STATIC_PODS / f"{name}.yaml", instance, "static pod", text, "manifest")
+            written.append((STATIC_PODS / f"{name}.yaml", "static pod", "manifest"))
         elif instance.program.why_no_unit(profile) is None:
-            yield _file(UNITS / f"{name}.service", instance, "systemd unit", unit(instance), "systemd")
+            written.append((UNITS / f"{name}.service", "systemd unit", "systemd"))
         else:
             continue
         if tuple(instance.program.settings(instance)):
-            path = PurePosixPath(profile.configurations[name])
-            yield _file(path, instance, "configuration file", configuration(instance), "config")
+            written.append((PurePosixPath(profile.configurations[name]), "configuration file", "config"))
+        for path, purpose, form in written:
+            content, why = render(instance, form).encode(), lessons.file_reason(purpose)
+            yield HostFile(path, PUBLIC_MODE, (name,), (why,), content, form=form)
         if name == "kube-apiserver" and state.encrypts:
             content = read_file(ctx.root / encryption.FILE)
             path, why = PurePosixPath(profile.encryption_config), lessons.file_reason("encryption config")
@@ -100,11 +101,6 @@ def generated(ctx: Context, host: Host, state: FolderState, version: Version) ->
             _check_token(ctx, host)
             content = read_file(ctx.root / bootstrap.KUBECONFIG)
             yield HostFile(path, SECRET_MODE, (name,), (why,), content, bootstrap.KUBECONFIG)
-
-
-def _file(path: PurePosixPath, instance: ComponentInstance, purpose: str, text: str, form: str) -> HostFile:
-    reasons = (lessons.file_reason(purpose),)
-    return HostFile(path, PUBLIC_MODE, (instance.component,), reasons, text.encode(), form=form)
 
 
 def _check_token(ctx: Context, host: Host) -> None:
@@ -154,15 +150,14 @@ def instructions(
         version=str(version),
         files="\n".join(files),
         backups=BACKUPS,
-        commands="\n".join(_by_hand(row) for row in rows),
+        commands="\n".join(
+            f"    sudo install -D -o root -g root -m {row.mode:o} {quote(row.packed_path)} {quote(str(row.path))}"
+            for row in rows
+        ),
         start=_start(rows),
         apply=_apply(applied),
         issues=_issues(profile.known_issues(cluster)),
     )
-
-
-def _by_hand(row: HostFile) -> str:
-    return f"    sudo install -D -o root -g root -m {row.mode:o} {quote(row.packed_path)} {quote(str(row.path))}"
 
 
 def _units(rows: Iterable[HostFile]) -> list[str]:
@@ -240,10 +235,10 @@ def unit(instance: ComponentInstance) -> str:
     words = [f"{PROGRAMS}/{instance.component}", *(option.argument for option in component.options(instance))]
     return filled_file(
         TEMPLATES / "component.service",
-        description=component.UNIT.description,
-        documentation=component.UNIT.documentation,
-        after=" ".join(component.UNIT.after),
-        type=component.UNIT.type,
+        description=component.DESCRIPTION,
+        documentation=component.DOCUMENTATION.format(component.NAME),
+        after=" ".join(component.AFTER),
+        type=component.TYPE,
         start=" \\\n  ".join(_unit_word(word) for word in words),
     )
 
@@ -258,18 +253,10 @@ def manifest(instance: ComponentInstance) -> str:
     """A static pod, as kubeadm lays it down in /etc/kubernetes/manifests."""
     pod = instance.program.pod(instance)
     if pod is None:
-        raise InputError(
-            f"{instance.component} is not a static pod: "
-            + (
-                "it starts them. Use --format systemd and --format config."
-                if instance.component == "kubelet"
-                else "where it is a pod, a DaemonSet starts it. Use --format config."
-            )
-        )
-    return plain_yaml.dump(_pod_object(instance, pod))
-
-
-def _pod_object(instance: ComponentInstance, pod: Pod) -> dict[str, Any]:
+        why = "where it is a pod, a DaemonSet starts it. Use --format config."
+        if instance.component == "kubelet":
+            why = "it starts them. Use --format systemd and --format config."
+        raise InputError(f"{instance.component} is not a static pod: {why}")
     options = tuple(instance.program.pod_options(instance))
     mounts = tuple(_mounts(pod, options))
     requests = {"cpu": pod.cpu, **({"memory": pod.memory} if pod.memory else {})}
@@ -277,11 +264,11 @@ def _pod_object(instance: ComponentInstance, pod: Pod) -> dict[str, Any]:
         "command": [instance.component, *(option.argument for option in options)],
         "image": pod.image,
         "imagePullPolicy": "IfNotPresent",
-        "livenessProbe": _probe(pod.probe, pod.probe.alive, failures=8, period=10, delay=10),
+        "livenessProbe": _probe(pod, pod.alive, failures=8, period=10, delay=10),
         "name": instance.component,
-        "readinessProbe": _probe(pod.probe, pod.probe.ready, failures=3, period=1),
+        "readinessProbe": _probe(pod, pod.ready, failures=3, period=1),
         "resources": {"requests": requests},
-        "startupProbe": _probe(pod.probe, pod.probe.alive, failures=24, period=10, delay=10),
+        "startupProbe": _probe(pod, pod.alive, failures=24, period=10, delay=10),
         "volumeMounts": [
             {"mountPath": path, "name": name, **({} if name in pod.writes else {"readOnly": True})}
             for name, path, _ in mounts
@@ -293,23 +280,19 @@ def _pod_object(instance: ComponentInstance, pod: Pod) -> dict[str, Any]:
         "name": instance.component,
         "namespace": "kube-system",
     }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": metadata,
-        "spec": {
-            "containers": [container],
-            "hostNetwork": True,
-            "priority": 2000001000,
-            "priorityClassName": "system-node-critical",
-            "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-            "volumes": [{"hostPath": {"path": path, "type": type_}, "name": name} for name, path, type_ in mounts],
-        },
+    spec = {
+        "containers": [container],
+        "hostNetwork": True,
+        "priority": 2000001000,
+        "priorityClassName": "system-node-critical",
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+        "volumes": [{"hostPath": {"path": path, "type": type_}, "name": name} for name, path, type_ in mounts],
     }
+    return plain_yaml.dump({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
 
 
-def _probe(probe: Probe, path: str, *, failures: int, period: int, delay: int = 0) -> dict[str, Any]:
-    where = {"host": probe.host, "path": path, "port": probe.port, "scheme": probe.scheme}
+def _probe(pod: Pod, path: str, *, failures: int, period: int, delay: int = 0) -> dict[str, Any]:
+    where = {"host": pod.host, "path": path, "port": pod.port, "scheme": pod.scheme}
     begin = {"initialDelaySeconds": delay} if delay else {}
     return {"failureThreshold": failures, "httpGet": where, **begin, "periodSeconds": period, "timeoutSeconds": 15}
 
@@ -333,10 +316,11 @@ def configuration(instance: ComponentInstance) -> str:
     """A KubeletConfiguration or KubeProxyConfiguration."""
     root: dict[str, Any] = {}
     for setting in instance.program.settings(instance):
-        node = root
-        for key in setting.path[:-1]:
-            node = node.setdefault(key, {})
-        node[setting.path[-1]] = list(setting.value) if isinstance(setting.value, tuple) else setting.value
+        *groups, key = setting.name.split(".")
+        group = root
+        for name in groups:
+            group = group.setdefault(name, {})
+        group[key] = setting.value
     if not root:
         raise InputError(
             f"{instance.component} has no configuration file: --format flags, systemd and manifest print its options. "

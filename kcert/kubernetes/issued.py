@@ -137,13 +137,12 @@ def validate_issued(
     x509 = read_certificate(pems[0]) if pems else None
     if not isinstance(x509, X509):
         raise InputError(f"what was issued for {certificate.name} is not a certificate that openssl can read.")
-    assert files.csr
-    csr = root / files.csr
+    csr = root / certificate.csr
     if not csr.is_file():
         makes, besides = f"`kcert csr new {quote(certificate.name)}{option}`", ""
         if certificate.kind is Kind.CA:
             makes = f"`kcert {certificate.chapter} --csr-only{option}`"
-            besides = f" (A self-signed CA needs no request: copy its certificate to {root / str(files.crt)}.)"
+            besides = f" (A self-signed CA needs no request: copy its certificate to {root / certificate.crt}.)"
         raise InputError(
             f"{csr} does not exist, so kcert cannot compare the certificate with its request. Fetch the certificate on "
             f"the machine with the request, or create a request with {makes}.{besides}"
@@ -229,8 +228,7 @@ def keep(
     there is none, or if it has not signed it. Where the profile keeps key and certificate inside a kubeconfig,
     that is written, and the loose key deleted.
     """
-    files, crt = certificate.files, certificate.files.crt
-    assert crt
+    files, crt = certificate.files, certificate.crt
     if output is not None:
         atomic.create_file(output, issued.pem, PUBLIC_MODE)
         return Kept(output)
@@ -238,16 +236,15 @@ def keep(
         return _keep_ca(ctx, certificate, issued)
     # What asks through the Certificates API and is in no profile is signed by the cluster's CA.
     ca = ctx.known[certificate.issuer or "ca"]
-    assert ca.files.crt
-    ca_file = ctx.root / ca.files.crt
+    ca_file = ctx.root / ca.crt
     if needs_ca and not ca_file.is_file():
         raise InputError(
             f"{ca_file} does not exist, so the certificate cannot be verified. Copy the CA's certificate, without its "
-            f"key: `cp {quote(ca.files.crt.name)} {quote(str(ca_file))}`, then fetch it again."
+            f"key: `cp {quote(ca.crt.name)} {quote(str(ca_file))}`, then fetch it again."
         )
     verified, issuer, late = None, None, timedelta(0)
     with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as store:
-        staging, executor = store.stage((ca.files.crt,), (crt,)), Executor(ctx, store)
+        staging, executor = store.stage((ca.crt,), (crt,)), Executor(ctx, store)
         executor.run_step(staging, steps.save_issued(crt, issued.pem))
         if ca_file.is_file():
             outcome = executor.run_step(staging, steps.verify(ctx.openssl, ca, crt))
@@ -280,8 +277,7 @@ def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate) 
 
     Where it renews the one that is here, the kubeconfigs that have that inside get it as well.
     """
-    crt, new = certificate.files.crt, issued.x509
-    assert crt
+    crt, new = certificate.crt, issued.x509
     path, pems = ctx.root / crt, certificate_pems(issued.pem)
     with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as store:
         old = _renewed_by(new, status_of(ctx.root, [certificate])[certificate.name], path)

@@ -16,8 +16,8 @@ from kcert.files import read_optional
 from kcert.issue.adopt import known_files, made_here
 from kcert.issue.context import Context
 from kcert.issue.execute import Executor
-from kcert.issue.steps import Step
-from kcert.kubeconfig import Kubeconfig, context_of
+from kcert.issue.steps import Step, kubeconfig_for
+from kcert.kubeconfig import Kubeconfig
 from kcert.kubernetes import credentials, merging
 from kcert.kubernetes.components import check_prefix
 from kcert.kubernetes.credentials import Credentials, server_url
@@ -123,17 +123,10 @@ def foreign_kubeconfigs(ctx: Context) -> tuple[Certificate, ...]:
 def draft(ctx: Context, client: Credentials, options: KubeconfigOptions) -> Draft:
     """The kubeconfig of a certificate."""
     certificate, cluster = client.certificate, ctx.cluster
-    assert certificate.subject
     profile = profiles.PROFILES[cluster.profile]
-    made = Kubeconfig(
-        cluster=cluster.name,
-        server=options.server or profile.server(cluster, certificate),
-        user=certificate.subject.common_name,
-        context=options.context or profile.context or context_of(certificate.name, cluster.name),
-        ca=client.ca,
-        crt=client.crt,
-        key=client.key,
-    )
+    made = kubeconfig_for(certificate, client.issuer, cluster.name)
+    server = options.server or profile.server(cluster, certificate)
+    made = replace(made, server=server, context=options.context or profile.context or made.context)
     return Draft(client, made, kubeconfig_of(certificate), options)
 
 
@@ -168,7 +161,9 @@ def keep(ctx: Context, made: Sequence[Draft], *, kubectl: bool = False) -> Itera
     with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as workspace:
         for draft in made:
             yield draft, "begins"
-            if is_there(ctx.root, draft):
+            content = read_optional(path := ctx.root / draft.file, advice="Move it away, and kcert writes a new one.")
+            is_open = content is not None and path.stat().st_mode & 0o077
+            if content is not None and not is_open and merging.same(content, draft.text().encode()):
                 yield draft, "current"
                 continue
             client = draft.credentials
@@ -178,16 +173,8 @@ def keep(ctx: Context, made: Sequence[Draft], *, kubectl: bool = False) -> Itera
                 _by_kubectl(Executor(ctx, workspace), staging, draft)
             else:
                 staging.write(draft.file, draft.text(), secret=True)
-            state: State = "replaced" if (ctx.root / draft.file).exists() else "written"
             workspace.publish(staging, [draft.file], [draft.file])
-            yield draft, state
-
-
-def is_there(root: Path, draft: Draft) -> bool:
-    """True if the PKI folder has this kubeconfig already, closed to others."""
-    path = root / draft.file
-    content = read_optional(path, advice="Move it away, and kcert writes a new one.")
-    return content is not None and not path.stat().st_mode & 0o077 and merging.same(content, draft.text().encode())
+            yield draft, "written" if content is None else "replaced"
 
 
 def _by_kubectl(executor: Executor, staging: Staging, draft: Draft) -> None:

@@ -74,12 +74,6 @@ def decoding(argv: tuple[str, ...]) -> str:
     return f"{format_command(argv)} | base64 -d"
 
 
-def object_name_of(certificate: Certificate) -> str:
-    """Return the usual name of the object of *certificate*: that of its request."""
-    assert certificate.files.csr
-    return certificate.files.csr.stem
-
-
 def compose(
     root: Path,
     certificate: Certificate,
@@ -96,15 +90,14 @@ def compose(
     *signer*, *usages* and *name* follow from the request where they are not given. Raises InputError for a request
     that is none, and for what the API server would not take.
     """
-    assert certificate.files.csr
-    path = root / certificate.files.csr
+    path = root / certificate.csr
     if not path.is_file():
         raise InputError(
             f"{path} does not exist: `kcert csr new {quote(certificate.name)}{option}` creates key and request."
         )
     content = contents(path)
     request = read_asked(openssl, content, str(path))
-    name = name or object_name_of(certificate)
+    name = name or certificate.csr.stem
     if why := object_name(name):
         raise InputError(f"{name!a} cannot be the name of an object of Kubernetes: {why}. Give it another with --name.")
     signer = signers.full_name(signer) if signer else signers.fitting(request)
@@ -186,15 +179,6 @@ def looked_at(path: Path) -> SigningRequest:
 def looked_up(argv: tuple[str, ...], name: str) -> SigningRequest:
     """Return the object *name*, which the command *argv* of kubectl prints."""
     return parse(kubectl(argv).stdout, f"the object {name}")
-
-
-def decide(path: Path, decision: Callable[[SigningRequest], SigningRequest]) -> tuple[SigningRequest, SigningRequest]:
-    """Put a *decision* into the manifest at *path*; return the object before it and after it."""
-    before = load(path)
-    after = decision(before)
-    if after != before:
-        atomic.edit_file(path, text(after).encode("utf-8"))
-    return before, after
 
 
 def kubectl(argv: tuple[str, ...]) -> Reading:

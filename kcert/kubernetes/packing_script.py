@@ -35,10 +35,7 @@ def archives(ctx: Context, made: Sequence[Bundle], output: Path | None, default:
         yield f"\n# {bundle.host.name}"
         yield "stage=$(mktemp -d)"
         yield from _staged(ctx, bundle)
-        names = [
-            *(name for name, _, _ in bundles.texts(bundle)),
-            *(file.packed_path for file in bundle.rows),
-        ]
+        names = [name for name, _, _ in bundles.texts(bundle)] + [file.packed_path for file in bundle.rows]
         yield f"keep {archive}"
         owner = "--owner=root:0 --group=root:0"
         yield f'tar -C "$stage" {owner} -czf {archive} \\\n  ' + " \\\n  ".join(map(quote, names))
@@ -127,26 +124,19 @@ def copying(ctx: Context, bundle: Bundle) -> Iterator[tuple[str, ...] | str]:
         if file.source:
             yield ("scp", "-p", _here(ctx.root / file.source), f"{host}:{file.path}")
         else:
-            folder = shlex.split(ctx.folder_option)
-            where = ("--host", bundle.host.name, "--format", file.form, *_release(bundle), *folder)
+            is_own = bundle.version == bundle.cluster.version
+            release = () if is_own else ("--kubernetes-version", str(bundle.version))
+            where = ("--host", bundle.host.name, "--format", file.form, *release, *shlex.split(ctx.folder_option))
             prints = format_command(("kcert", "flags", *file.readers, *where))
             yield f"{prints} | {format_command(('ssh', host, f'cat > {quote(str(file.path))}'))}"
-    yield ("ssh", host, " && ".join(_modes(bundle)))
+    changes = ["chown root:root " + " ".join(quote(str(row.path)) for row in bundle.rows)]
+    for mode in sorted({row.mode for row in bundle.rows}):
+        paths = (quote(str(row.path)) for row in bundle.rows if row.mode == mode)
+        changes.append(f"chmod {mode:o} {' '.join(paths)}")
+    yield ("ssh", host, " && ".join(changes))
 
 
 def _here(path: Path) -> str:
     """A path as scp takes it for one of this machine: the text before a colon would be a host."""
     name = str(path)
     return f"./{name}" if ":" in name.split("/", maxsplit=1)[0] or name.startswith("-") else name
-
-
-def _modes(bundle: Bundle) -> Iterator[str]:
-    rows = bundle.rows
-    yield "chown root:root " + " ".join(quote(str(row.path)) for row in rows)
-    for mode in sorted({row.mode for row in rows}):
-        yield f"chmod {mode:o} " + " ".join(quote(str(row.path)) for row in rows if row.mode == mode)
-
-
-def _release(bundle: Bundle) -> tuple[str, ...]:
-    """Return what `kcert flags` needs to print options of the same release."""
-    return () if bundle.version == bundle.cluster.version else ("--kubernetes-version", str(bundle.version))

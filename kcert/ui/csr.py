@@ -93,21 +93,17 @@ def ran(argv: tuple[str, ...], *, quiet: bool = False) -> None:
 
 def asked(certificate: Certificate, option: str) -> None:
     """Print the next step after key and request."""
-    assert certificate.files.csr
-    stem = certificate.files.csr.stem
-    name = certificate.name if certificate.role == "user" else stem
-    words = f"Next, make the object for the cluster from {certificate.files.csr}:"
+    name = certificate.name if certificate.role == "user" else certificate.csr.stem
+    words = f"Next, make the object for the cluster from {certificate.csr}:"
     next_command(words, "kcert", "csr", "manifest", name, option=option)
 
 
 def wrote(root: Path, certificate: Certificate, csr_object: SigningRequest, path: Path, *, explain: bool) -> None:
     """Print the object, and how to make it by hand."""
-    csr = certificate.files.csr
-    assert csr
     heading(f"{csr_object.name}: a CertificateSigningRequest")
     if explain:
         say_paragraphs(lessons.lesson("step-manifest").opening)
-        block([f"cat {quote(str(root / csr))} | base64 | tr -d '\\n'"], "command")
+        block([f"cat {quote(str(root / certificate.csr))} | base64 | tr -d '\\n'"], "command")
         screen().print()
     block(clean(text(csr_object)).splitlines(), "config")
     screen().print()
@@ -137,12 +133,10 @@ def stays(csr: SigningRequest, path: Path) -> None:
     )
 
 
-def unpacked(by_hand: str, certificate: Certificate, root: Path, output: str | None) -> None:
+def unpacked(by_hand: str, certificate: Certificate, root: Path, output: Path | None) -> None:
     """Show how to get the certificate by hand."""
-    crt = certificate.files.crt
-    assert crt
     if by_hand:
-        block([f"{by_hand} > {quote(output or str(root / crt))}"], "command")
+        block([f"{by_hand} > {quote(str(output or root / certificate.crt))}"], "command")
         screen().print()
 
 

@@ -9,7 +9,7 @@ from kcert import lessons, profiles
 from kcert.config import STABLE, Version
 from kcert.issue.status import CertificateStatus, State
 from kcert.kubernetes import encryption, install
-from kcert.kubernetes.components.component import ComponentInstance, Option, Reads, Setting
+from kcert.kubernetes.components.component import ComponentInstance, Option
 from kcert.kubernetes.encryption import Change, EncryptionConfig
 from kcert.ui import print_json, warning
 from kcert.ui.console import (
@@ -42,13 +42,13 @@ def show(instance: ComponentInstance, *, explain: bool) -> None:
         say(lessons.option_reason(component.NAME))
     screen().print()
     for option in component.options(instance):
-        _option(option.argument, _why(instance, option), option.reads, explain=explain)
+        _option(instance, option, option.argument, explain=explain)
     settings = tuple(component.settings(instance))
     if settings:
         screen().print()
         say_apart(f"In {instance.profile.configurations[instance.component]}:")
     for setting in settings:
-        _option(f"{setting.name}: {_value(setting)}", _why(instance, setting), setting.reads, explain=explain)
+        _option(instance, setting, f"{setting.name}: {_value(setting)}", explain=explain)
     screen().print()
     if explain and instance.component == "kube-controller-manager":
         signing = lessons.lesson("csrapproving-csrsigning")
@@ -122,17 +122,17 @@ def unsigning(why: str) -> str:
     )
 
 
-def _why(instance: ComponentInstance, given: Option | Setting) -> str:
+def _why(instance: ComponentInstance, given: Option) -> str:
     return lessons.option_reason(instance.component, given.name)
 
 
-def _option(text: str, why: str, reads: Reads | None, *, explain: bool) -> None:
+def _option(instance: ComponentInstance, option: Option, text: str, *, explain: bool) -> None:
     block([text], "command")
-    if explain and why:
-        say(f"{why}{f' ({reads.file})' if reads else ''}", bullet=2 * INDENT)
+    if explain and (why := _why(instance, option)):
+        say(f"{why}{f' ({option.reads.file})' if option.reads else ''}", bullet=2 * INDENT)
 
 
-def _value(setting: Setting) -> str:
+def _value(setting: Option) -> str:
     if isinstance(setting.value, bool):
         return "true" if setting.value else "false"
     return ", ".join(setting.value) if isinstance(setting.value, tuple) else setting.value
