@@ -109,7 +109,7 @@ def manifest(
     from kcert.ui import csr, print_path, print_text
 
     cluster = load_cluster(options.config)
-    certificate = signers.of_name(cluster, name, signer and signers.full_name(signer))
+    certificate = signers.of_name(cluster, name, signer)
     seconds = None if expires is None else int(duration(expires, "--expires").total_seconds())
     option = context.folder_option(options.dir, options.config)
     csr_file = options.dir / certificate.csr
@@ -342,7 +342,7 @@ def fetch(
     if file is not None and wait is not None:
         raise InputError("--wait cannot be combined with --file: a file is read once.")
     brought = file is not None and any(block.is_certificate for block in pem_blocks(manifests.contents(file)))
-    certificate = signers.of_name(cluster, name, signer and signers.full_name(signer), by_root=brought)
+    certificate = signers.of_name(cluster, name, signer, by_root=brought)
     (certificate,) = detect_files(options.dir, (certificate,)) if certificate.kind is Kind.CA else (certificate,)
     usages = None
     if file is not None:
@@ -358,7 +358,8 @@ def fetch(
         # With -o - the certificate alone is on the screen, for another program to read.
         shows = (lambda _argv: None) if quiet or str(output) == "-" else csr.shows
         pem = issued.from_cluster(called, options.kubectl_get, seconds, shows, csr.waits_for_it)
-        usages = manifests.usages_asked(options.dir, called)
+        existing = manifests.existing_manifest(options.dir, called)
+        usages = existing.usages if existing else None
         by_hand = manifests.decoding(options.kubectl_get(called, "jsonpath={.status.certificate}"))
     ctx = context.signing_context(options, "csr fetch", cluster, program)
     answer = issued.validate_issued(pem, certificate, ctx, usages)

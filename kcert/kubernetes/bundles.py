@@ -55,8 +55,8 @@ EXECUTABLE_MODE = 0o755
 class Bundle:
     """All that one host gets: files of the PKI folder, files that kcert writes, and objects to apply with kubectl.
 
-    ``version`` is the release that options and formats are for; ``unsigning`` is why its kube-controller-manager gets
-    no key to sign with.
+    ``version`` is the release that options and formats are for; ``unsigning`` is why kube-controller-manager on this
+    host gets no key to sign with.
     """
 
     host: Host
@@ -76,11 +76,6 @@ class Bundle:
     def certificates_only(self) -> Bundle:
         """The same without what kcert writes besides: for a cluster that runs, after a renewal."""
         return replace(self, generated=(), manifests=())
-
-    @property
-    def signs(self) -> bool:
-        """Return whether kube-controller-manager is on this host, which signs requests."""
-        return any(member.name == self.host.name for member in self.cluster.control_plane)
 
     @property
     def file(self) -> str:
@@ -111,7 +106,7 @@ def bundles(ctx: Context, names: Iterable[str], version: Version | None = None) 
             reader.files(all_hosts[name], wanted[name]),
             tuple(generated(ctx, all_hosts[name], state, version)),
             tuple(manifests(ctx, all_hosts[name])),
-            state.ca_unusable,
+            state.ca_unusable if all_hosts[name] in ctx.cluster.control_plane else None,
         )
         for name in chosen
     )
@@ -308,9 +303,5 @@ def require_one_file(made: tuple[Bundle, ...], target: Path | None) -> None:
 def pack(made: tuple[Bundle, ...], target: Path | None) -> tuple[Written, ...]:
     """Write archives into ./bundles, into the folder *target*, or one into the file *target*."""
     require_one_file(made, target)
-    return write_files([packed(bundle) for bundle in made], target, FOLDER)
-
-
-def packed(bundle: Bundle) -> OutputFile:
-    """Return the archive as a file."""
-    return OutputFile(PurePosixPath(bundle.file), archive(bundle), SECRET_MODE)
+    files = [OutputFile(PurePosixPath(bundle.file), archive(bundle), SECRET_MODE) for bundle in made]
+    return write_files(files, target, FOLDER)

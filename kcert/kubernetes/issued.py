@@ -6,7 +6,7 @@ import base64
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
 from kcert.certificates import Certificate, Kind, chain_of
@@ -206,16 +206,14 @@ def _key(path: Path, inside: Path | None) -> bytes | None:
 class Kept:
     """A certificate in its place: ``is_new`` says whether it was put there.
 
-    ``verified`` is whether the CA in the folder has signed it (None: there is no CA), ``issuer`` that CA, and ``late``
-    by how much it is valid for longer than it. ``updated`` are the kubeconfigs that hold a renewed CA now, None if
-    no CA was renewed.
+    ``verified`` is whether the CA in the folder has signed it (None: there is no CA), and ``issuer`` that CA.
+    ``updated`` are the kubeconfigs that hold a renewed CA now, None if no CA was renewed.
     """
 
     path: Path
     is_new: bool = True
     verified: bool | None = None
     issuer: X509 | None = None
-    late: timedelta = timedelta(0)
     updated: tuple[PurePosixPath, ...] | None = None
 
 
@@ -242,7 +240,7 @@ def keep(
             f"{ca_file} does not exist, so the certificate cannot be verified. Copy the CA's certificate, without its "
             f"key: `cp {quote(ca.crt.name)} {quote(str(ca_file))}`, then fetch it again."
         )
-    verified, issuer, late = None, None, timedelta(0)
+    verified = issuer = None
     with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as store:
         staging, executor = store.stage((ca.crt,), (crt,)), Executor(ctx, store)
         executor.run_step(staging, steps.save_issued(crt, issued.pem))
@@ -254,8 +252,7 @@ def keep(
                     f"the CA in {ca_file} has not signed the certificate. Either another CA has, or the file is not "
                     "that of the CA that did. It was not saved."
                 )
-            issuer = _issuer(issued.x509, read_regular(ca_file))
-            late = issued.x509.outlives(issuer) if verified and issuer else late
+            issuer = _issuer(issued.x509, read_regular(ca_file)) if verified else None
         target, loose = crt, tuple[PurePosixPath, ...]()
         if files.kubeconfig and issued.key and ca_file.is_file():
             target, loose = files.kubeconfig, (files.key,)
@@ -269,7 +266,7 @@ def keep(
             store.publish(staging, (target,), secret, loose)
         else:
             store.discard(staging)
-    return Kept(path, is_new, verified, issuer, late)
+    return Kept(path, is_new, verified, issuer)
 
 
 def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate) -> Kept:

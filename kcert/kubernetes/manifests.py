@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -131,8 +132,8 @@ def write(
         return output, None
     name = PurePosixPath(f"{csr.name}-csr.yaml")
     with Workspace.open(root, "kcert csr manifest", waits) as workspace:
-        existing = _there(root / name)
-        if existing and _spec(existing) == _spec(csr):
+        existing = existing_manifest(root, csr.name)
+        if existing and replace(existing, conditions=(), certificate=None, source=csr.source, document=None) == csr:
             return root / name, existing
         staging = workspace.stage((), (name,))
         staging.write(name, content)
@@ -140,21 +141,13 @@ def write(
     return root / name, None
 
 
-def usages_asked(root: Path, name: str) -> tuple[str, ...] | None:
-    """Return the usages that the manifest of the object *name* in *root* asks for; None if there is no manifest."""
-    existing = _there(root / f"{name}-csr.yaml")
-    return existing.usages if existing else None
-
-
-def _there(path: Path) -> SigningRequest | None:
+def existing_manifest(root: Path, name: str) -> SigningRequest | None:
+    """Return the object *name* of the manifest in the PKI folder *root*; None if there is none that can be read."""
+    path = root / f"{name}-csr.yaml"
     try:
         return load(path) if path.is_file() else None
     except InputError:
         return None  # whatever that is, it is backed up
-
-
-def _spec(csr: SigningRequest) -> tuple[object, ...]:
-    return csr.name, csr.request, csr.signer, csr.usages, csr.expires
 
 
 def named(root: Path, name: str, option: str = "") -> Path:

@@ -199,6 +199,7 @@ def of_name(cluster: Cluster, name: str, signer: str | None = None, *, by_root: 
     accepted, and for what the Certificates API does not sign; with *by_root* that may be a CA, which a root outside
     the cluster has signed.
     """
+    signer = full_name(signer or "")
     if signer in _STEMS:
         name = f"{_STEMS[signer]}{name.removeprefix(NODE_PREFIX).removeprefix(_STEMS[signer])}"
     known = profiles.named(profiles.certificates(cluster), name)

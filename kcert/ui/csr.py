@@ -309,8 +309,8 @@ def kept(certificate: Certificate, issued: IssuedCertificate, kept: Kept, option
     """Say where the certificate is, whether the CA in the folder has signed it, and what comes next."""
     if kept.verified is False:
         say("The certificate is saved, but the CA of another cluster signed it, not the CA in this folder.", "notice")
-    if kept.issuer and kept.late:
-        say_apart(f"The certificate {certificate.name} {ends_late(kept.late, kept.issuer)}", "notice")
+    if kept.issuer and (late := issued.x509.outlives(kept.issuer)):
+        say_apart(f"The certificate {certificate.name} {ends_late(late, kept.issuer)}", "notice")
     path, x509 = kept.path, issued.x509
     _file(f"-> {path}" if kept.is_new else f"{path} already is this certificate and is not changed")
     screen().print()

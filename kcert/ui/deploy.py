@@ -92,8 +92,7 @@ def _list(files: Sequence[HostFile]) -> None:
 
 def _warn(made: Sequence[Bundle]) -> None:
     """Say on standard error which key the control plane does not get, and what follows."""
-    why = next((bundle.unsigning for bundle in made if bundle.unsigning and bundle.signs), None)
-    if why:
+    if why := next((bundle.unsigning for bundle in made if bundle.unsigning), None):
         warning(unsigning(why))
 
 

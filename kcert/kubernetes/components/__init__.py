@@ -15,7 +15,6 @@ from kcert.kubernetes.components import programs
 from kcert.kubernetes.components.component import Component, ComponentInstance, FolderState
 from kcert.kubernetes.encryption import FILE as ENCRYPTION_CONFIG
 from kcert.openssl.pem import is_encrypted
-from kcert.roles import USER_ROLES
 
 COMPONENTS: dict[str, Component] = {
     program.NAME: program()
@@ -69,11 +68,6 @@ def restarts(cluster: Cluster, certificates: Iterable[Certificate]) -> dict[str,
             if renewed & {*read, *issuers}:
                 hosts[name] = (*hosts.get(name, ()), instance.host.name)
     return hosts
-
-
-def user_certificates(certificates: Iterable[Certificate]) -> tuple[str, ...]:
-    """Return the names of those *certificates* that belong to people, who have to be given the new file."""
-    return tuple(cert.name for cert in certificates if cert.role in USER_ROLES)
 
 
 def folder_state(root: Path, cluster: Cluster) -> FolderState:
