@@ -5,8 +5,8 @@ Everything is made from the components' own options; nothing here is written dow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import PurePosixPath
 from typing import Any
@@ -28,9 +28,7 @@ from kcert.store import PUBLIC_MODE, SECRET_MODE
 UNITS = PurePosixPath("/etc/systemd/system")
 STATIC_PODS = PurePosixPath("/etc/kubernetes/manifests")
 BACKUPS = "/var/backups/kcert"
-LIST, SCRIPT = "INSTALL.md", "install.sh"
-MANIFESTS = "manifests"
-"""The folder of an archive with what is applied with kubectl."""
+EXECUTABLE_MODE = 0o755
 
 PROGRAMS = "/usr/local/bin"
 """The folder of the programs that the hard way downloads."""
@@ -69,6 +67,47 @@ class Manifest:
     why: str
     content: bytes = field(repr=False)
     mode: int = PUBLIC_MODE
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """All that one host gets: files of the PKI folder, files that kcert writes, and objects to apply with kubectl.
+
+    ``version`` is the release that options and formats are for; ``unsigning`` is why kube-controller-manager on this
+    host gets no key to sign with.
+    """
+
+    host: Host
+    cluster: Cluster
+    version: Version
+    files: tuple[HostFile, ...]
+    generated: tuple[HostFile, ...] = ()
+    manifests: tuple[Manifest, ...] = ()
+    unsigning: str | None = None
+
+    @property
+    def rows(self) -> tuple[HostFile, ...]:
+        """Every file that is installed on the host, by path."""
+        return tuple(sorted((*self.files, *self.generated), key=lambda file: file.path))
+
+    @property
+    def certificates_only(self) -> Bundle:
+        """The same without what kcert writes besides: for a cluster that runs, after a renewal."""
+        return replace(self, generated=(), manifests=())
+
+    @property
+    def file(self) -> str:
+        """Return what the archive is called."""
+        return f"{self.host.name}.tar.gz"
+
+    def texts(self) -> Iterator[tuple[str, int, bytes]]:
+        """Yield name, mode and content of the files in the archive that are not installed."""
+        units = {row.path.stem for row in self.generated if row.path.parent == UNITS}
+        in_order = [name for name in COMPONENTS if name in units]
+        yield "INSTALL.md", PUBLIC_MODE, _instructions(self, in_order).encode()
+        yield "install.sh", EXECUTABLE_MODE, _script(self, in_order).encode()
+        for manifest in self.manifests:
+            yield f"manifests/{manifest.name}", manifest.mode, manifest.content
 
 
 def generated(ctx: Context, host: Host, state: FolderState, version: Version) -> Iterator[HostFile]:
@@ -136,37 +175,29 @@ def manifests(ctx: Context, host: Host) -> Iterator[Manifest]:
         yield Manifest(bootstrap.RBAC.name, lessons.file_reason(bootstrap.RBAC.name), rbac)
 
 
-def instructions(
-    cluster: Cluster, host: Host, version: Version, rows: Sequence[HostFile], applied: Sequence[Manifest]
-) -> str:
+def _instructions(bundle: Bundle, units: Sequence[str]) -> str:
     """Return INSTALL.md: each file, who reads it and what for, and the commands that install and start everything."""
-    profile = profiles.PROFILES[cluster.profile]
+    cluster, rows = bundle.cluster, bundle.rows
     files = (f"| `{row.path}` | {row.mode:04o} | {', '.join(row.readers)} | {'; '.join(row.reasons)} |" for row in rows)
     return filled_file(
-        TEMPLATES / LIST,
-        host=host.name,
+        TEMPLATES / "INSTALL.md",
+        host=bundle.host.name,
         cluster=cluster.name,
         profile=cluster.profile,
-        version=str(version),
+        version=str(bundle.version),
         files="\n".join(files),
         backups=BACKUPS,
         commands="\n".join(
             f"    sudo install -D -o root -g root -m {row.mode:o} {quote(row.packed_path)} {quote(str(row.path))}"
             for row in rows
         ),
-        start=_start(rows),
-        apply=_apply(applied),
-        issues=_issues(profile.known_issues(cluster)),
+        start=_start(units),
+        apply=_apply(bundle.manifests),
+        issues=_issues(profiles.PROFILES[cluster.profile].known_issues(cluster)),
     )
 
 
-def _units(rows: Iterable[HostFile]) -> list[str]:
-    names = {row.path.stem for row in rows if row.path.parent == UNITS}
-    return [name for name in COMPONENTS if name in names]
-
-
-def _start(rows: Sequence[HostFile]) -> str:
-    units = _units(rows)
+def _start(units: Sequence[str]) -> str:
     if not units:
         return "\nNothing on this host is a systemd unit of kcert's.\n"
     words = "\nThe programs themselves (in /usr/local/bin) and a container runtime are not in the archive. Start "
@@ -177,7 +208,7 @@ def _start(rows: Sequence[HostFile]) -> str:
 def _apply(applied: Sequence[Manifest]) -> str:
     if not applied:
         return ""
-    rows = "".join(f"    kubectl apply -f {MANIFESTS}/{manifest.name}\n" for manifest in applied)
+    rows = "".join(f"    kubectl apply -f manifests/{manifest.name}\n" for manifest in applied)
     reasons = "".join(f"- {manifest.name}: {manifest.why}.\n" for manifest in applied)
     return f"\n## Apply\n\nOnce, when the API server answers, with an administrator's kubeconfig:\n\n{rows}\n{reasons}"
 
@@ -200,16 +231,15 @@ if [ -z "$root" ] && [ -d /run/systemd/system ]; then
 fi"""
 
 
-def script(cluster: Cluster, host: Host, rows: Sequence[HostFile]) -> str:
+def _script(bundle: Bundle, units: Sequence[str]) -> str:
     """Return install.sh: it installs every file, keeps what it replaces, and changes nothing when run again."""
-    units = _units(rows)
     return filled_file(
-        TEMPLATES / SCRIPT,
-        host=host.name,
-        cluster=cluster.name,
+        TEMPLATES / "install.sh",
+        host=bundle.host.name,
+        cluster=bundle.cluster.name,
         backups=BACKUPS,
-        count=str(len(rows)),
-        files="\n".join(f"put {row.mode:o} {quote(str(row.path))}" for row in rows),
+        count=str(len(bundle.rows)),
+        files="\n".join(f"put {row.mode:o} {quote(str(row.path))}" for row in bundle.rows),
         reload=_RELOAD.format(units=" ".join(units)) if units else "",
     )
 

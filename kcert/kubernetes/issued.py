@@ -152,9 +152,11 @@ def validate_issued(
     reasons = unlike(x509, request, key, of_ca=certificate.kind is Kind.CA)
     if certificate.kind.is_server and not x509.allows_server_auth:
         reasons += (f"it is for clients, but {certificate.name} is a server certificate",)
-    elif missing := _missing_usages(x509, _asked(certificate, request, usages)):
-        has = ", ".join(x509.extended_key_usage or ()) or "empty"
-        reasons += (f"its extended key usage is {has}, and {' and '.join(missing)} is missing, which was requested",)
+    elif x509.extended_key_usage is not None and "anyExtendedKeyUsage" not in x509.extended_key_usage:
+        has = x509.extended_key_usage
+        if missing := [usage for usage in _asked(certificate, request, usages) if usage not in has]:
+            lacks = f"{' and '.join(missing)} is missing, which was requested"
+            reasons += (f"its extended key usage is {', '.join(has) or 'empty'}, and {lacks}",)
     if reasons:
         raise InputError(f"the certificate does not belong to {csr}: {'; '.join(reasons)}. It was not saved.")
     _check_dates(x509, datetime.now(timezone.utc))
@@ -170,14 +172,6 @@ def _asked(certificate: Certificate, request: Request, usages: tuple[str, ...] |
     if certificate.kind.is_server:
         return ("clientAuth",) if certificate.kind.is_client else ()
     return as_extensions((SIGNERS[fitting(request)].usage,)).extended or ()
-
-
-def _missing_usages(x509: X509, requested: tuple[str, ...]) -> tuple[str, ...]:
-    """Return those of *requested* that *x509* does not allow; without the extension it allows all."""
-    has = x509.extended_key_usage
-    if has is None or "anyExtendedKeyUsage" in has:
-        return ()
-    return tuple(usage for usage in requested if usage not in has)
 
 
 def _check_dates(x509: X509, now: datetime) -> None:

@@ -92,7 +92,10 @@ def parse_object(document: dict[str, Any], source: str) -> SigningRequest:
 
 def _object(document: dict[str, Any], source: str) -> SigningRequest:
     _check_version(document)
-    metadata, spec, status = (_section(document, key) for key in ("metadata", "spec", "status"))
+    for key in ("metadata", "spec", "status"):
+        if not isinstance(document.get(key) or {}, dict):
+            raise InputError(f"{key} is not a group of keys.")
+    metadata, spec, status = (document.get(key) or {} for key in ("metadata", "spec", "status"))
     name, issued = metadata.get("name"), status.get("certificate")
     if not isinstance(name, str) or (why := object_name(name)):
         raise InputError(f"metadata.name {name!a} is not a valid object name: {why if name else 'it is missing'}.")
@@ -226,13 +229,6 @@ def _check_version(document: Mapping[str, Any]) -> None:
         )
     if version != API_VERSION:
         raise InputError(f"apiVersion {version!a} is not {API_VERSION}.")
-
-
-def _section(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    section = document.get(key) or {}
-    if not isinstance(section, dict):
-        raise InputError(f"{key} is not a group of keys.")
-    return section
 
 
 def _text(value: object, field: str) -> str:

@@ -10,10 +10,9 @@ from pathlib import Path, PurePosixPath
 from kcert import lessons
 from kcert.errors import InputError
 from kcert.issue.context import Context
-from kcert.kubernetes import bundles, packing_script
-from kcert.kubernetes.bundles import Bundle
+from kcert.kubernetes import bundles
 from kcert.kubernetes.export import FOLDER, Export
-from kcert.kubernetes.install import HostFile
+from kcert.kubernetes.install import Bundle, HostFile
 from kcert.quoting import format_command, quote
 from kcert.store import SECRET_MODE
 from kcert.store.atomic import Written
@@ -101,7 +100,7 @@ def show_commands(ctx: Context, made: Sequence[Bundle]) -> None:
     lines = ["# As root on each host; where root may not log in, use the archives of `kcert bundle`."]
     for bundle in made:
         lines += ["", f"# {bundle.host.name}"]
-        copied = packing_script.copying(ctx, bundle)
+        copied = bundles.copy_commands(ctx, bundle)
         lines += [line if isinstance(line, str) else format_command(line, WIDTH) for line in copied]
     _warn(made)
     print_lines(lines)

@@ -15,9 +15,9 @@ from kcert.config import Cluster, Host
 from kcert.errors import InputError
 from kcert.issue.context import Context
 from kcert.kubernetes import bundles
-from kcert.kubernetes.bundles import Bundle
 from kcert.kubernetes.components import COMPONENTS, folder_state
 from kcert.kubernetes.export import FOLDER, Export
+from kcert.kubernetes.install import Bundle
 from kcert.profiles.profile import ETCD_PORT
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 from kcert.store.atomic import OutputFile, Written, make_folder, write_files
