@@ -92,9 +92,10 @@ def kubeconfig(
             "--dry-run cannot be combined with --output, --merge or --quiet: it prints a script for the PKI folder."
         )
     ctx = read_context(options, "kubeconfig")
-    content = kubeconfigs.KubeconfigOptions(server, context, embed, path_prefix)
     left = () if names or elsewhere else kubeconfigs.foreign_kubeconfigs(ctx)
-    drafts = kubeconfigs.drafts(ctx, names or (), content, left)
+    drafts = kubeconfigs.drafts(
+        ctx, names or (), server=server, context=context, embed=embed, prefix=path_prefix, without=left
+    )
     reporter = KubeconfigReporter(ctx, explain=explain, quiet=quiet, form=format, named=bool(names))
     if dry_run:
         reporter.dry_run(drafts)
@@ -109,7 +110,7 @@ def kubeconfig(
         reporter.merged(drafts[0], written, updated)
         reporter.records()
     else:
-        kubeconfigs.require_writable(drafts, kubectl=via == "kubectl")
+        kubeconfigs.require_writable(drafts, server, context, kubectl=via == "kubectl")
         reporter.on_drafts(drafts)
         for draft, state in kubeconfigs.keep(
             dataclasses.replace(ctx, reporter=reporter), drafts, kubectl=via == "kubectl"

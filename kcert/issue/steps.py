@@ -29,7 +29,7 @@ from kcert.kubeconfig import (
 )
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
-from kcert.quoting import format_command, quote
+from kcert.quoting import format_command, here_document, quote
 from kcert.shell import DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def write_config(path: PurePosixPath, text: str) -> Step:
         (path,),
         summary=str(path),
         preview=tuple(text.splitlines()),
-        script=here_document(str(path), text),
+        script=here_document(quote(str(path)), text),
         perform=lambda staging, _root: staging.write(path, text),
     )
 
@@ -163,7 +163,7 @@ def append_certificates(target: PurePosixPath, pems: tuple[str, ...]) -> Step:
         with staging.path(target).open("ab") as file:
             file.write(text.encode("ascii"))
 
-    begin, *rest = here_document(str(target), text)
+    begin, *rest = here_document(quote(str(target)), text)
     return Step(
         "chain",
         (target,),
@@ -266,14 +266,6 @@ def update_kubeconfigs(contents: Mapping[PurePosixPath, bytes], swaps: tuple[Swa
         late=True,
         reads=(*paths, *(swap.new for swap in swaps)),
     )
-
-
-def here_document(path: str, text: str) -> tuple[str, ...]:
-    """Return the bash lines that write *text* into the file at *path*, whatever it holds."""
-    end = "EOF"
-    while end in text.splitlines():
-        end += "_"
-    return (f"cat > {quote(path)} <<'{end}'", text.rstrip("\n"), end)
 
 
 @dataclass

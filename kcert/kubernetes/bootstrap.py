@@ -21,7 +21,7 @@ from kcert.issue.execute import Executor
 from kcert.kubeconfig import scalar
 from kcert.kubernetes import TEMPLATES
 from kcert.kubernetes.encryption import random_text
-from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
+from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, here_document, quote
 from kcert.roles import NODES
 from kcert.store import Workspace
 
@@ -130,9 +130,10 @@ def make(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Boots
     ca = ca_certificate(ctx)
     with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as workspace:
         staging = workspace.stage((), [TOKEN])
-        token = None if new_token else read(ctx.root)
-        created = token is None or token.expires <= now
-        if token is None or token.expires <= now:
+        present = None if new_token else read(ctx.root)
+        if present and present.expires > now:
+            token = present
+        else:
             executor = Executor(ctx, workspace)
             identifier = random_text(executor, staging, "token-id", "-hex", 3)
             token = Token(identifier, random_text(executor, staging, "token-secret", "-hex", 8), now + lifetime)
@@ -142,7 +143,7 @@ def make(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Boots
             staging.write(name, files[name], secret=name != RBAC)
         if changed:
             workspace.publish(staging, changed, [TOKEN, KUBECONFIG])
-    return Bootstrap(token, created, tuple(changed))
+    return Bootstrap(token, token is not present, tuple(changed))
 
 
 def script(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Iterator[str]:
@@ -168,8 +169,9 @@ def script(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Ite
         yield f'mkdir -p "$backup" && cp -pR {FOLDER} "$backup"/'
     yield f"mkdir -p {FOLDER}"
     token = Token("@id@", "@secret@", _PLACEHOLDER)
+    variables = {"@id@": "$id", "@secret@": "$secret", "@ca@": "$ca", f"{_PLACEHOLDER:{_TIME}}": "$expires"}
     for name, text in _files(ctx, token, "@ca@").items():
-        yield f"cat > {name} <<EOF\n{_with_variables(text)}EOF"
+        yield from here_document(str(name), text, variables)
     yield f"chmod 600 {TOKEN} {KUBECONFIG}"
     yield f"chmod 644 {RBAC}"
 
@@ -177,12 +179,6 @@ def script(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Ite
 def _files(ctx: Context, token: Token, ca: str) -> dict[PurePosixPath, str]:
     """Return the content of each file; *ca* is the base64 of the CA's PEM file."""
     return {TOKEN: token.manifest(), RBAC: rbac(), KUBECONFIG: _kubeconfig(ctx, token, ca)}
-
-
-def _with_variables(text: str) -> str:
-    """Return *text* for a here-document of bash: the placeholders are variables, and everything else is literal."""
-    literal = re.sub(r"[\\$`]", r"\\\g<0>", text).replace(f"{_PLACEHOLDER:{_TIME}}", "$expires")
-    return re.sub(r"@(id|secret|ca)@", r"$\1", literal)
 
 
 def ca_certificate(ctx: Context) -> bytes:

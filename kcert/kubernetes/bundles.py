@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import gzip
 import io
-import re
 import shlex
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,7 +31,7 @@ from kcert.openssl.program import same_key
 from kcert.openssl.reader import certificate_pems, read_certificate
 from kcert.openssl.x509 import X509
 from kcert.profiles.profile import Part, file_of, kubeconfig_of
-from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
+from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, here_document, quote
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 from kcert.store.atomic import OutputFile, Written, target_of, write_files
 
@@ -156,7 +155,7 @@ class _Reader:
         client = self.clients[wanted.certificate.name]
         path = self.ctx.root / kubeconfig_of(wanted.certificate)
         if not path.exists():
-            return kubeconfigs.draft(self.ctx, client, kubeconfigs.KubeconfigOptions()).text().encode(), False
+            return kubeconfigs.draft(self.ctx, client).text().encode(), False
         content = read_file(path)
         command = f"`kcert kubeconfig {quote(wanted.certificate.name)}{self.ctx.folder_option}`"
         inside = kubeconfig.opened(content)
@@ -294,9 +293,9 @@ def _staged(ctx: Context, bundle: Bundle) -> Iterator[str]:
         elif file.source:
             yield f"install -D -m {file.mode:o} {quote(folder_argument(ctx.root / file.source))} {target}"
         else:
-            yield from _written(target, file.content, file.mode)
+            yield from _written(target, file.content, file.mode, {})
     for name, mode, content in bundle.texts():
-        yield from _written(_staged_path(name), content, mode)
+        yield from _written(_staged_path(name), content, mode, {})
 
 
 def _staged_path(name: str) -> str:
@@ -312,23 +311,16 @@ def files_script(ctx: Context, files: Iterable[OutputFile], output: Path | None,
         yield from _written(path, file.content, file.mode, values)
 
 
-def _written(target: str, content: bytes, mode: int, variables: dict[str, str] | None = None) -> Iterator[str]:
-    """Yield the lines that write *content*, in which each of *variables* is replaced by the command that prints it."""
+def _written(target: str, content: bytes, mode: int, variables: Mapping[str, str]) -> Iterator[str]:
     text = content.decode()
-    used = {value: command for value, command in (variables or {}).items() if value in text}
-    word = "EOF" if used else "'EOF'"
-    if used:
-        text = re.sub(r"[\\$`]", r"\\\g<0>", text)
-        for value, command in used.items():
-            text = text.replace(value, f"$({command})")
     yield f'mkdir -p "$(dirname {target})"'
-    yield f"cat > {target} <<{word}\n{text}EOF"
+    yield from here_document(target, text, {value: variables[value] for value in variables if value in text})
     if mode != SECRET_MODE:
         yield f"chmod {mode:o} {target}"
 
 
 def _ca_values(ctx: Context) -> Iterator[tuple[str, str]]:
-    """Yield certificate and key of each CA as base64, with the command that prints the same."""
+    """Yield certificate and key of each CA as base64, with the bash expression that stands for the same."""
     for cert in ctx.known.values():
         if cert.kind is not Kind.CA or cert.files.crt is None:
             continue
@@ -342,7 +334,7 @@ def _ca_values(ctx: Context) -> Iterator[tuple[str, str]]:
                 argv = (ctx.openssl, "pkey" if is_key else "x509", *older, "-in", folder_argument(path))
                 if content == block.pem.encode():
                     argv = ("cat", folder_argument(path))
-                yield base64.b64encode(block.pem.encode()).decode(), f"{format_command(argv)} | base64 | tr -d '\\n'"
+                yield base64.b64encode(block.pem.encode()).decode(), f"$({format_command(argv)} | base64 | tr -d '\\n')"
 
 
 def copy_commands(ctx: Context, bundle: Bundle) -> Iterator[tuple[str, ...] | str]:
