@@ -369,11 +369,11 @@ def fetch(
     if not brought and not quiet:
         csr.unpacked(by_hand, certificate, options.dir, output)
     ctx = replace(ctx, reporter=csr.Steps(quiet=quiet))
-    kept = issued.keep(ctx, certificate, answer, output, needs_ca=brought)
+    answer = issued.keep(ctx, certificate, answer, output, needs_ca=brought)
     if format == "json":
-        record = csr.signed_record(certificate.name, kept.path, answer.x509, changed=kept.is_new)
-        print_json(record | {"verified": kept.verified})
+        record = csr.signed_record(certificate.name, answer.path, answer.x509, changed=answer.is_new)
+        print_json(record | {"verified": answer.verified})
     elif quiet:
-        print_path(kept.path)
+        print_path(answer.path)
     else:
-        csr.kept(certificate, answer, kept, ctx.folder_option)
+        csr.kept(certificate, answer, ctx.folder_option)

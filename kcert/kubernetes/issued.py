@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
@@ -116,11 +116,21 @@ def from_cluster(
 
 @dataclass(frozen=True)
 class IssuedCertificate:
-    """A validated certificate: what it says, its PEM, and its key, if that is here."""
+    """A validated certificate: what it says, its PEM, and its key, if that is here.
+
+    Once it is kept in the file ``path``, ``is_new`` says whether it was put there, ``verified`` whether the CA in the
+    folder has signed it (None: there is no CA), and ``issuer`` is that CA. ``updated`` are the kubeconfigs that hold a
+    renewed CA now, None if no CA was renewed.
+    """
 
     x509: X509
     pem: bytes
     key: bytes | None = field(default=None, repr=False)
+    path: Path = Path()
+    is_new: bool = True
+    verified: bool | None = None
+    issuer: X509 | None = None
+    updated: tuple[PurePosixPath, ...] | None = None
 
 
 def validate_issued(
@@ -196,24 +206,9 @@ def _key(path: Path, inside: Path | None) -> bytes | None:
     return read_optional(path, error=MachineError)
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A certificate in its place: ``is_new`` says whether it was put there.
-
-    ``verified`` is whether the CA in the folder has signed it (None: there is no CA), and ``issuer`` that CA.
-    ``updated`` are the kubeconfigs that hold a renewed CA now, None if no CA was renewed.
-    """
-
-    path: Path
-    is_new: bool = True
-    verified: bool | None = None
-    issuer: X509 | None = None
-    updated: tuple[PurePosixPath, ...] | None = None
-
-
 def keep(
     ctx: Context, certificate: Certificate, issued: IssuedCertificate, output: Path | None, *, needs_ca: bool = False
-) -> Kept:
+) -> IssuedCertificate:
     """Put a certificate where it belongs in the PKI folder, or to *output*.
 
     Where its CA's certificate is in the folder, it is verified with that; with *needs_ca* InputError is raised where
@@ -223,7 +218,7 @@ def keep(
     files, crt = certificate.files, certificate.crt
     if output is not None:
         atomic.create_file(output, issued.pem, PUBLIC_MODE)
-        return Kept(output)
+        return replace(issued, path=output)
     if certificate.kind is Kind.CA:
         return _keep_ca(ctx, certificate, issued)
     # What asks through the Certificates API and is in no profile is signed by the cluster's CA.
@@ -260,10 +255,10 @@ def keep(
             store.publish(staging, (target,), secret, loose)
         else:
             store.discard(staging)
-    return Kept(path, is_new, verified, issuer)
+    return replace(issued, path=path, is_new=is_new, verified=verified, issuer=issuer)
 
 
-def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate) -> Kept:
+def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate) -> IssuedCertificate:
     """Put a CA's certificate into the PKI folder; with the one above it, if that is known, as the chain.
 
     Where it renews the one that is here, the kubeconfigs that have that inside get it as well.
@@ -273,7 +268,7 @@ def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate) 
     with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as store:
         old = _renewed_by(new, status_of(ctx.root, [certificate])[certificate.name], path)
         if old and old.sha256 == new.sha256 and len(pems) == 1:
-            return Kept(path, is_new=False)
+            return replace(issued, path=path, is_new=False)
         rewrite = Kubeconfigs.below(ctx.root).of_ca(certificate, (old,)) if old else ()
         updated = tuple(path for step in rewrite for path in step.makes)
         if len(pems) == 1 and old and (old.issuer, old.authority_key_id) == (new.issuer, new.authority_key_id):
@@ -285,7 +280,7 @@ def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate) 
             executor.run_step(staging, steps.save_issued(name, content.encode("ascii")))
         executor.finish(staging, rewrite, updated)
         store.publish(staging, [crt, *chains, *updated], updated)
-    return Kept(path, updated=updated if old else None)
+    return replace(issued, path=path, updated=updated if old else None)
 
 
 def _renewed_by(new: X509, status: CertificateStatus, path: Path) -> X509 | None:

@@ -14,7 +14,7 @@ from kcert.durations import in_words
 from kcert.issue.context import IssuancePlan
 from kcert.issue.steps import Step
 from kcert.kubernetes import signers
-from kcert.kubernetes.issued import IssuedCertificate, Kept
+from kcert.kubernetes.issued import IssuedCertificate
 from kcert.kubernetes.manifests import kubectl, purpose_of, summary
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
 from kcert.openssl.x509 import X509, Name, Request, listed
@@ -305,22 +305,22 @@ def signed_request(certificate: Certificate, x509: X509, path: Path) -> None:
     )
 
 
-def kept(certificate: Certificate, issued: IssuedCertificate, kept: Kept, option: str) -> None:
+def kept(certificate: Certificate, issued: IssuedCertificate, option: str) -> None:
     """Say where the certificate is, whether the CA in the folder has signed it, and what comes next."""
-    if kept.verified is False:
+    if issued.verified is False:
         say("The certificate is saved, but the CA of another cluster signed it, not the CA in this folder.", "notice")
-    if kept.issuer and (late := issued.x509.outlives(kept.issuer)):
-        say_apart(f"The certificate {certificate.name} {ends_late(late, kept.issuer)}", "notice")
-    path, x509 = kept.path, issued.x509
-    _file(f"-> {path}" if kept.is_new else f"{path} already is this certificate and is not changed")
+    if issued.issuer and (late := issued.x509.outlives(issued.issuer)):
+        say_apart(f"The certificate {certificate.name} {ends_late(late, issued.issuer)}", "notice")
+    path, x509 = issued.path, issued.x509
+    _file(f"-> {path}" if issued.is_new else f"{path} already is this certificate and is not changed")
     screen().print()
     with_key = "the key and the request" if issued.key else "the request (the key is not here)"
     say(f"The certificate matches {with_key} and is valid until {x509.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
     if certificate.files.kubeconfig and path.name == certificate.files.kubeconfig.name:
         argv = ("kubectl", "--kubeconfig", str(path), "auth", "whoami")
         next_command(f"{path} now contains the key and the certificate. To try it:", *argv)
-    elif kept.updated is not None:
-        listed = ", ".join(clean_line(str(name)) for name in kept.updated)
+    elif issued.updated is not None:
+        listed = ", ".join(clean_line(str(name)) for name in issued.updated)
         say(
             "The new CA certificate has the same key, so every certificate that the CA signed stays valid. The old CA "
             f"certificate is in the backup.{f' Files with the new one: {listed}.' if listed else ''} Copy the new "
