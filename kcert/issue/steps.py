@@ -19,7 +19,6 @@ from kcert.kubeconfig import (
     Kubeconfig,
     Part,
     Swap,
-    context_of,
     embedded_data,
     kubeconfigs_in,
     opened,
@@ -195,7 +194,7 @@ def kubeconfig_for(certificate: Certificate, issuer: Certificate, cluster_name: 
         cluster=cluster_name,
         server=certificate.server,
         user=certificate.subject.common_name,
-        context=context_of(certificate.name, cluster_name),
+        context=f"{certificate.name}@{cluster_name}",  # contexts of several clusters fit into one file
         ca=ca,
         crt=crt,
         key=certificate.files.key,
