@@ -92,14 +92,11 @@ def check(
     planned: dict[Path, Certificate] = {}
     if folders:
         from kcert import profiles
-        from kcert.issue.adopt import detect_files, unmanaged
+        from kcert.issue.adopt import certificates_in
 
         cluster = profiles.load((config or DEFAULT_FILE) if described else None)
-        specs = profiles.certificates(cluster)
         for folder in folders:
-            certificates = detect_files(folder, specs)
-            # Users that kcert made and kcert.yaml does not name are renewed by kcert too.
-            planned |= wanted_at(folder, (*certificates, *unmanaged(folder, cluster, certificates, ())))
+            planned |= wanted_at(folder, certificates_in(folder, cluster))
     judgement = run_checks(
         where or (),
         root,
@@ -281,13 +278,10 @@ def history(  # noqa: PLR0917 - options, by name alone
 
 def _specs(options: Signing) -> tuple[Certificate, ...]:
     """Return the certificates of the folder; none if kcert.yaml cannot be read."""
-    from kcert import profiles
-    from kcert.issue.adopt import detect_files, unmanaged
+    from kcert.issue.adopt import certificates_in
 
     try:
-        described = load_cluster(options.config)
-        known = detect_files(options.dir, profiles.certificates(described))
-        return (*known, *unmanaged(options.dir, described, known, ()))
+        return certificates_in(options.dir, load_cluster(options.config))
     except InputError:
         return ()
 

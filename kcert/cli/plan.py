@@ -18,7 +18,6 @@ from kcert.cli.options import (
     load_cluster,
     wide_and_file,
 )
-from kcert.issue.adopt import detect_files
 from kcert.issue.status import State
 
 
@@ -38,7 +37,7 @@ def plan(
     ] = False,
 ) -> None:
     """List every certificate that the cluster needs: its state, its expiry, and why it is not current."""
-    from kcert.issue.adopt import require_described, unmanaged
+    from kcert.issue.adopt import certificates_in, require_described
     from kcert.issue.status import status_of
     from kcert.store import OWN_FOLDER
     from kcert.store.history import recall
@@ -48,9 +47,7 @@ def plan(
     context.require_folder_path(options.dir)
     cluster = load_cluster(options.config)
     require_described(cluster, options.dir)
-    known = profiles.certificates(cluster)
-    known += unmanaged(options.dir, cluster, known, ())
-    statuses = tuple(status_of(options.dir, detect_files(options.dir, known)).values())
+    statuses = tuple(status_of(options.dir, certificates_in(options.dir, cluster)).values())
     option = context.folder_option(options.dir, options.config)
     wide, file = wide_and_file(wide, output)
     with written_to(file, force=force):

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Kind, chain_of
 from kcert.errors import InputError
@@ -28,17 +29,16 @@ from kcert.kubeconfig import (
 )
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
+from kcert.openssl.x509 import X509
 from kcert.quoting import format_command, here_document, quote
 from kcert.shell import DEFAULT_TIMEOUT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from kcert.openssl.x509 import X509
-    from kcert.store import Staging
+from kcert.store import Staging
 
 SECONDS_FOR_LONG_KEYS = 900.0
 """Primes for 8192 bits can take minutes, and how many is chance."""
+
+_Place = tuple[PurePosixPath, str]
+"""A kubeconfig, and the base64 that is embedded in it."""
 
 WIDTH = 100
 """Columns of a command in a script."""
@@ -267,28 +267,19 @@ def update_kubeconfigs(contents: Mapping[PurePosixPath, bytes], swaps: tuple[Swa
     )
 
 
-@dataclass
 class Kubeconfigs:
-    """Every embedded certificate and key, by its hash: the file that it is in, and the base64 that it is there."""
+    """The kubeconfigs of the PKI folder *root*, with what is embedded in them; what cannot be read is none."""
 
-    _contents: dict[PurePosixPath, bytes] = field(default_factory=dict)
-    _places: dict[tuple[Part, str], list[tuple[PurePosixPath, str]]] = field(default_factory=dict)
-
-    @classmethod
-    def below(cls, root: Path) -> Kubeconfigs:
-        """Return those of the PKI folder *root*; what cannot be read is none."""
-        kubeconfigs = cls()
-        for path in kubeconfigs_in(root) if root.is_dir() else ():
-            try:
-                content = read_regular(path, LARGEST_DOCUMENT)
-            except OSError:
-                continue
-            name = PurePosixPath(path.relative_to(root))
-            kubeconfigs._contents[name] = content
-            for part, token in embedded_data(content):
-                for digest in _digests(part, token):
-                    kubeconfigs._places.setdefault((part, digest), []).append((name, token))
-        return kubeconfigs
+    def __init__(self, root: Path) -> None:
+        self._contents: dict[PurePosixPath, bytes] = {}
+        self._places: dict[tuple[Part, str], list[_Place]] = {}  # by the hash of what is there
+        for path in kubeconfigs_in(root):
+            with contextlib.suppress(OSError):
+                name, content = PurePosixPath(path.relative_to(root)), read_regular(path, LARGEST_DOCUMENT)
+                self._contents[name] = content
+                for part, token in embedded_data(content):
+                    for digest in _digests(part, token):
+                        self._places.setdefault((part, digest), []).append((name, token))
 
     def of_leaf(
         self, certificate: Certificate, old: X509 | None, old_key: bytes | None, *, rewrites_own: bool
@@ -299,38 +290,29 @@ class Kubeconfigs:
         """
         files = certificate.files
         assert files.crt
-        places = [
-            (path, token)
-            for path, token in self._places.get(("client-certificate", old.sha256 if old else ""), ())
-            if not (rewrites_own and path == files.kubeconfig)
-        ]
-        if not places:
-            return ()
-        paths = {path: self._contents[path] for path, _ in places}
-        swaps = [Swap("client-certificate", _tokens(places), files.crt)]
-        keys = [
-            (path, token)
-            for digest in (_digests("client-key", base64.b64encode(old_key).decode()) if old_key else ())
-            for path, token in self._places.get(("client-key", digest), ())
-            if path in paths
-        ]
-        if keys:
-            swaps.append(Swap("client-key", _tokens(keys), files.key))
-        return (update_kubeconfigs(paths, tuple(swaps)),)
+        crts = self._with("client-certificate", [old.sha256] if old else [])
+        crts = [pair for pair in crts if not (rewrites_own and pair[0] == files.kubeconfig)]
+        paths = dict.fromkeys(path for path, _ in crts)
+        keys = self._with("client-key", _digests("client-key", base64.b64encode(old_key or b"").decode()))
+        keys = [pair for pair in keys if pair[0] in paths]
+        return self._update(paths, ("client-certificate", crts, files.crt), ("client-key", keys, files.key))
 
     def of_ca(self, certificate: Certificate, old: Iterable[X509]) -> tuple[Step, ...]:
         """Return the step that updates the kubeconfigs when the file of a CA changes, in which *old* were."""
         assert certificate.files.crt
-        files = [file for x509 in old for file in self._places.get(("certificate-authority", x509.sha256), ())]
-        if not files:
-            return ()
-        paths = {path: self._contents[path] for path in sorted({path for path, _ in files})}
-        swap = Swap("certificate-authority", _tokens(files), certificate.files.crt)
-        return (update_kubeconfigs(paths, (swap,)),)
+        cas = self._with("certificate-authority", [x509.sha256 for x509 in old])
+        return self._update(sorted({path for path, _ in cas}), ("certificate-authority", cas, certificate.files.crt))
 
+    def _with(self, part: Part, digests: Iterable[str]) -> list[_Place]:
+        return [pair for digest in digests for pair in self._places.get((part, digest), ())]
 
-def _tokens(places: Iterable[tuple[PurePosixPath, str]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(token for _, token in places))
+    def _update(
+        self, paths: Iterable[PurePosixPath], *parts: tuple[Part, list[_Place], PurePosixPath]
+    ) -> tuple[Step, ...]:
+        contents = {path: self._contents[path] for path in paths}
+        tokens = ((part, tuple(dict.fromkeys(token for _, token in places)), new) for part, places, new in parts)
+        swaps = tuple(Swap(part, old, new) for part, old, new in tokens if old)
+        return (update_kubeconfigs(contents, swaps),) if contents else ()
 
 
 def _digests(part: Part, token: str) -> list[str]:
