@@ -118,16 +118,14 @@ def manifest(
             f"{csr_file} does not exist, but a request for the signer {other} does: `kcert csr manifest {quote(name)} "
             f"--signer {other}{option}` creates the object for it."
         )
-    program = openssl(options.openssl)
-    written = manifests.compose(
-        options.dir, certificate, program, option, signer=signer, usages=usages or (), expires=seconds, name=called
-    )
+    ctx = context.signing_context(options, "csr manifest", cluster, openssl(options.openssl))
+    written = manifests.compose(ctx, certificate, signer, usages or (), seconds, called)
     if str(output) == "-":
         print_text(text(written))
         return
-    path, existing = manifests.write(options.dir, written, output, csr.Steps().on_lock_wait)
+    path, existing = manifests.write(replace(ctx, reporter=csr.Steps()), written, output)
     if format == "json":
-        csr.as_json(existing or written, program, {"path": str(path), "changed": existing is None})
+        csr.as_json(existing or written, ctx.openssl, {"path": str(path), "changed": existing is None})
     elif quiet:
         print_path(path)
     elif existing:

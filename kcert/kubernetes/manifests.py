@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from kcert.certificates import Certificate
 from kcert.config import Cluster
 from kcert.errors import InputError, KcertError, ProgramError, UnansweredError, VerdictError, sentence
 from kcert.files import LARGEST_DOCUMENT, open_at_once
+from kcert.issue.context import Context
 from kcert.kubernetes import FAILURES, signers
 from kcert.kubernetes.signing_request import (
     KIND,
@@ -75,29 +76,25 @@ def decoding(argv: tuple[str, ...]) -> str:
     return f"{format_command(argv)} | base64 -d"
 
 
-def compose(
-    root: Path,
+def compose(  # noqa: PLR0917 - one for each option
+    ctx: Context,
     certificate: Certificate,
-    openssl: str,
-    option: str,
-    *,
     signer: str | None,
     usages: Sequence[str],
     expires: int | None,
     name: str | None,
 ) -> SigningRequest:
-    """Return the object for the request of *certificate* in the PKI folder *root*, for which commands need *option*.
+    """Return the object for the request of *certificate* in the PKI folder.
 
     *signer*, *usages* and *name* follow from the request where they are not given. Raises InputError for a request
     that is none, and for what the API server would not take.
     """
-    path = root / certificate.csr
+    path = ctx.root / certificate.csr
     if not path.is_file():
-        raise InputError(
-            f"{path} does not exist: `kcert csr new {quote(certificate.name)}{option}` creates key and request."
-        )
+        command = f"`kcert csr new {quote(certificate.name)}{ctx.folder_option}`"
+        raise InputError(f"{path} does not exist: {command} creates key and request.")
     content = contents(path)
-    request = read_asked(openssl, content, str(path))
+    request = read_asked(ctx.openssl, content, str(path))
     name = name or certificate.csr.stem
     if why := object_name(name):
         raise InputError(f"{name!a} cannot be the name of an object of Kubernetes: {why}. Give it another with --name.")
@@ -109,20 +106,11 @@ def compose(
     usages = usages or played.usages(request.public_key.algorithm)
     if expires is not None:
         check_expires(expires, "--expires")
-    return SigningRequest(
-        name=name,
-        request=content,
-        signer=signer,
-        usages=check_usages(usages, "--usage"),
-        expires=expires,
-        source=str(path),
-    )
+    return SigningRequest(name, content, signer, check_usages(usages, "--usage"), expires, source=str(path))
 
 
-def write(
-    root: Path, csr: SigningRequest, output: Path | None, waits: Callable[[str], None]
-) -> tuple[Path, SigningRequest | None]:
-    """Write the manifest into the PKI folder *root*, where what it replaces is backed up, or to *output*.
+def write(ctx: Context, csr: SigningRequest, output: Path | None) -> tuple[Path, SigningRequest | None]:
+    """Write the manifest into the PKI folder, where what it replaces is backed up, or to *output*.
 
     Return its path, and what is there already if that is the same request: it stays, with all that was decided.
     """
@@ -131,14 +119,14 @@ def write(
         atomic.create_file(output, content, PUBLIC_MODE)
         return output, None
     name = PurePosixPath(f"{csr.name}-csr.yaml")
-    with Workspace.open(root, "kcert csr manifest", waits) as workspace:
-        existing = existing_manifest(root, csr.name)
+    with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as workspace:
+        existing = existing_manifest(ctx.root, csr.name)
         if existing and replace(existing, conditions=(), certificate=None, source=csr.source, document=None) == csr:
-            return root / name, existing
+            return ctx.root / name, existing
         staging = workspace.stage((), (name,))
         staging.write(name, content)
         workspace.publish(staging, (name,), ())
-    return root / name, None
+    return ctx.root / name, None
 
 
 def existing_manifest(root: Path, name: str) -> SigningRequest | None:

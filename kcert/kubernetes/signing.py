@@ -7,13 +7,13 @@ request is signed as the certificate of kcert.yaml that it is for, and never as 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path, PurePosixPath
 
 from kcert import profiles
-from kcert.certificates import AltName, Certificate, Files, Key, Kind, Role
+from kcert.certificates import Certificate, Files, Key, Kind, Role
 from kcert.errors import InputError, ProgramError, VerdictError
 from kcert.issue import steps
 from kcert.issue.checks import days_within, require_ca, with_passphrases
@@ -275,7 +275,10 @@ def match_request(ctx: Context, path: Path, name: str | None) -> tuple[Certifica
         raise InputError(f"{path} asks for {same[0].name} with other SANs: {_compared(same[0], request)}.")
     named = [cert for cert in matching if name is not None or (cert.files.csr and cert.files.csr.name == path.name)]
     certificate = (named or matching)[0]
-    if not named and _is_privileged(certificate):
+    assert certificate.subject
+    identities = (certificate.subject.common_name, *certificate.subject.organizations)
+    is_system = any(identity.startswith(("system:", "kubeadm:")) for identity in identities)
+    if not named and (certificate.role != Role.USER or is_system):
         command = format_command(("kcert", "csr", "sign", "--file", str(path), "--as", certificate.name))
         raise InputError(
             f"{path} asks for {certificate.name} ({str(request.subject)!a}), which has more permissions than a user "
@@ -307,24 +310,13 @@ def sign_request(ctx: Context, path: Path, certificate: Certificate, request: Re
     return target, x509
 
 
-def _is_privileged(certificate: Certificate) -> bool:
-    """Return True for an administrator, a component or a node."""
-    assert certificate.subject
-    identities = (certificate.subject.common_name, *certificate.subject.organizations)
-    return certificate.role != Role.USER or any(identity.startswith(("system:", "kubeadm:")) for identity in identities)
-
-
 def _compared(certificate: Certificate, request: Request) -> str:
     """Say which SANs only one of kcert.yaml and the request has."""
-
-    def listed(names: Iterable[AltName], others: Iterable[AltName]) -> str:
-        return ", ".join(ascii(str(name))[1:-1] for name in names if name not in set(others))
-
-    missing, more = (
-        listed(certificate.alt_names, request.alt_names),
-        listed(request.alt_names, certificate.alt_names),
-    )
-    differs = [f"it lacks {missing}"] * bool(missing) + [f"it also asks for {more}"] * bool(more)
+    here, asked = certificate.alt_names, request.alt_names
+    missing = [ascii(str(name))[1:-1] for name in here if name not in asked]
+    more = [ascii(str(name))[1:-1] for name in asked if name not in here]
+    differs = [f"it lacks {', '.join(missing)}"] if missing else []
+    differs += [f"it also asks for {', '.join(more)}"] if more else []
     return f"{' and '.join(differs)}; the kcert.yaml here and the one that it was made with have to be the same"
 
 
