@@ -84,36 +84,28 @@ def parse(content: bytes, source: str) -> SigningRequest:
 
 def parse_object(document: dict[str, Any], source: str) -> SigningRequest:
     """Return the object that *document* is, as plain values; raises InputError as ``parse`` does."""
-    try:
-        return _object(document, source)
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from None
-
-
-def _object(document: dict[str, Any], source: str) -> SigningRequest:
-    _check_version(document)
-    for key in ("metadata", "spec", "status"):
-        if not isinstance(document.get(key) or {}, dict):
-            raise InputError(f"{key} is not a group of keys.")
-    metadata, spec, status = (document.get(key) or {} for key in ("metadata", "spec", "status"))
-    name, issued = metadata.get("name"), status.get("certificate")
+    _check_version(document, source)
+    metadata, spec, status = (_section(document, key, source) for key in ("metadata", "spec", "status"))
+    name = metadata.get("name")
     if not isinstance(name, str) or (why := object_name(name)):
-        raise InputError(f"metadata.name {name!a} is not a valid object name: {why if name else 'it is missing'}.")
+        raise InputError(
+            f"{source}: metadata.name {name!a} is not a valid object name: {why if name else 'it is missing'}."
+        )
     csr = SigningRequest(
         name=name,
-        request=_base64(spec.get("request"), "spec.request"),
-        signer=_text(spec.get("signerName"), "spec.signerName"),
-        usages=_usages(spec.get("usages")),
-        expires=_expires(spec.get("expirationSeconds")),
-        conditions=_conditions(status.get("conditions")),
-        certificate=_base64(issued, "status.certificate") if issued else None,
+        request=_base64(spec.get("request"), "spec.request", source),
+        signer=_text(spec.get("signerName"), "spec.signerName", source),
+        usages=_usages(spec.get("usages"), source),
+        expires=_expires(spec.get("expirationSeconds"), source),
+        conditions=_conditions(status.get("conditions"), source),
+        certificate=_base64(status["certificate"], "status.certificate", source) if status.get("certificate") else None,
         source=source,
         document=document,
     )
     if why := signer_trouble(csr.signer):
-        raise InputError(f"spec.signerName {csr.signer!a}: {why}.")
+        raise InputError(f"{source}: spec.signerName {csr.signer!a}: {why}.")
     if csr.certificate is not None and not any(block.is_certificate for block in pem_blocks(csr.certificate)):
-        raise InputError("status.certificate holds no certificate.")
+        raise InputError(f"{source}: status.certificate holds no certificate.")
     return csr
 
 
@@ -218,31 +210,38 @@ def _document(content: bytes, source: str) -> dict[str, Any]:
     return documents[0]
 
 
-def _check_version(document: Mapping[str, Any]) -> None:
+def _check_version(document: Mapping[str, Any], source: str) -> None:
     kind, version = document.get("kind"), document.get("apiVersion")
     if kind != KIND:
-        raise InputError(f"kind {kind!a} is not {KIND}.")
+        raise InputError(f"{source}: kind {kind!a} is not {KIND}.")
     if version == "certificates.k8s.io/v1beta1":
         raise InputError(
-            "certificates.k8s.io/v1beta1 was removed in Kubernetes 1.22. In v1 signerName is required, "
+            f"{source}: certificates.k8s.io/v1beta1 was removed in Kubernetes 1.22. In v1 signerName is required, "
             "and legacy-unknown is not a signer any more; usages are required, each once and each a known one."
         )
     if version != API_VERSION:
-        raise InputError(f"apiVersion {version!a} is not {API_VERSION}.")
+        raise InputError(f"{source}: apiVersion {version!a} is not {API_VERSION}.")
 
 
-def _text(value: object, field: str) -> str:
+def _section(document: Mapping[str, Any], key: str, source: str) -> Mapping[str, Any]:
+    section = document.get(key) or {}
+    if not isinstance(section, dict):
+        raise InputError(f"{source}: {key} is not a group of keys.")
+    return section
+
+
+def _text(value: object, field: str, source: str) -> str:
     if not isinstance(value, str) or not value:
-        raise InputError(f"{field} is missing, or is not text.")
+        raise InputError(f"{source}: {field} is missing, or is not text.")
     return value
 
 
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
-def _base64(value: object, field: str) -> bytes:
+def _base64(value: object, field: str, source: str) -> bytes:
     """Decode *value* as Go's encoding/json does: standard base64 with padding; only line breaks are skipped."""
-    packed = re.sub(r"[\r\n]", "", _text(value, field))
+    packed = re.sub(r"[\r\n]", "", _text(value, field, source))
     if _BASE64.fullmatch(packed):
         return base64.b64decode(packed)
     if packed.startswith("-----BEGIN"):
@@ -251,13 +250,13 @@ def _base64(value: object, field: str) -> bytes:
         why = "has blanks inside its base64, and the API server rejects that (illegal base64 data)"
     else:
         why = "is not base64 (illegal base64 data)"
-    raise InputError(f"{field} {why}. `base64 < jane.csr | tr -d '\\n'` prints it in the right form.")
+    raise InputError(f"{source}: {field} {why}. `base64 < jane.csr | tr -d '\\n'` prints it in the right form.")
 
 
-def _usages(value: object) -> tuple[str, ...]:
+def _usages(value: object, source: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
-        raise InputError("spec.usages is missing: v1 wants them listed.")
-    return check_usages([str(usage) for usage in value], "spec.usages:")
+        raise InputError(f"{source}: spec.usages is missing: v1 wants them listed.")
+    return check_usages([str(usage) for usage in value], f"{source}: spec.usages:")
 
 
 def check_usages(usages: Sequence[str], where: str) -> tuple[str, ...]:
@@ -271,11 +270,12 @@ def check_usages(usages: Sequence[str], where: str) -> tuple[str, ...]:
     return tuple(usages)
 
 
-def _expires(value: object) -> int | None:
-    if value is not None:
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise InputError(f"spec.expirationSeconds {value!a} is not a whole number.")
-        check_expires(value, "spec.expirationSeconds")
+def _expires(value: object, source: str) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InputError(f"{source}: spec.expirationSeconds {value!a} is not a whole number.")
+    check_expires(value, f"{source}: spec.expirationSeconds")
     return value
 
 
@@ -304,14 +304,14 @@ def signer_trouble(signer: str) -> str | None:
     return None
 
 
-def _conditions(value: object) -> tuple[Mapping[str, str], ...]:
+def _conditions(value: object, source: str) -> tuple[Mapping[str, str], ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(condition, dict) for condition in value):
-        raise InputError("status.conditions is not a list of conditions.")
+        raise InputError(f"{source}: status.conditions is not a list of conditions.")
     conditions = tuple(
         {
-            "type": _text(condition.get("type"), "status.conditions.type"),
+            "type": _text(condition.get("type"), "status.conditions.type", source),
             "status": str(condition.get("status", "True")),
             "reason": str(condition.get("reason", "")),
             "message": str(condition.get("message", "")),
@@ -322,5 +322,5 @@ def _conditions(value: object) -> tuple[Mapping[str, str], ...]:
     )
     kinds = [condition["type"] for condition in conditions]
     if APPROVED in kinds and DENIED in kinds:
-        raise InputError("it has the conditions Approved and Denied, and the API server takes one alone.")
+        raise InputError(f"{source}: it has the conditions Approved and Denied, and the API server takes one alone.")
     return conditions
