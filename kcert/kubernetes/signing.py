@@ -217,6 +217,12 @@ def _signed(
     ctx, _ = with_passphrases(ctx, ())
     spec, now = ctx.known[certificate.issuer or "ca"], datetime.now(timezone.utc)
     status = status_of(ctx.root, [spec], now)[spec.name]
+    key = ctx.root / spec.files.key
+    if status.x509 and not key.exists():
+        raise InputError(
+            f"{key} does not exist, and without the CA's key nothing can be signed. If it is kept in another folder, "
+            "specify it with --ca-dir; if it is on another machine, run `kcert csr sign --file` there."
+        )
     ca, spec = require_ca(ctx, certificate, status, now), status.certificate
     made = issue(spec, ca, now)
     with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as store:
