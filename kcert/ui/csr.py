@@ -33,6 +33,7 @@ from kcert.ui.console import (
     say_apart,
     say_paragraphs,
     screen,
+    show_file,
     show_output,
 )
 from kcert.ui.lesson import OutputOfCommands
@@ -107,7 +108,7 @@ def wrote(root: Path, certificate: Certificate, csr_object: SigningRequest, path
         screen().print()
     block(clean(text(csr_object)).splitlines(), "config")
     screen().print()
-    _file(f"-> {path}")
+    show_file(path)
     screen().print()
     next_command("Next, submit it to a cluster:", "kcert", "csr", "submit", str(path))
     next_command("Or continue without a cluster:", "kcert", "csr", "approve", "--file", str(path))
@@ -118,10 +119,6 @@ def next_command(words: str, *argv: str, option: str = "") -> None:
     say_apart(words)
     block([f"{format_command(argv)}{option}"], "command")
     screen().print()
-
-
-def _file(text: str) -> None:
-    block([clean_line(text)], "file")
 
 
 def stays(csr: SigningRequest, path: Path) -> None:
@@ -292,7 +289,7 @@ def _owner(subject: Name, *, is_client: bool) -> None:
 
 def signed_request(certificate: Certificate, x509: X509, path: Path) -> None:
     """Say where the certificate is, and what to do with it."""
-    _file(f"-> {path}")
+    show_file(path)
     say(f"Valid until {x509.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
     next_command(
         "Next, in the folder with the key and the request:",
@@ -312,7 +309,10 @@ def kept(certificate: Certificate, issued: IssuedCertificate, option: str) -> No
     if issued.issuer and (late := issued.x509.outlives(issued.issuer)):
         say_apart(f"The certificate {certificate.name} {ends_late(late, issued.issuer)}", "notice")
     path, x509 = issued.path, issued.x509
-    _file(f"-> {path}" if issued.is_new else f"{path} already is this certificate and is not changed")
+    if issued.is_new:
+        show_file(path)
+    else:
+        block([f"{clean_line(str(path))} already is this certificate and is not changed"], "file")
     screen().print()
     with_key = "the key and the request" if issued.key else "the request (the key is not here)"
     say(f"The certificate matches {with_key} and is valid until {x509.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
