@@ -113,12 +113,11 @@ def read(root: Path) -> Token | None:
     try:
         data = plain_yaml.load(content)["stringData"]
         expires = datetime.strptime(data["expiration"], _TIME).replace(tzinfo=timezone.utc)
-        token = Token(data["token-id"], data["token-secret"], expires)
+        if _ID.fullmatch(data["token-id"]) and _SECRET.fullmatch(data["token-secret"]):
+            return Token(data["token-id"], data["token-secret"], expires)
     except (plain_yaml.NotPlainError, KeyError, TypeError, ValueError):
-        token = Token("", "", datetime.now(timezone.utc))
-    if not _ID.fullmatch(str(token.id)) or not _SECRET.fullmatch(str(token.secret)):
-        raise InputError(f"{path}: expected a Secret of the type bootstrap.kubernetes.io/token. Use --new-token.")
-    return token
+        pass
+    raise InputError(f"{path}: expected a Secret of the type bootstrap.kubernetes.io/token. Use --new-token.")
 
 
 def make(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Bootstrap:

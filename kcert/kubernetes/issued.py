@@ -90,18 +90,10 @@ def from_cluster(
     """
     asks, why = kubectl_get(name, "jsonpath={.status.certificate}"), kubectl_get(name, "yaml")
     shows(asks)
-    deadline = time.monotonic() + wait
-    shown, last_reason = False, ""
-    while True:
-        output = kubectl(asks).stdout.strip()
-        if output:
-            try:
-                return base64.b64decode(output, validate=True)
-            except ValueError:
-                raise ProgramError(f"what the cluster has as the certificate of {name} is not base64.") from None
-        if not shown:
+    deadline, last_reason = time.monotonic() + wait, ""
+    while not (output := kubectl(asks).stdout.strip()):
+        if not last_reason:
             shows(why)
-            shown = True
         try:
             return certificate_of(looked_up(why, name), offline=False)
         except PendingError as pending:
@@ -112,6 +104,10 @@ def from_cluster(
                 last_reason = str(pending)
                 waits(last_reason)
             time.sleep(min(POLL_SECONDS, left))
+    try:
+        return base64.b64decode(output, validate=True)
+    except ValueError:
+        raise ProgramError(f"what the cluster has as the certificate of {name} is not base64.") from None
 
 
 @dataclass(frozen=True)
