@@ -50,6 +50,11 @@ class Draft:
         """Return the certificate's name."""
         return self.credentials.certificate.name
 
+    @property
+    def is_packed(self) -> bool:
+        """True if the certificate and its key are only in a kubeconfig."""
+        return self.credentials.certificate.files.kubeconfig is not None
+
     def text(self) -> str:
         """Return the file's content."""
         if not self.embed:
@@ -131,7 +136,7 @@ def draft(ctx: Context, client: Credentials, server: str | None = None, context:
 def require_writable(made: Iterable[Draft], server: str | None, context: str | None, *, kubectl: bool) -> None:
     """Raise InputError for a .conf of kubeadm that would differ from kcert.yaml, ProgramError without *kubectl*."""
     for draft in made:
-        if draft.credentials.certificate.files.kubeconfig:
+        if draft.is_packed:
             for option, value in (("--server", server), ("--context", context)):
                 if value is not None:
                     raise InputError(
@@ -165,7 +170,7 @@ def keep(ctx: Context, made: Sequence[Draft], *, kubectl: bool = False) -> Itera
                 yield draft, "current"
                 continue
             client = draft.credentials
-            links = () if client.certificate.files.kubeconfig else (client.crt, client.key)
+            links = () if draft.is_packed else (client.crt, client.key)
             staging = workspace.stage((client.ca, *links), [draft.file])
             if kubectl:
                 _by_kubectl(Executor(ctx, workspace), staging, draft)
@@ -176,7 +181,7 @@ def keep(ctx: Context, made: Sequence[Draft], *, kubectl: bool = False) -> Itera
 
 
 def _by_kubectl(executor: Executor, staging: Staging, draft: Draft) -> None:
-    if draft.credentials.certificate.files.kubeconfig:
+    if draft.is_packed:
         for path in (draft.credentials.crt, draft.credentials.key):
             staging.write(path, draft.credentials.contents[path].decode(), secret=True)
     commands = (
