@@ -80,16 +80,12 @@ class RenewalPlanner:
         """Raise InputError for an intermediate CA whose signer is not here, unless a request is all that is wanted."""
         if x509.self_issued or spec.issuer is not None or self.renewal.csr_only:
             return
-        option, new_key = self.ctx.signing_option, self.renewal.new_key
-        elsewhere = (
-            ""
-            if new_key
-            else f" If that key is on another machine: `kcert renew {spec.name} --csr-only{option}` creates a request."
-        )
+        option, new_key = self.ctx.signing_option, " --new-key" if self.renewal.new_key else ""
+        request = f"`kcert renew {spec.name} --csr-only{option}` creates a request."
         raise InputError(
             f"{spec.files.crt} was signed by {str(x509.issuer)!a}, and only that CA can sign it again: "
-            f"`kcert renew {spec.name}{' --new-key' if new_key else ''} --root-dir "
-            f"FOLDER{option}`, with the folder that has its key.{elsewhere}"
+            f"`kcert renew {spec.name}{new_key} --root-dir FOLDER{option}`, with the folder that has its key."
+            + ("" if new_key else f" If that key is on another machine: {request}")
         )
 
     def _rotation_under_way(self, status: CertificateStatus) -> None:
@@ -135,7 +131,6 @@ class RenewalPlanner:
         )
 
     def _requested_again(self, ca: Certificate) -> tuple[Step, ...]:
-        """Return the steps that make a request from the CA's certificate itself."""
         assert ca.files.cnf
         config = steps.write_config(ca.files.cnf, render(ca, self.ctx.templates))
         return config, steps.request_again(ca, self.ctx.openssl)
@@ -249,8 +244,7 @@ class RenewalPlanner:
                 )
         wanted, both, leaves = spec_from_x509(spec, x509), spec.files.crt, self._leaves(spec, x509)
         root = (external_ca.root_cert_path(self.ctx),) if wanted.intermediate else ()
-        if not all((self.ctx.root / path).is_file() for path in root):
-            root = ()
+        root = root if all((self.ctx.root / path).is_file() for path in root) else ()
         made = (
             steps.copy_first(self.ctx.openssl, alone, both),
             steps.verify(self.ctx.openssl, wanted, both, *leaves),
@@ -264,24 +258,19 @@ class RenewalPlanner:
         )
 
     def _signed_by(self, ca: Certificate) -> list[CertificateStatus]:
-        """Return the status of each certificate that *ca* has to have signed, and that is there."""
-        return [
-            status
-            for status in self.statuses.values()
-            if status.certificate.issuer == ca.name and status.state is not State.MISSING
-        ]
+        present = (status for status in self.statuses.values() if status.state is not State.MISSING)
+        return [status for status in present if status.certificate.issuer == ca.name]
 
     def _leaves(self, ca: Certificate, x509: X509) -> tuple[PurePosixPath, ...]:
         """Return files with leaves that *x509* has signed, those first that do not name its key."""
+        signed = ((status.certificate.files, status.x509) for status in self._signed_by(ca))
         leaves = [
-            (status.x509.authority_key_id is not None, status.certificate.files.crt)
-            for status in self._signed_by(ca)
-            if status.certificate.files.kubeconfig is None
-            and status.x509
-            and status.x509.not_after > self.now
-            and not issuer_mismatch(status.x509, x509)
+            (leaf.authority_key_id is not None, files.crt)
+            for files, leaf in signed
+            if leaf and files.crt and not files.kubeconfig
+            if leaf.not_after > self.now and not issuer_mismatch(leaf, x509)
         ]
-        return tuple(crt for _, crt in sorted(leaves, key=lambda leaf: leaf[0]) if crt)[:SHOWN_LEAVES]
+        return tuple(crt for _, crt in sorted(leaves, key=lambda leaf: leaf[0]))[:SHOWN_LEAVES]
 
     def with_days(self, spec: Certificate) -> Certificate:
         """Return *spec* with the lifetime of --days, so that it does not look like all that its CA has left."""

@@ -132,8 +132,10 @@ class _Describer:
         )
         root, cluster = self._profile(cluster)
         cluster = replace(cluster, users=tuple(self._users(root, cluster)))
-        if server:
-            cluster = self._with_extra_sans(cluster, sans)
+        specs = (spec for spec in profiles.certificates(cluster) if spec.role is Role.APISERVER)
+        usual = {name for spec in specs for name in spec.alt_names}
+        more = tuple(san for san in sans if san not in usual and san.type in ("DNS", "IP"))
+        cluster = replace(cluster, api_server=replace(cluster.api_server, extra_sans=more))
         return Description(cluster, root, self.unknown)
 
     def _api_server(self) -> tuple[ApiServer | None, str]:
@@ -284,12 +286,6 @@ class _Describer:
                 continue
             seen.add(name)
             yield User(name, tuple(group for group in subject.organizations if not check_user_name(group)))
-
-    def _with_extra_sans(self, cluster: Cluster, sans: tuple[AltName, ...]) -> Cluster:
-        servers = (spec for spec in profiles.certificates(cluster) if spec.role is Role.APISERVER)
-        usual = {name for spec in servers for name in spec.alt_names}
-        more = tuple(san for san in sans if san not in usual and san.type in ("DNS", "IP"))
-        return replace(cluster, api_server=replace(cluster.api_server, extra_sans=more))
 
 
 def _options(folder: Path) -> Iterator[tuple[str, str]]:
