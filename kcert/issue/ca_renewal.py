@@ -120,7 +120,7 @@ class RenewalPlanner:
             checked.append(steps.verify(openssl, wanted, *leaves))
         serial = x509.serial if self._is_named_by_serial(wanted, x509) else ""
         made = (
-            *self._requested_again(wanted),
+            *self._request_again(wanted),
             steps.sign(wanted, issuer or wanted, openssl, days, serial=serial),
             *checked,
             *steps.chain(wanted, issuer),
@@ -130,10 +130,8 @@ class RenewalPlanner:
             wanted, issuer or wanted, made, days, keeps_key=True, replaces=x509, inputs=leaves, copies=((crt, crt),)
         )
 
-    def _requested_again(self, ca: Certificate) -> tuple[Step, ...]:
-        assert ca.files.cnf
-        config = steps.write_config(ca.files.cnf, render(ca, self.ctx.templates))
-        return config, steps.request_again(ca, self.ctx.openssl)
+    def _request_again(self, ca: Certificate) -> tuple[Step, ...]:
+        return steps.request(ca, self.ctx.openssl, render(ca, self.ctx.templates), keeps_key=True, again=True)
 
     def _check_own_key(self, ca: Certificate, x509: X509, other: str) -> None:
         """The CA's key has to be here, for the CA to keep it; *other* is the way out without it."""
@@ -162,7 +160,7 @@ class RenewalPlanner:
         assert crt
         note = f"{ascii(str(x509.issuer))[1:-1]} has signed it, and has to sign it again; nothing changes until then."
         # The request goes there together with the openssl.cnf, which says what kind of CA it is.
-        made = self._requested_again(wanted)
+        made = self._request_again(wanted)
         asking = replace(wanted, files=replace(wanted.files, crt=None))
         return IssuancePlan(asking, None, made, wanted.days, keeps_key=True, inputs=(crt,), notes=(note,))
 
@@ -184,14 +182,12 @@ class RenewalPlanner:
         if wanted.passphrase:
             self.ctx.passphrases.of(wanted).value(self.ctx.root / wanted.files.key, is_new=True)
         issuer, openssl, days = self.issuer_of(wanted), self.ctx.openssl, self._days_of(wanted)
-        both, cnf, leaves = wanted.files.crt, wanted.files.cnf, self._leaves(wanted, x509)
-        assert both and cnf
+        both, leaves = wanted.files.crt, self._leaves(wanted, x509)
+        assert both
         alone, before = new_ca_only_path(both), both.with_name(f"{both.stem}-old{both.suffix}")
         new = replace(wanted, files=replace(wanted.files, crt=alone))
         made = (
-            steps.generate_key(new, openssl),
-            steps.write_config(cnf, render(new, self.ctx.templates)),
-            steps.request(new, openssl),
+            *steps.request(new, openssl, render(new, self.ctx.templates)),
             steps.sign(new, issuer or new, openssl, days),
             *((steps.verify(openssl, issuer, alone),) if issuer else ()),
             steps.concatenate("both-authorities", both, alone, before),

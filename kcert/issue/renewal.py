@@ -173,18 +173,15 @@ class _LeafPlanner(RenewalPlanner):
     def _steps(self, spec: Certificate, ca: Certificate, days: int, *, keeps_key: bool, again: bool) -> list[Step]:
         """Return the steps to the new certificate; with *again* its request is made from the old one."""
         files, openssl = spec.files, self.ctx.openssl
-        assert files.crt and files.cnf
+        assert files.crt
         made: list[Step] = []
-        if not keeps_key:
-            made.append(steps.generate_key(spec, openssl))
-        elif files.kubeconfig:  # what is inside it alone has to come out before a command can read it
+        if keeps_key and files.kubeconfig:  # what is inside it alone has to come out before a command can read it
             made.append(steps.extract(files.key, files.kubeconfig, "client-key"))
             if again:
                 made.append(steps.extract(files.crt, files.kubeconfig, "client-certificate"))
         return [
             *made,
-            steps.write_config(files.cnf, render(spec, self.ctx.templates)),
-            (steps.request_again if again else steps.request)(spec, openssl),
+            *steps.request(spec, openssl, render(spec, self.ctx.templates), keeps_key=keeps_key, again=again),
             steps.sign(spec, ca, openssl, days),
             steps.verify(openssl, ca, files.crt),
         ]

@@ -102,16 +102,21 @@ def write_config(path: PurePosixPath, text: str) -> Step:
     )
 
 
-def request(certificate: Certificate, openssl: str) -> Step:
-    """Make the signing request of *certificate* with its key and its openssl.cnf."""
-    assert certificate.files.csr
-    return Step("request", (certificate.files.csr,), commands.request(openssl, certificate))
+def request(
+    certificate: Certificate, openssl: str, cnf: str, *, keeps_key: bool = False, again: bool = False
+) -> tuple[Step, ...]:
+    """Make the signing request of *certificate*: its key unless that is kept, its openssl.cnf *cnf*, the request.
 
-
-def request_again(certificate: Certificate, openssl: str) -> Step:
-    """Make a signing request from the certificate that is there: with its subject, byte for byte."""
-    assert certificate.files.csr
-    return Step("request-again", (certificate.files.csr,), commands.request_again(openssl, certificate))
+    With *again* it is made from the certificate that is there: with its subject, byte for byte.
+    """
+    files = certificate.files
+    assert files.csr and files.cnf
+    action, argv = ("request-again", commands.request_again) if again else ("request", commands.request)
+    return (
+        *(() if keeps_key else (generate_key(certificate, openssl),)),
+        write_config(files.cnf, cnf),
+        Step(action, (files.csr,), argv(openssl, certificate)),
+    )
 
 
 def sign(certificate: Certificate, issuer: Certificate, openssl: str, days: int, *, serial: str = "") -> Step:
