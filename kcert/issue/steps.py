@@ -305,10 +305,10 @@ class Kubeconfigs:
         files = certificate.files
         assert files.crt
         crts = self._with("client-certificate", [old.sha256] if old else [])
-        crts = [place for place in crts if not (rewrites_own and place[0] == files.kubeconfig)]
+        crts = [pair for pair in crts if not (rewrites_own and pair[0] == files.kubeconfig)]
         paths = dict.fromkeys(path for path, _ in crts)
         keys = self._with("client-key", _digests("client-key", base64.b64encode(old_key or b"").decode()))
-        keys = [place for place in keys if place[0] in paths]
+        keys = [pair for pair in keys if pair[0] in paths]
         return self._update(paths, ("client-certificate", crts, files.crt), ("client-key", keys, files.key))
 
     def of_ca(self, certificate: Certificate, old: Iterable[X509]) -> tuple[Step, ...]:
@@ -318,7 +318,7 @@ class Kubeconfigs:
         return self._update(sorted({path for path, _ in cas}), ("certificate-authority", cas, certificate.files.crt))
 
     def _with(self, part: Part, digests: Iterable[str]) -> list[_Place]:
-        return [place for digest in digests for place in self._places.get((part, digest), ())]
+        return [pair for digest in digests for pair in self._places.get((part, digest), ())]
 
     def _update(
         self, paths: Iterable[PurePosixPath], *parts: tuple[Part, list[_Place], PurePosixPath]
