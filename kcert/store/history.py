@@ -235,16 +235,17 @@ def foreign(root: Path, own: Path, entries: Iterable[Entry]) -> str:
 def unexplained(root: Path, own: Path) -> tuple[Path, ...]:
     """The files below *root* with a certificate that no command in the history in *own* made."""
     hashes = {digest for entry in entries(own) for digest in entry.files.values() if digest}
-    files = sorted(path for suffix in ("*.crt", "*.pem") for path in root.rglob(suffix))
+    paths = (path for suffix in ("*.crt", "*.pem") for path in root.rglob(suffix))
     others = []
-    for path in files:
+    for path in paths:
+        if any(part.startswith(".") for part in path.relative_to(root).parts):
+            continue
         with contextlib.suppress(OSError):
             # Each certificate as openssl writes it.
-            pems = [block.pem for block in pem_blocks(read_regular(path)) if block.is_certificate]
-            hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-            if not hidden and any(_hash(pem.encode()) not in hashes for pem in pems):
+            pems = (block.pem for block in pem_blocks(read_regular(path)) if block.is_certificate)
+            if any(_hash(pem.encode()) not in hashes for pem in pems):
                 others.append(path)
-    return tuple(others)
+    return tuple(sorted(others))
 
 
 def _at_one_moment(own: Path) -> tuple[list[bytes], bytes]:
