@@ -38,7 +38,6 @@ _COMPONENT_USERS = ("system:", "kube-", "kubernetes-admin", "kubernetes-super-ad
 _BOOK = ".kubernetes.local"
 """The domain of the machines in Kelsey Hightower's book."""
 
-
 _ADOPTED = """\
 # The certificates were made by another tool: differences that no client notices do not make them stale.
 adopted: true
@@ -57,10 +56,6 @@ class Description:
         """Return the kcert.yaml, what could not be determined as comments at its top."""
         known = profiles.PROFILES[self.cluster.profile]
         written = example.text(self.cluster, profiles.PROFILES, has_issues=bool(known.known_issues(self.cluster)))
-        if self.cluster.etcd != self.cluster.control_plane:
-            written = written.replace("etcd: []\n", f"etcd:\n{example.hosts(self.cluster.etcd)}\n")
-        if self.cluster.users:
-            written = written.replace("users: []\n", f"users:\n{example.users(self.cluster.users)}\n")
         notes = "".join(f"# Not certain: {note}\n" for note in self.unknown)
         head = f"# Written by `kcert init --from`, for the PKI folder {ascii(str(self.root))[1:-1]}.\n{notes}"
         return f"{head}{written}\n{_ADOPTED}"
