@@ -7,7 +7,7 @@ kcert.yaml (``--stale``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 
 from kcert.certificates import ROOT, Certificate, Kind, Role
 from kcert.errors import InputError
@@ -31,11 +31,12 @@ from kcert.roles import ROLES
 _TOKENS = "Tokens that the old key signed are rejected once the API server uses only the new one."
 
 
-def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal, now: datetime) -> Work:
+def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal) -> Work:
     """Plan what is to be renewed of *specs*; nothing is written.
 
     Raises InputError for what cannot be renewed, and says what can be done about it.
     """
+    now = datetime.now(timezone.utc)
     statuses = status_of(ctx.root, ctx.specs, now)
     plans: list[IssuancePlan] = []
     root = statuses.get(ROOT)

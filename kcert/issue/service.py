@@ -22,23 +22,22 @@ from kcert.store import Workspace
 from kcert.store.history import recall
 
 
-def plan(ctx: Context, specs: tuple[Certificate, ...], now: datetime | None = None) -> Work:
+def plan(ctx: Context, specs: tuple[Certificate, ...]) -> Work:
     """Plan what *specs* need: what is missing, or what *ctx* says about a renewal or about requests.
 
     Raises InputError for a CA or a key that cannot be used, and for a template that cannot.
     """
-    moment = now or datetime.now(timezone.utc)
     ctx, specs = checks.with_passphrases(ctx, specs)
     if ctx.renewal:
         from kcert.issue.renewal import plan_renewals  # most commands renew nothing
 
-        return plan_renewals(ctx, specs, ctx.renewal, moment)
-    return _plan_requests(ctx, specs) if ctx.csr_target else _plan_missing(ctx, specs, moment)
+        return plan_renewals(ctx, specs, ctx.renewal)
+    return _plan_requests(ctx, specs) if ctx.csr_target else _plan_missing(ctx, specs)
 
 
-def _plan_missing(ctx: Context, specs: tuple[Certificate, ...], now: datetime) -> Work:
+def _plan_missing(ctx: Context, specs: tuple[Certificate, ...]) -> Work:
     """Plan what is missing of *specs*; what is there already is kept as it is."""
-    known = ctx.known
+    known, now = ctx.known, datetime.now(timezone.utc)
     issuers = {spec.issuer: known[spec.issuer] for spec in specs if spec.issuer}
     needed = {**issuers, **{spec.name: spec for spec in specs}}
     statuses = status_of(ctx.root, needed.values(), now)
