@@ -11,7 +11,7 @@ from kcert.errors import InputError
 from kcert.issue import checks, external_ca, steps
 from kcert.issue.context import Context, IssuancePlan, Renewal
 from kcert.issue.discovery import key_of, spec_from_x509
-from kcert.issue.status import CertificateStatus, State, issuer_mismatch
+from kcert.issue.status import CertificateStatus, State, names_issuer
 from kcert.issue.steps import Kubeconfigs, Step
 from kcert.openssl.commands import render
 from kcert.openssl.x509 import X509
@@ -217,7 +217,7 @@ class RenewalPlanner:
         left = [
             leaf.certificate.name
             for leaf in self._signed_by(spec)
-            if leaf.x509 and issuer_mismatch(leaf.x509, x509) and not leaf.links
+            if leaf.x509 and not names_issuer(leaf.x509, x509) and not leaf.links
         ]
         if left:
             raise InputError(
@@ -264,7 +264,7 @@ class RenewalPlanner:
             (leaf.authority_key_id is not None, files.crt)
             for files, leaf in signed
             if leaf and files.crt and not files.kubeconfig
-            if leaf.not_after > self.now and not issuer_mismatch(leaf, x509)
+            if leaf.not_after > self.now and names_issuer(leaf, x509)
         ]
         return tuple(crt for _, crt in sorted(leaves, key=lambda leaf: leaf[0]))[:SHOWN_LEAVES]
 

@@ -17,7 +17,7 @@ from kcert.issue.adopt import known_files, made_here
 from kcert.issue.ca_renewal import RenewalPlanner, with_key_of
 from kcert.issue.context import Context, IssuancePlan, Renewal, Work
 from kcert.issue.discovery import FolderContent, key_of, spec_from_x509
-from kcert.issue.status import CertificateStatus, State, issuer_mismatch, status_of
+from kcert.issue.status import CertificateStatus, State, names_issuer, status_of
 from kcert.issue.steps import Step
 from kcert.kubeconfig import opened
 from kcert.openssl.commands import render
@@ -219,7 +219,7 @@ class _LeafPlanner(RenewalPlanner):
         """Return True if one of the certificates in the file of *ca* signed *x509*."""
         signatures = Signatures(self.ctx.openssl, ())
         cas = (ca.x509, *ca.previous_cas) if ca.x509 else ()
-        return any(not issuer_mismatch(x509, other) and signatures.verdict(x509, (other,)) is None for other in cas)
+        return any(names_issuer(x509, other) and signatures.verdict(x509, (other,)) is None for other in cas)
 
     def _check_trusted(self, spec: Certificate, x509: X509, signer: CertificateStatus) -> None:
         """Raise InputError where kubeadm's layout, in a folder without kcert.yaml, has another CA for *spec*.

@@ -122,18 +122,17 @@ class History:
     ) -> None:
         """Add the command that ended as *outcome* (None: there is none), with the SHA-256 of the *files* it made."""
         started = outcome.started if outcome else datetime.now(timezone.utc)
-        entry = {
-            "time": started.isoformat("T", "milliseconds").replace("+00:00", "Z"),
-            "argv": list(outcome.command.argv) if outcome else [],
-            "folder": str(folder.absolute()),
-            "status": outcome.status if outcome else 0,
-            "seconds": round(outcome.seconds, 4) if outcome else 0.0,
-            "files": files,
-            "step": step,
-            "prepared": [asdict(own) for own in prepared],
-            "previous": self._last,
-        }
-        line = json.dumps(entry).encode() + b"\n"
+        entry = Entry(
+            time=started.isoformat("T", "milliseconds").replace("+00:00", "Z"),
+            argv=outcome.command.argv if outcome else (),
+            folder=str(folder.absolute()),
+            status=outcome.status if outcome else 0,
+            seconds=round(outcome.seconds, 4) if outcome else 0.0,
+            files=dict(files),
+            step=step,
+            prepared=tuple(prepared),
+        )
+        line = json.dumps({**asdict(entry), "previous": self._last}).encode() + b"\n"
         self._write_head(_hash(line))
         written = os.write(self._file, line)
         if written < len(line):  # the disk is full: half a line is not a line
