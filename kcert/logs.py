@@ -25,13 +25,8 @@ from kcert.shell import Command, exec_interactive, find, read, stream
 Via = Literal["journalctl", "kubectl", "crictl", "docker"]
 """The programs that print logs."""
 
-_LABELS = {
-    "etcd": "component=etcd",
-    "kube-apiserver": "component=kube-apiserver",
-    "kube-controller-manager": "component=kube-controller-manager",
-    "kube-scheduler": "component=kube-scheduler",
-    "kube-proxy": "k8s-app=kube-proxy",
-}
+_PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+_LABELS = {name: f"component={name}" for name in _PODS} | {"kube-proxy": "k8s-app=kube-proxy"}
 """The label that kubeadm gives the components' pods. The kubelet is never a pod."""
 
 _UNIT_FOLDERS = tuple(f"{above}/systemd/system" for above in ("etc", "run", "usr/local/lib", "usr/lib", "lib"))
