@@ -29,10 +29,8 @@ class RenewalPlanner:
     renewal: Renewal
     now: datetime
     statuses: dict[str, CertificateStatus]
+    kubeconfigs: Kubeconfigs
     remarks: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.kubeconfigs = Kubeconfigs(self.ctx.root)
 
     def issuer_of(self, spec: Certificate) -> Certificate | None:
         """Return the CA that signs *spec*; None if it signs itself."""

@@ -43,7 +43,7 @@ def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal) 
     if root and root.x509 is None:
         statuses[ROOT] = external_ca.status_in_ca_dir(ctx, root.certificate)
         plans.append(external_ca.plan_import(ctx, root.certificate))
-    planner = _LeafPlanner(ctx, renewal, now, statuses)
+    planner = _LeafPlanner(ctx, renewal, now, statuses, steps.Kubeconfigs(ctx.root))
     requested = [statuses[spec.name] for spec in specs]
     chosen, left = (planner.named(requested), []) if renewal.named else planner.meant(requested)
     for status in chosen:
