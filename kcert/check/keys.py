@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kcert.certificates import Role
-from kcert.check import bash, repairs
+from kcert.check import bash, placing
 from kcert.check.forms import SHORTEST_CURVE
-from kcert.check.placing import holds_a_key, mode_of, target_of
+from kcert.check.placing import holds_a_key, target_of
 from kcert.check.repairs import reissue_commands, reissued, replace_ca
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.clusters import cluster_kind_of
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import key_belongs, public_part
 from kcert.openssl.x509 import PublicKey
+from kcert.scan import KeyFile, PublicKeyFile
 from kcert.scan.fs import cluster_root_of
-from kcert.scan.result import KeyFile, PublicKeyFile
 
 _RSA_BITS = 2048
 """NIST SP 800-57 part 1 counts RSA 2048 as 112 bits of security, the least that it still allows."""
@@ -55,7 +55,7 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
                 f" The certificate that belongs to the key is in {owner.path}, and signed the other certificates "
                 f"here: this file contains another CA instead."
             )
-            fix = repairs.copied_to(ctx, cert, bash.literal(owner.certificate.pem))
+            fix = placing.into_place(ctx, cert, bash.literal(owner.certificate.pem), program="cp")
             yield Violation(cert.path, message, evidence, fix, authority=True)
             continue
         # Where the key belongs to another certificate, making this one for it would have them share it.
@@ -82,9 +82,8 @@ def _in_order(ctx: RuleContext, cert: CertificateInstance, owner: CertificateIns
     if cert.embedded or cert.live or holds_a_key(cert.path):
         return ""
     in_file = sorted(ctx.certs_by_file[cert.holder], key=lambda other: (other != owner, other.use.position))
-    file = bash.word(target_of(cert.path))
     pems = dict.fromkeys(other.certificate.pem for other in in_file)
-    return f"cat {bash.literal(*pems)} > {file}.new &&\n  chmod {mode_of(cert.path)} {file}.new && mv {file}.new {file}"
+    return placing.rewritten(cert.path, bash.joined(bash.literal(*pems)))
 
 
 def _swapped_files(ctx: RuleContext) -> Iterator[Violation]:
@@ -94,13 +93,12 @@ def _swapped_files(ctx: RuleContext) -> Iterator[Violation]:
             'the key beside it, and a program that loads such a pair stops with "private key does not match public '
             'key". Exchange the two files before any other fix.'
         )
-        path, other = bash.word(first), bash.word(second)
-        fix = f"mv {path} {path}.new &&\n  mv {other} {path} &&\n  mv {path}.new {other}"
-        yield Violation(first, message, f"the keys of {first} and {second} are swapped", fix, authority=True)
+        fix, evidence = placing.exchanged(first, second), f"the keys of {first} and {second} are swapped"
+        yield Violation(first, message, evidence, fix, authority=True)
 
 
 def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
-    for key in ctx.scan.keys:
+    for key in ctx.scan.keys.values():
         public = _public_keys_for(ctx, key)
         if not _lack_public_part(public, key):
             continue
@@ -111,17 +109,14 @@ def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
             "the tokens of the other key valid; give every API server of the cluster the same files."
         )
         # The empty line ends a last line that has no newline: two blocks on one line are none for Go.
-        old, own_key = bash.word(target_of(file.path)), bash.word(key.path)
-        fix = (
-            f"{{ cat {old} && echo && openssl pkey -in {own_key} -pubout; }} > {old}.new &&\n"
-            f"  chmod {mode_of(file.path)} {old}.new && mv {old}.new {old}"
-        )
+        public_key = bash.command("openssl", "pkey", "-in", key.path, "-pubout")
+        fix = placing.rewritten(file.path, f"{{ cat {bash.word(target_of(file.path))} && echo && {public_key}; }}")
         yield Violation(file.path, message, f"no public key in {file.path} belongs to {key.path}", fix)
 
 
 def _keys_of_other_hosts(ctx: RuleContext) -> Iterator[Violation]:
     hosts: dict[Path, tuple[KeyFile, list[PublicKeyFile]]] = {}
-    for key in ctx.scan.keys:
+    for key in ctx.scan.keys.values():
         if public := _public_keys_for(ctx, key):
             hosts.setdefault(cluster_root_of(key.source or key.path), (key, public))
     for home, (key, _) in hosts.items():
@@ -155,11 +150,12 @@ def _public_keys_for(ctx: RuleContext, key: KeyFile) -> list[PublicKeyFile]:
     root = cluster_root_of(key.source or key.path)
     public = [
         public_key
-        for public_key in ctx.scan.public_keys
+        for public_key in ctx.scan.public_keys.values()
         if cluster_root_of(public_key.source or public_key.path) == root
     ]
     named = [key_file for key_file in public if key_file.option == "--service-account-key-file"]
-    uses = [(use.option, use.path) for use in ctx.scan.uses] + [(key.option, key.path) for key in ctx.scan.keys]
+    uses = [(use.option, use.path) for use in ctx.scan.uses]
+    uses += [(other.option, other.path) for other in ctx.scan.keys.values()]
     others = any(option == "--service-account-key-file" and cluster_root_of(path) == root for option, path in uses)
     return (
         named
@@ -190,7 +186,7 @@ def _weakness(key: PublicKey) -> str | None:
 
 def key_permissions(ctx: RuleContext) -> Iterator[Violation]:
     """Yield files with a private key that users other than the owner can read."""
-    for key in ctx.scan.keys:
+    for key in ctx.scan.keys.values():
         kind = cluster_kind_of(key.path)
         if not key.mode & _OTHERS & ~(kind.key_mode if kind else 0):
             continue
@@ -198,7 +194,7 @@ def key_permissions(ctx: RuleContext) -> Iterator[Violation]:
         who = "every user of this machine" if key.mode & 0o006 else "every member of its group"
         can = _DEEDS.get(key.mode & 0o006 or (key.mode & 0o060) >> 3, "read and change")
         message = f"{key.path} {what}, and {who} can {can} it. Anyone with the key can act as its owner."
-        yield Violation(key.path, message, f"mode {key.mode & 0o7777:04o}", f"chmod 600 {bash.word(key.path)}")
+        yield Violation(key.path, message, f"mode {key.mode & 0o7777:04o}", bash.command("chmod", "600", key.path))
 
 
 def shared_key(ctx: RuleContext) -> Iterator[Violation]:

@@ -150,10 +150,10 @@ def inventory(
     """List all certificates of a cluster: the component, the names and the expiry of each."""
     from kcert.durations import duration
     from kcert.openssl import program
+    from kcert.scan import ORDERS, ending_within, inventory
     from kcert.scan.discovery import survey
-    from kcert.scan.result import ORDERS, ending_within, inventory
     from kcert.ui.inventory import present, status
-    from kcert.ui.report import Target
+    from kcert.ui.report import written_to
 
     within = duration(expiring_in, "--expiring-in", bare="d") if expiring_in is not None else None
     scan = survey(where or (), root, program.openssl(openssl), otherwise=dir)
@@ -163,8 +163,8 @@ def inventory(
     if sort is not None:
         entries.sort(key=ORDERS[sort])
     wide, file = wide_and_file(wide, output)
-    target = Target(file, force) if file else None
-    present(entries, scan, format, target, looked_around=not where, openssl=openssl, wide=wide)
+    with written_to(file, force=force):
+        present(entries, scan, format, looked_around=not (where or file), openssl=openssl, wide=wide)
     raise typer.Exit(status(scan))
 
 
@@ -250,7 +250,7 @@ def history(  # noqa: PLR0917 - options, by name alone
     from kcert.cli.context import require_folder_path
     from kcert.store import OWN_FOLDER
     from kcert.store import history as store
-    from kcert.ui import history
+    from kcert.ui import history, print_lines
     from kcert.ui.report import written_to
 
     if since is not None and not verify:
@@ -267,7 +267,7 @@ def history(  # noqa: PLR0917 - options, by name alone
     elif verify:
         _verify(options, since)
     elif head:
-        history.print_head(store.head(options.dir / OWN_FOLDER))
+        print_lines([store.head(options.dir / OWN_FOLDER)])
     else:
         with written_to(output, force=force):
             entries = store.entries(options.dir / OWN_FOLDER)

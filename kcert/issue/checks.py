@@ -13,7 +13,7 @@ from kcert.files import read_optional
 from kcert.issue.context import Context
 from kcert.issue.passphrases import CA_KEY, ROOT_KEY
 from kcert.issue.status import CertificateStatus, State
-from kcert.openssl import commands
+from kcert.issue.steps import sign
 from kcert.openssl.commands import CURVES
 from kcert.openssl.pem import is_encrypted, private_key
 from kcert.openssl.program import key_belongs, public_material
@@ -171,7 +171,7 @@ def _signed_elsewhere(ctx: Context, leaf: Certificate, ca: Certificate) -> str:
     files, option = leaf.files, ctx.folder_option
     renewal, csr, cnf, crt = ctx.renewal, files.csr, files.cnf, files.crt
     assert csr and cnf
-    by_hand = format_command(commands.signature(ctx.openssl, leaf, replace(ca, passphrase=""), leaf.days))
+    by_hand = format_command(sign(leaf, replace(ca, passphrase=""), ctx.openssl, leaf.days).argv)
     if leaf.kind is Kind.CA:
         return f"copy {csr} and {cnf} into the folder there, `{by_hand}` creates {crt}; copy that file back here."
     besides = ""

@@ -16,7 +16,7 @@ from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.issue.status import names_issuer
 from kcert.kubeconfig import opened
 from kcert.openssl import der
-from kcert.openssl.commands import writable
+from kcert.openssl.commands import CA_USAGES, writable
 from kcert.openssl.reader import certificate_pems, first_certificate, read_certificate
 from kcert.openssl.verify import Signatures
 from kcert.openssl.x509 import X509, PublicKey
@@ -231,9 +231,6 @@ def kind_of(x509: X509) -> Kind:
     return Kind.SERVER if x509.allows_server_auth else Kind.CLIENT
 
 
-_CA_USES = ("keyCertSign", "cRLSign", "digitalSignature")
-
-
 def _is_usual(taken: Certificate, x509: X509) -> bool:
     """Return whether the template of its kind says just what *x509* says."""
     if not (x509.basic_constraints_critical and x509.key_usage_critical and x509.path_length is None):
@@ -241,7 +238,7 @@ def _is_usual(taken: Certificate, x509: X509) -> bool:
     uses, extended = set(x509.key_usage or ()), set(x509.extended_key_usage or ())
     if taken.kind is Kind.CA:
         # Leaves name their CA's key by its identifier, and openssl's way to make one is not the only one.
-        usual = uses == set(_CA_USES) and x509.subject_key_id == _identifier(x509.public_key)
+        usual = uses == set(CA_USAGES) and x509.subject_key_id == _identifier(x509.public_key)
         return usual and not extended and not taken.alt_names
     has_uses = uses == {"digitalSignature", *(["keyEncipherment"] if taken.key.algorithm == "rsa" else [])}
     sides = {"serverAuth": taken.kind.is_server, "clientAuth": taken.kind.is_client}
@@ -262,6 +259,6 @@ def _identifier(public: PublicKey) -> str:
 
 def _usages(taken: Certificate, x509: X509) -> Usages:
     if taken.kind is Kind.CA:
-        uses = x509.key_usage if x509.key_usage and "keyCertSign" in x509.key_usage else _CA_USES
+        uses = x509.key_usage if x509.key_usage and "keyCertSign" in x509.key_usage else CA_USAGES
         return Usages(uses, x509.extended_key_usage, True, x509.path_length, x509.subject_key_id)
     return Usages(x509.key_usage, x509.extended_key_usage, x509.key_usage_critical, None)

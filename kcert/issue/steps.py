@@ -77,16 +77,18 @@ class Step:
 
 def generate_key(certificate: Certificate, openssl: str) -> Step:
     """Generate the private key of *certificate*."""
-    key, argv = certificate.key, commands.private_key(openssl, certificate)
+    key, out = certificate.key, certificate.files.key
+    argv = commands.private_key(openssl, key, out, passphrase=certificate.passphrase)
     limit = SECONDS_FOR_LONG_KEYS if key.algorithm == "rsa" and key.bits > 4096 else DEFAULT_TIMEOUT
-    return Step("key", (certificate.files.key,), argv, secret=True, limit=limit)
+    return Step("key", (out,), argv, secret=True, limit=limit)
 
 
 def key_pair(certificate: Certificate, openssl: str, *, keeps_key: bool = False) -> tuple[Step, ...]:
     """Generate a bare key pair; with *keeps_key* only its public half is written."""
     files = certificate.files
     assert files.public_key
-    public = Step("public-key", (files.public_key,), commands.public_key(openssl, certificate))
+    argv = commands.public_key(openssl, files.key, files.public_key, algorithm=certificate.key.algorithm)
+    public = Step("public-key", (files.public_key,), argv)
     return (public,) if keeps_key else (generate_key(certificate, openssl), public)
 
 
@@ -109,22 +111,33 @@ def request(
 
     With *again* it is made from the certificate that is there: with its subject, byte for byte.
     """
-    files = certificate.files
+    files, passphrase = certificate.files, certificate.passphrase
     assert files.csr and files.cnf
-    action, argv = ("request-again", commands.request_again) if again else ("request", commands.request)
+    if again:
+        assert files.crt
+        argv = commands.request_again(openssl, files.crt, files.key, files.csr, passphrase=passphrase)
+    else:
+        subject = str(certificate.subject)
+        argv = commands.request(openssl, files.key, subject, files.csr, cnf=files.cnf, passphrase=passphrase)
     return (
         *(() if keeps_key else (generate_key(certificate, openssl),)),
         write_config(files.cnf, cnf),
-        Step(action, (files.csr,), argv(openssl, certificate)),
+        Step("request-again" if again else "request", (files.csr,), argv),
     )
 
 
 def sign(certificate: Certificate, issuer: Certificate, openssl: str, days: int, *, serial: str = "") -> Step:
     """Sign the request of *certificate* with the CA *issuer*, which may be itself, and then can keep its *serial*."""
-    assert certificate.files.crt
-    action = "self-signature" if issuer is certificate else "signature"
-    argv = commands.signature(openssl, certificate, issuer, days, serial=serial)
-    return Step(action, (certificate.files.crt,), argv)
+    files, ca = certificate.files, None if issuer is certificate else issuer.files.crt
+    assert files.csr and files.crt and files.cnf
+    argv = commands.signature(
+        *(openssl, files.csr, files.crt, days, files.cnf),
+        key=issuer.files.key,
+        ca=ca or "",
+        passphrase=issuer.passphrase,
+        serial=f"0x{serial}" if serial and not ca else "",
+    )
+    return Step("signature" if ca else "self-signature", (files.crt,), argv)
 
 
 def verify(openssl: str, issuer: Certificate, *crts: PurePosixPath) -> Step:

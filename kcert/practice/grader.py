@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from kcert.practice.scenario import Connection, Scenario
-    from kcert.scan.result import ScanResult
+    from kcert.scan import ScanResult
 
 MIN_REMAINING = timedelta(days=90)
 """The shortest time for which a repair has to last; the 30 days of openssl without -days are too few."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.practice.scenario import LabBuilder
-    from kcert.scan.result import KubeconfigUse
+    from kcert.scan import KubeconfigUse
 
 
 def admin_without_rights(rng: ScenarioRng) -> Scenario:

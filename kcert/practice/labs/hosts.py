@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from kcert.config import Cluster
     from kcert.practice.scenario import LabBuilder
-    from kcert.scan.result import Configuration
+    from kcert.scan import Configuration
 
 FOLDER = "etc/kubernetes"
 
