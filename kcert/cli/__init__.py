@@ -147,9 +147,9 @@ def refuse_in_exam(command: str) -> None:
     from kcert import practice
 
     if practice.may_be_in_exam():
-        from kcert.practice import exam
+        from kcert.practice import state
 
-        exam.refuse_if_running(command)
+        state.refuse_if_running(command)
 
 
 def _refuse_empty_words(words: list[str]) -> None:

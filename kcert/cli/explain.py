@@ -103,7 +103,7 @@ def _check_own() -> None:
     for name in labs.NAMES:
         if lessons.file_of(f"labs/{name}.md").parent != lab.FOLDER:
             scenario = session.scenario_of(labs.lab(name), 1, datetime.now(timezone.utc))
-            lab.words(name).filled(scenario.values)
+            lab.words(name, **scenario.values)
 
 
 def _show(topics: list[str], form: str, target: Target | None) -> None:
@@ -132,9 +132,9 @@ def _allowed(chosen: Sequence[Lesson], topic: str) -> Sequence[Lesson]:
         return chosen
     if not others:
         refuse_in_exam(f"explain {topic}")
-    from kcert.practice import exam
+    from kcert.practice import state
 
-    return others if exam.running() else chosen
+    return others if state.running() else chosen
 
 
 def _searched(words: str) -> Sequence[Lesson]:

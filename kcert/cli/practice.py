@@ -181,13 +181,12 @@ def exam(
     """Start several labs with a time limit, or print the time that is left, or the score, of the exam in the folder."""
     from kcert.openssl import program
     from kcert.practice import exam as exams
-    from kcert.practice import session
-    from kcert.practice.state import new_seal
+    from kcert.practice import session, state
     from kcert.ui import exam as view
 
     openssl = program.openssl(openssl)
     if replace:
-        exams.refuse_to_replace(dir)
+        state.refuse_to_replace(dir)
     running = None if replace else exams.load(dir, openssl)
     if running:
         exams.insist_on(running, dir, minutes=minutes, count=labs, seed=None if running.sealed else seed)
@@ -205,7 +204,7 @@ def exam(
         openssl=openssl,
         replaces=replace,
         learner=_learner(name),
-        seal=new_seal(_passphrase(new=True), openssl) if seal else None,
+        seal=state.new_seal(_passphrase(new=True), openssl) if seal else None,
     )
     view.show(begun, dir, format)
 
@@ -233,11 +232,11 @@ def report(
 ) -> None:
     """List which learner solved which lab, when, how fast, and with how much help."""
     from kcert.openssl import program
-    from kcert.practice import report as reports
+    from kcert.practice import exam as exams
     from kcert.ui import exam as view
     from kcert.ui.report import written_to
 
-    results = list(reports.lines(folders, program.openssl(openssl), _passphrase(new=False) if seal else None))
+    results = list(exams.lines(folders, program.openssl(openssl), _passphrase(new=False) if seal else None))
     with written_to(output, force=force):
         view.show_class(results, format)
 

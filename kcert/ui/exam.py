@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from kcert.practice.exam import PASSED, Result
-from kcert.practice.report import Line
+from kcert.practice.exam import PASSED, Line, Result
 from kcert.quoting import quote
 from kcert.ui import print_json
 from kcert.ui.console import (
