@@ -300,8 +300,8 @@ def _read(path: Path, text: str) -> Lesson:
         raise InputError(f"{path}:2: the second line of a lesson names its chapter: chapter: {CHAPTERS[0]}")
     if not opening.strip():
         raise InputError(f"{path}: a lesson opens with what it is about, and why, before its first section")
-    place = values.get("place", "")
-    position = int(place) if place.isascii() and place.isdigit() else _NO_PLACE
+    digits = values.get("place", "")
+    position = int(digits) if digits.isascii() and digits.isdigit() else _NO_PLACE
     return Lesson(path.stem, title.removeprefix("# ").strip(), values["chapter"], opening, sections, position)
 
 

@@ -340,14 +340,13 @@ def lines(folders: Sequence[Path], openssl: str, passphrase: str | None = None) 
             path.parent for above in ("", "*/", "*/*/", "*/*/*/") for path in folder.glob(above + OWN_FOLDER)
         )
         is_class = len(folders) == 1 and any(len(_below(root, folder)) > 1 for root in roots)
-        found = False
+        results: list[Line] = []
         for root in roots:
             below = _below(root, folder) if is_class else ()
-            for line in _lines(root, below[0] if below else folder.resolve().name, openssl, passphrase):
-                found = True
-                yield line
-        if not found:
+            results += _lines(root, below[0] if below else folder.resolve().name, openssl, passphrase)
+        if not results:
             raise InputError(f"{folder} and the folders below contain no lab that can be read.")
+        yield from results
 
 
 def _below(root: Path, folder: Path) -> tuple[str, ...]:
