@@ -97,14 +97,10 @@ class Subject:
 
     def __str__(self) -> str:
         """Return the value of -subj; a slash or a plus sign inside a value is escaped."""
-        return "".join(f"/{kind}={_SEPARATOR.sub(_escaped, value)}" for kind, value in self.parts)
+        return "".join(f"/{kind}={re.sub(_SEPARATOR, _ESCAPED, value)}" for kind, value in self.parts)
 
 
-_SEPARATOR = re.compile(r"[/+\\]")
-
-
-def _escaped(match: re.Match[str]) -> str:
-    return f"\\{match[0]}"
+_SEPARATOR, _ESCAPED = re.compile(r"[/+\\]"), r"\\\g<0>"
 
 
 @dataclass(frozen=True)

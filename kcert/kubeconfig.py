@@ -140,9 +140,10 @@ def swapped(content: bytes, swaps: Iterable[Swap], base64_of: Callable[[PurePosi
     return _DATA.sub(replaced, content)
 
 
-def read_command(path: PurePath, part: Part) -> tuple[str, ...]:
-    """Return the command of kubectl that prints *part* of the kubeconfig *path*, of its first user or cluster."""
-    entry = "clusters[0].cluster" if part == "certificate-authority" else "users[0].user"
+def read_command(path: PurePath, part: Part, user: str = "") -> tuple[str, ...]:
+    """Return the command of kubectl that prints *part* of the kubeconfig *path*, of its first entry or of *user*."""
+    which = f'?(@.name=="{user}")' if user else "0"
+    entry = "clusters[0].cluster" if part == "certificate-authority" else f"users[{which}].user"
     return ("kubectl", "config", "view", "--raw", "--kubeconfig", str(path), "-o", f"jsonpath={{.{entry}.{part}-data}}")
 
 

@@ -34,13 +34,7 @@ _LABELS = {
 }
 """The label that kubeadm gives the components' pods. The kubelet is never a pod."""
 
-_UNIT_FOLDERS = (
-    "etc/systemd/system",
-    "run/systemd/system",
-    "usr/local/lib/systemd/system",
-    "usr/lib/systemd/system",
-    "lib/systemd/system",
-)
+_UNIT_FOLDERS = tuple(f"{above}/systemd/system" for above in ("etc", "run", "usr/local/lib", "usr/lib", "lib"))
 _MANIFESTS = "etc/kubernetes/manifests"
 _ADMIN = "etc/kubernetes/admin.conf"
 _ANSWER_SECONDS = 15
@@ -122,21 +116,14 @@ def locate(request: LogRequest, machine: Machine | None = None) -> LogSource:
     kind = machine.kind
     if kind is not None and request.component in kind.logs:
         return _of_kind(request, machine, kind)
-    if request.component == "kubelet" or machine.has_unit(request.component):
-        why = (
-            "the kubelet is a systemd unit in every installation"
-            if request.component == "kubelet"
-            else "it is a systemd unit here"
-        )
-        return _journal(request, why)
+    if request.component == "kubelet":
+        return _journal(request, "the kubelet is a systemd unit in every installation")
+    if machine.has_unit(request.component):
+        return _journal(request, "it is a systemd unit here")
     on_this_host = machine.has_manifest(request.component)
+    why = "a static pod here" if on_this_host else "not a unit here"
     try:
-        why = (
-            "it is a static pod here and the API server answers"
-            if on_this_host
-            else "it is not a unit here and the API server answers"
-        )
-        return _kubectl(request, machine, why)
+        return _kubectl(request, machine, f"it is {why} and the API server answers")
     except ProgramError as error:
         return _runtime(request, error, on_this_host=on_this_host)
 
@@ -201,8 +188,7 @@ def _runtime(request: LogRequest, refused: ProgramError, *, on_this_host: bool) 
     if on_this_host or request.component == "kube-proxy":
         raise ProgramError(
             f"{request.component} is a pod here, and nothing that could print its log works: {refused} crictl and "
-            "docker are "
-            f"not on this machine. The log files are in /var/log/pods/kube-system_{request.component}-*."
+            f"docker are not on this machine. The log files are in /var/log/pods/kube-system_{request.component}-*."
         )
     raise InputError(
         f"{request.component} is neither a systemd unit nor a static pod on this machine, and no API server answers: "
@@ -224,29 +210,17 @@ def _kubectl(request: LogRequest, machine: Machine, why: str) -> LogSource:
         raise InputError(f"{request.component} is never a pod, so kubectl has no log of it: use --via journalctl.")
     kubectl = ("kubectl", *_kubeconfig(machine))
     columns = "custom-columns=NAME:.metadata.name,NODE:.spec.nodeName"
-    ask = Command(
-        (
-            *(*kubectl, "get", "pods", "-n", "kube-system", "-l", _LABELS[request.component]),
-            *("-o", columns, "--no-headers", "--request-timeout=5s"),
-        ),
-        limit=_ANSWER_SECONDS,
-        asks=True,
-    )
+    listing = ("get", "pods", "-n", "kube-system", "-l", _LABELS[request.component], "-o", columns, "--no-headers")
+    ask = Command((*kubectl, *listing, "--request-timeout=5s"), limit=_ANSWER_SECONDS, asks=True)
     pods = [line.split() for line in _answer(ask).splitlines()]
     names = [words for words in pods if words and _POD.fullmatch(words[0])]
     if not names:
         raise ProgramError(f"kubectl finds no pod with the label {_LABELS[request.component]} in kube-system.")
-    pod = next(
-        (name for name, *node in names if machine.host in (*node, name.removeprefix(f"{request.component}-"))),
-        names[0][0],
-    )
-    others = (
-        ""
-        if len(names) == 1
-        else f" (the first of {len(names)} pods)"
-        if pod == names[0][0]
-        else f" (this host's of {len(names)} pods)"
-    )
+    prefix = f"{request.component}-"
+    here = (name for name, *node in names if machine.host in (*node, name.removeprefix(prefix)))
+    pod = next(here, names[0][0])
+    which = "the first" if pod == names[0][0] else "this host's"
+    others = f" ({which} of {len(names)} pods)" if names[1:] else ""
     argv = [*kubectl, "logs", "-n", "kube-system", pod, *_options(request)]
     return LogSource(Command(tuple(argv), asks=True), f"{why}{others}", (ask,))
 

@@ -22,13 +22,21 @@ _SAFE = re.compile(r"[A-Za-z0-9@%+=:,./_-]+")
 _SUBJECT = re.compile(r"/[^\"$`\\!]*=[^\"$`\\!]*")
 
 
+class Raw(str):
+    """A word that bash has to expand, as ``<(…)`` or ``"$(…)"``: what made it has quoted the parts of others in it."""
+
+    __slots__ = ()
+
+
 def quote(argument: str) -> str:
-    """One argument as a person would type it in bash.
+    """One argument as a person would type it in bash; a ``Raw`` one is left alone.
 
     A subject (``/CN=kube-admin/O=system:masters``) is in double quotes, as in all documentation. What a
     terminal would act upon becomes bash's ``$'\\x1b'``: still the same argument, and harmless on a screen. So does a
     backtick, which would end the quotation of a command in a sentence.
     """
+    if isinstance(argument, Raw):
+        return argument
     if not argument.isprintable() or "`" in argument or INVISIBLE.search(argument):
         return f"$'{''.join(map(_escaped, argument))}'"
     if _SUBJECT.fullmatch(argument):

@@ -162,9 +162,7 @@ def run(command: Command) -> Outcome:
                         os.killpg(running.pgid, signal.SIGKILL)
                 if waiter.is_alive():
                     waiter.join()  # sh forks for the next command: no thread may live then
-    except sh.CommandNotFound:
-        raise _cannot_start(program, FileNotFoundError()) from None
-    except OSError as error:
+    except (sh.CommandNotFound, OSError) as error:
         raise _cannot_start(program, error) from None
     if failures:
         raise failures[0]
@@ -271,13 +269,10 @@ class _Running:
     def __init__(self, command: Command, number: int, *, separate: bool) -> None:
         self.command, self.number, self.status = command, number, 0
         self.started, self.clock = datetime.now(timezone.utc), time.monotonic()
+        self.deadline = self.clock + command.seconds_allowed
         self.process = _begin(command, subprocess.PIPE if separate else subprocess.STDOUT)
         self.outputs = {pipe: bytearray() for pipe in (self.process.stdout, self.process.stderr) if pipe is not None}
         self.left = len(self.outputs)
-
-    @property
-    def deadline(self) -> float:
-        return self.clock + self.command.seconds_allowed
 
 
 def _run_parallel(
@@ -380,7 +375,7 @@ def _too_slow(command: Command) -> ProgramError:
     )
 
 
-def _cannot_start(program: str, error: OSError) -> ProgramError:
-    if isinstance(error, FileNotFoundError):
-        return ProgramError(f"{program} is not installed, or cannot be run: install it, or correct PATH.")
-    return ProgramError(f"{program} could not be started: {error.strerror or error}.")
+def _cannot_start(program: str, error: Exception) -> ProgramError:
+    if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+        return ProgramError(f"{program} could not be started: {error.strerror or error}.")
+    return ProgramError(f"{program} is not installed, or cannot be run: install it, or correct PATH.")

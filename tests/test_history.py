@@ -492,9 +492,8 @@ def test_a_hostile_history_does_nothing_to_the_terminal_or_the_page(
 def test_while_another_kcert_writes_nothing_seems_to_be_missing(tmp_path: Path) -> None:
     """Between a look at the lines and a look at their number more may be written."""
     outcome = Outcome(Command(("openssl", "version")), 0, "", datetime.now(timezone.utc), 0.01)
-    written = History(tmp_path)
     with Directory.open(tmp_path) as folder:
-        written.open(folder)
+        written = History(folder)
 
     def write() -> None:
         for _ in range(500):

@@ -34,7 +34,7 @@ from kcert.quoting import format_command, quote
 from kcert.roles import ROLES
 from kcert.scan.discovery import survey
 from kcert.scan.layouts import kubeadm_ca
-from kcert.scan.result import Problem, ScanResult
+from kcert.scan.result import Problem, ProblemKind, ScanResult
 
 _GROUPS = (files, signers, dates, keys, identities, kubeconfigs, forms)
 RULES: dict[str, Rule] = {rule.name: rule for group in _GROUPS for rule in group.RULES}
@@ -150,20 +150,9 @@ class CheckResult:
         """Return how many findings have this severity."""
         return sum(finding.severity is severity for finding in self.findings)
 
-    @property
-    def unreachable(self) -> tuple[Problem, ...]:
-        """The servers that did not answer."""
-        return tuple(problem for problem in self.scan.problems if problem.what == "unreachable")
-
-    @property
-    def denied(self) -> tuple[Problem, ...]:
-        """Return what this user may not read."""
-        return tuple(problem for problem in self.scan.problems if problem.what == "denied")
-
-    @property
-    def elsewhere(self) -> tuple[Problem, ...]:
-        """Return what is on the machine that a kubeconfig is meant for."""
-        return tuple(problem for problem in self.scan.problems if problem.what == "elsewhere")
+    def not_checked(self, why: ProblemKind) -> tuple[Problem, ...]:
+        """Return what could not be checked for this reason: ``unreachable``, ``denied`` or ``elsewhere``."""
+        return tuple(problem for problem in self.scan.problems if problem.what == why)
 
 
 def run_checks(
@@ -191,14 +180,12 @@ def run_checks(
 
 
 def _complain_of_nothing(result: CheckResult, *, looked_around: bool) -> None:
-    if result.denied:
-        first = result.denied[0].path
+    for denied in result.not_checked("denied"):
         raise InputError(
-            f"nothing could be checked: this user may not read {first}. Run it as root: `sudo kcert check`."
+            f"nothing could be checked: this user may not read {denied.path}. Run it as root: `sudo kcert check`."
         )
-    if result.unreachable:
-        first = result.unreachable[0].path
-        raise InputError(f"nothing could be checked: {first} {result.unreachable[0].reason}.")
+    for server in result.not_checked("unreachable"):
+        raise InputError(f"nothing could be checked: {server.path} {server.reason}.")
     if looked_around:
         raise InputError(
             "nothing to check: there is no certificate where clusters keep them. Name a folder: kcert check FOLDER."
@@ -353,7 +340,7 @@ class Renewals:
 
     def _is_renewable(self, cert: CertificateInstance) -> bool:
         issuer, signer = self.ctx.issuer_of(cert), signer_of(self.ctx, cert)
-        if issuer is None or signer is None or not signer.key_is_here:
+        if issuer is None or signer is None or signer.remark:
             return False
         return self.ctx.signatures.verdict(cert.certificate, (issuer.certificate,)) is None
 

@@ -1,4 +1,4 @@
-"""Quoting of words and files for bash."""
+"""Commands as text for bash: every word is quoted here, whatever it contains."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from kcert.quoting import quote
+from kcert.issue.steps import WIDTH
+from kcert.quoting import Raw, folder_argument, format_command, quote
 
-_ENDS_VALUE = re.compile(r"([/+\\])")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
-def word(text: str | Path) -> str:
-    """Quote one argument, whatever it contains: unprintable characters are written as bash's ``$'\\x1b'``.
-
-    A path that begins with a hyphen gets ``./`` in front, so that no program takes it for an option.
-    """
-    text = str(text) if isinstance(text, str) or not str(text).startswith("-") else f"./{text}"
-    if not _UNPRINTABLE.search(text):
-        return quote(text)
-    plain = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"$'{_UNPRINTABLE.sub(_escaped, plain)}'"
+def argument(value: str | Path) -> str:
+    """One argument, not quoted yet: a path never looks like an option."""
+    return value if isinstance(value, str) else folder_argument(value)
 
 
-def _escaped(match: re.Match[str]) -> str:
-    try:
-        octets = match[0].encode("utf-8", "surrogateescape")  # the very bytes of a file's name
-    except UnicodeEncodeError:  # no file can have such a name
-        octets = match[0].encode("utf-8", "replace")
-    return "".join(f"\\x{octet:02x}" for octet in octets)
+def word(value: str | Path) -> str:
+    """One argument, quoted."""
+    return quote(argument(value))
+
+
+def command(*words: str | Path) -> str:
+    """The command that these words are."""
+    return format_command(tuple(map(argument, words)), WIDTH)
+
+
+def then(*commands: str) -> str:
+    """Join commands that depend on each other: none runs after one that failed."""
+    return " &&\n".join(filter(None, commands))
 
 
 _NUL = re.compile(r"\$'(?:[^'\\]|\\.)*?\\x00")
@@ -45,62 +45,45 @@ def without_nul(commands: str) -> str:
     return _CUT_OFF if _NUL.search(commands) else commands
 
 
-def subject(parts: Iterable[tuple[str, str]]) -> str:
-    """Return the argument of ``-subj``: ``/``, ``+`` and backslashes in values are escaped."""
-    escaped = [(kind, _ENDS_VALUE.sub(r"\\\1", value)) for kind, value in parts]
-    return word("".join(f"/{kind}={value}" for kind, value in escaped) or "/")
-
-
 def printed(texts: Iterable[str]) -> str:
-    """Return the command that prints these lines, wherever it is pasted; bash expands a line in double quotes.
+    """Return the command that prints these lines, wherever it is pasted.
 
     A here-document would not do: its last line has to begin in the first column.
     """
-    quoted = (text if text.startswith('"') else word(text) for text in texts)
-    return "printf '%s\\n' " + " \\\n      ".join(quoted)
-
-
-def lines(texts: Iterable[str]) -> str:
-    """A file of these lines, as a process substitution."""
-    return f"<({printed(texts)})"
-
-
-def one_after_the_other(commands: Iterable[str]) -> str:
-    """Join commands that depend on each other: none runs after one that failed."""
-    return " &&\n".join(command for command in commands if command)
+    return "printf '%s\\n' " + " \\\n      ".join(map(quote, texts))
 
 
 def literal(*pems: str) -> str:
     """Return certificates as a file argument that contains their PEM, whatever their file contains when it runs."""
-    return lines(line for pem in pems for line in pem.splitlines()) if pems else ""
+    lines = [line for pem in pems for line in pem.splitlines()]
+    return Raw(f"<({printed(lines)})") if lines else ""
 
 
 def joined(*files: str) -> str:
-    """The command that prints some file arguments one after the other; empty ones are left out."""
-    return " ".join(["cat", *(file for file in files if file)])
+    """The command that prints some files one after the other; empty ones are left out."""
+    return command("cat", *filter(None, files))
 
 
 def kubectl_config(path: Path, *words: str) -> str:
-    """A command of ``kubectl config`` that reads or changes the kubeconfig at *path*; the words are quoted already."""
-    return " ".join(["kubectl config", f"--kubeconfig={word(path)}", *words])
+    """A command of ``kubectl config`` that reads or changes the kubeconfig at *path*."""
+    return command("kubectl", "config", f"--kubeconfig={argument(path)}", *words)
 
 
-def embedded(path: Path, *words: str, **commands: str) -> str:
-    """Have kubectl embed the output of *commands* in the kubeconfig at *path*; their names are kubectl's options.
+def embedded(path: Path, option: str, name: str, content: str, *, key: str = "") -> str:
+    """Have kubectl embed the output of *content* in the kubeconfig at *path*, for its cluster or its user *name*.
 
-    kubectl reads such a file twice, so it has to be a regular file. Only its owner can read it, and it is deleted
-    afterwards.
+    *option* is the field, ``certificate-authority`` or ``client-certificate``; *key* is a file with the user's new key.
+    kubectl reads a file twice, so it has to be a regular one; it is deleted afterwards.
     """
-    files = {option.replace("_", "-"): f"{word(path)}.{option}.new" for option in commands}
-    steps = [
-        f"(umask 077; {command} \\\n    > {file})"
-        for command, file in zip(commands.values(), files.values(), strict=True)
-    ]
-    options = [f"--{option}={file}" for option, file in files.items()]
-    steps.append(
-        kubectl_config(path, *(f"\\\n    {part}" for part in (" ".join(words), *options, "--embed-certs=true")))
+    field = "certificate-authority" if option.startswith("certificate-authority") else "client-certificate"
+    verb = "set-cluster" if field == "certificate-authority" else "set-credentials"
+    file = f"{argument(path)}.{field}.new"
+    options = (f"--{field}={file}", *([f"--client-key={key}"] if key else []), "--embed-certs=true")
+    return then(
+        f"(umask 077; {content} > {quote(file)})",
+        kubectl_config(path, verb, name, *options),
+        command("rm", file),
     )
-    return " &&\n  ".join([*steps, f"rm {' '.join(files.values())}"])
 
 
 def patched(path: Path, old: str, new: str, *, context: int = 1) -> str:
@@ -111,4 +94,4 @@ def patched(path: Path, old: str, new: str, *, context: int = 1) -> str:
     diff = list(difflib.unified_diff(old.split("\n"), new.split("\n"), "before", "after", lineterm="", n=context))
     if any(map(_UNPRINTABLE.search, diff)):
         return ""
-    return f"patch -s -F0 --no-backup-if-mismatch {word(path)} {lines(diff)}"
+    return f"patch -s -F0 --no-backup-if-mismatch {word(path)} <({printed(diff)})"

@@ -8,37 +8,29 @@ from __future__ import annotations
 
 import re
 
-from kcert.certificates import AltName, Kind, Role, Subject
+from kcert.certificates import AltName, Key, Kind, Role, Subject, Usages
 from kcert.check import bash, sans
 from kcert.check.rule import CertificateInstance, RuleContext
 from kcert.clusters import cluster_kind_of
 from kcert.issue.status import is_equivalent
-from kcert.openssl.commands import AUTHORITY_KEY
+from kcert.openssl.commands import CA_USAGES, render_section, writable
 from kcert.openssl.pem import pem_blocks
+from kcert.openssl.program import public_part
 from kcert.openssl.x509 import X509, Name, PublicKey
+from kcert.quoting import Raw
 from kcert.roles import KUBELET_ROLES, MASTERS, NODE_PREFIX, NODES, ROLES, kubeconfig_role
 from kcert.scan import layouts
 from kcert.scan.layouts import FILE_OPTIONS
 from kcert.scan.result import CertificateRef, KeyFile, KubeconfigUse, Problem
 
-_PLAIN = re.compile(r"[A-Za-z0-9*@:/._-]+")
-"""The values that openssl.cnf takes unquoted; nothing else is written into one."""
-
 MANY = 600
 """With more SANs than this a command is no longer readable."""
-
-AUTHORITY = (
-    "basicConstraints = critical, CA:TRUE",
-    "keyUsage = critical, keyCertSign, cRLSign, digitalSignature",
-    "subjectKeyIdentifier = hash",
-)
-"""The extensions of a CA, as in openssl_templates/ca.cnf."""
-
-_SIGNED_BY = f"authorityKeyIdentifier = {AUTHORITY_KEY}"
 
 
 def subject(ctx: RuleContext, cert: CertificateInstance) -> tuple[tuple[str, str], ...]:
     """The subject as it should be; only the fix for a user with too many permissions removes a group."""
+    if cert.is_authority:
+        return cert.certificate.subject.parts  # what it signed names it
     if wanted := other_subject(cert):
         return _name(wanted).parts
     parts = [
@@ -133,7 +125,7 @@ def _right_node_name(cert: CertificateInstance, name: str) -> str | None:
     return None if right == name else right
 
 
-def usages(ctx: RuleContext, cert: CertificateInstance) -> tuple[str, ...]:
+def extended_usages(ctx: RuleContext, cert: CertificateInstance) -> tuple[str, ...]:
     """The extended key usage as it should be; empty if there is none to be."""
     places = [copy for copy in ctx.copies.get(cert.certificate.sha256, ()) if not copy.is_authority] or [cert]
     needed = []
@@ -148,35 +140,32 @@ def usages(ctx: RuleContext, cert: CertificateInstance) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*own, *(usage for usage in needed if "anyExtendedKeyUsage" not in own)]))
 
 
-def extensions(ctx: RuleContext, cert: CertificateInstance) -> list[str]:
-    """The lines of an extensions file for openssl."""
+def key(cert: CertificateInstance) -> Key:
+    """The key to generate: the planned one, or one of the same sort that is strong enough."""
+    if cert.wanted is not None:
+        return cert.wanted.key
+    public = cert.certificate.public_key
+    if public.algorithm.startswith("rsa"):
+        return Key("rsa", max(2048, public.bits))
+    return Key("ecdsa", curve=public.curve if public.curve in ("P-384", "P-521") else "P-256")
+
+
+def config(ctx: RuleContext, cert: CertificateInstance, *, rsa: bool = False, is_signed: bool = True) -> list[str]:
+    """The lines of the openssl.cnf, for an RSA key if *rsa*; if there are hundreds of SANs, bash reads them."""
     if cert.is_authority:
-        return [*AUTHORITY, _SIGNED_BY]
-    rsa = cert.certificate.public_key.algorithm.startswith("rsa")
-    lines = [
-        "basicConstraints = critical, CA:FALSE",
-        f"keyUsage = critical, digitalSignature{', keyEncipherment' if rsa else ''}",
-    ]
-    if purposes := usages(ctx, cert):
-        lines.append(f"extendedKeyUsage = {', '.join(purposes)}")
-    if names_line := _names_line(ctx, cert):
-        lines.append(names_line)
-    return [*lines, "subjectKeyIdentifier = hash", _SIGNED_BY]
-
-
-def _names_line(ctx: RuleContext, cert: CertificateInstance) -> str:
-    """Return the SANs; if there are hundreds, the command reads them from the certificate when it runs."""
-    wanted = [name for name in sans.names(ctx, cert) if _PLAIN.fullmatch(name.value)]
+        usages = Usages(CA_USAGES, None, path_length=cert.certificate.path_length)
+        return render_section(usages, (), is_ca=True, is_signed=is_signed).splitlines()
+    usages = Usages(("digitalSignature", *(("keyEncipherment",) if rsa else ())), extended_usages(ctx, cert))
+    names = tuple(filter(writable, sans.names(ctx, cert)))
     own = cert.certificate.alt_names
     # openssl's text is taken only where no name in it can be mistaken for two.
-    if len(own) > MANY and not cert.embedded and wanted[: len(own)] == list(own):
-        file = bash.word(cert.path)
-        own_names = f"$(openssl x509 -in {file} -noout -ext subjectAltName | sed -n '2{{s/ //g;s/IPAddress:/IP:/g;p}}')"
-        return f'"subjectAltName = {", ".join([own_names, *map(str, wanted[len(own) :])])}"'
-    return f"subjectAltName = {', '.join(map(str, wanted))}" if wanted else ""
-
-
-_RSA_OID = bytes.fromhex("06092a864886f70d0101")
+    plain = names[: len(own)] == own and not any("," in name.value for name in names)
+    if len(own) <= MANY or cert.embedded or not plain:
+        return render_section(usages, names, is_ca=False, is_signed=True).splitlines()
+    shown = bash.command("openssl", "x509", "-in", cert.path, "-noout", "-ext", "subjectAltName")
+    all_names = [f"$({shown} | sed -n '2{{s/ //g;s/IPAddress:/IP:/g;p}}')", *map(str, names[len(own) :])]
+    lines = render_section(usages, (), is_ca=False, is_signed=True).splitlines()
+    return [*lines, Raw(f'"subjectAltName = {", ".join(all_names)}"')]
 
 
 def role_of(ctx: RuleContext, problem: Problem) -> Role | None:
@@ -198,11 +187,12 @@ def role_of(ctx: RuleContext, problem: Problem) -> Role | None:
 
 
 def expected_certificate(
-    ctx: RuleContext, problem: Problem, role: Role | None, key: KeyFile | None
+    ctx: RuleContext, problem: Problem, role: Role | None, key: KeyFile | None, name: Name | None = None
 ) -> CertificateInstance | None:
-    """Return a certificate for *role* in the place of *problem*; None if its owner cannot be determined."""
+    """Return a certificate for *role* in the place of *problem*; None if its owner, or *name*, is not known."""
     wanted = ctx.wanted_at(problem.path)
-    name = _name(wanted.subject) if wanted is not None and wanted.subject else _expected_name(problem, role)
+    if name is None:
+        name = _name(wanted.subject) if wanted is not None and wanted.subject else _expected_name(problem, role)
     if name is None:
         return None
     embedded = problem.path == problem.source
@@ -264,21 +254,8 @@ def _names(ctx: RuleContext, problem: Problem, role: Role | None) -> tuple[AltNa
 
 def _public_key(key: KeyFile | None) -> PublicKey:
     blocks = [block for block in pem_blocks(key.pem) if block.is_key] if key else []
-    elliptic = bool(blocks) and blocks[0].label != "RSA PRIVATE KEY" and _RSA_OID not in blocks[0].der[:64]
-    return PublicKey("ec", 256, "P-256", "") if elliptic else PublicKey("rsa", 2048, None, "")
+    return (public_part(blocks[0]) if blocks else None) or PublicKey("rsa", 2048, None, "")
 
 
 def _blank(ctx: RuleContext, name: Name, names: tuple[AltName, ...], key: PublicKey) -> X509:
-    return X509(
-        version=1,
-        serial="",
-        signature_algorithm="",
-        issuer=Name(),
-        subject=name,
-        not_before=ctx.now,
-        not_after=ctx.now,
-        public_key=key,
-        alt_names=names,
-        sha256="",
-        pem="",
-    )
+    return X509(1, "", "", Name(), name, ctx.now, ctx.now, key, "", "", alt_names=names)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from kcert.certificates import Role
-from kcert.check import bash, repairs
+from kcert.check import bash, placing
 from kcert.check.repairs import reissued
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.openssl.x509 import X509
@@ -29,7 +29,7 @@ def expired(ctx: RuleContext) -> Iterator[Violation]:
             elif cert.is_authority and (renewed := _renewed(ctx, cert)):
                 message += f" {renewed.path} is the renewed one, with the same key."
                 for copy in ctx.copies[cert.certificate.sha256]:
-                    fix = repairs.copied_to(ctx, copy, bash.literal(renewed.certificate.pem))
+                    fix = placing.copied_to(ctx, copy, bash.literal(renewed.certificate.pem))
                     yield Violation(copy.path, message, evidence, fix, authority=True)
             else:
                 yield reissued(ctx, cert, message, evidence)
@@ -69,7 +69,7 @@ def _rotated(ctx: RuleContext, cert: CertificateInstance) -> CertificateInstance
 
 
 def _named_in(cert: CertificateInstance) -> str:
-    user = bash.word(cert.use.kubeconfig.user_name) if cert.use.kubeconfig else ""
+    user = cert.use.kubeconfig.user_name if cert.use.kubeconfig else ""
     files = (f"--client-certificate={_CURRENT}", f"--client-key={_CURRENT}")
     return bash.kubectl_config(cert.path, "set-credentials", user, *files)
 

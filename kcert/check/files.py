@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from kcert.certificates import Role
+from kcert.certificates import Key, Role
 from kcert.check import bash, corrections, forms, placing, repairs
 from kcert.check.placing import (
+    MOST_BESIDE,
     NOT_FOR_KUBECTL,
-    as_written,
     converted,
     field_replaced,
     option_changed,
@@ -20,10 +20,11 @@ from kcert.check.placing import (
 )
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error
 from kcert.files import mistyped
+from kcert.openssl import commands
 from kcert.openssl.program import key_belongs
 from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509
-from kcert.quoting import format_command
+from kcert.quoting import Raw, format_command
 from kcert.roles import CA_ROLES, ROLES
 from kcert.scan.files import look_into
 from kcert.scan.fs import lexists
@@ -84,11 +85,10 @@ def unreadable(ctx: RuleContext) -> Iterator[Violation]:
     """Yield files that Kubernetes cannot read."""
     swapped = dict(_key_in_place_of_certificate(ctx))
     for crt, key in swapped.items():
-        path, other = bash.word(crt), bash.word(key)
         message = (
             f"{crt} contains the private key, and {key} the certificate that belongs to it: the two files are swapped."
         )
-        fix = f"mv {path} {path}.new &&\n  mv {other} {path} &&\n  chmod 600 {path}.new && mv {path}.new {other}"
+        fix = placing.exchanged(crt, key, secret=True)
         yield Violation(crt, message, f"{key} contains a certificate", fix, alone=True)
     for problem in _once(ctx, "unreadable", "special"):
         if problem.path in (*swapped, *swapped.values()):
@@ -140,7 +140,7 @@ def second_manifest(ctx: RuleContext) -> Iterator[Violation]:
         )
         path, folder = problem.path, problem.path.parent.parent
         target = folder / path.name
-        fix = "" if lexists(target) else f"mv -n {bash.word(path)} {bash.word(target)}"
+        fix = "" if lexists(target) else bash.command("mv", "-n", path, target)
         yield Violation(path, message, f"{path} {problem.reason}", fix)
 
 
@@ -185,14 +185,10 @@ def _option_set(ctx: RuleContext, problem: Problem, likely: Path) -> str:
         # In a kubeconfig the name may be written relative to its folder.
         values = placing.values(problem.source, problem.option)
         written = next((value for value in values if str(problem.path).endswith(f"/{value.lstrip('./')}")), None)
-    if written is None:
+    name = problem.path.name
+    if written is None or not written.endswith(name):
         return ""
-    new = (
-        as_written(written, problem.path, likely)
-        if written.startswith("/")
-        else f"{written[: len(written) - len(problem.path.name)]}{likely.name}"
-    )
-    return option_changed(problem.source, problem.option, written, new)
+    return option_changed(problem.source, problem.option, written, f"{written.removesuffix(name)}{likely.name}")
 
 
 def _made(ctx: RuleContext, problem: Problem) -> str:
@@ -201,23 +197,24 @@ def _made(ctx: RuleContext, problem: Problem) -> str:
     if problem.expects != "certificate":
         return ""
     role = corrections.role_of(ctx, problem)
-    damaged = [] if problem.path == problem.source else placing.damaged_in(problem.path)
-    if damaged and damaged[0] != 1:
+    blocks = [] if problem.path == problem.source else placing.certificate_blocks(problem.path)
+    damaged = [block.fault is not None for block in blocks]
+    if any(damaged) and not damaged[0]:
         return ""  # the first is whole, and nothing shows which CA followed it
     if role in CA_ROLES:
-        return _authority_made(ctx, problem, role)
+        return _authority_made(ctx, problem, role, [block.pem for block in blocks[1:]] if any(damaged) else [])
     key = _key_for(ctx, problem)
     cert = corrections.expected_certificate(ctx, problem, role, key)
     if cert is None:
         return ""
     if key is None:
         named = _named_keys(ctx, problem)
-        return repairs.with_key_at(ctx, cert, named[0]) if named else ""
+        return repairs.reissue_commands(ctx, cert, new_key=True, key=named[0]) if named else ""
     made = repairs.reissue_commands(ctx, cert)
     if made and problem.path == problem.source and problem.reason.endswith(NOT_FOR_KUBECTL):
         # kubectl loads the file again once the field is empty.
         emptied = field_replaced(problem, '""')
-        return f"{emptied} &&\n{made}" if emptied else ""
+        return bash.then(emptied, made) if emptied else ""
     return made
 
 
@@ -254,14 +251,15 @@ def _key_made(ctx: RuleContext, problem: Problem) -> str:
         return repairs.reissue_commands(ctx, owner, new_key=True) if owner else ""
     private = path.with_suffix(".key")
     if path.suffix == ".pub":
-        return f"openssl pkey -in {bash.word(private)} -pubout -out {bash.word(path)}" if private.is_file() else ""
+        argv = commands.public_key("openssl", bash.argument(private), bash.argument(path))
+        return bash.command(*argv) if private.is_file() else ""
     owners = [cert for cert in ctx.found if any(use.key_path == path for use in cert.uses)]
     owners += [cert for cert in ctx.found if not cert.embedded and cert not in owners and path in key_names(cert.path)]
     if not owners:
         return _made_with_its_certificate(ctx, problem) or _signing_key_made(path)
     if owners[0].is_authority:
         return ""
-    return repairs.with_key_at(ctx, owners[0], path)
+    return repairs.reissue_commands(ctx, owners[0], new_key=True, key=path)
 
 
 def _made_with_its_certificate(ctx: RuleContext, problem: Problem) -> str:
@@ -277,32 +275,32 @@ def _signing_key_made(path: Path) -> str:
     """Return the commands for a new service account key; tokens that the old key signed become invalid."""
     if path.stem not in ("sa", "service-account", "service-accounts"):
         return ""
-    new, public = f"{bash.word(placing.target_of(path))}.new", path.with_suffix(".pub")
-    commands = [f"openssl genrsa -out {new} 2048", f"  {placing.key_into_place(path)}"]
+    new, public = f"{bash.argument(placing.target_of(path))}.new", path.with_suffix(".pub")
+    made = [bash.command(*commands.private_key("openssl", Key(), new)), placing.key_into_place(path)]
     if public.exists():
-        word = bash.word(public)
-        commands.insert(1, f"  openssl pkey -in {new} -pubout -out {word}.new")
-        commands.append(f"  mv {word}.new {word}")
-    return f"{repairs.TOKENS_END}\n{bash.one_after_the_other(commands)}"
+        new_public = f"{bash.argument(public)}.new"
+        made.insert(1, bash.command(*commands.public_key("openssl", new, new_public)))
+        made.append(bash.command("mv", new_public, public))
+    return f"{repairs.TOKENS_END}\n{bash.then(*made)}"
 
 
-def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None) -> str:
-    """Copy the CA if another file has it; else re-create it with its key and the issuer name of its certificates."""
+def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None, behind: list[str]) -> str:
+    """Copy the CA if another file has it; else re-create it with its key and the issuer name of its certificates.
+
+    *behind* are the certificates (PEM) that follow a damaged one in the file.
+    """
     right = ctx.owners.near(problem.source or problem.path).get(role) if role else None
     origin = _origin(ctx, problem, right) if right else None
     if problem.path == problem.source:
         return written_into_kubeconfig(ctx, problem, [origin.certificate.pem]) if origin is not None else ""
-    path = bash.word(problem.path)
-    if origin is not None and placing.damaged_in(problem.path) and len(placing.hashes_in(problem.path)) > 1:
-        others = [block.pem for block in placing.certificate_blocks(problem.path)[1:]]
-        if len(others) > placing.MOST_BESIDE:
-            return ""
-        whole = bash.joined(bash.literal(origin.certificate.pem, *others))
-        return f"{whole} > {path}.new &&\n  mv {path}.new {path}"
+    if origin is not None and behind:
+        whole = bash.joined(bash.literal(origin.certificate.pem, *behind))
+        return placing.rewritten(problem.path, whole) if len(behind) <= MOST_BESIDE else ""
     if origin is not None:
-        if not origin.embedded:
-            return f"cp {_copied(ctx, problem, origin)} {path}"
-        return f"cat {bash.literal(origin.certificate.pem)} > {path}.new &&\n  mv {path}.new {path}"
+        source = bash.literal(origin.certificate.pem) if origin.embedded else _copied(ctx, problem, origin)
+        if isinstance(source, Raw):
+            return placing.rewritten(problem.path, bash.joined(source))
+        return bash.command("cp", source, problem.path)
     key = next((key for key in ctx.scan.keys if key.path in key_names(problem.path)), None)
     names = Counter(
         cert.certificate.issuer
@@ -311,9 +309,8 @@ def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None) -> st
     )
     if key is None or not names:
         return ""
-    subject = bash.subject(names.most_common(1)[0][0].parts)
-    made = repairs.self_signed(bash.word(key.path), subject, repairs.AUTHORITY_DAYS, path)
-    return f"{made} &&\n  mv {path}.new {path}"
+    cert = corrections.expected_certificate(ctx, problem, role, key, names.most_common(1)[0][0])
+    return repairs.issued(ctx, cert, None) if cert else ""
 
 
 def _origin(ctx: RuleContext, problem: Problem, right: X509) -> CertificateInstance | None:
@@ -352,7 +349,7 @@ def _copied(ctx: RuleContext, problem: Problem, origin: CertificateInstance) -> 
         return placing.alone(ctx, origin)
     one_name = all(_is_named_as(origin.certificate, cert) for cert in company)
     if origin.path.name == problem.path.name or (one_name and problem.option != _SIGNING):
-        return bash.word(origin.path)
+        return bash.argument(origin.path)
     return placing.alone(ctx, origin)
 
 

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from kcert.check import bash
+from kcert.check.placing import target_of
 from kcert.check.repairs import reissue_commands, reissued, replace_ca
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.openssl.x509 import Refusal, refusals
@@ -119,8 +120,9 @@ def encrypted_keys(ctx: RuleContext) -> Iterator[Violation]:
             f"{key.path} is encrypted, and {use}. No component of Kubernetes can ask "
             "for a passphrase: it does not start."
         )
-        path = bash.word(key.path)
-        fix = "" if key.embedded else f"openssl pkey -in {path} -out {path}.new &&\n  mv {path}.new {path}"
+        path = bash.argument(target_of(key.path))
+        opened = bash.command("openssl", "pkey", "-in", path, "-out", f"{path}.new")
+        fix = "" if key.embedded else bash.then(opened, bash.command("mv", f"{path}.new", path))
         yield Violation(key.path, message, f"{key.path} contains an encrypted private key", fix)
 
 

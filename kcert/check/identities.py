@@ -63,12 +63,8 @@ def missing_san(ctx: RuleContext) -> Iterator[Violation]:
                 f"{cert.description} has no SANs. Clients compare the name that they connect to only with "
                 "the SANs, never with the CN."
             )
-        yield Violation(
-            cert.path,
-            message,
-            f"subjectAltName: {listed(names) or 'none'}",
-            reissue_commands(ctx, cert) if missing else "",
-        )
+        fix = reissue_commands(ctx, cert) if missing else ""
+        yield Violation(cert.path, message, f"subjectAltName: {listed(names) or 'none'}", fix)
     yield from _webhook_without_sans(ctx)
 
 
@@ -201,8 +197,7 @@ def wrong_cn(ctx: RuleContext) -> Iterator[Violation]:
         message = f"{cert.description} {is_now}, but needs {right}: {why}."
         # Another file with this certificate keeps the key: two names must not share one.
         holders = {other.holder for other in ctx.copies.get(cert.certificate.sha256, ())}
-        fix = reissue_commands(ctx, cert, new_key=len(holders) > 1)
-        yield Violation(cert.path, message, f"subject: {cert.certificate.subject}", fix)
+        yield reissued(ctx, cert, message, f"subject: {cert.certificate.subject}", new_key=len(holders) > 1)
 
 
 def wrong_organization(ctx: RuleContext) -> Iterator[Violation]:

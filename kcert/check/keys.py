@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kcert.certificates import Role
-from kcert.check import bash, repairs
+from kcert.check import bash, placing
 from kcert.check.forms import SHORTEST_CURVE
-from kcert.check.placing import holds_a_key, mode_of, target_of
+from kcert.check.placing import holds_a_key, target_of
 from kcert.check.repairs import reissue_commands, reissued, replace_ca
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.clusters import cluster_kind_of
@@ -55,7 +55,7 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
                 f" The certificate that belongs to the key is in {owner.path}, and signed the other certificates "
                 f"here: this file contains another CA instead."
             )
-            fix = repairs.copied_to(ctx, cert, bash.literal(owner.certificate.pem))
+            fix = placing.copied_to(ctx, cert, bash.literal(owner.certificate.pem))
             yield Violation(cert.path, message, evidence, fix, authority=True)
             continue
         # Where the key belongs to another certificate, making this one for it would have them share it.
@@ -82,9 +82,8 @@ def _in_order(ctx: RuleContext, cert: CertificateInstance, owner: CertificateIns
     if cert.embedded or cert.live or holds_a_key(cert.path):
         return ""
     in_file = sorted(ctx.certs_by_file[cert.holder], key=lambda other: (other != owner, other.use.position))
-    file = bash.word(target_of(cert.path))
     pems = dict.fromkeys(other.certificate.pem for other in in_file)
-    return f"cat {bash.literal(*pems)} > {file}.new &&\n  chmod {mode_of(cert.path)} {file}.new && mv {file}.new {file}"
+    return placing.rewritten(cert.path, bash.joined(bash.literal(*pems)))
 
 
 def _swapped_files(ctx: RuleContext) -> Iterator[Violation]:
@@ -94,9 +93,8 @@ def _swapped_files(ctx: RuleContext) -> Iterator[Violation]:
             'the key beside it, and a program that loads such a pair stops with "private key does not match public '
             'key". Exchange the two files before any other fix.'
         )
-        path, other = bash.word(first), bash.word(second)
-        fix = f"mv {path} {path}.new &&\n  mv {other} {path} &&\n  mv {path}.new {other}"
-        yield Violation(first, message, f"the keys of {first} and {second} are swapped", fix, authority=True)
+        fix, evidence = placing.exchanged(first, second), f"the keys of {first} and {second} are swapped"
+        yield Violation(first, message, evidence, fix, authority=True)
 
 
 def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
@@ -111,11 +109,8 @@ def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
             "the tokens of the other key valid; give every API server of the cluster the same files."
         )
         # The empty line ends a last line that has no newline: two blocks on one line are none for Go.
-        old, own_key = bash.word(target_of(file.path)), bash.word(key.path)
-        fix = (
-            f"{{ cat {old} && echo && openssl pkey -in {own_key} -pubout; }} > {old}.new &&\n"
-            f"  chmod {mode_of(file.path)} {old}.new && mv {old}.new {old}"
-        )
+        public_key = bash.command("openssl", "pkey", "-in", key.path, "-pubout")
+        fix = placing.rewritten(file.path, f"{{ cat {bash.word(target_of(file.path))} && echo && {public_key}; }}")
         yield Violation(file.path, message, f"no public key in {file.path} belongs to {key.path}", fix)
 
 
@@ -198,7 +193,7 @@ def key_permissions(ctx: RuleContext) -> Iterator[Violation]:
         who = "every user of this machine" if key.mode & 0o006 else "every member of its group"
         can = _DEEDS.get(key.mode & 0o006 or (key.mode & 0o060) >> 3, "read and change")
         message = f"{key.path} {what}, and {who} can {can} it. Anyone with the key can act as its owner."
-        yield Violation(key.path, message, f"mode {key.mode & 0o7777:04o}", f"chmod 600 {bash.word(key.path)}")
+        yield Violation(key.path, message, f"mode {key.mode & 0o7777:04o}", bash.command("chmod", "600", key.path))
 
 
 def shared_key(ctx: RuleContext) -> Iterator[Violation]:

@@ -43,10 +43,10 @@ def _server_set(ctx: RuleContext, kubeconfig: KubeconfigUse, own: list[Certifica
     if host is None:
         return ""
     if kubeconfig.server_name:
-        return _cluster_set(kubeconfig, f"--tls-server-name={bash.word(host)}")
+        return _cluster_set(kubeconfig, f"--tls-server-name={host}")
     port = urlsplit(server).port
     new = f"https://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
-    return _cluster_set(kubeconfig, f"--server={bash.word(new)}")
+    return _cluster_set(kubeconfig, f"--server={new}")
 
 
 def _reachable(ctx: RuleContext, own: list[CertificateInstance], old: str) -> str | None:
@@ -124,7 +124,7 @@ def _replaced(ctx: RuleContext, kubeconfig: KubeconfigUse) -> str:
     for other in ctx.scan.kubeconfigs:
         same = other.user is not None and other.user.subject == kubeconfig.user.subject
         if same and other.path != kubeconfig.path and any(_trusts(ctx, other, cert) for cert in ctx.api_servers):
-            return f"cp {bash.word(other.path)} {bash.word(kubeconfig.path)}"
+            return bash.command("cp", other.path, kubeconfig.path)
     return ""
 
 
@@ -175,7 +175,7 @@ def _has_signed_api_server(ctx: RuleContext, ca: CertificateInstance) -> bool:
 def _cluster_set(kubeconfig: KubeconfigUse, *options: str) -> str:
     if not kubeconfig.cluster:
         return ""
-    return bash.kubectl_config(kubeconfig.path, "set-cluster", bash.word(kubeconfig.cluster), *options)
+    return bash.kubectl_config(kubeconfig.path, "set-cluster", kubeconfig.cluster, *options)
 
 
 def _once(ctx: RuleContext) -> Iterator[KubeconfigUse]:
@@ -219,13 +219,13 @@ def _authority_set(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: Certifica
     if signer is None:
         return ""
     if not kubeconfig.ca_embedded and kubeconfig.ca_path is not None:
-        return "" if signer.embedded else f"cp {bash.word(signer.path)} {bash.word(kubeconfig.ca_path)}"
+        return "" if signer.embedded else bash.command("cp", signer.path, kubeconfig.ca_path)
     return _ca_embedded(kubeconfig, signer)
 
 
 def _ca_embedded(kubeconfig: KubeconfigUse, ca: CertificateInstance) -> str:
-    content = f"cat {bash.literal(ca.certificate.pem)}"
-    return bash.embedded(kubeconfig.path, "set-cluster", bash.word(kubeconfig.cluster), certificate_authority=content)
+    content = bash.joined(bash.literal(ca.certificate.pem))
+    return bash.embedded(kubeconfig.path, "certificate-authority", kubeconfig.cluster, content)
 
 
 RULES = (

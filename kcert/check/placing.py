@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import codecs
-import hashlib
 import itertools
 import re
 import stat
@@ -16,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert.check import bash
+from kcert.openssl import commands
 from kcert.openssl.pem import Block, announced_length, armoured, is_der, pem_blocks
 from kcert.openssl.reader import read_certificate
-from kcert.openssl.x509 import X509, PublicKey
+from kcert.openssl.x509 import X509
+from kcert.quoting import Raw
 from kcert.scan.documents import NotADocumentError, as_utf8, documents, list_at, text_at
 from kcert.scan.files import Format, recognize
 from kcert.scan.fs import lexists, read_bytes
@@ -51,43 +52,78 @@ def beside(ctx: RuleContext, cert: CertificateInstance) -> tuple[list[str], list
     if cert.live or not ctx.has_siblings(cert):
         return [], []
     if cert.embedded:
-        position = cert.use.position
+        own = cert.use.position
         pems = {other.use.position: other.certificate.pem for other in ctx.certs_by_file.get(cert.holder, ())}
     else:
-        texts = certificate_texts(cert.path)
+        own, texts = ctx.number_of(cert) - 1, certificate_texts(cert.path)
         if texts is None:
             return None
-        position = ctx.number_of(cert) - 1
         pems = dict(enumerate(texts))
-    pems.pop(position, None)
-    if len(pems) > MOST_BESIDE:
-        return None
-    numbers = sorted(pems)
-    return [pems[at] for at in numbers if at < position], [pems[at] for at in numbers if at > position]
+    before = [pem for at, pem in sorted(pems.items()) if at < own]
+    after = [pem for at, pem in sorted(pems.items()) if at > own]
+    return (before, after) if len(before) + len(after) <= MOST_BESIDE else None
 
 
-def with_others(ctx: RuleContext, cert: CertificateInstance, new: str) -> str:
-    """Return the command that prints the file argument *new* among the other certificates in the file of *cert*."""
-    before, after = beside(ctx, cert) or ([], [])
-    whole = bash.joined(bash.literal(*before), new, bash.literal(*after))
-    if cert.embedded or not holds_a_key(cert.path):
-        return whole
-    return f"{{ {whole} && openssl pkey -in {bash.word(target_of(cert.path))}; }}"
+def among_others(ctx: RuleContext, cert: CertificateInstance, new: str, *, key: str = "") -> str:
+    """Return the command that prints the file *new* among all that is beside *cert* in its file.
 
-
-def into_place(ctx: RuleContext, cert: CertificateInstance, crt: str, key: Path | None = None) -> str:
-    """Put *crt*.new in the place of *cert* in the file *crt*; what else that file holds stays as it is.
-
-    Right before it goes the new key, where the certificate is for one: *key*.new to *key*.
+    If that is a private key, the file *key* takes its place, or it stays.
     """
-    first = f"{key_into_place(key)} &&\n  " if key else ""
-    if not ctx.has_siblings(cert):
-        return f"{first}mv {crt}.new {crt}"
-    # The new file may hold a key: it is readable by its owner alone until it has the old file's mode.
-    return (
-        f"(umask 077; {with_others(ctx, cert, f'{crt}.new')} > {crt}.whole) &&\n"
-        f"  chmod {mode_of(cert.path)} {crt}.whole &&\n  {first}mv {crt}.whole {crt} && rm {crt}.new"
-    )
+    before, after = beside(ctx, cert) or ([], [])
+    whole = bash.joined(bash.literal(*before), new, bash.literal(*after), key)
+    if key or cert.embedded or not holds_a_key(cert.path):
+        return whole
+    return f"{{ {whole} && {bash.command('openssl', 'pkey', '-in', target_of(cert.path))}; }}"
+
+
+def into_place(ctx: RuleContext, cert: CertificateInstance, new: str, *, key: str = "", first: str = "") -> str:
+    """Put the file *new* in the place of *cert*, and a new *key* into the same file; what else it holds stays as it is.
+
+    *first* runs right before, when all is complete.
+    """
+    if cert.embedded:
+        return in_kubeconfig(ctx, cert, new, key=key)
+    if not (ctx.has_siblings(cert) or key or holds_a_key(cert.path)):
+        return bash.then(first, bash.command("mv", new, target_of(cert.path)))
+    return rewritten(cert.path, among_others(ctx, cert, new, key=key), first=first)
+
+
+def copied_to(ctx: RuleContext, copy: CertificateInstance, source: str) -> str:
+    """Return the command that puts the certificate in the file *source* in place of *copy*, alone or among others."""
+    if beside(ctx, copy) is None or (copy.embedded and copy.use.kubeconfig is None):
+        return ""
+    if copy.embedded:
+        return in_kubeconfig(ctx, copy, source)
+    if ctx.has_siblings(copy) or holds_a_key(copy.path) or isinstance(source, Raw):
+        return rewritten(copy.path, among_others(ctx, copy, source))
+    return bash.command("cp", source, copy.path)
+
+
+def in_kubeconfig(ctx: RuleContext, cert: CertificateInstance, new: str, *, key: str = "") -> str:
+    """Have kubectl embed the file *new* in place of *cert*."""
+    option, kubeconfig = cert.use.option or "", cert.use.kubeconfig
+    assert kubeconfig
+    name = kubeconfig.cluster if option.startswith("certificate-authority") else kubeconfig.user_name
+    return bash.embedded(cert.path, option, name, among_others(ctx, cert, new), key=key)
+
+
+def rewritten(path: Path, content: str, *, first: str = "") -> str:
+    """Put the output of *content* in the place of the file at *path* once it is complete, after *first*.
+
+    It is readable by its owner alone until it has the old file's mode, and for good if a private key is in it.
+    """
+    file = target_of(path)
+    new = f"{bash.argument(file)}.whole.new"
+    mode = "" if holds_a_key(path) else bash.command("chmod", mode_of(path), new)
+    return bash.then(f"(umask 077; {content} > {bash.word(new)})", mode, first, bash.command("mv", new, file))
+
+
+def exchanged(first: Path, second: Path, *, secret: bool = False) -> str:
+    """Let two files change places; what goes to *second* can be *secret*."""
+    new = f"{bash.argument(first)}.new"
+    closed = bash.command("chmod", "600", new) if secret else ""
+    moves = [bash.command("mv", *pair) for pair in ((first, new), (second, first), (new, second))]
+    return bash.then(*moves[:2], closed, moves[2])
 
 
 def key_into_place(key: Path) -> str:
@@ -96,39 +132,26 @@ def key_into_place(key: Path) -> str:
     Without the key of a CA, all that it signed is lost, and without that of a service account its tokens: keep it.
     """
     target = target_of(key)
-    path = bash.word(target)
+    moved = bash.command("mv", f"{bash.argument(target)}.new", target)
     if not target.is_file():
-        return f"mv {path}.new {path}"
+        return moved
+    names = (target.with_name(f"{target.name}.old{number or ''}") for number in itertools.count())
+    free = next(path for path in names if not lexists(path))
     # noclobber (-C): pasted a second time, it stops rather than writing over the old key.
-    return f"(set -C; umask 077; cat {path} > {bash.word(_not_taken(target))}) &&\n  mv {path}.new {path}"
-
-
-def _not_taken(key: Path) -> Path:
-    """Return where to keep an old key: beside the new one, under a name that no file has yet."""
-    names = (key.with_name(f"{key.name}.old{number or ''}") for number in itertools.count())
-    return next(path for path in names if not lexists(path))
+    return bash.then(f"(set -C; umask 077; cat {bash.word(target)} > {bash.word(free)})", moved)
 
 
 def mode_of(path: Path) -> str:
-    """The permission bits that the file has now, as chmod takes them."""
+    """The permission bits that the file has now, as chmod takes them; those of a certificate if it does not exist."""
     try:
         return f"{stat.S_IMODE(path.stat().st_mode):o}"
-    except OSError:  # it went away meanwhile
-        return "600"
+    except OSError:
+        return "644"
 
 
 def alone(ctx: RuleContext, cert: CertificateInstance) -> str:
     """Return the certificate as a file argument, without other certificates in its file."""
-    return bash.literal(cert.certificate.pem) if ctx.has_siblings(cert) else bash.word(cert.path)
-
-
-def generated(key: PublicKey, out: str = "") -> str:
-    """The command for a key of the same sort, strong enough; openssl writes it readable by its owner alone."""
-    where = f" -out {out}" if out else ""
-    if key.algorithm.startswith("rsa"):
-        return f"openssl genrsa{where} {max(2048, key.bits)}"
-    curve = {"P-384": "secp384r1", "P-521": "secp521r1"}.get(key.curve or "", "prime256v1")
-    return f"openssl ecparam -name {curve} -genkey -noout{where}"
+    return bash.literal(cert.certificate.pem) if ctx.has_siblings(cert) else bash.argument(cert.path)
 
 
 def values(path: Path, option: str) -> list[str]:
@@ -205,29 +228,21 @@ def holds_a_key(path: Path) -> bool:
     return any(block.is_key for block in pem_blocks(read_bytes(path)))
 
 
-def hashes_in(path: Path) -> list[str]:
-    """Return the SHA-256 of each certificate in a PEM file, in its order; damaged ones count."""
-    return [hashlib.sha256(block.der).hexdigest() for block in certificate_blocks(path)]
-
-
-def damaged_in(path: Path) -> list[int]:
-    """Return which certificates of a PEM file are damaged, counted from 1."""
-    return [number for number, block in enumerate(certificate_blocks(path), 1) if block.fault]
-
-
 def converted(ctx: RuleContext, problem: Problem) -> str:
     """The commands that bring what is there into the form that Kubernetes reads, with no new certificate."""
     data = read_bytes(problem.path)
     if not data or problem.path == problem.source:
         return ""
-    path = bash.word(problem.path)
-    program = "pkey" if problem.expects == "key" else "x509"
-    into_place = f"mv {path}.new {path}"
+    path = bash.argument(target_of(problem.path))
+    new = f"{path}.new"
+    written = bash.command("mv", new, path)
     if is_der(data):
         known = recognize(problem.path, data, ctx.openssl)
         held = known.block if known else None
+        program = "pkey" if problem.expects == "key" else "x509"
         fits = held is not None and (held.is_key if problem.expects == "key" else held.is_certificate)
-        return f"openssl {program} -inform DER -in {path} -out {path}.new &&\n  {into_place}" if fits else ""
+        decoded = bash.command("openssl", program, "-inform", "DER", "-in", path, "-out", new)
+        return bash.then(decoded, written) if fits else ""
     text = data
     if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = text.decode("utf-16", "replace").encode("ascii", "replace")
@@ -235,15 +250,15 @@ def converted(ctx: RuleContext, problem: Problem) -> str:
     if any(block.is_key for block in blocks):
         only_indented = all("indented" in block.fault for block in blocks if block.fault)
         # The key itself is printed nowhere: grep writes each line without the blanks at its beginning.
-        indented = f"(umask 077; grep -o '[^[:space:]].*' {path} > {path}.new) &&\n  {into_place}"
-        return indented if only_indented and any(block.fault for block in blocks) else ""
+        indented = f"(umask 077; grep -o '[^[:space:]].*' {bash.word(path)} > {bash.word(new)})"
+        return bash.then(indented, written) if only_indented and any(block.fault for block in blocks) else ""
     if len(blocks) == 1 and blocks[0].label in ("TRUSTED CERTIFICATE", "X509 CERTIFICATE"):
-        return f"openssl x509 -in {path} -out {path}.new &&\n  {into_place}"
+        return bash.then(bash.command(*commands.copy("openssl", path, new)), written)
     whole = all(block.der and announced_length(block.der) == len(block.der) for block in blocks)
     expected = all(block.is_public_key if problem.expects == "key" else block.is_certificate for block in blocks)
     if not blocks or len(blocks) > MOST_BESIDE or not whole or not expected:
         return ""
-    return f"cat {bash.literal(*(block.pem for block in blocks))} > {path}.new &&\n  {into_place}"
+    return rewritten(problem.path, bash.joined(bash.literal(*(block.pem for block in blocks))))
 
 
 def reencoded(ctx: RuleContext, problem: Problem) -> str:
@@ -263,14 +278,13 @@ def written_into_kubeconfig(ctx: RuleContext, problem: Problem, pems: list[str])
     if problem.reason.endswith(NOT_FOR_KUBECTL):
         return field_replaced(problem, base64.b64encode("".join(pems).encode()).decode())
     contexts = [context for context in ctx.scan.kubeconfigs if context.path == problem.path]
-    content = f"cat {bash.literal(*pems)}"
-    if (problem.option or "").startswith("client-certificate"):
-        users = {context.user_name for context in contexts if context.user_name}
-        words = ("set-credentials", bash.word(next(iter(users), "")))
-        return bash.embedded(problem.path, *words, client_certificate=content) if len(users) == 1 else ""
-    clusters = {context.cluster for context in contexts if context.ca_embedded}
-    words = ("set-cluster", bash.word(next(iter(clusters), "")))
-    return bash.embedded(problem.path, *words, certificate_authority=content) if len(clusters) == 1 else ""
+    option = problem.option or ""
+    if option.startswith("client-certificate"):
+        names = {context.user_name for context in contexts if context.user_name}
+    else:
+        names = {context.cluster for context in contexts if context.ca_embedded}
+    content = bash.joined(bash.literal(*pems))
+    return bash.embedded(problem.path, option, names.pop(), content) if len(names) == 1 else ""
 
 
 NOT_FOR_KUBECTL = ("is not base64", "does not read it")
@@ -302,8 +316,11 @@ def set_aside(ctx: RuleContext, problem: Problem) -> str:
     named = problem.source is not None or problem.expects not in ("certificate", "key")
     if named or not lexists(problem.path) or format_of(ctx, problem):
         return ""  # a keystore or another format is not damaged
-    path = bash.word(problem.path)
-    return f"# kcert cannot tell what this file contained. Restore it from a backup.\nmv {path} {path}.damaged"
+    path = bash.argument(problem.path)
+    return (
+        "# kcert cannot tell what this file contained. Restore it from a backup.\n"
+        f"{bash.command('mv', path, f'{path}.damaged')}"
+    )
 
 
 def as_written(old: str, resolved: Path, target: Path) -> str:

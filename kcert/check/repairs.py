@@ -1,9 +1,9 @@
 """Fixes: the commands that replace a certificate by a correct one.
 
 One certificate has one fix, whatever is wrong with it: it is re-created with every correction that is known, so that
-the fix of one fault never brings back another. Everything runs in bash with openssl, kubectl, cp, mv and chmod; a new
-file is put into place only once it is complete, and a new key together with its certificate. Each command depends on
-the one before it (``&&``): pasted into a terminal, nothing runs after a failure.
+the fix of one fault never brings back another. The commands are the lessons', wherever its key is: an openssl.cnf, a
+request, a signature. A new file is put into place only once it is complete, and a new key together with its
+certificate. Each command depends on the one before it (``&&``): pasted into a terminal, nothing runs after a failure.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from kcert.certificates import Role
+from kcert.certificates import Key, Role, Subject
 from kcert.check import bash, corrections, placing
-from kcert.check.placing import alone, beside, generated, into_place, mode_of, target_of, usual_key, with_others
+from kcert.check.placing import alone, beside, copied_to, into_place, target_of, usual_key
 from kcert.check.rule import CertificateInstance, RuleContext, Violation
+from kcert.kubeconfig import read_command
+from kcert.openssl import commands
+from kcert.quoting import Raw
 
 LEAF_DAYS = 365
 AUTHORITY_DAYS = 3650
@@ -32,56 +35,51 @@ TOKENS_END = (
 )
 _THE_KUBELETS_OWN = "# The kubelet created these itself, and creates new ones when it starts: systemctl restart kubelet"
 
+_UNIQUE = Raw('"0x$(openssl rand -hex 16)"')
+"""A serial number that no certificate has yet, whatever the CA's own list of them says."""
+
 
 @dataclass(frozen=True)
 class Signer:
-    """The CA that has to sign, and whether its key was found; ``position`` is its place in the file *crt*."""
+    """The CA that has to sign, for at most ``days``: its file, and its certificate as an argument.
+
+    ``remark`` is the comment that says where to run the commands, if its key was not found.
+    """
 
     crt: Path
     key: Path
-    key_is_here: bool
-    days: int | None
-    position: int = 0
-    pem: str = ""
-
-    @property
-    def argument(self) -> str:
-        """Its certificate as an argument: openssl takes the first of a file, and this may be another."""
-        return bash.literal(self.pem) if self.position else bash.word(self.crt)
+    argument: str
+    days: int | None = None
+    remark: str = ""
 
 
-def reissue_commands(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = False) -> str:
+def reissue_commands(
+    ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = False, key: Path | None = None
+) -> str:
     """Return the commands that re-create *cert* with all corrections; with *new_key*, with a new key as well.
 
-    Empty if it cannot be re-created from here: it is on a live server, or no CA is known.
+    *key* is where the new key goes if that is missing. Empty if the certificate cannot be re-created from here: it is
+    on a live server, or no CA is known.
     """
     if cert.live:
         return ""
     if cert.made_by_kubelet:
         files = [cert.path, *([cert.use.key_path] if cert.use.key_path else [])]
-        return f"rm {' '.join(map(bash.word, dict.fromkeys(files)))}\n{_THE_KUBELETS_OWN}"
+        return f"{bash.command('rm', *dict.fromkeys(files))}\n{_THE_KUBELETS_OWN}"
     if cert.is_authority and cert.certificate.self_issued:
         return replace_ca(ctx, cert) if new_key else reissue_ca(ctx, cert)
     signer = signer_of(ctx, cert)
     if signer is None or beside(ctx, cert) is None:
         return ""
-    made = _leaf(ctx, cert, signer, new_key=new_key)
+    made = issued(ctx, cert, signer, new_key=new_key, key=key)
+    if not made:
+        return ""
     if new_key and Role.SERVICE_ACCOUNT in cert.roles:
         made = f"{TOKENS_END}\n{made}"
     if cert.is_authority and not cert.embedded:
         # A CA that another one signed goes along in the chains of those that it signed.
-        made = bash.one_after_the_other([made, *copied(ctx, cert)])
-    return _with_place(signer, made)
-
-
-def _with_place(signer: Signer, made: str) -> str:
-    """Return *made* with a comment on where to run it, if the CA's key is not here."""
-    if signer.key_is_here:
-        return made
-    if not signer.crt.is_absolute():
-        return f"{_NO_CA_HERE}\n{made}"
-    remark = (_WHICH_KEY if signer.position else _NO_KEY_HERE).format(key=bash.word(signer.key))
-    return f"{remark}\n{made}"
+        made = bash.then(made, *copied(ctx, cert))
+    return f"{signer.remark}{made}"
 
 
 def reissued(
@@ -108,7 +106,10 @@ def signer_of(ctx: RuleContext, cert: CertificateInstance) -> Signer | None:
     position = 0 if issuer.embedded else ctx.number_of(issuer) - 1
     # The key beside a file of several CAs is that of the first.
     usual = Path("that-ca.key") if position else usual_key(crt)
-    return Signer(crt, key or usual, key is not None, None if renewed_first else left, position, issuer.certificate.pem)
+    # openssl takes the first certificate of a file.
+    argument = bash.literal(issuer.certificate.pem) if position else bash.argument(crt)
+    remark = _NO_CA_HERE if issuer.embedded else (_WHICH_KEY if position else _NO_KEY_HERE).format(key=bash.word(usual))
+    return Signer(crt, key or usual, argument, None if renewed_first else left, "" if key else f"{remark}\n")
 
 
 def _successor(ctx: RuleContext, issuer: CertificateInstance) -> CertificateInstance:
@@ -128,127 +129,94 @@ def _key_beside(cert: CertificateInstance) -> Path | None:
     return next((use.key_path for use in cert.uses if use.key and use.key_path), None)
 
 
-def _days(ctx: RuleContext, usual: int, limit: int | None) -> int:
-    """Return the usual lifetime, or more if that would count as expiring soon, but no more than the CA has left."""
-    wanted = max(usual, math.ceil(ctx.soon / timedelta(days=1)) + 1)
-    return wanted if limit is None else min(wanted, limit)
+def _days(ctx: RuleContext, cert: CertificateInstance, limit: int | None = None) -> int:
+    """Return the planned lifetime, or the usual one; more if that would count as expiring soon, but at most *limit*."""
+    planned = cert.wanted.days if cert.wanted else 0
+    usual = planned or (AUTHORITY_DAYS if cert.is_authority else LEAF_DAYS)
+    days = max(usual, math.ceil(ctx.soon / timedelta(days=1)) + 1)
+    return days if limit is None else min(days, limit)
 
 
-def _leaf(ctx: RuleContext, cert: CertificateInstance, signer: Signer, *, new_key: bool) -> str:
-    if cert.embedded:
-        return _in_kubeconfig(ctx, cert, signer, new_key=new_key)
-    use = cert.use
-    crt = bash.word(target_of(cert.path))
-    if use.key is None or use.key_path is None or use.key.embedded:
-        # The private key is not here: a temporary one signs the request.
-        throwaway = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null"
-        request = f"openssl req -new {throwaway} -subj {bash.subject(cert.certificate.subject.parts)}"
-        same_key = f" \\\n    -force_pubkey <(openssl x509 -in {alone(ctx, cert)} -noout -pubkey)"
-        return _issue(ctx, cert, signer, request=request, crt=crt, more=same_key)
-    key = bash.word(use.key_path)
-    if placing.holds_a_key(cert.path):
-        return _in_one_file(ctx, cert, signer, new_key=new_key)
-    if new_key:
-        return _with_new_key(ctx, cert, signer, use.key_path)
-    return _issue(ctx, cert, signer, request=f"openssl req -new -key {key} {_subject(ctx, cert)}", crt=crt)
+def _scratch(cert: CertificateInstance, *parts: str) -> list[str]:
+    """Return the names of the files that the commands for *cert* write first, beside its own."""
+    stem = bash.argument(target_of(cert.path).with_suffix(""))
+    return [f"{stem}.{part}.new" for part in parts]
 
 
-def with_key_at(ctx: RuleContext, cert: CertificateInstance, key: Path) -> str:
-    """Return the commands for a new key at *key*, which is gone, and a new certificate for it."""
-    signer = signer_of(ctx, cert)
-    if signer is None or cert.live or cert.embedded:
-        return ""
-    return _with_place(signer, _with_new_key(ctx, cert, signer, key))
-
-
-def _with_new_key(ctx: RuleContext, cert: CertificateInstance, signer: Signer, key: Path) -> str:
-    """A new key for *key*, and the certificate for it: neither is put into place before the CA has signed."""
-    new = f"{bash.word(target_of(key))}.new"
-    request = f"openssl req -new -key {new} {_subject(ctx, cert)}"
-    made = _issue(ctx, cert, signer, request=request, crt=bash.word(target_of(cert.path)), key=key)
-    return f"{generated(cert.certificate.public_key, new)} &&\n{made}"
-
-
-def _issue(
+def issued(
     ctx: RuleContext,
     cert: CertificateInstance,
-    signer: Signer,
+    signer: Signer | None,
     *,
-    request: str,
-    crt: str,
-    more: str = "",
+    new_key: bool = False,
     key: Path | None = None,
 ) -> str:
-    """The three commands of the lessons: an openssl.cnf, a request, a signature; then the file goes into its place."""
-    stem = bash.word(target_of(cert.path).with_suffix(""))
-    cnf, csr = f"{stem}.cnf.new", f"{stem}.csr.new"
-    settings = bash.printed(["[v3_ext]", *corrections.extensions(ctx, cert)])
-    signing = _signing(ctx, cert, signer, more=more, extensions=f"-extfile {cnf} -extensions v3_ext")
-    return (
-        f"{settings} > {cnf} &&\n{request} -out {csr} &&\n"
-        f"{signing} \\\n    -in {csr} -out {crt}.new &&\n"
-        f"{into_place(ctx, cert, crt, key)} && rm {cnf} {csr}"
+    """Return the commands of the lessons: an openssl.cnf, a request, a signature; then the file goes into its place.
+
+    *signer* is None for a root CA. With *new_key* the key is generated first, for the file *key*, or where the old one
+    is. Empty if nothing shows where that is.
+    """
+    if cert.embedded and (cert.use.position or cert.use.kubeconfig is None):
+        return ""  # the key of a kubeconfig is its user's, and not that of a CA in the user's chain
+    key = key or cert.use.key_path
+    inside = cert.embedded or placing.holds_a_key(cert.path)
+    cnf, csr, crt, new = _scratch(cert, "cnf", "csr", "crt", "key")
+    own, public_key = new, ""
+    if new_key and not inside:
+        if key is None:
+            return ""
+        own = f"{bash.argument(target_of(key))}.new"
+    elif not new_key:
+        own = _own_key(cert)
+        if not own and (cert.embedded or signer is None):
+            return ""
+    if not own:
+        # The private key is not here: a temporary one signs the request.
+        own = Raw(f"<({bash.command(*commands.private_key('openssl', Key('ecdsa'), ''))})")
+        public_key = Raw(f"<({bash.command('openssl', 'x509', '-in', alone(ctx, cert), '-noout', '-pubkey')})")
+    spec, parts = corrections.key(cert), corrections.subject(ctx, cert)
+    rsa = spec.algorithm == "rsa" if new_key else cert.certificate.public_key.algorithm.startswith("rsa")
+    signing = commands.signature(
+        *("openssl", csr, crt, _days(ctx, cert, signer.days if signer else None), cnf),
+        key=bash.argument(signer.key) if signer else own,
+        ca=signer.argument if signer else "",
+        serial=_UNIQUE if signer else "",
+        public_key=public_key,
+    )
+    return bash.then(
+        bash.command(*commands.private_key("openssl", spec, own)) if new_key else "",
+        _written(cnf, corrections.config(ctx, cert, rsa=rsa, is_signed=signer is not None)),
+        bash.command(*commands.request("openssl", own, str(Subject("", given=parts)) if parts else "/", csr)),
+        bash.command(*signing),
+        into_place(
+            *(ctx, cert, crt),
+            key=own if new_key and inside else "",
+            first=placing.key_into_place(key) if new_key and key and not inside else "",
+        ),
+        # Where the certificate stands alone, it has been moved.
+        bash.command("rm", "-f", cnf, csr, crt, *([own] if new_key and inside else [])),
     )
 
 
-def _signing(
-    ctx: RuleContext, cert: CertificateInstance, signer: Signer, *, more: str = "", extensions: str = ""
-) -> str:
-    days = _days(ctx, LEAF_DAYS, signer.days)
-    return (
-        f"openssl x509 -req -CA {signer.argument} -CAkey {bash.word(signer.key)} \\\n"
-        f'    -set_serial "0x$(openssl rand -hex 16)" -days {days} -sha256{more} \\\n'
-        f"    {extensions or f'-extfile {bash.lines(corrections.extensions(ctx, cert))}'}"
-    )
-
-
-def _subject(ctx: RuleContext, cert: CertificateInstance) -> str:
-    parts = corrections.subject(ctx, cert)
-    utf8 = "" if all(value.isascii() for _, value in parts) else "-utf8 "
-    return f"{utf8}-subj {bash.subject(parts)}"
-
-
-def _in_one_file(ctx: RuleContext, cert: CertificateInstance, signer: Signer, *, new_key: bool) -> str:
-    """For a file that holds certificate and key, as a kubelet's ``kubelet-client-current.pem``."""
-    file = bash.word(target_of(cert.path))
-    key = f"$({generated(cert.certificate.public_key)})" if new_key else f"$(openssl pkey -in {file})"
-    request = f"openssl req -new -key <(printf '%s\\n' \"$key\") {_subject(ctx, cert)}"
-    before, after = beside(ctx, cert) or ([], [])
-    rest = f"; {bash.joined(bash.literal(*before, *after))}" if ctx.has_siblings(cert) else ""
-    return (
-        f'key="{key}" &&\n'
-        f'crt="$({request} |\n  {_signing(ctx, cert, signer)})" &&\n'
-        f'(umask 077; (printf \'%s\\n\' "$crt" "$key"{rest}) > {file}.new) &&\n  mv {file}.new {file}'
-    )
+def _written(cnf: str, lines: list[str]) -> str:
+    return f"{bash.printed(lines)} > {bash.word(cnf)}"
 
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9@:._/-]+")
 """A user's name that means nothing else in kubectl's JSONPath."""
 
 
-def _in_kubeconfig(ctx: RuleContext, cert: CertificateInstance, signer: Signer, *, new_key: bool) -> str:
-    """Return the commands that re-create an embedded certificate for its key; kubectl writes both into the file."""
+def _own_key(cert: CertificateInstance) -> str:
+    """Return the private key of *cert* as a file argument; empty if it is not here."""
     use = cert.use
+    if use.key is None or use.key_path is None:
+        return ""
+    if not use.key.embedded:
+        return bash.argument(use.key_path)
     user = use.kubeconfig.user_name if use.kubeconfig else ""
-    has_key = new_key or (use.key is not None and use.key.embedded)
-    if not _PLAIN_NAME.fullmatch(user) or not has_key or use.position:
-        return ""  # the key beside it is the user's, and not that of a CA in the user's chain
-    query = bash.word(f'jsonpath={{.users[?(@.name=="{user}")].user.client-key-data}}')
-    view = bash.kubectl_config(cert.path, "view", "--raw", f"\\\n  -o {query}")
-    content = f"{view} |\n  openssl base64 -d -A"
-    make = generated(cert.certificate.public_key) if new_key else content
-    request = f"openssl req -new -key <(printf '%s\\n' \"$key\") \\\n    {_subject(ctx, cert)}"
-    files = {"client_certificate": with_others(ctx, cert, _CRT)}
-    if new_key:
-        files["client_key"] = "printf '%s\\n' \"$key\""
-    return (
-        f'key="$({make})" &&\n'
-        f'crt="$({request} |\n  {_signing(ctx, cert, signer)})" &&\n'
-        f"  {bash.embedded(cert.path, 'set-credentials', bash.word(user), **files)}"
-    )
-
-
-_CRT = "<(printf '%s\\n' \"$crt\")"
+    if not cert.embedded or not _PLAIN_NAME.fullmatch(user):
+        return ""
+    return Raw(f"<({bash.command(*read_command(cert.path, 'client-key', user))} | openssl base64 -d -A)")
 
 
 def reissue_ca(ctx: RuleContext, cert: CertificateInstance) -> str:
@@ -267,62 +235,34 @@ def reissue_ca(ctx: RuleContext, cert: CertificateInstance) -> str:
     mismatched = any(use.key_path == key and use.key_fits is False for use in origin.uses)
     if origin.embedded or origin.live or mismatched or beside(ctx, origin) is None:
         return ""
-    crt = bash.word(target_of(origin.path))
     key_path = key or usual_key(origin.path)
-    remark = "" if key else _NO_KEY_HERE.format(key=bash.word(key_path)) + "\n"
+    remark = "" if key else f"{_NO_KEY_HERE.format(key=bash.word(key_path))}\n"
     usage = cert.certificate.key_usage
     good = cert.certificate.ca and (usage is None or "keyCertSign" in usage) and cert.certificate.version > 1
-    options = "" if good else f" \\\n    -clrext -extfile {bash.lines(corrections.AUTHORITY)}"
-    days = _days(ctx, AUTHORITY_DAYS, None)
-    made = (
-        f"openssl x509 -in {alone(ctx, origin)} -signkey {bash.word(key_path)} -days {days} -sha256{options} \\\n"
-        f"    -out {crt}.new &&\n  {into_place(ctx, origin, crt)}"
+    cnf, crt = _scratch(origin, "cnf", "crt")
+    signing = commands.signature_again(
+        *("openssl", alone(ctx, origin), bash.argument(key_path), crt, _days(ctx, cert)), cnf="" if good else cnf
     )
-    return remark + bash.one_after_the_other([made, *copied(ctx, origin)])
+    made = bash.then(
+        "" if good else _written(cnf, corrections.config(ctx, cert, is_signed=False)),
+        bash.command(*signing),
+        into_place(ctx, origin, crt),
+        bash.command("rm", "-f", crt, *([] if good else [cnf])),
+        *copied(ctx, origin),
+    )
+    return f"{remark}{made}"
 
 
 def copied(ctx: RuleContext, origin: CertificateInstance) -> list[str]:
     """Return the commands that copy a changed CA to every other file that contains it."""
     places = [copy for copy in ctx.copies[origin.certificate.sha256] if copy.path != origin.path and not copy.live]
-    source = bash.word(target_of(origin.path))
+    source = bash.argument(target_of(origin.path))
     if ctx.has_siblings(origin):
         if ctx.number_of(origin) != 1:
             return []
         # Its own file holds others as well: openssl reads the first, and puts nothing else out.
-        source = f"<(openssl x509 -in {source})"
+        source = Raw(f"<({bash.command('openssl', 'x509', '-in', source)})")
     return [command for copy in places if (command := copied_to(ctx, copy, source))]
-
-
-def copied_to(ctx: RuleContext, copy: CertificateInstance, source: str) -> str:
-    """Return the command that puts the certificate in the file *source* in place of *copy*, alone or among others."""
-    if beside(ctx, copy) is None:
-        return ""
-    file = bash.word(copy.path)
-    if not copy.embedded:
-        if not ctx.has_siblings(copy):
-            return f"cp {source} {file}" if not source.startswith("<") else f"cat {source} > {file}"
-        changed = with_others(ctx, copy, source)
-        return (
-            f"(umask 077; {changed} > {file}.new) &&\n  chmod {mode_of(copy.path)} {file}.new && mv {file}.new {file}"
-        )
-    option, kubeconfig = copy.use.option or "", copy.use.kubeconfig
-    if kubeconfig is None:
-        return ""
-    content = with_others(ctx, copy, source)
-    if option.startswith("certificate-authority"):
-        cluster = bash.word(kubeconfig.cluster)
-        return bash.embedded(copy.path, "set-cluster", cluster, certificate_authority=content)
-    return bash.embedded(copy.path, "set-credentials", bash.word(kubeconfig.user_name), client_certificate=content)
-
-
-def self_signed(key: str, subject: str, days: int, crt: str) -> str:
-    """Return the command that makes a root CA for an existing key in *crt*.new; all words are quoted already."""
-    return (
-        f"openssl req -new -key {key} -subj {subject} |\n"
-        f"  openssl x509 -req -signkey {key} -days {days} -sha256 \\\n"
-        f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
-        f"    -out {crt}.new"
-    )
 
 
 def replace_ca(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = True) -> str:
@@ -330,22 +270,17 @@ def replace_ca(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = T
     key = _key_beside(cert)
     if key is None or cert.embedded or cert.live or beside(ctx, cert) is None:
         return ""
-    crt, key_word = bash.word(target_of(cert.path)), bash.word(key)
-    days = _days(ctx, AUTHORITY_DAYS, None)
-    subject = bash.subject(cert.certificate.subject.parts)
-    own = f"{bash.word(target_of(key))}.new" if new_key else key_word
-    commands = [generated(cert.certificate.public_key, own)] if new_key else []
-    commands += [
-        f"{self_signed(own, subject, days, crt)} &&\n  {into_place(ctx, cert, crt, key if new_key else None)}",
+    others = {_key_beside(copy) for copy in ctx.copies[cert.certificate.sha256]} - {key, None}
+    signer = Signer(cert.path, key, bash.argument(cert.path))
+    signed = (
+        leaf
+        for leaf in ctx.leaves
+        if (issuer := ctx.issuer_of(leaf)) and issuer.certificate.sha256 == cert.certificate.sha256
+        if not leaf.live and beside(ctx, leaf) is not None
+    )
+    return bash.then(
+        issued(ctx, cert, None, new_key=new_key),
         *copied(ctx, cert),
-    ]
-    for copy in ctx.copies[cert.certificate.sha256]:
-        other = _key_beside(copy)
-        if other is not None and other != key:
-            commands.append(f"cp {key_word} {bash.word(other)}")
-    signed = Signer(cert.path, key, key_is_here=True, days=None)
-    for leaf in ctx.leaves:
-        issuer = ctx.issuer_of(leaf)
-        if issuer is not None and issuer.certificate.sha256 == cert.certificate.sha256 and not leaf.live:
-            commands.append(_leaf(ctx, leaf, signed, new_key=False))
-    return bash.one_after_the_other(commands)
+        *(bash.command("cp", key, other) for other in sorted(filter(None, others))),
+        *(issued(ctx, leaf, signer) for leaf in signed),
+    )

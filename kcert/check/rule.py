@@ -7,11 +7,12 @@ the modules. To add one: write the function, add the line, and write ``kcert/les
 from __future__ import annotations
 
 import enum
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -219,7 +220,8 @@ class RuleContext:
         if cert.embedded or cert.live:
             return []
         if cert.path not in self._hashes:
-            self._hashes[cert.path] = placing.hashes_in(cert.path)
+            blocks = placing.certificate_blocks(cert.path)
+            self._hashes[cert.path] = [hashlib.sha256(block.der).hexdigest() for block in blocks]
         return self._hashes[cert.path]
 
     @cached_property
@@ -356,16 +358,13 @@ class Rule:
     """One rule; a finding is dropped if a rule in ``suppressed_by`` has a finding on the same file."""
 
     name: str
-    severity: Severity
     check: Check
     suppressed_by: tuple[str, ...] = ()
+    severity: Severity = Severity.ERROR
 
 
-def error(name: str, check: Check, *, suppressed_by: tuple[str, ...] = ()) -> Rule:
-    """A rule whose findings are errors."""
-    return Rule(name, Severity.ERROR, check, suppressed_by)
+error = Rule
+"""A rule whose findings are errors."""
 
-
-def warning(name: str, check: Check, *, suppressed_by: tuple[str, ...] = ()) -> Rule:
-    """A rule whose findings are warnings."""
-    return Rule(name, Severity.WARNING, check, suppressed_by)
+warning = partial(Rule, severity=Severity.WARNING)
+"""A rule whose findings are warnings."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from kcert.certificates import Role
 from kcert.check import bash, sans
 from kcert.check.placing import as_written, option_changed
-from kcert.check.repairs import reissue_commands
+from kcert.check.repairs import reissue_commands, reissued
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error
 from kcert.openssl.program import key_belongs
 from kcert.openssl.x509 import X509
@@ -127,7 +127,7 @@ def self_signed_leaf(ctx: RuleContext) -> Iterator[Violation]:
                 "trusts the cluster's CA rejects it."
             )
             evidence = f"subject and issuer are both {cert.certificate.subject}"
-            yield Violation(cert.path, message, evidence, reissue_commands(ctx, cert))
+            yield reissued(ctx, cert, message, evidence)
 
 
 def _is_self_made(ctx: RuleContext, cert: CertificateInstance) -> bool:
@@ -230,7 +230,8 @@ def _signing_bundles(ctx: RuleContext) -> Iterator[Violation]:
         alone = use.path.with_name(f"{use.path.stem}-signing.crt")
         if signer and not lexists(alone):
             option = option_changed(use.source, use.option or "", _value(use), as_written(_value(use), use.path, alone))
-            fix = option and f"cat {bash.literal(signer.certificate.pem)} > {bash.word(alone)} &&\n{option}"
+            written = f"{bash.joined(bash.literal(signer.certificate.pem))} > {bash.word(alone)}"
+            fix = option and bash.then(written, option)
         evidence = f"{use.option}={_value(use)}: {len(in_file)} certificates"
         yield Violation(use.source, message, evidence, fix)
 

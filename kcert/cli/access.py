@@ -65,8 +65,7 @@ def kubeconfig(
 ) -> None:
     """Write kubeconfigs: the URL of the API server, the CA that verifies it, and the client certificate and key."""
     from kcert.kubernetes import kubeconfigs
-    from kcert.ui import print_text
-    from kcert.ui.access import KubeconfigReporter
+    from kcert.ui import access, print_text
 
     elsewhere = output is not None or merge is not None
     if output is not None and merge is not None:
@@ -83,19 +82,17 @@ def kubeconfig(
     content = kubeconfigs.KubeconfigOptions(server, context, embed, path_prefix)
     left = () if names or elsewhere else kubeconfigs.foreign_kubeconfigs(ctx)
     drafts = kubeconfigs.drafts(ctx, names or (), content, left)
-    reporter = KubeconfigReporter(ctx, explain=explain, quiet=quiet, form=format, named=bool(names))
     if dry_run:
-        reporter.dry_run(drafts)
+        access.print_script(ctx, drafts)
         return
+    reporter = access.KubeconfigReporter(ctx, explain=explain, quiet=quiet, form=format, named=bool(names))
     if output is not None and str(output) == "-":
         print_text(kubeconfigs.for_screen(ctx, drafts))
     elif output is not None:
         reporter.put(drafts, kubeconfigs.put(ctx, drafts, output))
-        reporter.records()
     elif merge is not None:
         written, updated = kubeconfigs.merge(ctx, drafts, merge, reporter.waits_for, replace=replace)
         reporter.merged(drafts[0], written, updated)
-        reporter.records()
     else:
         kubeconfigs.require_writable(drafts, kubectl=via == "kubectl")
         reporter.on_drafts(drafts)
@@ -103,9 +100,7 @@ def kubeconfig(
             dataclasses.replace(ctx, reporter=reporter), drafts, kubectl=via == "kubectl"
         ):
             reporter.on_kubeconfig(draft, state)
-        reporter.left(left)
-        reporter.ends()
-        reporter.records()
+        reporter.ends(left)
 
 
 def bootstrap(

@@ -61,7 +61,7 @@ def bundle(
     """Pack one archive for each host, with only the files that it needs, their paths and their modes."""
     from kcert.config import version
     from kcert.kubernetes import bundles, packing_script
-    from kcert.ui import deploy, flags, print_lines
+    from kcert.ui import deploy, print_lines
 
     if scp and output is not None:
         raise InputError("--scp cannot be combined with --output: it packs nothing.")
@@ -90,7 +90,7 @@ def bundle(
         deploy.print_paths(written)
     else:
         deploy.show_bundles(ctx, made, written, explain=options.explain)
-    flags.warn_of_release(release)
+    deploy.warn_of_release(release)
 
 
 def flags(
@@ -130,8 +130,8 @@ def flags(
 ) -> None:
     """Print the options that a component needs, with the reason for each."""
     from kcert.issue.adopt import require_described
-    from kcert.kubernetes import components
-    from kcert.ui import flags
+    from kcert.kubernetes import components, install
+    from kcert.ui import deploy, print_text
     from kcert.ui.report import written_to
 
     cluster = load_cluster(options.config)
@@ -140,15 +140,15 @@ def flags(
     instance = components.placement(cluster, component, host, kubernetes_version, path_prefix, state)
     with written_to(output, force=force):
         if format == "json":
-            flags.as_json(instance)
+            deploy.options_as_json(instance)
         elif format != "text" or quiet:
-            flags.print_form(instance, "flags" if format == "text" else format)
+            print_text(install.render(instance, "flags" if format == "text" else format))
         else:
-            flags.show(instance, explain=explain)
-    flags.warn_of_issues(instance)
-    flags.warn_of_release(instance.version)
+            deploy.show_options(instance, explain=explain)
+    deploy.warn_of_issues(instance)
+    deploy.warn_of_release(instance.version)
     unfit = components.unfit(options.dir, instance)
-    flags.warn(instance, unfit, context.folder_option(options.dir, options.config))
+    deploy.warn(instance, unfit, context.folder_option(options.dir, options.config))
 
 
 class _Targets(TyperGroup):
@@ -270,7 +270,7 @@ def encryption_config(
     """Write the EncryptionConfiguration with which the API server encrypts Secrets in etcd, or rotate its key."""
     from kcert.kubernetes import encryption
     from kcert.ui import print_lines
-    from kcert.ui.flags import EncryptionReporter
+    from kcert.ui.deploy import EncryptionReporter
 
     if rotate and finish:
         raise InputError("--rotate cannot be combined with --finish: each is one step of the rotation.")

@@ -17,7 +17,6 @@ from kcert.errors import InputError
 
 if TYPE_CHECKING:
     from kcert.lessons import Lesson
-    from kcert.ui.report import Target
 
 
 def _topics(_ctx: typer.Context) -> Sequence[str]:
@@ -55,7 +54,7 @@ def explain(
     """Print the lessons on every command, certificate, step and rule."""
     from kcert import lessons
     from kcert.ui import explain
-    from kcert.ui.report import Target
+    from kcert.ui.report import written_to
 
     chosen = [name for name, value in (("TOPIC", topics), ("--search", search), ("--all", all)) if value]
     if len(chosen) > 1:
@@ -63,7 +62,6 @@ def explain(
     if own is not None:
         os.environ[lessons.VARIABLE] = str(own)
         _check_own()
-    target = None if output is None or str(output) == "-" else Target(output, force)
     if all or export is not None:
         refuse_in_exam("explain --all" if all else "explain --export")
     if export is not None:
@@ -71,14 +69,16 @@ def explain(
 
         refuse_foreign_link(export)
         explain.show_exported(export, lessons.export(export))
-    elif search is not None:
-        explain.show_found(search, _searched(search), format, target)
-    elif topics:
-        _show(topics, format, target)
-    elif all:
-        explain.show_course(lessons.by_chapter(), format, target)
-    else:
-        explain.show_topics(lessons.by_chapter(), format, target)
+        return
+    with written_to(output, force=force):
+        if search is not None:
+            explain.show_found(search, _searched(search), format)
+        elif topics:
+            _show(topics, format)
+        elif all:
+            explain.show_course(lessons.by_chapter(), format)
+        else:
+            explain.show_topics(lessons.by_chapter(), format)
 
 
 def _check_own() -> None:
@@ -95,7 +95,7 @@ def _check_own() -> None:
             lab.words(name, **scenario.values)
 
 
-def _show(topics: list[str], form: str, target: Target | None) -> None:
+def _show(topics: list[str], form: str) -> None:
     """Show the lessons of topics and chapters; a single word that is neither is searched for."""
     from kcert import lessons
     from kcert.ui import explain
@@ -103,12 +103,12 @@ def _show(topics: list[str], form: str, target: Target | None) -> None:
     known = lessons.topics()
     is_word = len(topics) == 1 and topics[0] not in known and not lessons.chapter(topics[0])
     if is_word and (results := lessons.search(topics[0])):
-        explain.show_found(topics[0], _allowed(results, topics[0]), form, target)
+        explain.show_found(topics[0], _allowed(results, topics[0]), form)
         return
     chosen: list[Lesson] = []
     for topic in topics:
         chosen += (topic not in known and lessons.chapter(topic)) or (lessons.lesson(topic),)
-    explain.show(_allowed(chosen, topics[0]), form, target)
+    explain.show(_allowed(chosen, topics[0]), form)
 
 
 def _allowed(chosen: Sequence[Lesson], topic: str) -> Sequence[Lesson]:

@@ -89,14 +89,11 @@ def check(
     planned: dict[Path, Certificate] = {}
     if folders:
         from kcert import profiles
-        from kcert.issue.adopt import detect_files, unmanaged
+        from kcert.issue.adopt import certificates_in
 
         cluster = profiles.load((config or DEFAULT_FILE) if described else None)
-        specs = profiles.certificates(cluster)
         for folder in folders:
-            certificates = detect_files(folder, specs)
-            # Users that kcert made and kcert.yaml does not name are renewed by kcert too.
-            planned |= wanted_at(folder, (*certificates, *unmanaged(folder, cluster, certificates, ())))
+            planned |= wanted_at(folder, certificates_in(folder, cluster))
     judgement = run_checks(
         where or (),
         root,
@@ -148,7 +145,7 @@ def inventory(
     from kcert.scan.discovery import survey
     from kcert.scan.result import ORDERS, ending_within, inventory
     from kcert.ui.inventory import present, status
-    from kcert.ui.report import Target
+    from kcert.ui.report import written_to
 
     within = duration(expiring_in, "--expiring-in", bare="d") if expiring_in is not None else None
     scan = survey(where or (), root, program.openssl(openssl), otherwise=dir)
@@ -158,8 +155,8 @@ def inventory(
     if sort is not None:
         entries.sort(key=ORDERS[sort])
     wide, file = wide_and_file(wide, output)
-    target = Target(file, force) if file else None
-    present(entries, scan, format, target, looked_around=not where, openssl=openssl, wide=wide)
+    with written_to(file, force=force):
+        present(entries, scan, format, looked_around=not (where or file), openssl=openssl, wide=wide)
     raise typer.Exit(status(scan))
 
 
@@ -232,7 +229,7 @@ def history(  # noqa: PLR0917 - options, by name alone
     from kcert.cli.context import require_folder_path
     from kcert.store import OWN_FOLDER
     from kcert.store import history as store
-    from kcert.ui import history
+    from kcert.ui import history, print_lines
     from kcert.ui.report import written_to
 
     if since is not None and not verify:
@@ -249,7 +246,7 @@ def history(  # noqa: PLR0917 - options, by name alone
     elif verify:
         _verify(options, since)
     elif head:
-        history.print_head(store.head(options.dir / OWN_FOLDER))
+        print_lines([store.head(options.dir / OWN_FOLDER)])
     else:
         with written_to(output, force=force):
             entries = store.entries(options.dir / OWN_FOLDER)
@@ -260,13 +257,10 @@ def history(  # noqa: PLR0917 - options, by name alone
 
 def _specs(options: Signing) -> tuple[Certificate, ...]:
     """Return the certificates of the folder; none if kcert.yaml cannot be read."""
-    from kcert import profiles
-    from kcert.issue.adopt import detect_files, unmanaged
+    from kcert.issue.adopt import certificates_in
 
     try:
-        described = load_cluster(options.config)
-        known = detect_files(options.dir, profiles.certificates(described))
-        return (*known, *unmanaged(options.dir, described, known, ()))
+        return certificates_in(options.dir, load_cluster(options.config))
     except InputError:
         return ()
 
@@ -304,9 +298,8 @@ def plan(
     ] = False,
 ) -> None:
     """List every certificate that the cluster needs: its state, its expiry, and why it is not current."""
-    from kcert import profiles
     from kcert.cli import context
-    from kcert.issue.adopt import detect_files, require_described, unmanaged
+    from kcert.issue.adopt import certificates_in, require_described
     from kcert.issue.status import State, status_of
     from kcert.store import OWN_FOLDER
     from kcert.store.history import recall
@@ -316,9 +309,7 @@ def plan(
     context.require_folder_path(options.dir)
     cluster = load_cluster(options.config)
     require_described(cluster, options.dir)
-    known = profiles.certificates(cluster)
-    known += unmanaged(options.dir, cluster, known, ())
-    statuses = tuple(status_of(options.dir, detect_files(options.dir, known)).values())
+    statuses = tuple(status_of(options.dir, certificates_in(options.dir, cluster)).values())
     option = context.folder_option(options.dir, options.config)
     wide, file = wide_and_file(wide, output)
     with written_to(file, force=force):

@@ -303,7 +303,8 @@ def _undescribed(
         if not matching:
             raise InputError(_why_not(content, name))
         specs |= {spec.name: spec for spec in matching}
-    ctx = context.issue_context(options, "renew", content.unnamed(cluster), content.specs)
+    unknown = replace(cluster, name="", profile="", defaults=(), users=())  # nothing says what the folder is for
+    ctx = context.issue_context(options, "renew", unknown, content.specs)
     ctx = replace(ctx, specs=content.specs)
     left_out = tuple(f"Not renewed: {reason}." for reason in (*content.left_out, *content.kubeconfigs_above()))
     return ctx, tuple(specs.values()) if names else content.specs, left_out

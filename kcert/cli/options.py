@@ -82,7 +82,7 @@ Force = Annotated[
 
 def wide_and_file(wide: bool, output: str | None) -> tuple[bool, Path | None]:
     """Return whether --wide or -o wide was given, and the file of --output."""
-    return wide or output == "wide", Path(output) if output not in {None, "wide"} else None
+    return wide or output == "wide", Path(output) if output not in {None, "wide", "-"} else None
 
 
 @dataclasses.dataclass(frozen=True)

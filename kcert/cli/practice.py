@@ -176,7 +176,7 @@ def exam(
     from kcert.openssl import program
     from kcert.practice import exam as exams
     from kcert.practice import session, state
-    from kcert.ui import exam as view
+    from kcert.ui import practice
 
     openssl = program.openssl(openssl)
     if replace:
@@ -185,7 +185,7 @@ def exam(
     if running:
         exams.insist_on(running, dir, minutes=minutes, count=labs, seed=None if running.sealed else seed)
         result = exams.look(dir, running, openssl, hand_in=finish)
-        view.show(result, dir, format)
+        practice.show_exam(result, dir, format)
         raise typer.Exit(FOUND if finish and not result.passed else 0)
     if finish:
         raise InputError(f"--finish: {dir} contains no exam.")
@@ -194,13 +194,13 @@ def exam(
         seed=session.random_seed() if seed is None else seed,
         minutes=exams.MINUTES if minutes is None else minutes,
         count=exams.LABS if labs is None else labs,
-        setup=view.begins,
+        setup=practice.begins,
         openssl=openssl,
         replaces=replace,
         learner=_learner(name),
         seal=state.new_seal(_passphrase(new=True), openssl) if seal else None,
     )
-    view.show(begun, dir, format)
+    practice.show_exam(begun, dir, format)
 
 
 @app.command("report")
@@ -221,12 +221,12 @@ def report(
     """List which learner solved which lab, when, how fast, and with how much help."""
     from kcert.openssl import program
     from kcert.practice import exam as exams
-    from kcert.ui import exam as view
+    from kcert.ui import practice
     from kcert.ui.report import written_to
 
     results = list(exams.lines(folders, program.openssl(openssl), _passphrase(new=False) if seal else None))
     with written_to(output, force=force):
-        view.show_class(results, format)
+        practice.show_class(results, format)
 
 
 @app.command("quiz")
@@ -240,13 +240,13 @@ def quiz(
     from kcert.openssl import program
     from kcert.practice import quiz as quizzes
     from kcert.practice import session
-    from kcert.ui import practice
+    from kcert.ui.keyboard import ask_questions
 
     if not 1 <= count <= quizzes.MOST:
         raise InputError(f"--count {count} is invalid: expected 1 to {quizzes.MOST}.")
     seed = session.random_seed() if seed is None else seed
     session.check_seed(seed)
-    right = practice.ask_questions(quizzes.questions(seed, count, program.openssl(openssl)), seed, count)
+    right = ask_questions(quizzes.questions(seed, count, program.openssl(openssl)), seed, count)
     raise typer.Exit(0 if right == count else FOUND)
 
 

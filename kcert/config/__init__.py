@@ -8,15 +8,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import Protocol
 
-from kcert.certificates import is_address
+from kcert.certificates import AltName, Key, is_address
 from kcert.errors import InputError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from kcert.certificates import AltName, Key
 
 _FORM = re.compile(r"v?1\.(0|[1-9][0-9]{0,2})(?:\.(0|[1-9][0-9]{0,2}))?")
 

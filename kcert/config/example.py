@@ -6,14 +6,11 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from kcert.config import Cluster, Host, User
 from kcert.errors import InputError, MachineError
 from kcert.files import filled_file
 from kcert.store.directory import refuse_foreign_link
-
-if TYPE_CHECKING:
-    from kcert.config import Cluster, Host, User
 
 _FIX = """
 # Correct the mistakes of the book that this profile follows (`kcert explain hard-way-{profile}` lists them).

@@ -9,7 +9,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import stat
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from kcert.certificates import AltName, Key
@@ -38,9 +40,6 @@ from kcert.files import LARGEST_DOCUMENT, open_at_once
 from kcert.quoting import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
-
     import yaml
 
 _TYPES = {
@@ -99,6 +98,10 @@ class Value:
             raise self.refuse(f"{self.shown} is not valid: {why}")
         return value
 
+    def host_name(self) -> str:
+        """The value as the name of a host."""
+        return self.text(check_host_name)
+
     def number(self, least: int, most: int, unit: str) -> int:
         """The value as a whole number from *least* to *most*."""
         accepted = f"expected a whole number from {least} to {most} ({unit})"
@@ -145,7 +148,8 @@ class Value:
             key = Value(key_node, self.path or "key", self.file)
             name = str(key_node.value)
             if key.kind != "text" or name not in known:
-                raise key.refuse(f"unknown key {key.shown}{_nearest(name, known)}")
+                hint = did_you_mean(name, known, f"expected {', '.join(known)}", 1)
+                raise key.refuse(f"unknown key {key.shown}; {hint}")
             path = f"{self.path}.{name}" if self.path else name
             if name in fields:
                 raise Value(key_node, path, self.file).refuse(f"duplicate key, first in line {fields[name].line}")
@@ -168,11 +172,6 @@ class Fields(dict[str, Value]):
         if phrase:
             self.taken.append(phrase)
         return default
-
-
-def _nearest(name: str, known: tuple[str, ...]) -> str:
-    accepted = ", ".join(known)
-    return f"; {did_you_mean(name, known, f'expected {accepted}', 1)}"
 
 
 LONGEST_LIFE = 36500  # days: a hundred years
@@ -234,26 +233,18 @@ _KEYS = (
 
 
 def _cluster(fields: Fields, source: Path | None, defaults: Mapping[str, Defaults]) -> Cluster:
-    first_host: tuple[Host, ...] = (Host("controlplane01", ("127.0.0.1",)),)
-    first_node: tuple[Host, ...] = (Host("node01", ("127.0.0.1",)),)
-    services: tuple[str, ...] = ("10.96.0.0/16",)
+    first_host, first_node = (Host("controlplane01", ("127.0.0.1",)),), (Host("node01", ("127.0.0.1",)),)
     name = fields.take("cluster", lambda value: value.text(check_context_name), "kubernetes", "cluster kubernetes")
     profile = fields.take("profile", lambda value: value.choice(tuple(defaults)), "course", "profile course")
     said = "control-plane host controlplane01 at 127.0.0.1"
     control_plane = fields.take("control_plane", lambda value: _hosts(value, least=1), first_host, said)
     own, first = defaults[profile], control_plane[0]
-    keys = ("name", "ip", "bootstrap")
-    nodes = fields.take("nodes", lambda value: _hosts(value, keys=keys), first_node, "node node01 at 127.0.0.1")
-    api_server = fields.take(
-        "api_server",
-        lambda value: _api_server(value, first),
-        ApiServer(first.name, first.addresses),
-        f"API server at {first.name}:6443",
-    )
-    cidrs = fields.take("service_cidr", _networks, services, "services in 10.96.0.0/16")
-    domain = fields.take(
-        "dns_domain", lambda value: value.text(check_host_name), "cluster.local", "domain cluster.local"
-    )
+    said = "node node01 at 127.0.0.1"
+    nodes = fields.take("nodes", lambda value: _hosts(value, may_bootstrap=True), first_node, said)
+    usual, said = ApiServer(first.name, first.addresses), f"API server at {first.name}:6443"
+    api_server = fields.take("api_server", lambda value: _api_server(value, usual), usual, said)
+    cidrs = fields.take("service_cidr", _networks, ("10.96.0.0/16",), "services in 10.96.0.0/16")
+    domain = fields.take("dns_domain", Value.host_name, "cluster.local", "domain cluster.local")
     cluster = Cluster(
         name=name,
         profile=profile,
@@ -278,13 +269,17 @@ def _cluster(fields: Fields, source: Path | None, defaults: Mapping[str, Default
     return cluster
 
 
-def _hosts(value: Value, least: int = 0, keys: tuple[str, ...] = ("name", "ip")) -> tuple[Host, ...]:
-    hosts = [(item, _host(item, keys)) for item in value.items()]
+def _hosts(value: Value, least: int = 0, *, may_bootstrap: bool = False) -> tuple[Host, ...]:
+    keys = ("name", "ip", *(("bootstrap",) if may_bootstrap else ()))
+    hosts = _distinct(
+        value.items(),
+        lambda item: _host(item, keys),
+        name=lambda host: [host.name],
+        address=lambda host: host.addresses,
+    )
     if len(hosts) < least:
         raise value.refuse("the list is empty; expected at least one host")
-    _refuse_twins(((item, host.name) for item, host in hosts), "the name")
-    _refuse_twins(((item, address) for item, host in hosts for address in host.addresses), "the address")
-    return tuple(host for _, host in hosts)
+    return hosts
 
 
 def _host(value: Value, keys: tuple[str, ...]) -> Host:
@@ -293,7 +288,7 @@ def _host(value: Value, keys: tuple[str, ...]) -> Host:
         if key not in fields:
             raise value.refuse(f"the host has no {key}; it is written as {{name: node01, ip: 192.168.56.21}}")
     bootstrap = fields.take("bootstrap", Value.yes_or_no, False)
-    return Host(fields["name"].text(check_host_name), _addresses(fields["ip"]), bootstrap, value.line)
+    return Host(fields["name"].host_name(), _addresses(fields["ip"]), bootstrap, value.line)
 
 
 def _release(value: Value) -> Version:
@@ -307,44 +302,45 @@ def _release(value: Value) -> Version:
 
 
 def _addresses(value: Value) -> tuple[str, ...]:
-    items = value.one_or_more()
-    addresses = tuple(str(ipaddress.ip_address(item.text(check_address))) for item in items)
-    _refuse_twins(zip(items, addresses, strict=True), "the address")
-    return addresses
+    return _distinct(
+        value.one_or_more(), lambda item: str(ipaddress.ip_address(item.text(check_address))), address=lambda ip: [ip]
+    )
 
 
-def _refuse_twins(values: Iterable[tuple[Value, str]], what: str) -> None:
-    seen: dict[str, Value] = {}
-    for item, text in values:
-        if text in seen:
-            raise item.refuse(f"{what} {text!a} is a duplicate of the one in line {seen[text].line}")
-        seen[text] = item
+def _distinct(
+    values: Iterable[Value], build: Callable[[Value], Built], **names_in: Callable[[Built], Iterable[str]]
+) -> tuple[Built, ...]:
+    """Return what *build* makes of each of *values*; none of the names in it, by their kind, may occur twice."""
+    built = [(value, build(value)) for value in values]
+    for what, names in names_in.items():
+        seen: dict[str, Value] = {}
+        for value, name in ((value, name) for value, item in built for name in names(item)):
+            if name in seen:
+                raise value.refuse(f"the {what} {name!a} is a duplicate of the one in line {seen[name].line}")
+            seen[name] = value
+    return tuple(item for _, item in built)
 
 
 def _users(value: Value) -> tuple[User, ...]:
-    users = [(item, _user(item)) for item in value.items()]
-    _refuse_twins(((item, user.name) for item, user in users), "the name")
-    return tuple(user for _, user in users)
+    return _distinct(value.items(), _user, name=lambda user: [user.name])
 
 
 def _user(value: Value) -> User:
     fields = value.fields(("name", "groups"))
     if "name" not in fields:
         raise value.refuse("the user has no name; one is written as {name: jane, groups: [developers]}")
-    groups = [(group, group.text(check_group_name)) for group in fields.take("groups", Value.items, [])]
-    _refuse_twins(groups, "the group")
-    return User(fields["name"].text(check_user_name), tuple(group for _, group in groups), value.line)
+    groups = _distinct(
+        fields.take("groups", Value.items, []), lambda item: item.text(check_group_name), group=lambda name: [name]
+    )
+    return User(fields["name"].text(check_user_name), groups, value.line)
 
 
-def _api_server(value: Value, first: Host) -> ApiServer:
+def _api_server(value: Value, usual: ApiServer) -> ApiServer:
     fields = value.fields(("host", "ip", "port", "extra_sans"))
-    host = fields.take("host", lambda value: value.text(check_host_name), None)
-    addresses = fields.take("ip", _addresses, None) or ()
-    if not host and not addresses:
-        host, addresses = first.name, first.addresses
+    host, addresses = fields.take("host", Value.host_name, None), fields.take("ip", _addresses, None) or ()
     return ApiServer(
-        host=host,
-        addresses=addresses,
+        host=host if host or addresses else usual.host,
+        addresses=addresses if host or addresses else usual.addresses,
         port=fields.take("port", lambda value: value.number(1, 65535, "a TCP port"), 6443),
         extra_sans=tuple(map(_alt_name, fields.take("extra_sans", Value.items, []))),
     )

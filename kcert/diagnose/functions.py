@@ -11,7 +11,8 @@ from kcert.certificates import Role
 from kcert.clusters import KINDS, KUBEADM_NAMES
 from kcert.diagnose.context import LogMatch
 from kcert.files import mistyped
-from kcert.quoting import quote
+from kcert.openssl import commands
+from kcert.quoting import format_command, quote
 from kcert.roles import ROLES
 
 _SUFFIXES = {".crt", ".key", ".pem", ".cer", ".cert", ".csr"}
@@ -153,10 +154,10 @@ def _sign_here(folder: str, name: str) -> str:
     needed = (Path(folder, f"{name}.csr"), Path(folder, f"openssl-{name}.cnf"))
     if not (name and all(os.access(path, os.R_OK) for path in needed)):
         return ""
-    return (
-        f"openssl x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial \\\n"
-        f"    -out {name}.crt -days 365 -extensions v3_req -extfile openssl-{name}.cnf"
+    argv = commands.signature(
+        *("openssl", f"{name}.csr", f"{name}.crt", 365, f"openssl-{name}.cnf"), key="ca.key", ca="ca.crt"
     )
+    return format_command(argv, width=100)
 
 
 def _access(match: LogMatch) -> dict[str, str]:

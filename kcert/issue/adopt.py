@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -12,8 +11,8 @@ from typing import Any
 from kcert import profiles
 from kcert.certificates import AltName, Certificate, Files, Key, Kind, Subject, Usages
 from kcert.config import Cluster, check_user_name
-from kcert.errors import InputError, KcertError, MachineError
-from kcert.files import read_input, read_optional, read_regular
+from kcert.errors import InputError, MachineError
+from kcert.files import read_input, read_regular
 from kcert.issue.status import status_of
 from kcert.kubeconfig import opened
 from kcert.openssl.reader import first_certificate
@@ -49,9 +48,10 @@ def _is_foreign_ca(root: Path, ca: Certificate) -> bool:
 
     A different subject alone could also mean that kcert.yaml was changed later.
     """
-    x509 = None
-    with contextlib.suppress(KcertError):  # its status says what is wrong with it
-        x509 = first_certificate(read_optional(root / ca.files.primary, error=MachineError) or b"")
+    try:
+        x509 = first_certificate(read_regular(root / ca.files.primary))
+    except OSError:  # its status says what is wrong with it
+        return False
     if x509 is None or not x509.ca or ca.subject is None or sorted(ca.subject.parts) == sorted(x509.subject.parts):
         return False
     return not any(str(ca.files.key) in entry.files for entry in entries(root / OWN_FOLDER))
@@ -114,17 +114,20 @@ def known_files(root: Path) -> frozenset[str]:
 
 
 def made_here(root: Path, certificate: Certificate, known: frozenset[str]) -> bool:
-    """Return True if the file is among the *known* ones, which kcert made."""
-    content = _certificate_in(certificate, read_input(root / certificate.files.primary, error=MachineError))
-    return hashlib.sha256(content).hexdigest() in known
+    """Return True if the file, or for a kubeconfig the certificate in it, is among the *known* ones."""
+    return hashlib.sha256(_certificate_in(root, certificate)).hexdigest() in known
 
 
-def _certificate_in(certificate: Certificate, content: bytes) -> bytes:
-    """Return the certificate in its file, which is a kubeconfig for some."""
-    if certificate.files.kubeconfig is None:
-        return content
-    inside = opened(content)
-    return inside.crt if inside else b""
+def _certificate_in(root: Path, certificate: Certificate) -> bytes:
+    content = read_input(root / certificate.files.primary, error=MachineError)
+    inside = opened(content) if certificate.files.kubeconfig else None
+    return content if certificate.files.kubeconfig is None else inside.crt if inside else b""
+
+
+def certificates_in(root: Path, cluster: Cluster, names: Iterable[str] = ()) -> tuple[Certificate, ...]:
+    """Return the certificates of *cluster* and the ``unmanaged`` ones in *root*, with their files there."""
+    known = profiles.certificates(cluster)
+    return detect_files(root, (*known, *unmanaged(root, cluster, known, names)))
 
 
 def unmanaged(
@@ -135,16 +138,14 @@ def unmanaged(
     Each spec has the content of its certificate, because nothing else says what that should be.
     """
     known = tuple(known)
-    taken = {spec.name for spec in known}
     made = {
         PurePosixPath(file).stem
         for entry in entries(root / OWN_FOLDER)
         for file in entry.files
         if PurePosixPath(file).suffix == ".crt" and "/" not in file
     }
-    wanted = [name for name in (*names, *sorted(made)) if not profiles.named(known, name)]
-    specs = (_unmanaged(root, cluster, name) for name in dict.fromkeys(wanted) if name not in taken)
-    return tuple(spec for spec in specs if spec)
+    wanted = [name for name in dict.fromkeys((*names, *sorted(made))) if not profiles.named(known, name)]
+    return tuple(spec for name in wanted if (spec := _unmanaged(root, cluster, name)))
 
 
 def unmanaged_users(
@@ -190,8 +191,8 @@ def _unmanaged(root: Path, cluster: Cluster, name: str) -> Certificate | None:
         (certificate,) = detect_files(root, (profiles.user(cluster, name, ()),))
     except InputError:
         return None  # a name that something else has here
-    path = root / certificate.files.primary
-    x509 = first_certificate(_certificate_in(certificate, read_regular(path))) if path.is_file() else None
+    is_there = (root / certificate.files.primary).is_file()
+    x509 = first_certificate(_certificate_in(root, certificate)) if is_there else None
     return None if x509 is None or x509.ca else spec_from_x509(certificate, x509)
 
 
@@ -202,7 +203,7 @@ def describes(cluster: Cluster, root: Path) -> bool:
     kcert created for the example, and a folder whose certificates match the example. A server certificate with other
     SANs, or a CA or server that the example does not have, belongs to another cluster.
     """
-    if cluster.source is not None or not _holds_anything(root) or recall(root / OWN_FOLDER).example:
+    if cluster.source is not None or not root.is_dir() or recall(root / OWN_FOLDER).example:
         return True
     from kcert.issue.discovery import read_folder
 
@@ -211,20 +212,11 @@ def describes(cluster: Cluster, root: Path) -> bool:
     if any(status.lacks_sans for status in present):
         return False
     files = read_folder(root)
-    known, made = {str(spec.files.primary) for spec in specs}, known_files(root)
-    others = [file for file in files if str(file.name) not in known and file.sha256 not in made]
-    uses = [file.x509.extended_key_usage or () for file in others]
-    if any(file.x509.ca for file in others) or any("serverAuth" in use for use in uses):
+    known, made = {spec.files.primary for spec in specs}, known_files(root)
+    others = (file.x509 for file in files if file.name not in known and file.sha256 not in made)
+    if any(x509.ca or "serverAuth" in (x509.extended_key_usage or ()) for x509 in others):
         return False
     return bool(present) or not files
-
-
-def _holds_anything(root: Path) -> bool:
-    """Return whether there is anything in *root* besides kcert's own folder."""
-    try:
-        return any(path.name != OWN_FOLDER for path in root.iterdir())
-    except OSError:
-        return False
 
 
 def require_described(cluster: Cluster, root: Path) -> None:

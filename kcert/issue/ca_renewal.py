@@ -32,7 +32,7 @@ class RenewalPlanner:
     remarks: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.kubeconfigs = Kubeconfigs.below(self.ctx.root)
+        self.kubeconfigs = Kubeconfigs(self.ctx.root)
 
     def issuer_of(self, spec: Certificate) -> Certificate | None:
         """Return the CA that signs *spec*; None if it signs itself."""
@@ -208,19 +208,15 @@ class RenewalPlanner:
 
     def _days_of(self, ca: Certificate) -> int:
         if ca.issuer is None or self.statuses[ca.issuer].state is State.MISSING:
-            return self.renewal.days or ca.days  # a script makes the root first
-        return self.days_under(ca, checks.require_ca(self.ctx, ca, self.statuses[ca.issuer], self.now))
+            return ca.days  # a script makes the root first
+        return self.days_under(ca, self.statuses[ca.issuer])
 
     def _import(self, spec: Certificate, x509: X509) -> IssuancePlan:
         """Plan the copy of a CA that was renewed where its key is."""
-        ca = external_ca.status_in_ca_dir(self.ctx, spec).certificate
-        names = external_ca.public_files(self.ctx, ca)
-        if self.renewal.new_key:
-            assert spec.files.crt
-            alone = new_ca_only_path(spec.files.crt)
-            names[alone] = external_ca.source(spec).with_name(alone.name)
+        ca, crt = external_ca.status_in_ca_dir(self.ctx, spec).certificate, spec.files.crt
+        besides = [new_ca_only_path(crt)] if self.renewal.new_key and crt else []
         late, leaves = self.kubeconfigs.of_ca(spec, (x509,)), self._leaves(spec, x509)
-        return external_ca.plan_import(self.ctx, ca, names, replaces=x509, leaves=leaves, late=late)
+        return external_ca.plan_import(self.ctx, ca, *besides, replaces=x509, leaves=leaves, late=late)
 
     def _complete_rotation(self, status: CertificateStatus, x509: X509) -> IssuancePlan | None:
         spec, option = status.certificate, self.ctx.signing_option
@@ -291,17 +287,10 @@ class RenewalPlanner:
         """Return *spec* with the lifetime of --days, so that it does not look like all that its CA has left."""
         return replace(spec, days=self.renewal.days) if self.renewal.days else spec
 
-    def days_under(self, spec: Certificate, ca: X509) -> int:
-        """Return the days that *spec* gets; raises InputError for more than its CA has left."""
-        if self.renewal.days is None:
-            return checks.days_within(spec, ca, self.now)
-        left = checks.days_left(ca, self.now)
-        if self.renewal.days > left:
-            raise InputError(
-                f"--days {self.renewal.days}: the CA of {spec.name} expires in {left} days, and a certificate is not "
-                f"valid longer than its CA. Use at most {left}, or renew the CA first."
-            )
-        return self.renewal.days
+    def days_under(self, spec: Certificate, ca: CertificateStatus) -> int:
+        """Return the days that *spec*, which has those of --days, gets from *ca*, which has to be able to sign it."""
+        x509 = checks.require_ca(self.ctx, spec, ca, self.now)
+        return checks.days_within(spec, x509, self.now, exactly=self.renewal.days is not None)
 
 
 def with_key_of(wanted: Certificate, spec: Certificate) -> Certificate:

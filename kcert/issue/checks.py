@@ -13,9 +13,9 @@ from kcert.files import read_optional
 from kcert.issue.context import Context
 from kcert.issue.passphrases import CA_KEY, ROOT_KEY
 from kcert.issue.status import CertificateStatus, State
-from kcert.openssl import commands
+from kcert.issue.steps import sign
 from kcert.openssl.commands import CURVES
-from kcert.openssl.pem import is_encrypted, pem_blocks
+from kcert.openssl.pem import is_encrypted, private_key
 from kcert.openssl.program import key_belongs, public_material
 from kcert.openssl.x509 import X509
 from kcert.quoting import format_command, quote
@@ -95,9 +95,12 @@ def refuse_mixed_up(ctx: Context, spec: Certificate, x509: X509) -> None:
     key = read_optional(ctx.root / files.key)
     if files.crt is None or files.kubeconfig or (key is not None and key_belongs(key, x509.public_key)):
         return
-    from kcert.issue.discovery import keys_of, owners_of_key  # reads what other folders have, for a refusal alone
+    from kcert.issue import discovery  # reads what other folders have, for a refusal alone
 
-    owners, keys = owners_of_key(ctx.root, key or b""), keys_of(ctx.root, x509)
+    others = (file for file in discovery.read_folder(ctx.root) if not file.server)
+    owners = [file.name for file in others if key_belongs(key or b"", file.x509.public_key)]
+    contents = discovery.contents(ctx.root, discovery.KEY_ENDINGS)
+    keys = [name for name, content in contents if key_belongs(content, x509.public_key)]
     if not owners and not (keys and x509.ca):  # a copy of a leaf in a CA's place: the CA's own certificate is lost
         return
     clauses = [f"{files.key} belongs to {owners[0]}"] if owners else []
@@ -168,7 +171,7 @@ def _signed_elsewhere(ctx: Context, leaf: Certificate, ca: Certificate) -> str:
     files, option = leaf.files, ctx.folder_option
     renewal, csr, cnf, crt = ctx.renewal, files.csr, files.cnf, files.crt
     assert csr and cnf
-    by_hand = format_command(commands.signature(ctx.openssl, leaf, replace(ca, passphrase=""), leaf.days))
+    by_hand = format_command(sign(leaf, replace(ca, passphrase=""), ctx.openssl, leaf.days).argv)
     if leaf.kind is Kind.CA:
         return f"copy {csr} and {cnf} into the folder there, `{by_hand}` creates {crt}; copy that file back here."
     besides = ""
@@ -246,11 +249,10 @@ def check_kept_key(ctx: Context, spec: Certificate) -> bytes | None:
 
 def check_key_content(path: Path, content: bytes, *, may_be_encrypted: bool = False) -> None:
     """Raise InputError where *content*, the key at *path*, is damaged, no key at all, or encrypted and must not be."""
-    keys = [block for block in pem_blocks(content) if block.is_key]
-    if not keys or keys[0].fault:
-        why = keys[0].fault if keys else "it holds no private key"
-        raise InputError(f"{path} is not a usable key ({why}). Replace it with a good copy, or move it away.")
-    if keys[0].encrypted and not may_be_encrypted:
+    key = private_key(content)
+    if key.fault:
+        raise InputError(f"{path} is not a usable key ({key.fault}). Replace it with a good copy, or move it away.")
+    if key.encrypted and not may_be_encrypted:
         unlocked = path.with_name(f"{path.stem}-unlocked{path.suffix}")
         raise InputError(
             f"{path} is encrypted, and no component can ask for its passphrase; kcert accepts encrypted keys only "
@@ -259,21 +261,24 @@ def check_key_content(path: Path, content: bytes, *, may_be_encrypted: bool = Fa
         )
 
 
-def days_within(leaf: Certificate, ca: X509, now: datetime) -> int:
-    """Return how many days *leaf* gets: what it asks for, or what is left of its CA, in whole days."""
+def days_within(leaf: Certificate, ca: X509, now: datetime, *, exactly: bool = False) -> int:
+    """Return how many days *leaf* gets: what it asks for, or what is left of its CA, in whole days.
+
+    Raises InputError if that is less than one, or with *exactly* (--days) less than what it asks for.
+    """
     left = ca.not_after - now
     # A part of a day counts as one: a leaf that is made a minute after its CA gets no less.
-    if timedelta(days=leaf.days) <= left + timedelta(days=1):
+    most = left.days + (left > timedelta(days=left.days))
+    if leaf.days <= most:
         return leaf.days
+    if exactly:
+        raise InputError(
+            f"--days {leaf.days}: the CA of {leaf.name} expires in {most} days, and a certificate is not valid longer "
+            f"than its CA. Use at most {most}, or renew the CA first."
+        )
     if left.days < 1:
         raise InputError(
             f"the CA that would sign {leaf.name} expires on {ca.not_after:%Y-%m-%d %H:%M} UTC, in less than a day. "
             "Renew it first."
         )
     return left.days
-
-
-def days_left(ca: X509, now: datetime) -> int:
-    """Return how many days a leaf can get of what is left of its CA; a part of a day counts as one."""
-    left = ca.not_after - now
-    return left.days + (1 if left > timedelta(days=left.days) else 0)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from kcert.certificates import Certificate
+from kcert.config import Cluster
 from kcert.issue.passphrases import Passphrases
 from kcert.issue.status import CertificateStatus, State
+from kcert.openssl.x509 import X509
 from kcert.quoting import quote
 from kcert.shell import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import timedelta
-    from pathlib import PurePosixPath
-
-    from kcert.config import Cluster
     from kcert.issue.steps import Step
-    from kcert.openssl.x509 import X509
 
 
 class StoppedError(Exception):

@@ -28,7 +28,7 @@ from kcert.config import (
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.issue.adopt import detect_files
-from kcert.issue.discovery import CertificateFile, kind_of, read_folder
+from kcert.issue.discovery import CertificateFile, key_of, kind_of, read_folder
 from kcert.issue.status import State, status_of
 from kcert.roles import NODE_PREFIX
 
@@ -113,7 +113,8 @@ class _Describer:
             self.unknown.append("no certificate of an API server was found, so its names and addresses are examples.")
         api, name = self._api_server()
         services = self._service_cidrs(sans, set(api.addresses if api else ()))
-        api, hosts, etcd = self._machines(sans, api, {_first(network) for network in services})
+        first = {str(ipaddress.ip_network(network, strict=False)[1]) for network in services}
+        api, hosts, etcd = self._machines(sans, api, first)
         cluster = replace(
             self.example,
             name=name or self.example.name,
@@ -137,25 +138,18 @@ class _Describer:
 
     def _api_server(self) -> tuple[ApiServer | None, str]:
         """Return where clients connect to, and the cluster's name, as the kubeconfigs have them."""
-        servers: Counter[str] = Counter()
-        own: Counter[str] = Counter()
-        clusters: Counter[str] = Counter()
-        for path in (self.folder / file.name for file in self.files if file.server):
-            if called := _cluster_name(path):
-                clusters[called] += 1
-        for file in self.files:
-            url = urlsplit(file.server)
-            if url.hostname:
-                is_local = _is_loopback(url.hostname)
-                (own if is_local else servers)[f"{url.hostname} {url.port or 443}"] += 1
-        servers = servers or own
+        paths = (self.folder / file.name for file in self.files if file.server)
+        clusters = Counter(called for path in paths if (called := _cluster_name(path)))
         name = next((name for name, _ in clusters.most_common() if not check_context_name(name)), "")
+        urls = (urlsplit(file.server) for file in self.files)
+        servers = [(url.hostname, url.port or 443) for url in urls if url.hostname]
         if not servers:
             return None, name
-        host, port = servers.most_common(1)[0][0].split(" ")
+        elsewhere = [server for server in servers if not _is_loopback(server[0])]
+        (host, port), _ = Counter(elsewhere or servers).most_common(1)[0]
         if is_address(host):
-            return ApiServer(None, (str(ipaddress.ip_address(host)),), int(port)), name
-        return ApiServer(host, (), int(port)), name
+            return ApiServer(None, (str(ipaddress.ip_address(host)),), port), name
+        return ApiServer(host, (), port), name
 
     def _machines(
         self, sans: tuple[AltName, ...], api: ApiServer | None, services: set[str]
@@ -164,9 +158,11 @@ class _Describer:
 
         *api* is what kubeconfigs say, *services* are the addresses of the service `kubernetes`.
         """
-        etcd = {host.name: host for file in self.leaves if self._is_etcd(file) for host in _hosts(file.x509.alt_names)}
-        known = [api.host, *api.addresses] if api else []
-        hosts = {host.name: host for host in _hosts(sans, {*services, *(value for value in known if value)})}
+        servers = [file for file in self.leaves if kind_of(file.x509).is_server]
+        of_etcd = (file for file in servers if "etcd" in f"{file.name} {file.x509.subject.common_name}")
+        etcd = {host.name: host for file in of_etcd for host in _hosts(file.x509.alt_names)}
+        known = {*services, *(filter(None, (api.host, *api.addresses)) if api else ())}
+        hosts = {host.name: host for host in _hosts(sans, known)}
         members = tuple(etcd.values())
         if etcd and etcd.keys() <= {san.value for san in sans}:
             control_plane = members
@@ -176,11 +172,10 @@ class _Describer:
         others = [host for host in hosts.values() if host not in control_plane]
         if not control_plane:
             self.unknown.append("the control-plane hosts are examples: no certificate names a host and its address.")
-            left = {*services, *(value for value in known if value)}
-            own = [san.value for san in sans if san.type == "IP" and not _is_loopback(san.value)]
-            nameless = [Host("localhost", (address,)) for address in own if address not in left][:1]
+            own = (san.value for san in sans if san.type == "IP" and not _is_loopback(san.value))
+            nameless = (Host("localhost", (address,)) for address in own if address not in known)
             book = self._named_by_the_book(sans)
-            control_plane = (book or next(iter(nameless), self.example.control_plane[0]),)
+            control_plane = (book or next(nameless, self.example.control_plane[0]),)
         elif len(control_plane) > 1:
             self.unknown.append("which control-plane host has which address: they are in the order of the SANs.")
         if api is None:
@@ -200,19 +195,14 @@ class _Describer:
         name = next(own, "").removesuffix(_BOOK)
         return Host(name, self.example.control_plane[0].addresses) if name and not check_host_name(name) else None
 
-    @staticmethod
-    def _is_etcd(file: CertificateFile) -> bool:
-        """Return True for a serving certificate of etcd."""
-        named = "etcd" in str(file.name) or "etcd" in (file.x509.subject.common_name or "")
-        return named and kind_of(file.x509).is_server
-
     def _service_cidrs(self, sans: tuple[AltName, ...], others: set[str]) -> tuple[str, ...]:
         if ranges := self.options.get("service-cluster-ip-range"):
             return tuple(ranges.split(","))
         first: dict[int, str] = {}
-        for address in (san.value for san in sans if san.type == "IP" and san.value not in others):
-            if _is_first(address):
-                first.setdefault(ipaddress.ip_address(address).version, address)
+        addresses = (ipaddress.ip_address(san.value) for san in sans if san.type == "IP" and san.value not in others)
+        for address in addresses:
+            if int(address) % 256 == 1 and not address.is_loopback:
+                first.setdefault(address.version, str(address))
         if not first:
             return self.example.service_cidrs
         self.unknown.append("the size of the service range: only its first address is in the certificate.")
@@ -248,18 +238,15 @@ class _Describer:
         return tuple(Host(name, ips) for name, ips in hosts)
 
     def _key(self) -> Key:
-        from kcert.issue.discovery import key_of
-
         keys = Counter(key_of(file.x509) for file in self.leaves or self.files)
         usual = [key for key, _ in keys.most_common() if key.algorithm == "rsa" or key.curve in ("P-256", "P-384")]
         return usual[0] if usual else self.example.key
 
     def _days(self) -> Lifetimes:
-        days = {
-            kind: Counter(max(1, (file.x509.not_after - file.x509.not_before).days) for file in files)
-            for kind, files in (("leaf", self.leaves), ("ca", [file for file in self.files if file.x509.ca]))
-        }
-        ca, leaf = ((days[kind].most_common(1) or [(0, 0)])[0][0] for kind in ("ca", "leaf"))
+        x509s = [file.x509 for file in self.files]
+        cas, leaves = ([x509 for x509 in x509s if bool(x509.ca) is is_ca] for is_ca in (True, False))
+        days = (Counter(max(1, (x509.not_after - x509.not_before).days) for x509 in each) for each in (cas, leaves))
+        ca, leaf = ((counts.most_common(1) or [(0, 0)])[0][0] for counts in days)
         return Lifetimes(ca or max(leaf, self.example.days.ca), min(leaf, ca) if ca and leaf else leaf or ca)
 
     def _profile(self, cluster: Cluster) -> tuple[Path, Cluster]:
@@ -299,10 +286,9 @@ class _Describer:
             yield User(name, tuple(group for group in subject.organizations if not check_user_name(group)))
 
     def _with_extra_sans(self, cluster: Cluster, sans: tuple[AltName, ...]) -> Cluster:
-        spec = next((spec for spec in profiles.certificates(cluster) if spec.role is Role.APISERVER), None)
-        if spec is None:
-            return cluster
-        more = tuple(san for san in sans if san not in spec.alt_names and san.type in ("DNS", "IP"))
+        servers = (spec for spec in profiles.certificates(cluster) if spec.role is Role.APISERVER)
+        usual = {name for spec in servers for name in spec.alt_names}
+        more = tuple(san for san in sans if san not in usual and san.type in ("DNS", "IP"))
         return replace(cluster, api_server=replace(cluster.api_server, extra_sans=more))
 
 
@@ -356,18 +342,7 @@ def _is_loopback(text: str) -> bool:
     return ipaddress.ip_address(text).is_loopback if is_address(text) else text == "localhost"
 
 
-def _is_first(text: str) -> bool:
-    """Return whether an address can be the first of a service range."""
-    return int(ipaddress.ip_address(text)) % 256 == 1 and not _is_loopback(text)
-
-
-def _first(network: str) -> str:
-    """Return the first address of a service range, which the API server has."""
-    return str(ipaddress.ip_network(network, strict=False)[1])
-
-
 def _network(first: str) -> str:
-    """Return the usual network of services whose first address is *first*."""
     address = ipaddress.ip_address(first)
     sizes = (112,) if address.version == 6 else (12,) if first == "10.96.0.1" else (16, 24)
     networks = (ipaddress.ip_network(f"{first}/{size}", strict=False) for size in sizes)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Key, Kind, Role, Subject, Usages
 from kcert.clusters import KUBEADM, cluster_kind_of
@@ -16,8 +16,7 @@ from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.issue.status import issuer_mismatch
 from kcert.kubeconfig import opened
 from kcert.openssl import der
-from kcert.openssl.commands import writable
-from kcert.openssl.program import key_belongs
+from kcert.openssl.commands import CA_USAGES, writable
 from kcert.openssl.reader import certificate_pems, first_certificate, read_certificate
 from kcert.openssl.verify import Signatures
 from kcert.openssl.x509 import X509, PublicKey
@@ -25,14 +24,8 @@ from kcert.profiles.profile import files_of
 from kcert.quoting import quote
 from kcert.roles import ROLES
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from kcert.config import Cluster
-
-
 _ENDINGS = (".crt", ".pem", ".cert", ".cer")
-_KEY_ENDINGS = (".key", "-key.pem")
+KEY_ENDINGS = (".key", "-key.pem")
 _KUBECONFIG_ENDINGS = (".conf", ".kubeconfig")
 _UNUSED_FOLDERS = {
     *("renewed", "revoked", "expired", "certs_by_serial", "backup", "backups", "bak", "old", "tmp", "temporary-certs")
@@ -93,10 +86,6 @@ class FolderContent:
         read = (read_certificate(pem) for pem in others)
         return any(isinstance(other, X509) and other.ca and not issuer_mismatch(x509, other) for other in read)
 
-    def unnamed(self, cluster: Cluster) -> Cluster:
-        """Return *cluster* in place of the cluster that the folder is for, of which nothing is known."""
-        return replace(cluster, name="", profile="", defaults=(), users=())
-
     def kubeconfigs_above(self) -> list[str]:
         """Return, for kubeadm's pki folder, the kubeconfigs of the folder above it."""
         above = self.root.absolute().parent
@@ -121,13 +110,8 @@ class FolderContent:
 
     def _spec(self, file: CertificateFile, name: str, issuer: str | None) -> Certificate:
         x509 = file.x509
-        role = self._role(file)
-        stem = file.name.with_suffix("")
-        files = files_of(stem, stem)
-        if file.server:
-            files = replace(files, kubeconfig=file.name)
-        else:
-            files = replace(files, key=self._key_of(file.name), crt=file.name)
+        role, stem = self._role(file), file.name.with_suffix("")
+        own = {"kubeconfig": file.name} if file.server else {"key": self._key_of(file.name), "crt": file.name}
         return Certificate(
             name=name,
             role=role,
@@ -135,7 +119,7 @@ class FolderContent:
             kind=Kind.CA if x509.ca else kind_of(x509),
             subject=subject_of(x509),
             key=key_of(x509),
-            files=files,
+            files=replace(files_of(stem, stem), **own),
             days=max(1, (x509.not_after - x509.not_before).days),
             alt_names=x509.alt_names,
             issuer=issuer,
@@ -171,7 +155,7 @@ def _first_of_each(files: Iterable[CertificateFile]) -> list[CertificateFile]:
 def read_folder(root: Path) -> list[CertificateFile]:
     """Return the first certificate of each file below *root*; of a kubeconfig that which its user presents."""
     certificates = []
-    for name, content in _contents(root, (*_ENDINGS, *_KUBECONFIG_ENDINGS)):
+    for name, content in contents(root, (*_ENDINGS, *_KUBECONFIG_ENDINGS)):
         certificate, server = content, ""
         if name.suffix in _KUBECONFIG_ENDINGS:
             inside = opened(content)
@@ -181,34 +165,18 @@ def read_folder(root: Path) -> list[CertificateFile]:
     return certificates
 
 
-def owners_of_key(root: Path, key: bytes) -> list[PurePosixPath]:
-    """Return the files of the certificates below *root* that *key*, the content of a key file, belongs to."""
-    return [file.name for file in read_folder(root) if not file.server and key_belongs(key, file.x509.public_key)]
-
-
-def keys_of(root: Path, x509: X509) -> list[PurePosixPath]:
-    """Return the files below *root* with the private key of *x509*; an encrypted one is not recognized."""
-    return [name for name, key in _contents(root, _KEY_ENDINGS) if key_belongs(key, x509.public_key)]
-
-
-def _contents(root: Path, endings: tuple[str, ...]) -> Iterator[tuple[PurePosixPath, bytes]]:
-    for name in _names(root, endings):
-        with contextlib.suppress(OSError):
-            yield name, read_regular(root / name)
-
-
-def _names(root: Path, endings: tuple[str, ...]) -> list[PurePosixPath]:
-    """Return the files whose names have one of *endings*, those of the upper folders first."""
+def contents(root: Path, endings: tuple[str, ...]) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """Yield the files whose names have one of *endings*, those of the upper folders first, and what is in them."""
     names: list[PurePosixPath] = []
     for folder, folders, files in os.walk(root):
         below = PurePosixPath(Path(folder).relative_to(root))
         ends = len(below.parts) >= DEPTH
         folders[:] = [] if ends else sorted(n for n in folders if n not in _UNUSED_FOLDERS and not n.startswith("."))
-        for name in files:
-            path = Path(folder, name)
-            if name.endswith(endings) and path.is_file() and path.stat().st_size <= LARGEST_DOCUMENT:
-                names.append(below / name)
-    return sorted(names, key=lambda path: (len(path.parts), path))[:MOST_FILES]
+        paths = (Path(folder, name) for name in files if name.endswith(endings))
+        names += [below / path.name for path in paths if path.is_file() and path.stat().st_size <= LARGEST_DOCUMENT]
+    for name in sorted(names, key=lambda path: (len(path.parts), path))[:MOST_FILES]:
+        with contextlib.suppress(OSError):
+            yield name, read_regular(root / name)
 
 
 def named(specs: Iterable[Certificate], name: str) -> tuple[Certificate, ...]:
@@ -220,9 +188,6 @@ def named(specs: Iterable[Certificate], name: str) -> tuple[Certificate, ...]:
         if spellings
         & {spec.name, spec.name.replace("/", "-"), spec.name.removesuffix(".conf"), str(spec.files.primary)}
     )
-
-
-_CA_USES = ("keyCertSign", "cRLSign", "digitalSignature")
 
 
 def spec_from_x509(certificate: Certificate, x509: X509) -> Certificate:
@@ -243,13 +208,8 @@ def spec_from_x509(certificate: Certificate, x509: X509) -> Certificate:
                 "openssl.cnf: renew it with the tool that made it."
             )
     kind = kind_of(x509) if certificate.kind is not Kind.CA else Kind.CA
-    taken = replace(
-        certificate,
-        kind=kind,
-        subject=subject_of(x509),
-        alt_names=tuple(dict.fromkeys(x509.alt_names)),
-        key=key_of(x509),
-    )
+    names = tuple(dict.fromkeys(x509.alt_names))
+    taken = replace(certificate, kind=kind, subject=subject_of(x509), alt_names=names, key=key_of(x509))
     return taken if _is_usual(taken, x509) else replace(taken, usages=_usages(taken, x509))
 
 
@@ -272,6 +232,9 @@ def kind_of(x509: X509) -> Kind:
     return Kind.SERVER if x509.allows_server_auth else Kind.CLIENT
 
 
+_CA_USES = ("keyCertSign", "cRLSign", "digitalSignature")
+
+
 def _is_usual(taken: Certificate, x509: X509) -> bool:
     """Return whether the template of its kind says just what *x509* says."""
     if not (x509.basic_constraints_critical and x509.key_usage_critical and x509.path_length is None):
@@ -279,7 +242,7 @@ def _is_usual(taken: Certificate, x509: X509) -> bool:
     uses, extended = set(x509.key_usage or ()), set(x509.extended_key_usage or ())
     if taken.kind is Kind.CA:
         # Leaves name their CA's key by its identifier, and openssl's way to make one is not the only one.
-        usual = uses == set(_CA_USES) and x509.subject_key_id == _identifier(x509.public_key)
+        usual = uses == set(CA_USAGES) and x509.subject_key_id == _identifier(x509.public_key)
         return usual and not extended and not taken.alt_names
     has_uses = uses == {"digitalSignature", *(["keyEncipherment"] if taken.key.algorithm == "rsa" else [])}
     sides = {"serverAuth": taken.kind.is_server, "clientAuth": taken.kind.is_client}
@@ -300,6 +263,6 @@ def _identifier(public: PublicKey) -> str:
 
 def _usages(taken: Certificate, x509: X509) -> Usages:
     if taken.kind is Kind.CA:
-        uses = x509.key_usage if x509.key_usage and "keyCertSign" in x509.key_usage else _CA_USES
+        uses = x509.key_usage if x509.key_usage and "keyCertSign" in x509.key_usage else CA_USAGES
         return Usages(uses, x509.extended_key_usage, True, x509.path_length, x509.subject_key_id)
     return Usages(x509.key_usage, x509.extended_key_usage, x509.key_usage_critical, None)

@@ -6,33 +6,28 @@ certificates are made at once (``kcert.shell.run_many``). Both run the same step
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert import shell
 from kcert.certificates import Certificate, Kind
 from kcert.errors import InputError, ProgramError
 from kcert.files import read_regular
 from kcert.issue.checks import open_key
-from kcert.issue.context import Context, Issued, SkippedError
+from kcert.issue.context import Context, IssuancePlan, Issued, SkippedError
 from kcert.issue.status import drift, status_of
+from kcert.issue.steps import Step
 from kcert.openssl import commands
-from kcert.openssl.pem import pem_blocks
+from kcert.openssl.pem import private_key
 from kcert.openssl.program import key_belongs
 from kcert.openssl.reader import read_certificate, read_request
 from kcert.openssl.x509 import X509, Request
 from kcert.quoting import quote
+from kcert.shell import Outcome
+from kcert.store import Staging, Workspace
 from kcert.store.history import Prepared
-
-if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
-
-    from kcert.issue.context import IssuancePlan
-    from kcert.issue.steps import Step
-    from kcert.shell import Outcome
-    from kcert.store import Staging, Workspace
 
 STAGED_AHEAD = 32
 """Certificates that may wait with a finished key: keys take long, and there is always one to begin."""
@@ -59,6 +54,10 @@ class Job:
         """The step that comes next; None when all are done."""
         return self.plan.steps[self.done] if self.done < len(self.plan.steps) else None
 
+    def text(self, name: PurePosixPath) -> str:
+        """Return the content of a file."""
+        return self.staging.path(name).read_text(encoding="utf-8", errors="replace")
+
 
 @dataclass
 class Executor:
@@ -68,7 +67,8 @@ class Executor:
     store: Workspace
     issued: list[Issued] = field(default_factory=list)
     _ca_certificates: dict[str, X509 | None] = field(default_factory=dict)
-    _prepared: dict[Path, list[Prepared]] = field(default_factory=dict)
+    _prepared: defaultdict[Path, list[Prepared]] = field(default_factory=lambda: defaultdict(list))
+    """What kcert did itself in each staging folder, for the record of the next command there."""
 
     def run(self, plans: Sequence[IssuancePlan]) -> None:
         """Carry out *plans* in order; with several jobs the keys are generated first, so many at a time."""
@@ -97,10 +97,6 @@ class Executor:
         self._done(staging, step, outcome)
         return outcome
 
-    def _prepare(self, staging: Staging, own: Prepared) -> None:
-        """Keep what kcert did itself for the record of the next command in *staging*."""
-        self._prepared.setdefault(staging.folder, []).append(own)
-
     def run_all(self, staging: Staging, steps: Iterable[Step], name: str) -> None:
         """Do *steps*, which make *name*, in *staging*; raises ProgramError if a command fails."""
         for step in steps:
@@ -119,7 +115,7 @@ class Executor:
         if step.perform:
             step.perform(staging, self.ctx.root)
             makes, reads = tuple(map(str, step.makes)), tuple(map(str, step.reads))
-            self._prepare(staging, Prepared(step.action, makes, reads, step.script))
+            self._prepared[staging.folder].append(Prepared(step.action, makes, reads, step.script))
 
     def _record(
         self,
@@ -174,7 +170,7 @@ class Executor:
             staging.write(name, read_regular(self.ctx.root / source))
             if source != name:
                 script = f"cp {quote(str(source))} {quote(str(name))}"
-                self._prepare(staging, Prepared("copy", (str(name),), (str(source),), (script,)))
+                self._prepared[staging.folder].append(Prepared("copy", (str(name),), (str(source),), (script,)))
         return Job(plan, staging)
 
     def command(self, staging: Staging, step: Step) -> shell.Command:
@@ -212,7 +208,7 @@ class Executor:
     def publish(self, job: Job) -> None:
         """Check what was made against what was asked for, and put it into place."""
         plan, crt = job.plan, job.certificate.files.crt
-        read = read_certificate(_text(job, crt)) if crt else None
+        read = read_certificate(job.text(crt)) if crt else None
         x509 = read if isinstance(read, X509) else None
         self._check(job, x509)
         self.finish(job.staging, plan.steps, plan.secrets)
@@ -240,10 +236,10 @@ class Executor:
         if job.plan.removes and (certificate.passphrase or not path(files.key).exists()):
             return  # the end of a rotation makes nothing new, and a CA's key may be in a safe
         key = path(files.key).read_bytes()
-        blocks = [block for block in pem_blocks(key) if block.is_key]
-        if not blocks or blocks[0].fault:
+        block = private_key(key)
+        if block.fault:
             raise ProgramError(f"openssl created a damaged {files.key}: is the disk full?")
-        if certificate.passphrase and not blocks[0].encrypted:
+        if certificate.passphrase and not block.encrypted:
             raise ProgramError(f"openssl did not encrypt {files.key}. The key was discarded.")
         if certificate.kind is not Kind.KEY_PAIR:
             self._check_public(job, key, x509)
@@ -252,7 +248,8 @@ class Executor:
         """The request, or the certificate, has to be the key's, and what was asked for."""
         certificate, files = job.certificate, job.certificate.files
         if files.crt is None:
-            request = read_request(_text(job, files.csr))
+            assert files.csr
+            request = read_request(job.text(files.csr))
             if not isinstance(request, Request) or key_belongs(key, request.public_key) is False:
                 raise ProgramError(f"openssl created a {files.csr} that is not a request of {files.key}.")
             return
@@ -273,14 +270,9 @@ class Executor:
     def _ca_of(self, certificate: Certificate) -> X509 | None:
         """Return the certificate of its CA in the PKI folder; None for one that signs itself."""
         name = certificate.issuer
-        if name is not None and name not in self._ca_certificates:
+        if name and name not in self._ca_certificates:
             self._ca_certificates[name] = status_of(self.ctx.root, [self.ctx.known[name]])[name].x509
         return self._ca_certificates[name] if name else None
-
-
-def _text(job: Job, name: PurePosixPath | None) -> str:
-    assert name
-    return job.staging.path(name).read_text(encoding="utf-8", errors="replace")
 
 
 class _Queue:
@@ -355,7 +347,6 @@ class _Queue:
         staging = self.executor.store.stage([ca.files.crt], crts)
         for job, crt in zip(jobs, crts, strict=True):
             staging.link(crt, job.staging.path(crt))
-        argv = commands.verification(self.executor.ctx.openssl, ca, *crts)
-        command = shell.Command(argv, staging.folder)
+        command = shell.Command(commands.verification(self.executor.ctx.openssl, ca, *crts), staging.folder)
         self.running[command] = jobs
         return command

@@ -8,7 +8,7 @@ key among its files. A CA on another machine gets requests, and commands that si
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -73,40 +73,33 @@ def source(ca: Certificate) -> PurePosixPath:
     return ca.files.key.with_suffix(".crt")
 
 
-def public_files(ctx: Context, ca: Certificate) -> dict[PurePosixPath, PurePosixPath]:
-    """Return the certificates of an external CA that are copied into the PKI folder, and where each is now."""
-    crt, root = ca.files.crt, root_cert_path(ctx)
-    assert crt
-    names = [crt]
-    if ca.intermediate:
-        names += [chain_of(crt), *([root] if root.parent == crt.parent else [])]
-    sources = {name: source(ca).with_name(name.name) for name in names}
-    for path in sources.values():
-        # It would be in the PKI folder, readable for everyone.
-        if Path(path).is_file() and any(block.is_key for block in pem_blocks(read_regular(Path(path)))):
-            raise InputError(
-                f"{path} holds a private key besides the certificate. Remove the key; nothing was changed."
-            )
-    return sources
-
-
 def plan_import(
     ctx: Context,
     ca: Certificate,
-    files: Mapping[PurePosixPath, PurePosixPath],
-    *,
+    *besides: PurePosixPath,
     replaces: X509 | None = None,
     leaves: tuple[PurePosixPath, ...] = (),
     late: tuple[Step, ...] = (),
 ) -> IssuancePlan:
-    """Plan the copy of an external CA's certificate: *files* of the PKI folder, and where each is now.
+    """Plan the copy of an external CA's certificates, and of the files *besides*, from the folder of its key.
 
     *leaves* have to verify with it, *late* are the last steps.
     """
-    assert ca.files.crt
+    crt, root = ca.files.crt, root_cert_path(ctx)
+    assert crt
+    names = [crt, *besides]
+    if ca.intermediate:
+        names += [chain_of(crt), *([root] if root.parent == crt.parent else [])]
+    sources = {name: source(ca).with_name(name.name) for name in names}
+    for path in map(Path, sources.values()):
+        # It would be in the PKI folder, readable for everyone.
+        if path.is_file() and any(block.is_key for block in pem_blocks(read_regular(path))):
+            raise InputError(
+                f"{path} holds a private key besides the certificate. Remove the key; nothing was changed."
+            )
     made = (
-        *(steps.concatenate("bring", path, source) for path, source in files.items()),
-        steps.verify(ctx.openssl, ca, ca.files.crt, *leaves),
+        *(steps.concatenate("bring", name, path) for name, path in sources.items()),
+        steps.verify(ctx.openssl, ca, crt, *leaves),
         *late,
     )
     return IssuancePlan(ca, ca, made, ca.days, keeps_key=True, replaces=replaces, inputs=leaves, is_import=True)
@@ -266,14 +259,12 @@ def for_requests(ctx: Context, specs: tuple[Certificate, ...]) -> tuple[Context,
 
 def sign_by_hand(certificate: Certificate, ca: Certificate, openssl: str) -> tuple[str, ...]:
     """Return the command that signs its request by hand, where CA, request and openssl.cnf are in one folder."""
-    files, ca_files = certificate.files, ca.files
-    assert files.csr and files.cnf and files.crt and ca_files.crt
-    csr, config, crt = (PurePosixPath(path.name) for path in (files.csr, files.cnf, files.crt))
-    flat = replace(files, csr=csr, cnf=config, crt=crt)
-    flat_ca = replace(
-        ca, files=replace(ca_files, crt=PurePosixPath(ca_files.crt.name), key=PurePosixPath(ca_files.key.name))
-    )
-    return steps.sign(replace(certificate, files=flat), flat_ca, openssl, certificate.days).argv
+    return steps.sign(_flat(certificate), _flat(ca), openssl, certificate.days).argv
+
+
+def _flat(spec: Certificate) -> Certificate:
+    paths = {part: path and PurePosixPath(path.name) for part, path in vars(spec.files).items()}
+    return replace(spec, files=Files(**paths))
 
 
 def sign_by_root(ca: Certificate, openssl: str) -> tuple[str, ...]:

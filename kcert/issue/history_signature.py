@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import tempfile
 from pathlib import Path, PurePosixPath
@@ -81,16 +80,15 @@ def _check_signature(ctx: Context, text: bytes, signature: bytes, time: str) -> 
     """Raise VerdictError unless the key of the CA made *signature* of *text*."""
     ca = ctx.known["ca"]
     assert ca.files.crt
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kcert-")))
+    with tempfile.TemporaryDirectory(prefix="kcert-") as name:
+        folder = Path(name)
         public = read(Command((ctx.openssl, "x509", "-noout", "-pubkey")), read_input(ctx.root / ca.files.crt))
-        for name, content in (("ca.pub", public.stdout), (SIGNED.name, text), (SIGNATURE.name, signature)):
-            (folder / name).write_bytes(content)
-        argv = (ctx.openssl, "dgst", "-sha256", "-verify", "ca.pub", "-signature", SIGNATURE.name, SIGNED.name)
+        for path, content in (("ca.pub", public.stdout), (SIGNED, text), (SIGNATURE, signature)):
+            (folder / path).write_bytes(content)
+        argv = (ctx.openssl, "dgst", "-sha256", "-verify", "ca.pub", "-signature", str(SIGNATURE), str(SIGNED))
         if read(Command(argv, folder)).succeeded:
             return
-    key = str(ca.files.key)
-    renewed = any(key in entry.files and entry.time > time for entry in entries(ctx.root / OWN_FOLDER))
+    own = ctx.root / OWN_FOLDER
+    renewed = any(str(ca.files.key) in entry.files and entry.time > time for entry in entries(own))
     hint = " The CA got a new key after that: `kcert history --sign` signs with it." if renewed else ""
-    path = ctx.root / OWN_FOLDER / SIGNATURE
-    raise VerdictError(f"{path} is not the signature that the key of {ca.files.crt} made of {SIGNED}.{hint}")
+    raise VerdictError(f"{own / SIGNATURE} is not the signature that the key of {ca.files.crt} made of {SIGNED}.{hint}")

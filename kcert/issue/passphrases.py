@@ -78,9 +78,12 @@ class Passphrase:
         Raises InputError for one that gives a new key no protection.
         """
         if self._value is None:
-            self._value = self._given()
-        if self._value is None and self._asks is not None:
-            self._value = _checked(self._asks(self.owner, str(key), is_new), "the passphrase")
+            if self._file is not None:
+                self._value = _checked(_first_line(self._file, self.owner), str(self._file))
+            elif (given := os.environ.get(self.owner.variable)) is not None:
+                self._value = _checked(given, self.owner.variable)
+            elif self._asks is not None:
+                self._value = _checked(self._asks(self.owner, str(key), is_new), "the passphrase")
         if is_new and self._value is not None and len(self._value) < SHORTEST:
             raise InputError(
                 f"the passphrase for {key} has {len(self._value)} characters, which is too easy to guess: expected "
@@ -93,13 +96,6 @@ class Passphrase:
         if self._value is None or self.owner.in_environment not in argv:
             return {}
         return {self.owner.variable: self._value}
-
-    def _given(self) -> str | None:
-        if self._file is not None:
-            return _checked(_first_line(self._file, self.owner), str(self._file))
-        if (value := os.environ.get(self.owner.variable)) is not None:
-            return _checked(value, self.owner.variable)
-        return None
 
 
 def roots(own: Passphrase, ca: Passphrase) -> Passphrase:

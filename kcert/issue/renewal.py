@@ -7,9 +7,7 @@ kcert.yaml (``--stale``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 
 from kcert.certificates import ROOT, Certificate, Kind, Role
 from kcert.errors import InputError
@@ -43,8 +41,7 @@ def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal, 
     root = statuses.get(ROOT)
     if root and root.x509 is None:
         statuses[ROOT] = external_ca.status_in_ca_dir(ctx, root.certificate)
-        names = external_ca.public_files(ctx, root.certificate)
-        plans.append(external_ca.plan_import(ctx, root.certificate, names))
+        plans.append(external_ca.plan_import(ctx, root.certificate))
     planner = _LeafPlanner(ctx, renewal, now, statuses)
     requested = [statuses[spec.name] for spec in specs]
     chosen, left = (planner.named(requested), []) if renewal.named else planner.meant(requested)
@@ -57,14 +54,8 @@ def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal, 
     return Work((*chosen, *left), tuple(plans), tuple(remarks))
 
 
-@dataclass
 class _LeafPlanner(RenewalPlanner):
     """Plans the renewal of leaves as well."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        bulk_update = self.renewal.stale and not self.renewal.named
-        self.known = known_files(self.ctx.root) if bulk_update else frozenset()
 
     def named(self, chosen: list[CertificateStatus]) -> list[CertificateStatus]:
         """Return *chosen*, which the user named; raises InputError for what cannot be renewed together or at all."""
@@ -86,12 +77,13 @@ class _LeafPlanner(RenewalPlanner):
 
     def meant(self, statuses: Sequence[CertificateStatus]) -> tuple[list[CertificateStatus], list[CertificateStatus]]:
         """Return what --all, --expiring-in and --stale select, and what they select but kcert cannot renew."""
+        known = known_files(self.ctx.root) if self.renewal.stale else frozenset()
         chosen, left = [], []
         for status in filter(self._is_meant, statuses):
             spec = status.certificate
             leaf = spec.kind not in (Kind.CA, Kind.KEY_PAIR)
             updates = self._updates(status)
-            foreign = updates and not made_here(self.ctx.root, spec, self.known)
+            foreign = updates and not made_here(self.ctx.root, spec, known)
             if leaf and not foreign and (updates or (status.x509 and not status.links)):
                 chosen.append(status)
             elif status.links:
@@ -109,20 +101,14 @@ class _LeafPlanner(RenewalPlanner):
         return chosen, left
 
     def _is_meant(self, status: CertificateStatus) -> bool:
-        if status.state is State.MISSING:
-            return False
-        if self.renewal.every:
-            return True
-        expires = status.x509.not_after if status.x509 else None
-        soon = self.renewal.within is not None and expires is not None and expires <= self.now + self.renewal.within
-        return soon or self._updates(status)
+        within, x509 = self.renewal.within, status.x509
+        soon = within is not None and x509 is not None and x509.not_after <= self.now + within
+        return status.state is not State.MISSING and (self.renewal.every or soon or self._updates(status))
 
     def _updates(self, status: CertificateStatus) -> bool:
         """Return True if the certificate is updated to match kcert.yaml, False if it keeps its content."""
-        if not self.renewal.stale:
-            return False
-        differs = len(status.reasons) > (1 if status.state in (State.EXPIRED, State.EXPIRING) else 0)
-        return self.renewal.named or differs
+        differs = len(status.reasons) > (status.state in (State.EXPIRED, State.EXPIRING))
+        return self.renewal.stale and (self.renewal.named or differs)
 
     def plan_leaf(self, status: CertificateStatus) -> IssuancePlan:
         """Plan a new certificate in the place of the one that is there."""
@@ -131,7 +117,16 @@ class _LeafPlanner(RenewalPlanner):
             return self._key_pair(status)
         updates = self._updates(status)
         if not updates and (x509 is None or status.links):
-            raise InputError(self._unreadable(status))
+            path = self.ctx.root / str(spec.files.primary)
+            if status.links:
+                raise InputError(
+                    f"{path} contains the paths of its certificate and key, not their content, like that of a kubelet "
+                    "that renews its certificate by itself: there is nothing to renew in it."
+                )
+            raise InputError(
+                f"{path} contains no certificate that can be read, so kcert cannot copy its subject: "
+                f"`kcert renew {spec.name} --stale{self.ctx.signing_option}` creates it as kcert.yaml describes it."
+            )
         if x509 and x509.ca:
             checks.refuse_mixed_up(self.ctx, spec, x509)
         wanted = spec if updates or x509 is None else spec_from_x509(spec, x509)
@@ -140,7 +135,7 @@ class _LeafPlanner(RenewalPlanner):
             wanted = with_key_of(wanted, spec)
         wanted = self.with_days(wanted)
         ca_status = self._signer(spec, None if updates else x509)
-        days = self.days_under(wanted, checks.require_ca(self.ctx, wanted, ca_status, self.now))
+        days = self.days_under(wanted, ca_status)
         key = self._key(spec)
         keeps = key is not None and not new_key and not (updates and x509 and wanted.key != key_of(x509))
         belongs = bool(keeps and key and x509 and same_key(self.ctx.openssl, key, x509.public_key))
@@ -211,7 +206,7 @@ class _LeafPlanner(RenewalPlanner):
         path, option = self.ctx.root / str(spec.files.primary), self.ctx.signing_option
         ca = usual.certificate.files.crt
         update = f"`kcert renew {spec.name} --stale{option}`."
-        if signer := self._folder.issuer_of(x509):
+        if signer := FolderContent(self.ctx.root, self.ctx.openssl).issuer_of(x509):
             raise InputError(
                 f"{path} was signed by {signer.files.crt} ({str(x509.issuer)!a}), but kcert.yaml has it signed by "
                 f"{ca}, so nothing was renewed. To have it signed by {ca}: {update}"
@@ -253,10 +248,6 @@ class _LeafPlanner(RenewalPlanner):
             f"`kcert init --from {above}`, then `kcert renew {kubeadm_name} --stale --dir {above}`."
         )
 
-    @cached_property
-    def _folder(self) -> FolderContent:
-        return FolderContent(self.ctx.root, self.ctx.openssl)
-
     def _gets_new_key(self, spec: Certificate) -> bool:
         """Return True for a new key. --all keeps the service account key: a new one makes all tokens invalid."""
         return self.renewal.new_key and not (self.renewal.every and spec.role == "service-account")
@@ -287,19 +278,6 @@ class _LeafPlanner(RenewalPlanner):
                 "key."
             )
         return tuple(notes)
-
-    def _unreadable(self, status: CertificateStatus) -> str:
-        spec = status.certificate
-        path = self.ctx.root / str(spec.files.primary)
-        if status.links:
-            return (
-                f"{path} contains the paths of its certificate and key, not their content, like that of a kubelet that "
-                "renews its certificate by itself: there is nothing to renew in it."
-            )
-        return (
-            f"{path} contains no certificate that can be read, so kcert cannot copy its subject: "
-            f"`kcert renew {spec.name} --stale{self.ctx.signing_option}` creates it as kcert.yaml describes it."
-        )
 
     def _key(self, spec: Certificate) -> bytes | None:
         """Return the private key that is there, whole if it is kept; None if there is none."""

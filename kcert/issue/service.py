@@ -124,7 +124,7 @@ def _plan_import(
                 "folder."
             )
         planned.add(ca.name)  # a script makes it there first
-    return external_ca.plan_import(ctx, status.certificate, external_ca.public_files(ctx, status.certificate))
+    return external_ca.plan_import(ctx, status.certificate)
 
 
 def _plan_requests(ctx: Context, specs: tuple[Certificate, ...]) -> Work:

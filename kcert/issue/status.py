@@ -10,10 +10,10 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from kcert import kubeconfig
-from kcert.certificates import Certificate, Kind
+from kcert.certificates import Certificate, Files, Kind
 from kcert.errors import MachineError
 from kcert.files import read_optional
-from kcert.openssl.pem import pem_blocks
+from kcert.openssl.pem import pem_blocks, private_key
 from kcert.openssl.program import key_belongs, public_part
 from kcert.openssl.reader import certificate_pems, read_certificate
 from kcert.openssl.x509 import X509, PublicKey, refusals
@@ -121,23 +121,22 @@ def status_of(root: Path, wanted: Iterable[Certificate], now: datetime | None = 
     certificate says that another CA signed it. Raises MachineError for an unreadable file; invalid content
     is stale.
     """
-    contents = {spec.name: (spec, _parsed(spec, _read(root, spec))) for spec in wanted}
-    moment = now or datetime.now(timezone.utc)
+    specs, moment = tuple(wanted), now or datetime.now(timezone.utc)
+    contents = {spec.name: _read(root, spec) for spec in specs}
     return {
-        name: _status(root, spec, content, contents.get(spec.issuer or "", (spec, None))[1], moment)
-        for name, (spec, content) in contents.items()
+        spec.name: _status(root, spec, contents[spec.name], contents.get(spec.issuer or ""), moment) for spec in specs
     }
 
 
-def _parsed(certificate: Certificate, content: _Content) -> _Content:
+def _read(root: Path, certificate: Certificate) -> _Content:
+    content = _content(root, certificate.files)
     pems = certificate_pems(content.crt or b"")
     read = [read_certificate(pem) for pem in (pems if certificate.kind is Kind.CA else pems[:1])]
     first = read[0] if read and isinstance(read[0], X509) else None
     return replace(content, x509=first, others=tuple(x509 for x509 in read[1:] if isinstance(x509, X509)))
 
 
-def _read(root: Path, certificate: Certificate) -> _Content:
-    files = certificate.files
+def _content(root: Path, files: Files) -> _Content:
     if files.kubeconfig:
         content = read_optional(root / files.kubeconfig, error=MachineError)
         if content is None:
@@ -149,9 +148,8 @@ def _read(root: Path, certificate: Certificate) -> _Content:
         return _Content(inside.key, inside.crt, inside.server, inside.ca)
     public = files.crt or files.public_key
     assert public
-    return _Content(
-        read_optional(root / files.key, error=MachineError), read_optional(root / public, error=MachineError)
-    )
+    key, crt = (read_optional(root / path, error=MachineError) for path in (files.key, public))
+    return _Content(key, crt)
 
 
 def _linked(root: Path, named: str) -> bytes:
@@ -341,11 +339,10 @@ _MISMATCH = "does not match the certificate"
 
 
 def _unusable(key: bytes) -> str | None:
-    """Return why no component can use a component's private key file: it is damaged, or encrypted."""
-    keys = [block for block in pem_blocks(key) if block.is_key]
-    if not keys or keys[0].fault:
-        return f"{_DAMAGED} ({keys[0].fault if keys else 'it holds no private key'})"
-    return f"{_ENCRYPTED}, and no component can enter a passphrase" if keys[0].encrypted else None
+    block = private_key(key)
+    if block.fault:
+        return f"{_DAMAGED} ({block.fault})"
+    return f"{_ENCRYPTED}, and no component can enter a passphrase" if block.encrypted else None
 
 
 def _key_trouble(certificate: Certificate, content: _Content, x509: X509) -> list[tuple[str, bool]]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Kind, chain_of
 from kcert.errors import InputError
@@ -29,17 +30,16 @@ from kcert.kubeconfig import (
 )
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
+from kcert.openssl.x509 import X509
 from kcert.quoting import format_command, quote
 from kcert.shell import DEFAULT_TIMEOUT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from kcert.openssl.x509 import X509
-    from kcert.store import Staging
+from kcert.store import Staging
 
 SECONDS_FOR_LONG_KEYS = 900.0
 """Primes for 8192 bits can take minutes, and how many is chance."""
+
+_Place = tuple[PurePosixPath, str]
+"""A kubeconfig, and the base64 that is embedded in it."""
 
 WIDTH = 100
 """Columns of a command in a script."""
@@ -77,16 +77,18 @@ class Step:
 
 def generate_key(certificate: Certificate, openssl: str) -> Step:
     """Generate the private key of *certificate*."""
-    key, argv = certificate.key, commands.private_key(openssl, certificate)
+    key, out = certificate.key, certificate.files.key
+    argv = commands.private_key(openssl, key, out, passphrase=certificate.passphrase)
     limit = SECONDS_FOR_LONG_KEYS if key.algorithm == "rsa" and key.bits > 4096 else DEFAULT_TIMEOUT
-    return Step("key", (certificate.files.key,), argv, secret=True, limit=limit)
+    return Step("key", (out,), argv, secret=True, limit=limit)
 
 
 def key_pair(certificate: Certificate, openssl: str, *, keeps_key: bool = False) -> tuple[Step, ...]:
     """Generate a bare key pair; with *keeps_key* only its public half is written."""
     files = certificate.files
     assert files.public_key
-    public = Step("public-key", (files.public_key,), commands.public_key(openssl, certificate))
+    argv = commands.public_key(openssl, files.key, files.public_key, algorithm=certificate.key.algorithm)
+    public = Step("public-key", (files.public_key,), argv)
     return (public,) if keeps_key else (generate_key(certificate, openssl), public)
 
 
@@ -104,22 +106,32 @@ def write_config(path: PurePosixPath, text: str) -> Step:
 
 def request(certificate: Certificate, openssl: str) -> Step:
     """Make the signing request of *certificate* with its key and its openssl.cnf."""
-    assert certificate.files.csr
-    return Step("request", (certificate.files.csr,), commands.request(openssl, certificate))
+    files, subject, passphrase = certificate.files, str(certificate.subject), certificate.passphrase
+    assert files.csr and files.cnf
+    argv = commands.request(openssl, files.key, subject, files.csr, cnf=files.cnf, passphrase=passphrase)
+    return Step("request", (files.csr,), argv)
 
 
 def request_again(certificate: Certificate, openssl: str) -> Step:
     """Make a signing request from the certificate that is there: with its subject, byte for byte."""
-    assert certificate.files.csr
-    return Step("request-again", (certificate.files.csr,), commands.request_again(openssl, certificate))
+    files = certificate.files
+    assert files.csr and files.crt
+    argv = commands.request_again(openssl, files.crt, files.key, files.csr, passphrase=certificate.passphrase)
+    return Step("request-again", (files.csr,), argv)
 
 
 def sign(certificate: Certificate, issuer: Certificate, openssl: str, days: int, *, serial: str = "") -> Step:
     """Sign the request of *certificate* with the CA *issuer*, which may be itself, and then can keep its *serial*."""
-    assert certificate.files.crt
-    action = "self-signature" if issuer is certificate else "signature"
-    argv = commands.signature(openssl, certificate, issuer, days, serial=serial)
-    return Step(action, (certificate.files.crt,), argv)
+    files, ca = certificate.files, None if issuer is certificate else issuer.files.crt
+    assert files.csr and files.crt and files.cnf
+    argv = commands.signature(
+        *(openssl, files.csr, files.crt, days, files.cnf),
+        key=issuer.files.key,
+        ca=ca or "",
+        passphrase=issuer.passphrase,
+        serial=f"0x{serial}" if serial and not ca else "",
+    )
+    return Step("signature" if ca else "self-signature", (files.crt,), argv)
 
 
 def verify(openssl: str, issuer: Certificate, *crts: PurePosixPath) -> Step:
@@ -276,28 +288,19 @@ def here_document(path: str, text: str) -> tuple[str, ...]:
     return (f"cat > {quote(path)} <<'{end}'", text.rstrip("\n"), end)
 
 
-@dataclass
 class Kubeconfigs:
-    """Every embedded certificate and key, by its hash: the file that it is in, and the base64 that it is there."""
+    """The kubeconfigs of the PKI folder *root*, with what is embedded in them; what cannot be read is none."""
 
-    _contents: dict[PurePosixPath, bytes] = field(default_factory=dict)
-    _places: dict[tuple[Part, str], list[tuple[PurePosixPath, str]]] = field(default_factory=dict)
-
-    @classmethod
-    def below(cls, root: Path) -> Kubeconfigs:
-        """Return those of the PKI folder *root*; what cannot be read is none."""
-        kubeconfigs = cls()
-        for path in kubeconfigs_in(root) if root.is_dir() else ():
-            try:
-                content = read_regular(path, LARGEST_DOCUMENT)
-            except OSError:
-                continue
-            name = PurePosixPath(path.relative_to(root))
-            kubeconfigs._contents[name] = content
-            for part, token in embedded_data(content):
-                for digest in _digests(part, token):
-                    kubeconfigs._places.setdefault((part, digest), []).append((name, token))
-        return kubeconfigs
+    def __init__(self, root: Path) -> None:
+        self._contents: dict[PurePosixPath, bytes] = {}
+        self._places: dict[tuple[Part, str], list[_Place]] = {}  # by the hash of what is there
+        for path in kubeconfigs_in(root):
+            with contextlib.suppress(OSError):
+                name, content = PurePosixPath(path.relative_to(root)), read_regular(path, LARGEST_DOCUMENT)
+                self._contents[name] = content
+                for part, token in embedded_data(content):
+                    for digest in _digests(part, token):
+                        self._places.setdefault((part, digest), []).append((name, token))
 
     def of_leaf(
         self, certificate: Certificate, old: X509 | None, old_key: bytes | None, *, rewrites_own: bool
@@ -308,38 +311,29 @@ class Kubeconfigs:
         """
         files = certificate.files
         assert files.crt
-        places = [
-            (path, token)
-            for path, token in self._places.get(("client-certificate", old.sha256 if old else ""), ())
-            if not (rewrites_own and path == files.kubeconfig)
-        ]
-        if not places:
-            return ()
-        paths = {path: self._contents[path] for path, _ in places}
-        swaps = [Swap("client-certificate", _tokens(places), files.crt)]
-        keys = [
-            (path, token)
-            for digest in (_digests("client-key", base64.b64encode(old_key).decode()) if old_key else ())
-            for path, token in self._places.get(("client-key", digest), ())
-            if path in paths
-        ]
-        if keys:
-            swaps.append(Swap("client-key", _tokens(keys), files.key))
-        return (update_kubeconfigs(paths, tuple(swaps)),)
+        crts = self._with("client-certificate", [old.sha256] if old else [])
+        crts = [pair for pair in crts if not (rewrites_own and pair[0] == files.kubeconfig)]
+        paths = dict.fromkeys(path for path, _ in crts)
+        keys = self._with("client-key", _digests("client-key", base64.b64encode(old_key or b"").decode()))
+        keys = [pair for pair in keys if pair[0] in paths]
+        return self._update(paths, ("client-certificate", crts, files.crt), ("client-key", keys, files.key))
 
     def of_ca(self, certificate: Certificate, old: Iterable[X509]) -> tuple[Step, ...]:
         """Return the step that updates the kubeconfigs when the file of a CA changes, in which *old* were."""
         assert certificate.files.crt
-        files = [file for x509 in old for file in self._places.get(("certificate-authority", x509.sha256), ())]
-        if not files:
-            return ()
-        paths = {path: self._contents[path] for path in sorted({path for path, _ in files})}
-        swap = Swap("certificate-authority", _tokens(files), certificate.files.crt)
-        return (update_kubeconfigs(paths, (swap,)),)
+        cas = self._with("certificate-authority", [x509.sha256 for x509 in old])
+        return self._update(sorted({path for path, _ in cas}), ("certificate-authority", cas, certificate.files.crt))
 
+    def _with(self, part: Part, digests: Iterable[str]) -> list[_Place]:
+        return [pair for digest in digests for pair in self._places.get((part, digest), ())]
 
-def _tokens(places: Iterable[tuple[PurePosixPath, str]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(token for _, token in places))
+    def _update(
+        self, paths: Iterable[PurePosixPath], *parts: tuple[Part, list[_Place], PurePosixPath]
+    ) -> tuple[Step, ...]:
+        contents = {path: self._contents[path] for path in paths}
+        tokens = ((part, tuple(dict.fromkeys(token for _, token in places)), new) for part, places, new in parts)
+        swaps = tuple(Swap(part, old, new) for part, old, new in tokens if old)
+        return (update_kubeconfigs(contents, swaps),) if contents else ()
 
 
 def _digests(part: Part, token: str) -> list[str]:

@@ -287,7 +287,7 @@ def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate) 
         old = _renewed_by(new, status_of(ctx.root, [certificate])[certificate.name], path)
         if old and old.sha256 == new.sha256 and len(pems) == 1:
             return Kept(path, is_new=False)
-        rewrite = Kubeconfigs.below(ctx.root).of_ca(certificate, (old,)) if old else ()
+        rewrite = Kubeconfigs(ctx.root).of_ca(certificate, (old,)) if old else ()
         updated = tuple(path for step in rewrite for path in step.makes)
         if len(pems) == 1 and old and (old.issuer, old.authority_key_id) == (new.issuer, new.authority_key_id):
             chain = ctx.root / chain_of(crt)

@@ -59,6 +59,11 @@ class Draft:
         """Return the certificate's name."""
         return self.credentials.certificate.name
 
+    @property
+    def is_packed(self) -> bool:
+        """True if the certificate and its key are only in a kubeconfig."""
+        return self.credentials.certificate.files.kubeconfig is not None
+
     def text(self) -> str:
         """Return the file's content."""
         if not self.options.embed:
@@ -140,7 +145,7 @@ def draft(ctx: Context, client: Credentials, options: KubeconfigOptions) -> Draf
 def require_writable(made: Iterable[Draft], *, kubectl: bool) -> None:
     """Raise InputError for a .conf of kubeadm that would differ from kcert.yaml, ProgramError without *kubectl*."""
     for draft in made:
-        if draft.credentials.certificate.files.kubeconfig:
+        if draft.is_packed:
             for option, value in (("--server", draft.options.server), ("--context", draft.options.context)):
                 if value is not None:
                     raise InputError(
@@ -172,7 +177,7 @@ def keep(ctx: Context, made: Sequence[Draft], *, kubectl: bool = False) -> Itera
                 yield draft, "current"
                 continue
             client = draft.credentials
-            links = () if client.certificate.files.kubeconfig else (client.crt, client.key)
+            links = () if draft.is_packed else (client.crt, client.key)
             staging = workspace.stage((client.ca, *links), [draft.file])
             if kubectl:
                 _by_kubectl(Executor(ctx, workspace), staging, draft)
@@ -191,7 +196,7 @@ def is_there(root: Path, draft: Draft) -> bool:
 
 
 def _by_kubectl(executor: Executor, staging: Staging, draft: Draft) -> None:
-    if draft.credentials.certificate.files.kubeconfig:
+    if draft.is_packed:
         for path in (draft.credentials.crt, draft.credentials.key):
             staging.write(path, draft.credentials.contents[path].decode(), secret=True)
     commands = (

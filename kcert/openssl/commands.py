@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from kcert.certificates import AltName, Certificate, Kind, Usages
+from kcert.certificates import AltName, Certificate, Key, Kind, Usages
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, filled, read_optional
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 EXTENSIONS = "v3_req"
 """The section that every template has, and that the signing command names."""
+
+CA_USAGES = ("keyCertSign", "cRLSign", "digitalSignature")
+"""The key usage of a CA, as in the templates."""
 
 AUTHORITY_KEY = "keyid, issuer"
 """The way a certificate names its CA's key, as in every template: by the key's identifier alone. If the CA has none
@@ -45,7 +48,12 @@ def render(certificate: Certificate, templates: Path | None = None) -> str:
     encrypts = ", keyEncipherment" if certificate.key.algorithm == "rsa" else ""
     values = {"key_usage": f"digitalSignature{encrypts}", "alt_names": alt_names(certificate.alt_names)}
     if certificate.usages:
-        values["extensions"] = _extensions(certificate, certificate.usages)
+        values["extensions"] = _extensions(
+            certificate.usages,
+            certificate.alt_names,
+            is_ca=certificate.kind is Kind.CA,
+            is_signed=certificate.issuer is not None,
+        )
     return _filled(_template(certificate, templates), values)
 
 
@@ -79,6 +87,12 @@ def render_dated(certificate: Certificate) -> str:
     extensions = render(certificate).partition(f"[ {EXTENSIONS} ]")[2]
     values = {"extensions": extensions, "alt_names": "", "digest": "sha256"}
     return _filled(built_in_templates() / "sign.cnf", values)
+
+
+def render_section(usages: Usages, names: tuple[AltName, ...], *, is_ca: bool, is_signed: bool) -> str:
+    """The part of an openssl.cnf that a signature reads, short enough for a command line."""
+    sections = {EXTENSIONS: _extensions(usages, names, is_ca=is_ca, is_signed=is_signed), "alt_names": alt_names(names)}
+    return "".join(f"[ {section} ]\n{lines}\n" for section, lines in sections.items() if lines)
 
 
 def writable(name: AltName) -> bool:
@@ -122,17 +136,16 @@ def _template(certificate: Certificate, templates: Path | None) -> Path:
     return own if own.is_file() else built_in_templates() / name
 
 
-def _extensions(certificate: Certificate, usages: Usages) -> str:
+def _extensions(usages: Usages, names: tuple[AltName, ...], *, is_ca: bool, is_signed: bool) -> str:
     """The extensions that say *usages*, a line each."""
-    is_ca = certificate.kind is Kind.CA
     length = "" if usages.path_length is None else f", pathlen:{usages.path_length}"
     values = {
         "basicConstraints": f"critical, CA:TRUE{length}" if is_ca else "critical, CA:FALSE",
         "keyUsage": ", ".join((*(("critical",) if usages.critical else ()), *usages.key)) if usages.key else "",
         "extendedKeyUsage": ", ".join(usages.extended or ()),
-        "subjectAltName": "@alt_names" if certificate.alt_names else "",
+        "subjectAltName": "@alt_names" if names else "",
         "subjectKeyIdentifier": usages.key_id or "hash",
-        "authorityKeyIdentifier": "" if certificate.issuer is None else AUTHORITY_KEY,
+        "authorityKeyIdentifier": AUTHORITY_KEY if is_signed else "",
     }
     return _lines(values)
 
@@ -154,26 +167,32 @@ def alt_names(names: tuple[AltName, ...]) -> str:
 CURVES = {"P-256": "prime256v1", "P-384": "secp384r1"}
 """openssl's names of the curves that FIPS 186 calls P-256 and P-384."""
 
+CIPHER = "-aes256"
+"""AES-256 in CBC mode, which every openssl of ours can read again."""
 
-def private_key(openssl: str, certificate: Certificate) -> tuple[str, ...]:
-    """Generate a private key; openssl writes it readable by its owner alone.
+Word: TypeAlias = "str | PurePosixPath"
+"""An argument: a path, a text, or what bash expands (``kcert.quoting.Raw``)."""
+
+
+def _argv(*words: Word) -> tuple[str, ...]:
+    return tuple(word if isinstance(word, str) else str(word) for word in words)
+
+
+def private_key(openssl: str, key: Key, out: Word, *, passphrase: str = "") -> tuple[str, ...]:
+    """Generate a private key; openssl writes it readable by its owner alone. Without *out* it prints it.
 
     With a passphrase (``env:…``, ``file:…``; see openssl-passphrase-options(1)) it is encrypted before it is written.
     """
-    key, passphrase, out = certificate.key, certificate.passphrase, str(certificate.files.key)
+    written = ("-out", out) if out else ()
     if key.algorithm == "rsa":
         locked = (CIPHER, "-passout", passphrase) if passphrase else ()
-        return (openssl, "genrsa", *locked, "-out", out, str(key.bits))
-    curve = CURVES[key.curve]
+        return _argv(openssl, "genrsa", *locked, *written, str(key.bits))
+    curve = CURVES.get(key.curve, "secp521r1")
     if passphrase:
         # `openssl ecparam -genkey` has no way to encrypt what it writes.
         options = ("-algorithm", "EC", "-pkeyopt", f"ec_paramgen_curve:{curve}")
-        return (openssl, "genpkey", *options, CIPHER, "-pass", passphrase, "-out", out)
-    return (openssl, "ecparam", "-name", curve, "-genkey", "-noout", "-out", out)
-
-
-CIPHER = "-aes256"
-"""AES-256 in CBC mode, which every openssl of ours can read again."""
+        return _argv(openssl, "genpkey", *options, CIPHER, "-pass", passphrase, *written)
+    return _argv(openssl, "ecparam", "-name", curve, "-genkey", "-noout", *written)
 
 
 def _unlocking(passphrase: str) -> tuple[str, ...]:
@@ -181,54 +200,62 @@ def _unlocking(passphrase: str) -> tuple[str, ...]:
     return ("-passin", passphrase) if passphrase else ()
 
 
-def public_key(openssl: str, certificate: Certificate) -> tuple[str, ...]:
-    """Write the public half of the key of *certificate*."""
-    files, command = certificate.files, "rsa" if certificate.key.algorithm == "rsa" else "pkey"
-    return (openssl, command, "-in", str(files.key), "-pubout", "-out", str(files.public_key))
+def public_key(openssl: str, key: Word, out: Word, *, algorithm: str = "") -> tuple[str, ...]:
+    """Write the public half of the private key in the file *key*."""
+    return _argv(openssl, "rsa" if algorithm == "rsa" else "pkey", "-in", key, "-pubout", "-out", out)
 
 
-def request(openssl: str, certificate: Certificate) -> tuple[str, ...]:
-    """Write a certificate signing request for the key and the subject of *certificate*."""
-    files, subject = certificate.files, str(certificate.subject)
+def request(
+    openssl: str, key: Word, subject: str, out: Word, *, cnf: Word = "", passphrase: str = ""
+) -> tuple[str, ...]:
+    """Write a certificate signing request for *key* and *subject*, with the openssl.cnf *cnf* or openssl's own."""
     beyond_ascii = () if subject.isascii() else ("-utf8",)
-    return (
-        *(openssl, "req", "-new", *beyond_ascii, "-key", str(files.key), *_unlocking(certificate.passphrase)),
-        *("-subj", subject, "-config", str(files.cnf), "-out", str(files.csr)),
-    )
+    config = ("-config", cnf) if cnf else ()
+    opened = ("-key", key, *_unlocking(passphrase))
+    return _argv(openssl, "req", "-new", *beyond_ascii, *opened, "-subj", subject, *config, "-out", out)
 
 
-def request_again(openssl: str, certificate: Certificate) -> tuple[str, ...]:
-    """Write a request for the key of *certificate* and the subject that its file has, byte for byte."""
-    files = certificate.files
-    return (
-        *(openssl, "x509", "-x509toreq", "-in", str(files.crt)),
-        *("-signkey", str(files.key), *_unlocking(certificate.passphrase), "-out", str(files.csr)),
-    )
+def request_again(openssl: str, crt: Word, key: Word, out: Word, *, passphrase: str = "") -> tuple[str, ...]:
+    """Write a request for *key* and the subject that the certificate *crt* has, byte for byte."""
+    return _argv(openssl, "x509", "-x509toreq", "-in", crt, "-signkey", key, *_unlocking(passphrase), "-out", out)
 
 
-def copy(openssl: str, crt: PurePosixPath, out: PurePosixPath) -> tuple[str, ...]:
+def copy(openssl: str, crt: Word, out: Word) -> tuple[str, ...]:
     """Write the first certificate of the file *crt*, and nothing else, into *out*."""
-    return (openssl, "x509", "-in", str(crt), "-out", str(out))
+    return _argv(openssl, "x509", "-in", crt, "-out", out)
 
 
 def signature(
-    openssl: str, certificate: Certificate, ca: Certificate, days: int, *, serial: str = ""
+    openssl: str,
+    csr: Word,
+    out: Word,
+    days: int,
+    cnf: Word,
+    *,
+    key: Word,
+    ca: Word = "",
+    passphrase: str = "",
+    serial: str = "",
+    public_key: Word = "",
 ) -> tuple[str, ...]:
-    """Sign the request of *certificate* with *ca*, which may be itself.
+    """Sign the request *csr* with *key*, the key of the certificate *ca*; without *ca* the certificate signs itself.
 
-    *serial* is the number that a CA keeps which signs itself, in hexadecimal (empty: a random one).
+    *serial* is the number that it gets (empty: openssl's choice), *public_key* the file of the key that it is for
+    (empty: that of the request).
     """
-    files, out = certificate.files, ("-out", str(certificate.files.crt))
-    if ca is certificate:
-        kept = ("-set_serial", f"0x{serial}") if serial else ()
-        signer = ("-signkey", str(files.key), *_unlocking(ca.passphrase), *kept, *out)
-    else:
-        unlocking = _unlocking(ca.passphrase)
-        signer = ("-CA", str(ca.files.crt), "-CAkey", str(ca.files.key), *unlocking, "-CAcreateserial", *out)
-    return (
-        *(openssl, "x509", "-req", "-in", str(files.csr), *signer),
-        *("-days", str(days), "-extensions", EXTENSIONS, "-extfile", str(files.cnf)),
+    numbered = ("-set_serial", serial) if serial else ("-CAcreateserial",) if ca else ()
+    signer = ("-CA", ca, "-CAkey", key) if ca else ("-signkey", key)
+    own = ("-force_pubkey", public_key) if public_key else ()
+    return _argv(
+        *(openssl, "x509", "-req", "-in", csr, *signer, *_unlocking(passphrase), *numbered, *own, "-out", out),
+        *("-days", str(days), "-extensions", EXTENSIONS, "-extfile", cnf),
     )
+
+
+def signature_again(openssl: str, crt: Word, key: Word, out: Word, days: int, *, cnf: Word = "") -> tuple[str, ...]:
+    """Sign a root CA again with its own *key*; name and serial number stay, with *cnf* the extensions do not."""
+    changed = ("-clrext", "-extensions", EXTENSIONS, "-extfile", cnf) if cnf else ()
+    return _argv(openssl, "x509", "-in", crt, "-signkey", key, "-days", str(days), *changed, "-out", out)
 
 
 def signature_between(

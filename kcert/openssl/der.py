@@ -11,10 +11,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 
-BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, NULL, OID = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
+BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, OID = 0x01, 0x02, 0x03, 0x04, 0x06
 SEQUENCE, SET = 0x30, 0x31
-UTF8_STRING, NUMERIC_STRING, PRINTABLE_STRING, T61_STRING, IA5_STRING, BMP_STRING = 0x0C, 0x12, 0x13, 0x14, 0x16, 0x1E
-UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
 
 
 class DerError(Exception):
@@ -45,11 +43,6 @@ class Reader:
     def tag(self) -> int | None:
         """The tag of the next element; None at the end."""
         return self.der[self.at] if self.at < len(self.der) else None
-
-    @property
-    def rest(self) -> bytes:
-        """The bytes that are not read yet."""
-        return self.der[self.at :]
 
     def any(self, what: str) -> tuple[int, bytes]:
         """Return the tag and the content of the next element."""
@@ -83,14 +76,18 @@ class Reader:
         self.read(tag, what)
         return self.der[at : self.at]
 
+    def sequence(self, what: str) -> Reader:
+        """Return the elements of the next element, a SEQUENCE."""
+        return Reader(self.read(SEQUENCE, what))
+
     def optional(self, tag: int, what: str) -> bytes | None:
         """Return the content of the next element if it has *tag*; else None, and nothing is read."""
         return self.any(what)[1] if self.tag == tag else None
 
-    def each(self, tag: int, what: str) -> Iterator[bytes]:
-        """Yield the content of every element that is left; each has to have *tag*."""
+    def each(self, tag: int, what: str) -> Iterator[Reader]:
+        """Yield the elements of every element that is left; each has to have *tag*."""
         while self.more:
-            yield self.read(tag, what)
+            yield Reader(self.read(tag, what))
 
     def integer(self, what: str, *, int64: bool = False) -> int:
         """Read an INTEGER."""
@@ -197,24 +194,22 @@ def text(tag: int, content: bytes) -> tuple[str | None, str | None]:
 
     The text is None if the element is not of a string type that Go knows: then Kubernetes ignores it.
     """
-    if tag in (UTF8_STRING, IA5_STRING, PRINTABLE_STRING, NUMERIC_STRING):
-        value = content.decode("utf-8", "backslashreplace")
-        match tag:
-            case 0x0C:
-                fault = None if value.encode() == content else "invalid UTF-8 string"
-            case 0x16:
-                fault = None if content.isascii() else "invalid IA5String"
-            case 0x13:
-                fault = None if _PRINTABLE.fullmatch(content) else "invalid PrintableString"
-            case _:
-                fault = None if _NUMERIC.fullmatch(content) else "invalid NumericString"
-        return value, fault
-    if tag == T61_STRING:
-        return content.decode("latin-1"), None  # as Go, openssl and BoringSSL take it
-    if tag == BMP_STRING:
-        value = content.removesuffix(b"\0\0").decode("utf-16-be", "replace")
-        ucs2 = "".join(chr(content[at] << 8 | content[at + 1]) for at in range(0, len(content) - 1, 2))
-        return value, "invalid BMPString" if len(content) % 2 or _NOT_UCS2.search(ucs2) else None
+    value = content.decode("utf-8", "backslashreplace")
+    match tag:
+        case 0x0C:
+            return value, None if value.encode() == content else "invalid UTF-8 string"
+        case 0x16:
+            return value, None if content.isascii() else "invalid IA5String"
+        case 0x13:
+            return value, None if _PRINTABLE.fullmatch(content) else "invalid PrintableString"
+        case 0x12:
+            return value, None if _NUMERIC.fullmatch(content) else "invalid NumericString"
+        case 0x14:  # T61String, as Go, openssl and BoringSSL take it
+            return content.decode("latin-1"), None
+        case 0x1E:
+            value = content.removesuffix(b"\0\0").decode("utf-16-be", "replace")
+            ucs2 = "".join(chr(content[at] << 8 | content[at + 1]) for at in range(0, len(content) - 1, 2))
+            return value, "invalid BMPString" if len(content) % 2 or _NOT_UCS2.search(ucs2) else None
     return None, None
 
 

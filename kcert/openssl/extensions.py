@@ -45,9 +45,9 @@ class Extension:
     refusal: Refusal | None
 
 
-def read_extensions(sequence: bytes) -> list[Extension]:
-    """Read the elements of the list of extensions whose content is *sequence*."""
-    return [_extension(content) for content in Reader(sequence).each(der.SEQUENCE, "malformed extension")]
+def read_extensions(sequence: Reader) -> list[Extension]:
+    """Read the elements of a list of extensions."""
+    return [_extension(inside.der) for inside in sequence.each(der.SEQUENCE, "malformed extension")]
 
 
 @lru_cache(maxsize=1024)
@@ -84,7 +84,7 @@ _NEVER_CRITICAL = {
 
 def _basic_constraints(fields: dict[str, Any], value: bytes) -> None:
     what = "invalid basic constraints"
-    inside = Reader(Reader(value).read(der.SEQUENCE, what))
+    inside = Reader(value).sequence(what)
     ca = inside.tag == der.BOOLEAN and inside.boolean(what)
     length = inside.integer(what) if inside.tag == der.INTEGER else None
     if length is not None and not 0 <= length < 1 << 63:
@@ -100,7 +100,7 @@ def _key_usage(fields: dict[str, Any], value: bytes) -> None:
 
 def _extended_key_usage(fields: dict[str, Any], value: bytes) -> None:
     what = "invalid extended key usages"
-    inside, purposes = Reader(Reader(value).read(der.SEQUENCE, what)), []
+    inside, purposes = Reader(value).sequence(what), []
     while inside.more:
         oid = inside.oid(what)
         purposes.append(PURPOSES.get(oid, oid))
@@ -108,7 +108,7 @@ def _extended_key_usage(fields: dict[str, Any], value: bytes) -> None:
 
 
 def _alt_names(fields: dict[str, Any], value: bytes) -> list[int]:
-    inside = Reader(Reader(value).read(der.SEQUENCE, "invalid subject alternative names"))
+    inside = Reader(value).sequence("invalid subject alternative names")
     elements = []
     while inside.more:
         elements.append(inside.any("invalid subject alternative name"))
@@ -183,14 +183,14 @@ def _subject_key_id(fields: dict[str, Any], value: bytes) -> None:
 
 def _authority_key_id(fields: dict[str, Any], value: bytes) -> None:
     what = "invalid authority key identifier"
-    identifier = Reader(Reader(value).read(der.SEQUENCE, what)).optional(0x80, what)
+    identifier = Reader(value).sequence(what).optional(0x80, what)
     fields["authority_key_id"] = identifier.hex() if identifier is not None else None
 
 
 def _name_constraints(_fields: dict[str, Any], value: bytes) -> list[int]:
     what = "invalid NameConstraints extension"
     outer = Reader(value)
-    inside = Reader(outer.read(der.SEQUENCE, what))
+    inside = outer.sequence(what)
     subtrees = [inside.optional(0xA0, what) or b"", inside.optional(0xA1, what) or b""]
     if outer.more or inside.more:
         raise DerError(what)
@@ -198,7 +198,7 @@ def _name_constraints(_fields: dict[str, Any], value: bytes) -> list[int]:
         raise DerError("empty name constraints extension")
     tags = []
     for subtree in (each for part in subtrees for each in Reader(part).each(der.SEQUENCE, what)):
-        tag, base = Reader(subtree).any(what)
+        tag, base = subtree.any(what)
         if fault := _constraint_fault(tag, base):
             raise DerError(fault)
         tags.append(tag)
@@ -233,8 +233,8 @@ def _constraint_fault(tag: int, base: bytes) -> str | None:
 
 def _distribution_points(_fields: dict[str, Any], value: bytes) -> None:
     what = "invalid CRL distribution point"
-    for point in Reader(Reader(value).read(der.SEQUENCE, f"{what}s")).each(der.SEQUENCE, what):
-        name = Reader(point).optional(0xA0, what)
+    for point in Reader(value).sequence(f"{what}s").each(der.SEQUENCE, what):
+        name = point.optional(0xA0, what)
         if name is not None:
             full = Reader(Reader(name).read(0xA0, what))
             while full.tag == URI:
@@ -243,38 +243,31 @@ def _distribution_points(_fields: dict[str, Any], value: bytes) -> None:
 
 def _access(_fields: dict[str, Any], value: bytes) -> None:
     what = "invalid authority info access"
-    for content in Reader(Reader(value).read(der.SEQUENCE, what)).each(der.SEQUENCE, what):
-        description = Reader(content)
+    for description in Reader(value).sequence(what).each(der.SEQUENCE, what):
         description.oid(what)
         description.optional(URI, what)
 
 
 def _policies(_fields: dict[str, Any], value: bytes) -> None:
     what, seen = "invalid certificate policies", set()
-    for content in Reader(Reader(value).read(der.SEQUENCE, what)).each(der.SEQUENCE, what):
-        oid = Reader(content).read(der.OID, what)
-        if oid in seen or not _is_long_oid(oid):
+    for policy in Reader(value).sequence(what).each(der.SEQUENCE, what):
+        oid = policy.read(der.OID, what)
+        # Its numbers may be of any size, unlike elsewhere: none begins with 0x80, and the last one ends.
+        if oid in seen or not re.fullmatch(rb"(([\x81-\xff][\x80-\xff]*)?[\x00-\x7f])+", oid):
             raise DerError(what)
         seen.add(oid)
 
 
-def _is_long_oid(content: bytes) -> bool:
-    """Return whether an object identifier is well-formed, with numbers of any size."""
-    starts = [0, *(at + 1 for at, byte in enumerate(content) if not byte & 0x80)]
-    return bool(content) and not content[-1] & 0x80 and all(content[at] != 0x80 for at in starts[:-1])
-
-
 def _policy_mappings(_fields: dict[str, Any], value: bytes) -> None:
     what = "invalid policy mappings extension"
-    for content in Reader(Reader(value).read(der.SEQUENCE, what)).each(der.SEQUENCE, what):
-        pair = Reader(content)
+    for pair in Reader(value).sequence(what).each(der.SEQUENCE, what):
         pair.read(der.OID, what)
         pair.read(der.OID, what)
 
 
 def _policy_constraints(_fields: dict[str, Any], value: bytes) -> None:
     what = "invalid policy constraints extension"
-    inside = Reader(Reader(value).read(der.SEQUENCE, what))
+    inside = Reader(value).sequence(what)
     for tag in (0x80, 0x81):
         if inside.tag == tag:
             der.integer(inside.any(what)[1], what, int64=True)

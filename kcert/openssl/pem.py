@@ -114,13 +114,17 @@ def only_certificate(content: bytes) -> bytes | None:
     return None if der is None or _length_fault(der) else der
 
 
+def private_key(content: bytes) -> Block:
+    """Return the first private key of a PEM file; without one, a block whose fault says that."""
+    return next((block for block in pem_blocks(content) if block.is_key), Block("", b"", "it holds no private key"))
+
+
 def is_encrypted(path: Path) -> bool | None:
     """Return whether the key at *path* needs a passphrase; None if there is no key that can be read."""
     try:
-        content = read_regular(path)
+        return private_key(read_regular(path)).encrypted
     except OSError:
         return None
-    return any(block.encrypted for block in pem_blocks(content) if block.is_key)
 
 
 def is_der(content: bytes) -> bool:

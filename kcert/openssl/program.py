@@ -10,7 +10,7 @@ from kcert.errors import ProgramError, TooSlowError
 from kcert.openssl import der
 from kcert.openssl.der import DerError, Reader
 from kcert.openssl.pem import Block, pem_blocks
-from kcert.openssl.reader import EC, RSA, RSA_PSS, key_fields, read_public_key
+from kcert.openssl.reader import EC, RSA, RSA_PSS, algorithm_of, key_fields, read_public_key
 from kcert.openssl.x509 import PublicKey
 from kcert.quoting import format_command
 from kcert.shell import Command, find, read
@@ -88,7 +88,7 @@ def adds_identifiers(program: str) -> bool:
 
 def _release(version_text: str) -> tuple[int, ...]:
     match = re.match(r"OpenSSL (\d+)\.(\d+)\.(\d+)", version_text)
-    return tuple(int(part) for part in match.groups()) if match else ()
+    return tuple(map(int, match.groups())) if match else ()
 
 
 def unusable(version_text: str) -> str | None:
@@ -134,7 +134,7 @@ def public_part(block: Block) -> PublicKey | None:
 
 
 def _rsa(oid: str, content: bytes, *, private: bool) -> PublicKey:
-    inside = Reader(Reader(content).read(der.SEQUENCE, _WHAT))
+    inside = Reader(content).sequence(_WHAT)
     if private:
         inside.integer(_WHAT)
     modulus, exponent = inside.raw(der.INTEGER, _WHAT), inside.raw(der.INTEGER, _WHAT)
@@ -143,7 +143,7 @@ def _rsa(oid: str, content: bytes, *, private: bool) -> PublicKey:
 
 def _ec(content: bytes, parameters: bytes) -> PublicKey:
     """RFC 5915, 3; *parameters* are the curve where PKCS#8 names it."""
-    inside = Reader(Reader(content).read(der.SEQUENCE, _WHAT))
+    inside = Reader(content).sequence(_WHAT)
     inside.integer(_WHAT)
     inside.read(der.OCTET_STRING, _WHAT)
     named, point = inside.optional(0xA0, _WHAT), inside.optional(0xA1, _WHAT)
@@ -153,10 +153,9 @@ def _ec(content: bytes, parameters: bytes) -> PublicKey:
 
 def _pkcs8(content: bytes) -> PublicKey:
     """RFC 5208 and RFC 5958."""
-    inside = Reader(Reader(content).read(der.SEQUENCE, _WHAT))
+    inside = Reader(content).sequence(_WHAT)
     inside.integer(_WHAT)
-    algorithm = Reader(inside.read(der.SEQUENCE, _WHAT))
-    oid, parameters = algorithm.oid(_WHAT), algorithm.rest
+    oid, parameters = algorithm_of(inside.read(der.SEQUENCE, _WHAT))
     key = inside.read(der.OCTET_STRING, _WHAT)
     if oid == EC:
         return _ec(key, parameters)
@@ -183,8 +182,8 @@ def key_belongs(key_pem: bytes, public_key: PublicKey) -> bool | None:
 
 @lru_cache(maxsize=8)  # of a bundle's CAs each is compared with the one key beside it
 def _own_part(key_pem: bytes) -> PublicKey | None:
-    keys = [block for block in pem_blocks(key_pem) if block.is_key or block.label.endswith("PUBLIC KEY")]
-    return public_part(keys[0]) if keys else None
+    keys = (block for block in pem_blocks(key_pem) if block.is_key or block.is_public_key)
+    return next(map(public_part, keys), None)
 
 
 def public_material(openssl: str, key_pem: bytes, passphrase: tuple[str, str] | None = None) -> str | None:

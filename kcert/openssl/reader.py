@@ -126,8 +126,8 @@ def _read(
 
 def _certificate(content: bytes, pem: str) -> X509:
     """RFC 5280, 4.1. Bytes behind what is known are passed over, as Go does."""
-    outer = Reader(Reader(content).read(der.SEQUENCE, "malformed certificate"))
-    tbs = Reader(outer.read(der.SEQUENCE, "malformed tbs certificate"))
+    outer = Reader(content).sequence("malformed certificate")
+    tbs = outer.sequence("malformed tbs certificate")
     malformed: list[Refusal] = []
     if (version := _version(tbs)) > 3:
         malformed.append(_refusal("invalid version", f"its version is {version}, and 3 is the last one"))
@@ -139,9 +139,9 @@ def _certificate(content: bytes, pem: str) -> X509:
     if outer.read(der.SEQUENCE, "malformed algorithm identifier") != algorithm:
         error = "inner and outer signature algorithm identifiers don't match"
         malformed.append(_refusal(error, "it names two different signature algorithms"))
-    signature = _algorithm(algorithm)[0]
+    signature = algorithm_of(algorithm)[0]
     issuer = _name(tbs.raw(der.SEQUENCE, "malformed issuer"), malformed)
-    validity = Reader(tbs.read(der.SEQUENCE, "malformed validity"))
+    validity = tbs.sequence("malformed validity")
     not_before, not_after = validity.time(), validity.time()
     subject = _name(tbs.raw(der.SEQUENCE, "malformed issuer"), malformed)
     key, refusal = _public_key(tbs.read(der.SEQUENCE, "malformed spki"))
@@ -204,7 +204,7 @@ def _extensions(tbs: Reader, version: int) -> list[Extension]:
     explicit = tbs.optional(0xA3, "malformed extensions") if version > 2 else None
     if explicit is None:
         return []
-    extensions = read_extensions(Reader(explicit).read(der.SEQUENCE, "malformed extensions"))
+    extensions = read_extensions(Reader(explicit).sequence("malformed extensions"))
     if oid := _duplicate(extensions):
         raise DerError(f'certificate contains duplicate extension with OID "{oid}"')
     return extensions
@@ -217,7 +217,7 @@ def _duplicate(extensions: list[Extension]) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def _algorithm(content: bytes) -> tuple[str, bytes]:
+def algorithm_of(content: bytes) -> tuple[str, bytes]:
     """Return the OID and the parameters, their header included, of an AlgorithmIdentifier's content."""
     inside = Reader(content)
     oid = inside.oid("malformed OID")
@@ -239,9 +239,9 @@ def _name(raw: bytes, malformed: list[Refusal]) -> Name:
 def _parsed_name(raw: bytes) -> tuple[Name, tuple[str, str] | None]:
     """Return a name and, where a value in it is malformed, Go's error and the reason."""
     what = "invalid RDNSequence"
-    sequence, parts, fault = Reader(Reader(raw).read(der.SEQUENCE, what)), [], None
-    for attributes in sequence.each(der.SET, what):
-        for attribute in map(Reader, Reader(attributes).each(der.SEQUENCE, f"{what}: invalid attribute")):
+    parts, fault = [], None
+    for attributes in Reader(raw).sequence(what).each(der.SET, what):
+        for attribute in attributes.each(der.SEQUENCE, f"{what}: invalid attribute"):
             oid = attribute.oid(f"{what}: invalid attribute type")
             at = attribute.at
             tag, content = attribute.any(f"{what}: invalid attribute value: invalid ASN.1 element")
@@ -260,7 +260,7 @@ def _parsed_name(raw: bytes) -> tuple[Name, tuple[str, str] | None]:
 def _public_key(spki: bytes) -> tuple[PublicKey, list[Refusal]]:
     """Read the content of a SubjectPublicKeyInfo (RFC 5280, 4.1.2.7)."""
     inside = Reader(spki)
-    oid, parameters = _algorithm(inside.read(der.SEQUENCE, "malformed public key algorithm identifier"))
+    oid, parameters = algorithm_of(inside.read(der.SEQUENCE, "malformed public key algorithm identifier"))
     content, unused = inside.bits("malformed subjectPublicKey")
     if unused:
         content = (int.from_bytes(content, "big") >> unused).to_bytes(len(content), "big")
@@ -290,10 +290,12 @@ def _rsa(content: bytes, parameters: bytes, *, pss: bool) -> tuple[PublicKey, li
     if not pss and parameters != b"\x05\x00":
         malformed.append(_refusal("RSA key missing NULL parameters", "its RSA key lacks the parameters NULL"))
     try:
-        key = Reader(Reader(content).read(der.SEQUENCE, "invalid RSA public key"))
+        key = Reader(content).sequence("invalid RSA public key")
         modulus = key.integer("invalid RSA modulus")
         exponent = key.integer("invalid RSA public exponent")
-        fault = _rsa_fault(modulus, exponent)
+        fault = "invalid RSA public exponent" if exponent >= 1 << 63 else None
+        fault = "RSA public exponent is not a positive number" if exponent <= 0 else fault
+        fault = "RSA modulus is not a positive number" if modulus <= 0 else fault
     except DerError as error:
         modulus = exponent = 0
         fault = str(error)
@@ -301,14 +303,6 @@ def _rsa(content: bytes, parameters: bytes, *, pss: bool) -> tuple[PublicKey, li
         malformed.append(_refusal(fault, f"its RSA key is malformed: {fault}"))
     material = _hex(modulus) if modulus > 0 else ""
     return PublicKey("rsa-pss" if pss else "rsa", modulus.bit_length(), None, material, exponent), malformed
-
-
-def _rsa_fault(modulus: int, exponent: int) -> str | None:
-    if modulus <= 0:
-        return "RSA modulus is not a positive number"
-    if exponent >= 1 << 63:
-        return "invalid RSA public exponent"
-    return "RSA public exponent is not a positive number" if exponent <= 0 else None
 
 
 def _ec(content: bytes, parameters: bytes) -> tuple[PublicKey, list[Refusal]]:
@@ -330,16 +324,15 @@ def _ec(content: bytes, parameters: bytes) -> tuple[PublicKey, list[Refusal]]:
 
 
 def _on_curve(curve: str, bits: int, point: bytes) -> bool:
-    prime, b = _PRIME_CURVES[curve][0], int(_PRIME_CURVES[curve][1], 16)
-    size = (bits + 7) // 8
+    (prime, b), size = _PRIME_CURVES[curve], (bits + 7) // 8
     x, y = int.from_bytes(point[:size], "big"), int.from_bytes(point[size:], "big")
-    return len(point) == 2 * size and max(x, y) < prime and (y * y - x**3 + 3 * x - b) % prime == 0
+    return len(point) == 2 * size and max(x, y) < prime and (y * y - x**3 + 3 * x - int(b, 16)) % prime == 0
 
 
 def _dsa_faults(content: bytes, parameters: bytes) -> list[Refusal]:
     try:
         numbers = [Reader(content).integer("invalid DSA public key")]
-        inside = Reader(Reader(parameters).read(der.SEQUENCE, "invalid DSA parameters"))
+        inside = Reader(parameters).sequence("invalid DSA parameters")
         numbers += [inside.integer("invalid DSA parameters") for _ in range(3)]
     except DerError as error:
         return [_refusal(str(error), f"its DSA key is malformed: {error}")]
@@ -348,8 +341,8 @@ def _dsa_faults(content: bytes, parameters: bytes) -> list[Refusal]:
 
 def _request(content: bytes, pem: str) -> Request:
     """RFC 2986, 4.1."""
-    outer = Reader(Reader(content).read(der.SEQUENCE, "malformed certificate request"))
-    information = Reader(outer.read(der.SEQUENCE, "malformed certificate request"))
+    outer = Reader(content).sequence("malformed certificate request")
+    information = outer.sequence("malformed certificate request")
     malformed: list[Refusal] = []
     information.integer("malformed version", int64=True)
     subject = _name(information.raw(der.SEQUENCE, "invalid RDNSequence"), malformed)
@@ -362,7 +355,7 @@ def _request(content: bytes, pem: str) -> Request:
     # Of the extensions that a request asks for, Go reads the SANs alone.
     sans = next((extension.refusal for extension in extensions if extension.oid == SUBJECT_ALT_NAME), None)
     malformed += [sans] if sans and sans.stage == "parse" else []
-    signature = _algorithm(outer.read(der.SEQUENCE, "malformed algorithm identifier"))[0]
+    signature = algorithm_of(outer.read(der.SEQUENCE, "malformed algorithm identifier"))[0]
     outer.bits("malformed signature")
     return Request(
         subject=subject,
@@ -375,25 +368,18 @@ def _request(content: bytes, pem: str) -> Request:
     )
 
 
-def _attribute_values(content: bytes) -> bytes:
-    """Return the values of an extensionRequest; none of any other attribute, or of one that Go ignores as malformed."""
-    attribute = Reader(content)
-    try:
-        oid = attribute.oid("malformed attribute")
-        values = Reader(attribute.read(der.SET, "malformed attribute"))
-        while values.more:
-            values.any("malformed attribute")
-    except DerError:
-        return b""
-    return values.der if oid == _EXTENSION_REQUEST else b""
-
-
 def _requested(attributes: Reader) -> list[list[Extension]]:
-    """Read the extensions of each extensionRequest; like Go, of the first value of each."""
-    requested = []
+    """Read the extensions of each extensionRequest: like Go, of its first value, and not of a malformed attribute."""
+    requested, what = [], "malformed attribute"
     while attributes.more:
-        tag, content = attributes.any("malformed attribute")
-        values = _attribute_values(content) if tag == der.SEQUENCE else b""
-        if values:
-            requested.append(read_extensions(Reader(values).read(der.SEQUENCE, "malformed extensions")))
+        tag, content = attributes.any(what)
+        attribute = Reader(content)
+        try:
+            oid, values = attribute.oid(what), Reader(attribute.read(der.SET, what))
+            while values.more:
+                values.any(what)
+        except DerError:
+            continue
+        if tag == der.SEQUENCE and oid == _EXTENSION_REQUEST and values.der:
+            requested.append(read_extensions(Reader(values.der).sequence("malformed extensions")))
     return requested

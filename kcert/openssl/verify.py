@@ -41,7 +41,7 @@ _UNCLEAR = "openssl cannot verify it"
 Pair = tuple[str, tuple[str, ...], tuple[str, ...]]
 """SHA-256 of a certificate, of the CAs that are trusted, and of the chain that comes with the certificate."""
 
-Question = tuple["X509", tuple["X509", ...], tuple["X509", ...]]
+Question = tuple[X509, tuple[X509, ...], tuple[X509, ...]]
 
 
 class Signatures:
@@ -82,13 +82,7 @@ class Signatures:
         # Every processor has its share.
         size = min(MOST, max(LEAST, -(-len(self._waiting) // (os.cpu_count() or 1))))
         batches = [pairs[start : start + size] for pairs in by_issuers.values() for start in range(0, len(pairs), size)]
-        at_once = os.cpu_count() or 1
-        for start in range(0, len(batches), at_once):
-            self._ask_side_by_side(batches[start : start + at_once])
-        self._waiting.clear()
-
-    def _ask_side_by_side(self, batches: list[list[Pair]]) -> None:
-        with tempfile.TemporaryDirectory(prefix="kcert-", dir=_scratch(sum(map(len, batches)))) as folder:
+        with tempfile.TemporaryDirectory(prefix="kcert-", dir=_scratch(len(self._waiting))) as folder:
             folders = [Path(folder, str(number)) for number in range(len(batches))]
             files = [self._written(path, batch) for path, batch in zip(folders, batches, strict=True)]
             commands = [
@@ -98,6 +92,7 @@ class Signatures:
             for named, reading in zip(files, read_many(commands), strict=True):
                 self._take(named, reading)
             self._ask_one_by_one(list(zip(folders, files, strict=True)))
+        self._waiting.clear()
 
     def _ask_one_by_one(self, requested: list[tuple[Path, dict[str, Pair]]]) -> None:
         """Verify again, each by itself, those that failed without a reason.
@@ -122,8 +117,8 @@ class Signatures:
         """The batch as files in *folder*, a name each, and the CA that has to have signed them."""
         folder.mkdir()
         _, issuers, chain = self._waiting[batch[0]]
-        (folder / "authority").write_text("".join(map(_pem, issuers)))
-        (folder / "chain").write_text("".join(map(_pem, chain)))
+        (folder / "authority").write_text("\n".join(ca.pem for ca in issuers))
+        (folder / "chain").write_text("\n".join(cert.pem for cert in chain))
         # Names that nothing inside a certificate can foresee, and so not pretend to be a verdict on.
         names = {f"{folder.parent.name}-{number}": pair for number, pair in enumerate(batch)}
         for name, pair in names.items():
@@ -134,10 +129,8 @@ class Signatures:
         fine = {line.removesuffix(": OK") for line in reading.stdout.decode("latin-1").splitlines()}
         failed = {match["file"]: match for match in _FAILED.finditer(reading.stderr)}
         for name, pair in names.items():
-            match = failed.get(name)
-            if match is None:
-                self._verdicts[pair] = None if name in fine else _UNCLEAR
-            else:
+            self._verdicts[pair] = None if name in fine else _UNCLEAR
+            if match := failed.get(name):
                 own = int(match["number"]) not in _THE_CAS_FAULT
                 self._verdicts[pair] = f"error {match['number']}: {match['words']}" if own else None
 
@@ -164,7 +157,3 @@ def _scratch(certificates: int) -> str | None:
 def _pair(question: Question) -> Pair:
     certificate, issuers, chain = question
     return certificate.sha256, tuple(ca.sha256 for ca in issuers), tuple(cert.sha256 for cert in chain)
-
-
-def _pem(certificate: X509) -> str:
-    return certificate.pem if certificate.pem.endswith("\n") else certificate.pem + "\n"

@@ -15,14 +15,14 @@ import re
 import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
 from kcert.errors import InputError, MachineError, warn
 from kcert.files import defer_signals, read_regular
 from kcert.store.directory import Directory, locked, refuse_foreign_link
-from kcert.store.history import History, Memory, recall, remember
+from kcert.store.history import MEMORY, History, Memory, recall
 
 FOLDER_MODE = 0o700
 SECRET_MODE = 0o600
@@ -31,7 +31,6 @@ OWN_FOLDER = ".kcert"
 INNER_FOLDER_MODE = 0o755  # the PKI folder itself is closed; below /etc/kubernetes these are open
 
 _JOURNAL = "publish.json"
-_OWN_FOLDERS = ("staging", "backup")
 _BACKUP = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 _SUFFIXES = {".crt", ".key", ".csr", ".cnf", ".pem", ".pub", ".req", ".kubeconfig", ".conf", ".yaml"}
 """The ends of the names that kcert gives to files in a PKI folder."""
@@ -82,10 +81,11 @@ class Workspace:
     user owns it and no other can write to it.
     """
 
+    history: History
+
     def __init__(self, root: Path, folder: Directory, own: Directory, stagings: Directory) -> None:
         self.root = root
         self.own = root / OWN_FOLDER
-        self.history = History(self.own)
         self._folder, self._own, self._stagings = folder, own, stagings
         self._waiting: set[PurePosixPath] = set()
 
@@ -105,20 +105,20 @@ class Workspace:
                 _create(root)
                 folder = stack.enter_context(Directory.open(root))
                 own = stack.enter_context(folder.own_child(OWN_FOLDER, FOLDER_MODE))
-                for name in _OWN_FOLDERS:
+                for name in ("staging", "backup"):
                     if own.status(name) is not None:
                         stack.enter_context(own.own_child(name))
                 stack.enter_context(locked(own, doing, waits_for))
                 stagings = stack.enter_context(own.own_child("staging", FOLDER_MODE))
                 workspace = cls(root, folder, own, stagings)
                 workspace._recover()
-                workspace.history.open(own)
+                workspace.history = stack.enter_context(contextlib.closing(History(own)))
                 try:
                     yield workspace
                 finally:
-                    workspace.history.close()
                     workspace._clear_away()
-                    own.delete_empty("staging")
+                    with contextlib.suppress(OSError):  # what is written down to be moved is still in it
+                        os.rmdir("staging", dir_fd=own.descriptor)
         finally:
             os.umask(mask)
 
@@ -191,8 +191,12 @@ class Workspace:
 
     def remember(self, memory: Memory) -> None:
         """Keep *memory* for later runs."""
-        if memory != recall(self.own):
-            remember(self._own, memory)
+        if memory == recall(self.own):
+            return
+        draft = f"{MEMORY}.draft"
+        self._own.unlink(draft)
+        self._own.write(draft, f"{json.dumps(asdict(memory), indent=2)}\n".encode(), SECRET_MODE)
+        self._own.move(draft, self._own, MEMORY)
 
     def keep_own(self, staging: Staging, names: Iterable[PurePosixPath]) -> None:
         """Move the files *names* of *staging* among kcert's own, closed to others."""
@@ -287,7 +291,6 @@ class Workspace:
 
 @contextlib.contextmanager
 def _in_words(root: Path) -> Iterator[None]:
-    """Turn what the machine refuses into words."""
     try:
         yield
     except OSError as error:
@@ -300,7 +303,6 @@ def _in_words(root: Path) -> Iterator[None]:
 
 
 def _create(root: Path) -> None:
-    """Create the PKI folder, and those above it, if they are missing."""
     if root.exists() and not root.is_dir():
         raise InputError(f"{root} is a file; the PKI folder has to be a folder. Specify another with --dir.")
     if not root.exists():
@@ -337,11 +339,7 @@ class _Journal:
         try:
             journal = json.loads(folder.read(_JOURNAL))
             files, retires = journal["files"], journal.get("retires", [])
-            parsed = cls(
-                tuple(PurePosixPath(name) for name in files),
-                tuple(PurePosixPath(name) for name in retires),
-                str(journal["backup"]),
-            )
+            parsed = cls(tuple(map(PurePosixPath, files)), tuple(map(PurePosixPath, retires)), str(journal["backup"]))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         names = (*parsed.files, *parsed.retires)
@@ -349,14 +347,8 @@ class _Journal:
         return parsed if plain and all(map(_is_publishable, names)) else None
 
     def text(self) -> str:
-        """The content of the file."""
-        return json.dumps(
-            {
-                "backup": self.backup,
-                "files": [str(name) for name in self.files],
-                "retires": [str(name) for name in self.retires],
-            }
-        )
+        files, retires = (list(map(str, names)) for names in (self.files, self.retires))
+        return json.dumps({"backup": self.backup, "files": files, "retires": retires})
 
 
 def _is_publishable(name: PurePosixPath) -> bool:

@@ -127,7 +127,7 @@ class Directory:
         flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(name, flags, 0o600, dir_fd=self.descriptor)
         try:
-            _check_own_file(os.fstat(descriptor), self.path / name)
+            check_own(os.fstat(descriptor), self.path / name)
         except BaseException:
             os.close(descriptor)
             raise
@@ -183,11 +183,6 @@ class Directory:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self.descriptor)
 
-    def delete_empty(self, name: str) -> None:
-        """Delete a subfolder if nothing is in it."""
-        with contextlib.suppress(OSError):
-            os.rmdir(name, dir_fd=self.descriptor)
-
     def delete_tree(self, name: str) -> None:
         """Delete an entry with all that is in it; links in it are deleted, not followed. What resists stays."""
         status = self.status(name)
@@ -236,16 +231,6 @@ class Directory:
                     )
             finally:
                 os.close(descriptor)
-
-
-def _check_own_file(status: os.stat_result, path: Path) -> None:
-    check_own(status, path)
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path} is not a regular file. Check what it is, then delete it.")
-    if status.st_nlink > 1:
-        raise InputError(
-            f"{path} has another name as well (a hard link), and kcert would write to both. Replace it with a copy."
-        )
 
 
 def _mount_of(descriptor: int) -> object:
@@ -307,6 +292,12 @@ def check_own(status: os.stat_result, path: Path) -> None:
         raise InputError(
             f"others can write to {path}, and files that they put there could make kcert write to any place: check "
             f"its content, then `chmod go-w {quote(str(path))}`."
+        )
+    if not stat.S_ISDIR(status.st_mode) and not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path} is not a regular file. Check what it is, then delete it.")
+    if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+        raise InputError(
+            f"{path} has another name as well (a hard link), and kcert would write to both. Replace it with a copy."
         )
 
 

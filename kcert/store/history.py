@@ -21,9 +21,11 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from kcert.errors import InputError, KcertError, VerdictError
 from kcert.files import (
@@ -36,13 +38,8 @@ from kcert.files import (
 )
 from kcert.openssl.pem import pem_blocks
 from kcert.quoting import quote
+from kcert.shell import Outcome
 from kcert.store.directory import Directory
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from kcert.shell import Outcome
 
 BEGINNING = hashlib.sha256(b"").hexdigest()
 """The hash that the first line has in place of that of the line before it."""
@@ -83,18 +80,14 @@ class Entry:
 
 
 class History:
-    """The history of one PKI folder, open for appending while the folder's lock is held."""
+    """The history in the folder *own*, open for appending while the folder's lock is held.
 
-    def __init__(self, own: Path) -> None:
-        self.path = own / "history.jsonl"
-        self.head = own / "history.head"
-        self._file: int | None = None
-        self._head_file: int | None = None
-        self._last = BEGINNING
-        self._lines = 0
+    To open it deletes a half-written line.
+    """
 
-    def open(self, own: Directory) -> None:
-        """Find the end of the chain in the folder *own*; a half-written line is deleted."""
+    def __init__(self, own: Directory) -> None:
+        self.path, self.head = own.path / "history.jsonl", own.path / "history.head"
+        self._last, self._lines = BEGINNING, 0
         self._file = own.open_own(self.path.name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         self._head_file = own.open_own(self.head.name, os.O_RDWR | os.O_CREAT)
         content = read_descriptor(os.dup(self._file), self.path, LARGEST_HISTORY)
@@ -116,10 +109,8 @@ class History:
 
     def close(self) -> None:
         """Let go of the files."""
-        for file in (self._file, self._head_file):
-            if file is not None:
-                os.close(file)
-        self._file = self._head_file = None
+        os.close(self._file)
+        os.close(self._head_file)
 
     def append(
         self,
@@ -143,7 +134,6 @@ class History:
             "previous": self._last,
         }
         line = json.dumps(entry).encode() + b"\n"
-        assert self._file is not None
         self._write_head(_hash(line))
         written = os.write(self._file, line)
         if written < len(line):  # the disk is full: half a line is not a line
@@ -158,7 +148,6 @@ class History:
 
         Always of the same length, and in one piece over the one before: never half of it.
         """
-        assert self._head_file is not None
         text = f"{self._lines:012} {self._last} {coming}"
         head = f"{text:{_HEAD_LENGTH}}\n".encode("ascii")
         before = os.pread(self._head_file, len(head), 0)
@@ -246,23 +235,16 @@ def foreign(root: Path, own: Path, entries: Iterable[Entry]) -> str:
 def unexplained(root: Path, own: Path) -> tuple[Path, ...]:
     """The files below *root* with a certificate that no command in the history in *own* made."""
     hashes = {digest for entry in entries(own) for digest in entry.files.values() if digest}
-    files = (path for suffix in ("*.crt", "*.pem") for path in root.rglob(suffix))
-    return tuple(
-        sorted(
-            path
-            for path in files
-            if not any(part.startswith(".") for part in path.relative_to(root).parts)
-            and any(_hash(pem.encode()) not in hashes for pem in _certificates(path))
-        )
-    )
-
-
-def _certificates(path: Path) -> list[str]:
-    """The certificates of a file, each as openssl writes it; none if it cannot be read."""
-    try:
-        return [block.pem for block in pem_blocks(read_regular(path)) if block.is_certificate]
-    except OSError:
-        return []
+    files = sorted(path for suffix in ("*.crt", "*.pem") for path in root.rglob(suffix))
+    others = []
+    for path in files:
+        with contextlib.suppress(OSError):
+            # Each certificate as openssl writes it.
+            pems = [block.pem for block in pem_blocks(read_regular(path)) if block.is_certificate]
+            hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+            if not hidden and any(_hash(pem.encode()) not in hashes for pem in pems):
+                others.append(path)
+    return tuple(others)
 
 
 def _at_one_moment(own: Path) -> tuple[list[bytes], bytes]:
@@ -350,7 +332,6 @@ def _hash(line: bytes) -> str:
 
 MEMORY = "remembered.json"
 
-_SECRET_MODE = 0o600
 _OPTIONS = {"cn": "--cn", "groups": "--group", "sans": "--san", "key": "--key", "days": "--days"}
 
 
@@ -386,11 +367,3 @@ def command_options(request: Mapping[str, Any]) -> list[str]:
         for each in value if isinstance(value, list) else [value] if value is not None else []:
             words += [option, quote(str(each[-1] if isinstance(each, list) else each))]
     return words
-
-
-def remember(own: Directory, memory: Memory) -> None:
-    """Write *memory* into kcert's own folder."""
-    draft, text = f"{MEMORY}.draft", json.dumps(asdict(memory), indent=2) + "\n"
-    own.unlink(draft)
-    own.write(draft, text.encode("utf-8"), _SECRET_MODE)
-    own.move(draft, own, MEMORY)

@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath
 
 from kcert import lessons
 from kcert.certificates import Certificate
@@ -33,6 +33,7 @@ from kcert.ui.console import (
     heading,
     say,
     say_apart,
+    say_commands,
     say_paragraphs,
     screen,
     show_file,
@@ -43,16 +44,15 @@ from kcert.ui.lesson import OutputOfCommands, ResultReporter
 class KubeconfigReporter(OutputOfCommands):
     """Reports kubeconfigs on standard output; with *explain* also why, and by which commands.
 
-    With *quiet* it is a line for each: its name, its file, and whether that was written.
+    With *quiet* it is a line for each (its name, its file, and whether that was written), or JSON (*form*).
     """
 
-    def __init__(
-        self, ctx: Context, *, explain: bool, quiet: bool = False, form: str = "text", named: bool = False
-    ) -> None:
+    def __init__(self, ctx: Context, *, explain: bool, quiet: bool, form: str, named: bool) -> None:
         self._quiet = quiet or form == "json"
         super().__init__(explain=explain and not self._quiet)
         self._ctx = ctx
-        self._records: list[dict[str, object]] | None = [] if form == "json" else None
+        self._form = form
+        self._records: list[dict[str, object]] = []
         self._named = named
         self._ran = False
         self._replaced = False
@@ -61,25 +61,26 @@ class KubeconfigReporter(OutputOfCommands):
         """Say what a kubeconfig is, and in which folder the commands run."""
         if not (self._explain and drafts):
             return
+        folder = ("cd", folder_argument(self._ctx.root))
         if self._named:
-            command_line(("cd", folder_argument(self._ctx.root)))
+            command_line(folder)
             return
         say_paragraphs(lessons.lesson("kubeconfig").opening)
-        if drafts[0].credentials.certificate.files.kubeconfig:
-            say(
+        if drafts[0].is_packed:
+            words = (
                 "In this profile, `kcert all` has already created the kubeconfigs, and only they contain the keys. "
                 "This command compares each with kcert.yaml. Four commands create the same file:"
             )
         else:
-            say("Four commands create each kubeconfig. To run them yourself, change to the PKI folder first:")
-        screen().print()
-        command_line(("cd", folder_argument(self._ctx.root)))
-        screen().print()
+            words = "Four commands create each kubeconfig. To run them yourself, change to the PKI folder first:"
+        say_commands(words, folder)
 
     def on_kubeconfig(self, draft: Draft, state: State) -> None:
         """Say whose kubeconfig it is, and then by which commands it is made, and whether it was written."""
         if state == "begins":
-            self._begin(draft)
+            self._ran = False
+            if self._explain:
+                self._begin(draft)
             return
         if self._quiet:
             self._line(draft, state)
@@ -87,7 +88,7 @@ class KubeconfigReporter(OutputOfCommands):
         if self._explain and not self._ran:
             for argv in draft.commands():
                 command_line(argv)
-            if draft.credentials.certificate.files.kubeconfig:
+            if draft.is_packed:
                 screen().print()
                 say_apart("Then delete the extracted files:")
                 command_line(("rm", str(draft.credentials.crt), str(draft.credentials.key)))
@@ -95,73 +96,49 @@ class KubeconfigReporter(OutputOfCommands):
         before = "; the old file is in the backup" if state == "replaced" else ""
         self._file(draft.file, "  (unchanged)" if state == "current" else f"  (mode {SECRET_MODE:04o}{before})")
         if self._named and self._explain:
-            self._presents(draft)
+            say_apart(_presents(draft))
 
     def _begin(self, draft: Draft) -> None:
-        self._ran = False
-        if not self._explain:
-            return
-        is_packed = draft.credentials.certificate.files.kubeconfig
         if not self._named:
             heading(draft.name)
-            self._presents(draft)
-            if is_packed:
+            say_apart(_presents(draft))
+        if draft.is_packed:
+            if not self._named:
                 say_apart("First extract its certificate and key into files that only you can read:")
-        if is_packed:
             block(unpacking(draft), "command")
             screen().print()
-
-    def _presents(self, draft: Draft) -> None:
-        say_apart(f"The kubeconfig presents the certificate of {draft.kubeconfig.user} to {draft.kubeconfig.server}.")
 
     def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
         """Show a command before it runs."""
         self._ran = True
         super().on_step(step, plan)
 
-    def left(self, foreign: Sequence[Certificate]) -> None:
-        """Name the kubeconfigs that were not read, because another tool made them."""
-        if foreign and not self._quiet:
-            files = ", ".join(str(spec.files.primary) for spec in foreign)
-            say(f"Not changed, because kcert did not make them: {files}. Specify one to replace it.")
-
     def _line(self, draft: Draft, state: str, file: Path | None = None) -> None:
-        if self._records is None:
+        """Print a line for a kubeconfig, or keep its record for the end."""
+        if self._form != "json":
             sys.stdout.write(f"{draft.name}  {clean_line(str(file or draft.file))}  {state}\n")
-            return
+        kubeconfig = draft.kubeconfig
         self._records.append(
             {
                 "name": draft.name,
                 "path": str(file or self._ctx.root / draft.file),
                 "state": state,
-                "user": draft.kubeconfig.user,
-                "server": draft.kubeconfig.server,
-                "context": draft.kubeconfig.context,
+                "user": kubeconfig.user,
+                "server": kubeconfig.server,
+                "context": kubeconfig.context,
             }
         )
 
-    def records(self) -> None:
-        """Print the JSON list of the kubeconfigs, if that is the format."""
-        if self._records is not None:
-            print_json(self._records)
-
-    def dry_run(self, drafts: Sequence[Draft]) -> None:
-        """Print a bash script that makes the same kubeconfigs by hand with kubectl."""
-        lines = [*SCRIPT_HEAD, format_command(("cd", folder_argument(self._ctx.root)))]
-        for draft in drafts:
-            loose = draft.credentials.certificate.files.kubeconfig is not None
-            file = quote(str(draft.file))
-            lines += ["", f"# {clean_line(draft.name)}", *(unpacking(draft) if loose else ()), f"rm -f {file}"]
-            lines += [format_command(argv) for argv in draft.commands()]
-            if loose:
-                lines.append(format_command(("rm", str(draft.credentials.crt), str(draft.credentials.key))))
-        print_lines(lines)
-
-    def ends(self) -> None:
-        """Say what to do next."""
-        root = self._ctx.root
-        if self._replaced and not self._quiet:
-            say(f"What was replaced is in {root / OWN_FOLDER / 'backup'}.", "notice")
+    def ends(self, foreign: Sequence[Certificate]) -> None:
+        """Name the *foreign* kubeconfigs, which are as they were, and say what to do next."""
+        self.records()
+        if self._quiet:
+            return
+        if foreign:
+            files = ", ".join(str(spec.files.primary) for spec in foreign)
+            say(f"Not changed, because kcert did not make them: {files}. Specify one to replace it.")
+        if self._replaced:
+            say(f"What was replaced is in {self._ctx.root / OWN_FOLDER / 'backup'}.", "notice")
         if self._explain:
             option = self._ctx.folder_option
             say(
@@ -170,13 +147,16 @@ class KubeconfigReporter(OutputOfCommands):
                 "`kcert explain kubeconfig` explains each part."
             )
 
+    def records(self) -> None:
+        """Print the JSON list of the kubeconfigs, if that is the format."""
+        if self._form == "json":
+            print_json(self._records)
+
     def put(self, drafts: Sequence[Draft], written: Sequence[Written]) -> None:
         """Name the files that --output wrote."""
         for draft, file in zip(drafts, written, strict=True):
-            if self._quiet:
-                self._line(draft, "written" if file.changed else "current", file.path)
-                continue
-            self._elsewhere(f"{draft.name}: {draft.kubeconfig.user} at {draft.kubeconfig.server}", file)
+            self._elsewhere(draft, f"{draft.name}: {draft.kubeconfig.user} at {draft.kubeconfig.server}.", file)
+        self.records()
 
     def waits_for(self, lock: Path, holder: str) -> None:
         """Say on standard error who is changing the other kubeconfig, and how long that is waited for."""
@@ -185,41 +165,55 @@ class KubeconfigReporter(OutputOfCommands):
 
     def merged(self, draft: Draft, written: Written, updated: Sequence[str] | None) -> None:
         """Say that the context is in the file."""
+        context = draft.kubeconfig.context
+        if updated:
+            outcome = f"was updated ({' and '.join(updated)} replaced)"
+        else:
+            outcome = "was added" if updated is None else "is up to date"
+        self._elsewhere(draft, f"The context {clean_line(context)} {outcome}.", written)
+        self.records()
+        if updated is None and not self._quiet:
+            say_apart("To make it the current context:")
+            command_line(("kubectl", "config", "use-context", context, "--kubeconfig", str(written.path)))
+
+    def _elsewhere(self, draft: Draft, words: str, written: Written) -> None:
         if self._quiet:
             self._line(draft, "written" if written.changed else "current", written.path)
             return
-        context = clean_line(draft.kubeconfig.context)
-        if updated:
-            outcome = f"The context {context} was updated ({' and '.join(updated)} replaced)"
-        elif updated is None:
-            outcome = f"The context {context} was added"
-        else:
-            outcome = f"The context {context} is up to date"
-        self._elsewhere(outcome, written)
-        if updated is None:
-            say_apart("To make it the current context:")
-            argv = ("kubectl", "config", "use-context", draft.kubeconfig.context)
-            command_line((*argv, "--kubeconfig", str(written.path)))
-
-    def _elsewhere(self, what: str, written: Written) -> None:
-        say(f"{what}.")
+        say(words)
         self._file(written.path, "" if written.changed else "  (unchanged)")
         if written.backup:
             say(f"The file before is {clean_line(str(written.backup))}.", "notice")
 
-    def _file(self, path: object, remark: str) -> None:
+    def _file(self, path: PurePath, remark: str) -> None:
         show_file(path, remark)
         if self._explain:
             screen().print()
 
 
+def _presents(draft: Draft) -> str:
+    return f"The kubeconfig presents the certificate of {draft.kubeconfig.user} to {draft.kubeconfig.server}."
+
+
+def print_script(ctx: Context, drafts: Sequence[Draft]) -> None:
+    """Print a bash script that makes the same kubeconfigs by hand with kubectl."""
+    lines = [*SCRIPT_HEAD, format_command(("cd", folder_argument(ctx.root)))]
+    for draft in drafts:
+        unpacked = unpacking(draft) if draft.is_packed else ()
+        lines += ["", f"# {clean_line(draft.name)}", *unpacked, f"rm -f {quote(str(draft.file))}"]
+        lines += [format_command(argv) for argv in draft.commands()]
+        if draft.is_packed:
+            lines.append(format_command(("rm", str(draft.credentials.crt), str(draft.credentials.key))))
+    print_lines(lines)
+
+
 def unpacking(draft: Draft) -> list[str]:
     """Return the bash lines that extract certificate and key from a kubeconfig."""
-    lines = ["umask 077"]
-    parts: dict[Part, PurePosixPath] = {
+    parts: dict[Part, PurePath] = {
         "client-certificate": draft.credentials.crt,
         "client-key": draft.credentials.key,
     }
+    lines = ["umask 077"]
     for part, path in parts.items():
         lines.append(f"{format_command(read_command(draft.file, part))} |")
         lines.append(f"{INDENT}openssl base64 -d -A > {quote(str(path))}")

@@ -53,7 +53,7 @@ def status(judgement: CheckResult, *, strict: bool) -> int:
     severities = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
     if any(judgement.count(severity) for severity in severities):
         return FOUND
-    return INPUT if judgement.unreachable else 0
+    return INPUT if judgement.not_checked("unreachable") else 0
 
 
 # ---------------------------------------------------------------- for people
@@ -234,11 +234,13 @@ _REPORTS = {"short": _short, "markdown": _markdown, "html": _html}
 
 def _not_judged(judgement: CheckResult) -> None:
     """On standard error, so that JSON stays JSON: a check that saw half must not look like a whole one."""
-    for problem in judgement.unreachable:
+    for problem in judgement.not_checked("unreachable"):
         say(f"kcert: {clean_line(str(problem.path))} {clean_line(problem.reason)}.", to=error_screen())
-    if denied := first_few([problem.path for problem in judgement.denied], _SHOWN):
+    if denied := first_few([problem.path for problem in judgement.not_checked("denied")], _SHOWN):
         say(f"kcert: not checked, because this user may not read it: {denied}. Run it as root.", to=error_screen())
-    if elsewhere := first_few(list(dict.fromkeys(problem.path for problem in judgement.elsewhere)), _SHOWN):
+    if elsewhere := first_few(
+        list(dict.fromkeys(problem.path for problem in judgement.not_checked("elsewhere"))), _SHOWN
+    ):
         say(
             f"kcert: not checked, because they are not on this machine: {elsewhere}. Kubeconfigs name them for the "
             "hosts that they go to.",

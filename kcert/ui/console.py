@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -22,14 +22,11 @@ from kcert.errors import ProgramError
 from kcert.quoting import INVISIBLE, format_command
 from kcert.shell import Command
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
 PIPE_WIDTH = 80
 """Columns of prose in a pipe or a file, whatever terminal it is started from: output stays the same."""
 
 MOST_WIDTH = 100
-"""Prose is not drawn wider than this: longer lines are hard to read."""
+"""Prose and commands are not drawn wider than this: longer lines are hard to read."""
 
 INDENT = "    "
 
@@ -49,36 +46,20 @@ PALETTE = Theme(
 )
 
 
-class Screen(Console):
-    """rich's console; ``captured`` is True while what is printed is held back."""
-
-    captured = False
-
-    def begin_capture(self) -> None:
-        """Hold back what is printed from now on."""
-        super().begin_capture()
-        self.captured = True
-
-    def end_capture(self) -> str:
-        """Give back what was printed."""
-        self.captured = False
-        return super().end_capture()
-
-
 @cache
-def screen() -> Screen:
+def screen() -> Console:
     """Standard output."""
     return _screen(stderr=False)
 
 
 @cache
-def error_screen() -> Screen:
+def error_screen() -> Console:
     """Standard error."""
     return _screen(stderr=True)
 
 
-def _screen(*, stderr: bool) -> Screen:
-    console = Screen(theme=PALETTE, stderr=stderr, highlight=False, emoji=False, markup=False)
+def _screen(*, stderr: bool) -> Console:
+    console = Console(theme=PALETTE, stderr=stderr, highlight=False, emoji=False, markup=False)
     if not console.is_terminal:
         console.width = PIPE_WIDTH
     return console
@@ -106,7 +87,7 @@ def clean_line(text: str) -> str:
 
 
 def say(
-    text: str = "", style: str = "", *, to: Screen | None = None, bullet: str | Text = "", markdown: bool = False
+    text: str = "", style: str = "", *, to: Console | None = None, bullet: str | Text = "", markdown: bool = False
 ) -> None:
     """Print a paragraph, wrapped at the width of the screen, with its lines aligned behind a *bullet*.
 
@@ -128,8 +109,8 @@ def say(
     width = min(console.width, MOST_WIDTH) - len(bullet)
     wrapped = _wrapped(words, width)
     bullets = [bullet, *[" " * len(bullet)] * len(wrapped)]
-    if not console.is_terminal and paragraph.isascii():
-        _print_plain(console, [f"{before}{part}" for before, part in zip(bullets, wrapped, strict=False)])
+    if not console.is_terminal:
+        console.file.writelines(f"{before}{part}\n" for before, part in zip(bullets, wrapped, strict=False))
         return
     # rich would break what is longer than a line; the terminal goes on below it, and copies it as one.
     ends = list(accumulate(len(part) + 1 for part in wrapped))[:-1]
@@ -200,15 +181,6 @@ def _wrapped(paragraph: str, width: int) -> list[str]:
     return [line.replace(_JOINT, " ") for line in lines]
 
 
-def _print_plain(console: Screen, lines: Iterable[str]) -> None:
-    """Print lines as they are, where there is no terminal whose colours and width rich would have to mind."""
-    text = "".join(f"{line}\n" for line in lines)
-    if console.captured:
-        console.print(Text(text), soft_wrap=True, end="")
-    else:
-        console.file.write(text)
-
-
 def heading(text: str) -> None:
     """Print a heading, and a line of the same width below it."""
     console, text = screen(), clean_line(text)
@@ -237,12 +209,9 @@ def in_columns(rows: Sequence[Row], widest: int = 10_000) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def draw(rows: Sequence[Row], whole: int = 1, *, folded: bool = False, least: int | None = None) -> None:
-    """Print a table; on a terminal (if *folded* in a pipe too) cells are folded, but for the first *whole* columns.
-
-    The first column has at *least* this width, also where the others then do not fit.
-    """
-    if not folded and not screen().is_terminal:
+def draw(rows: Sequence[Row], whole: int = 1) -> None:
+    """Print a table; on a terminal cells are folded, but for those of the first *whole* columns."""
+    if not screen().is_terminal:
         screen().file.write(in_columns(rows))
         return
     from rich.table import Table  # in a pipe there is none
@@ -250,22 +219,9 @@ def draw(rows: Sequence[Row], whole: int = 1, *, folded: bool = False, least: in
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="heading")
     for number, heading in enumerate(rows[0]):
         table.add_column(heading, overflow="fold", no_wrap=number < whole)
-    table.columns[0].min_width = least
     for row in rows[1:]:
         table.add_row(*row)
-    print_grid(table)
-
-
-def print_grid(grid: Table) -> None:
-    """Print a table; in a pipe without the blanks that fill its last column."""
-    console = screen()
-    if console.is_terminal:
-        console.print(grid)
-        return
-    with console.capture() as captured:
-        console.print(grid)
-    for line in captured.get().splitlines():
-        console.print(Text(line.rstrip()), soft_wrap=True)
+    screen().print(table)
 
 
 def block(lines: Iterable[str], style: str = "", prefix: str = "") -> None:
@@ -276,7 +232,7 @@ def block(lines: Iterable[str], style: str = "", prefix: str = "") -> None:
     """
     console = screen()
     if not console.is_terminal:
-        _print_plain(console, [f"{INDENT}{prefix}{line}".rstrip() for line in lines])
+        console.file.writelines(f"{INDENT}{prefix}{line}".rstrip() + "\n" for line in lines)
         return
     width = min(console.width, MOST_WIDTH) - len(INDENT) - len(prefix)
     if style == "command":
@@ -289,8 +245,18 @@ def block(lines: Iterable[str], style: str = "", prefix: str = "") -> None:
         console.print(Text(whole, style="said" if is_comment else style), soft_wrap=True)
 
 
+_WHOLE_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+
+
 def _between_words(line: str, width: int) -> list[str]:
     return textwrap.wrap(line, width, subsequent_indent="  ", **_WHOLE_WORDS) if len(line) > width else [line]
+
+
+def comment(text: str, width: int = MOST_WIDTH, indent: str = "") -> list[str]:
+    """Return *text* as lines of comment, for bash."""
+    prefix = f"{indent}# "
+    words = clean(" ".join(text.split()))
+    return textwrap.wrap(words, width, initial_indent=prefix, subsequent_indent=prefix, **_WHOLE_WORDS)
 
 
 _WORD = re.compile(r"""(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|\$\([^()]*\)|[^\s'"\\])+""")
@@ -330,8 +296,7 @@ def _broken_line(line: str, width: int) -> list[str]:
         return [line]
     indent = " " * (len(line) - len(line.lstrip()))
     if line.lstrip().startswith("#"):
-        prefix = f"{indent}# "
-        return textwrap.wrap(line.lstrip("# "), width, initial_indent=prefix, subsequent_indent=prefix, **_WHOLE_WORDS)
+        return comment(line.lstrip("# "), width, indent)
     body = line.strip()
     words = _WORD.findall(body)
     if " ".join(words) != body or any(word.startswith("#") for word in words):
@@ -350,9 +315,6 @@ def _broken_line(line: str, width: int) -> list[str]:
             broken_lines[-1] += " \\"
             broken_lines.append(f"{indent}{INDENT}{piece}")
     return broken_lines
-
-
-_WHOLE_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
 
 def show_file(path: object, remark: str = "") -> None:

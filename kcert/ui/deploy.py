@@ -1,17 +1,21 @@
-"""Bundles and exports: what is in each, what is not and why, and how it is used."""
+"""What hosts need: a component's options, the encryption config (never a key), bundles and exports."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-from kcert import lessons
+from kcert import lessons, profiles
+from kcert.config import STABLE, Version
 from kcert.errors import InputError
 from kcert.issue.context import Context
-from kcert.kubernetes import bundles, packing_script
+from kcert.issue.status import CertificateStatus, State
+from kcert.kubernetes import bundles, encryption, packing_script
 from kcert.kubernetes.bundles import Bundle
+from kcert.kubernetes.components.component import ComponentInstance, Option, Reads, Setting
+from kcert.kubernetes.encryption import Change, EncryptionConfig
 from kcert.kubernetes.export import FOLDER, Export
 from kcert.kubernetes.install import HostFile
 from kcert.quoting import format_command, quote
@@ -20,6 +24,7 @@ from kcert.store.atomic import Written
 from kcert.ui import print_json, print_lines, print_path, warning
 from kcert.ui.console import (
     INDENT,
+    MOST_WIDTH,
     block,
     clean_line,
     command_line,
@@ -32,10 +37,182 @@ from kcert.ui.console import (
     screen,
     show_file,
 )
-from kcert.ui.flags import unsigning
+from kcert.ui.lesson import ResultReporter
 from kcert.ui.report import written_record
 
-WIDTH = 100
+
+def show_options(instance: ComponentInstance, *, explain: bool) -> None:
+    """Print each option, its reason below it."""
+    component, profile = instance.program, instance.cluster.profile
+    if explain:
+        lessons.check_own()
+    heading(f"{instance.component} on {instance.host.name}: profile {profile}, Kubernetes {instance.version}")
+    if explain:
+        say(lessons.option_reason(component.NAME))
+    screen().print()
+    for option in component.options(instance):
+        _option(option.argument, _why(instance, option), option.reads, explain=explain)
+    settings = tuple(component.settings(instance))
+    if settings:
+        screen().print()
+        say_apart(f"In {instance.profile.configurations[instance.component]}:")
+    for setting in settings:
+        _option(f"{setting.name}: {_value(setting)}", _why(instance, setting), setting.reads, explain=explain)
+    screen().print()
+    if explain and instance.component == "kube-controller-manager":
+        signing = lessons.lesson("csrapproving-csrsigning")
+        heading(signing.title)
+        say_paragraphs(signing.opening)
+    say(_next(instance))
+
+
+def options_as_json(instance: ComponentInstance) -> None:
+    """Print the options, and the settings of the configuration file, as JSON."""
+    component = instance.program
+    content = {
+        "component": instance.component,
+        "host": instance.host.name,
+        "profile": instance.cluster.profile,
+        "kubernetes_version": str(instance.version),
+        "options": [
+            {
+                "argument": option.argument,
+                "reason": _why(instance, option) or None,
+                "file": str(option.reads.file) if option.reads else None,
+            }
+            for option in component.options(instance)
+        ],
+        "config": [
+            {"path": setting.name, "value": _value(setting), "reason": _why(instance, setting) or None}
+            for setting in component.settings(instance)
+        ],
+    }
+    print_json(content)
+
+
+def warn(instance: ComponentInstance, unfit: Iterable[CertificateStatus], folder_option: str) -> None:
+    """Say on standard error what the PKI folder lacks of it, and how to get it."""
+    if instance.component == "kube-controller-manager" and instance.state.ca_unusable:
+        warning(unsigning(instance.state.ca_unusable))
+    unfit = tuple(unfit)
+    missing = [status.certificate for status in unfit if status.state is State.MISSING]
+    if missing:
+        chapters = {spec.chapter for spec in missing}
+        command = f"kcert {chapters.pop() if len(chapters) == 1 else 'all'}{folder_option}"
+        warning(f"not created yet: {', '.join(spec.name for spec in missing)}. `{command}` creates them.")
+    for status in unfit:
+        if status.state is not State.MISSING:
+            name, command = status.certificate.name, status.fix_command(folder_option)
+            warning(f"{name} is {status.state.value}: {clean_line(status.blocking)}. `{command}` renews it.")
+
+
+def warn_of_issues(instance: ComponentInstance) -> None:
+    """Say on standard error which mistakes of its book the profile follows for this component."""
+    for issue in instance.profile.known_issues(instance.cluster):
+        if issue.component == instance.component:
+            warning(f"known issue: {issue.problem} `fix_known_issues: true` in kcert.yaml {issue.fix}.")
+
+
+def warn_of_release(version: Version) -> None:
+    """Warn that kcert does not know what a newer release has removed."""
+    if version.minor > STABLE.minor:
+        warning(
+            f"Kubernetes {version} is newer than {STABLE}, the last whose options kcert knows: compare them with its "
+            f"release notes."
+        )
+
+
+def unsigning(why: str) -> str:
+    """Return what follows if kube-controller-manager cannot have the CA's key."""
+    return (
+        f"{why}. So kube-controller-manager gets no --cluster-signing options: everything else works, but requests "
+        f"through the Certificates API are not signed, including those of new kubelets (`kcert csr sign` signs them "
+        f"by hand)."
+    )
+
+
+def _why(instance: ComponentInstance, given: Option | Setting) -> str:
+    return lessons.option_reason(instance.component, given.name)
+
+
+def _option(text: str, why: str, reads: Reads | None, *, explain: bool) -> None:
+    block([text], "command")
+    if explain and why:
+        say(f"{why}{f' ({reads.file})' if reads else ''}", bullet=2 * INDENT)
+
+
+def _value(setting: Setting) -> str:
+    if isinstance(setting.value, bool):
+        return "true" if setting.value else "false"
+    return ", ".join(setting.value) if isinstance(setting.value, tuple) else setting.value
+
+
+def _next(instance: ComponentInstance) -> str:
+    component = instance.program
+    forms_ = ["flags"]
+    if component.why_no_unit(instance.profile) is None:
+        forms_.append("systemd")
+    if component.pod(instance) is not None:
+        forms_.append("manifest")
+    if tuple(component.settings(instance)):
+        forms_.append("config")
+    return f"To write these options to a file, use one of `--format {'`, `--format '.join(forms_)}` with `-o FILE`."
+
+
+_REWRITE = "kubectl get secrets --all-namespaces -o json | kubectl replace -f -"
+
+
+class EncryptionReporter(ResultReporter):
+    """Shows each step as it happens; when *quiet*, one line at the end, or JSON (*form*)."""
+
+    LESSON = "encryption-config"
+    PARAGRAPHS = 3
+
+    def ends(self, config: EncryptionConfig, change: Change) -> None:
+        """Show the file without its keys, and the next step."""
+        path = str(self._ctx.root / encryption.FILE)
+        if self._form == "json":
+            record = {"path": path, "change": change, "provider": config.provider, "keys": list(config.names)}
+            print_json(record)
+            return
+        if self._quiet:
+            sys.stdout.write(f"{encryption.FILE}  {change}  {' '.join(config.names)}\n")
+            return
+        if self._explain:
+            heading(str(encryption.FILE))
+            block(config.text(secrets=False).splitlines())
+        show_file(path, "  (as it was)" if change == "kept" else "  (mode 0600)")
+        self._next(config, change)
+
+    def _next(self, config: EncryptionConfig, change: Change) -> None:
+        option = self._ctx.folder_option
+        target = profiles.PROFILES[self._ctx.cluster.profile].encryption_config
+        everywhere = (
+            f"Copy the file to {target} on every control-plane host (`kcert bundle{option}` packs it), and restart "
+            "kube-apiserver on each of them."
+        )
+        if change in ("created", "kept"):
+            say(
+                f"{everywhere} `kcert flags kube-apiserver{option}` has the option. Secrets that exist already are "
+                "encrypted when they are written again:"
+            )
+            block([_REWRITE], "command")
+        elif change == "added":
+            say(
+                f"{config.names[1]} is second: it decrypts, and does not encrypt yet. {everywhere} Only when all of "
+                "them have the new key, let it encrypt:"
+            )
+            block([f"kcert encryption-config --rotate{option}"], "command")
+        elif change == "swapped":
+            say(f"{config.names[0]} is first: it encrypts. {everywhere} Then rewrite all Secrets with it:")
+            block([_REWRITE], "command")
+            say("Once that has succeeded, and not before, remove the old key:")
+            block([f"kcert encryption-config --finish{option}"], "command")
+        else:
+            say(
+                f"{config.names[0]} is the only key. {everywhere} A backup of etcd from before the rotation needs "
+                "the old key, which is in .kcert/backup of the PKI folder."
+            )
 
 
 def show_bundles(ctx: Context, made: Sequence[Bundle], written: Sequence[Written], *, explain: bool) -> None:
@@ -79,15 +256,15 @@ def _show(bundle: Bundle, written: Written, *, explain: bool) -> None:
 
 
 def _list(files: Sequence[HostFile]) -> None:
-    """Print what is in the archive; on a narrow screen a path has a line of its own, unbroken."""
-    path = max(len(str(file.path)) for file in files)
-    reader = max(len(reader) for file in files for reader in file.readers)
-    if path + len("  0644  ") + reader > screen().width:
-        for file in files:
-            block([str(file.path), f"{INDENT}{file.mode:04o}  {', '.join(file.readers)}"])
-        return
+    """Print what is in the archive; on a narrow terminal a path has a line of its own, unbroken."""
     rows = [(str(file.path), f"{file.mode:04o}", ", ".join(file.readers)) for file in files]
-    draw([("file", "mode", "read by"), *rows], folded=True)
+    reader = max(len(reader) for file in files for reader in file.readers)
+    needed = max(len(path) for path, *_ in rows) + len("  0644  ") + reader
+    if screen().is_terminal and needed > screen().width:
+        for path, mode, readers in rows:
+            block([path, f"{INDENT}{mode}  {readers}"])
+    else:
+        draw([("file", "mode", "read by"), *rows])
 
 
 def _warn(made: Sequence[Bundle]) -> None:
@@ -103,7 +280,7 @@ def show_commands(ctx: Context, made: Sequence[Bundle]) -> None:
     for bundle in made:
         lines += ["", f"# {bundle.host.name}"]
         copied = packing_script.copying(ctx, bundle)
-        lines += [line if isinstance(line, str) else format_command(line, WIDTH) for line in copied]
+        lines += [line if isinstance(line, str) else format_command(line, MOST_WIDTH) for line in copied]
     _warn(made)
     print_lines(lines)
 
@@ -124,8 +301,13 @@ def show_export(made: Export, written: Sequence[Written], *, explain: bool) -> N
     """Print what the export contains and what it omits, and the files that were written."""
     if explain:
         _explain(made)
-    for folder, files in groupby(written, key=lambda file: file.path.parent):
-        _folder(folder, tuple(files))
+    for folder, group in groupby(written, key=lambda file: file.path.parent):
+        files = tuple(group)
+        kept = sum(not file.changed for file in files)
+        if len(files) == 1:
+            show_file(files[0].path, "  (unchanged)" if kept else "")
+        else:  # there can be a thousand
+            show_file(folder, f"/  ({len(files)} files{f', {kept} as before' if kept else ''})")
     backups = [file.backup for file in written if file.backup]
     if backups:
         more = f", and {len(backups) - 1} more like it" if len(backups) > 1 else ""
@@ -142,19 +324,10 @@ def print_paths(written: Sequence[Written], form: str = "text") -> None:
         print_path(file.path)
 
 
-def _folder(folder: Path, files: tuple[Written, ...]) -> None:
-    """Print what became of the files of one folder: there can be a thousand."""
-    kept = sum(not file.changed for file in files)
-    if len(files) == 1:
-        show_file(files[0].path, "  (unchanged)" if kept else "")
-    else:
-        show_file(folder, f"/  ({len(files)} files{f', {kept} as before' if kept else ''})")
-
-
 def _explain(made: Export) -> None:
     say_paragraphs(lessons.lesson("export").opening)
     heading(f"What {made.target} gets")
-    draw([made.columns, *made.holds], whole=0, folded=True)
+    draw([made.columns, *made.holds], whole=0)
     screen().print()
     if made.left:
         heading("What is not exported")

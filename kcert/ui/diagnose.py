@@ -6,14 +6,13 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from rich.table import Table
 from rich.text import Text
 
 from kcert.errors import VerdictError
 from kcert.files import defer_signals
 from kcert.quoting import quote
 from kcert.ui import print_json
-from kcert.ui.console import block, clean_line, counted, error_screen, print_grid, say, say_apart, say_commands, screen
+from kcert.ui.console import block, clean_line, counted, error_screen, say, say_apart, say_commands, screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -144,12 +143,13 @@ def show_tools(tools: Sequence[ToolCheck], overrides: Mapping[str, str], form: s
         variables = [{"name": name, "value": os.environ[name], "effect": effect} for name, effect in overrides.items()]
         print_json({"programs": programs, "environment": variables})
         return
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for whole in (True, True, False):
-        table.add_column(no_wrap=whole, overflow="fold")
-    for tool in tools:
-        table.add_row(Text(tool.program.name, style="heading"), *_state(tool))
-    print_grid(table)
+    rows = [(tool.program.name, *_state(tool)) for tool in tools]
+    names, states = (max(len(row[column]) for row in rows) + 2 for column in (0, 1))
+    for name, state, style, lines in rows:
+        bullet = Text.assemble((f"{name:<{names}}", "heading"), (f"{state:<{states}}", style))
+        for line in lines:
+            say(line, bullet=bullet)
+            bullet = Text(" " * len(bullet))
     for name, effect in overrides.items():
         screen().print()
         say(f"{name} is set ({quote(os.environ[name])}): {effect}. Is this intended?", "notice")
@@ -162,11 +162,12 @@ def require_openssl(tools: Sequence[ToolCheck]) -> None:
         raise VerdictError(f"{openssl.program.name}: {openssl.trouble}. Without it {openssl.program.without}.")
 
 
-def _state(tool: ToolCheck) -> tuple[Text, str]:
+def _state(tool: ToolCheck) -> tuple[str, str, tuple[str, ...]]:
+    """Return whether *tool* is there, the style for that, and what there is to say."""
     used_for = tool.program.used_for
     if tool.path is None:
         style = "bad" if tool.trouble else "notice"
-        return Text("missing", style=style), f"{used_for}; without it {tool.program.without}"
+        return "missing", style, (f"{used_for}; without it {tool.program.without}",)
     if tool.trouble:
-        return Text("unfit", style="bad"), f"{tool.path}: {clean_line(tool.trouble)}"
-    return Text("found", style="good"), f"{clean_line(tool.version)}\n{tool.path}: {used_for}"
+        return "unfit", "bad", (f"{tool.path}: {tool.trouble}",)
+    return "found", "good", (tool.version, f"{tool.path}: {used_for}")

@@ -19,24 +19,25 @@ from kcert.ui.console import (
     command_line,
     fitted,
     heading,
+    paged,
     say,
     say_apart,
     screen,
 )
+from kcert.ui.report import BOOK, html_of, literal, page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
     from pathlib import Path
 
     from markdown_it.token import Token
 
     from kcert.lessons import Lesson
-    from kcert.ui.report import Target
 
 Chapters = dict[str, tuple["Lesson", ...]]
 """Every lesson by chapter, both in the order in which they are best read."""
 
-_BOOK = "The certificates of a Kubernetes cluster"
+_TOPIC = re.compile(r"`([a-z-]+)`")
 _PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 _ERRORS = "How it fails"
 """The section with error messages as programs print them."""
@@ -44,36 +45,32 @@ _PROGRAMS = ("openssl", "kcert", "kubectl", "kubeadm")
 _BULLET = re.compile(r"(- |\d+\. )")
 
 
-def show_topics(chapters: Chapters, form: str, target: Target | None) -> None:
+def show_topics(chapters: Chapters, form: str) -> None:
     """List the topics by chapter."""
 
     def draw() -> None:
         width = max(len(lesson.topic) for members in chapters.values() for lesson in members)
+        room = max(screen().width - width - 2, 20) if screen().is_terminal else 1000
         for chapter, members in chapters.items():
             heading(chapter)
             for lesson in members:
-                first, *rest = _beside(lesson.title, width + 2)
-                line = Text(f"{lesson.topic:{width}}", style="code")
-                screen().print(line.append(f"  {first}", style="default"), soft_wrap=True)
-                for more in rest:
-                    screen().print(Text(f"{'':{width}}  {more}"), soft_wrap=True)
+                topic = Text(f"{lesson.topic:{width}}  ", style="code")
+                for part in textwrap.wrap(lesson.title, room, break_on_hyphens=False):
+                    screen().print(topic + Text(part), soft_wrap=True)
+                    topic = Text(" " * len(topic))
             screen().print()
         say("`kcert explain TOPIC` shows a lesson. Begin with `kcert explain tls-in-one-page`.")
 
-    _present(form, target, draw, lambda: _topics(chapters, "Lessons", "##"), lambda: _page_of_topics(chapters))
+    def page_of_topics() -> str:
+        return _page(BOOK, html_of(_topics(chapters, BOOK, "###"), {}))
+
+    _present(form, draw, lambda: _topics(chapters, "Lessons", "##"), page_of_topics)
 
 
-def _beside(title: str, left: int) -> list[str]:
-    """A title in the lines that it takes right of column *left* of a terminal; in a pipe it stays whole."""
-    if not screen().is_terminal:
-        return [title]
-    return textwrap.wrap(title, max(screen().width - left, 20), break_on_hyphens=False)
-
-
-def show_found(words: str, results: Sequence[Lesson], form: str, target: Target | None) -> None:
+def show_found(words: str, results: Sequence[Lesson], form: str) -> None:
     """List the lessons that contain *words*, with the sentence in which the first of them occurs."""
     if form != "text":
-        show(results, form, target)
+        show(results, form)
         return
 
     def draw() -> None:
@@ -86,7 +83,7 @@ def show_found(words: str, results: Sequence[Lesson], form: str, target: Target 
         more = len(results) - _MOST_FOUND
         say(f"{f'And {more} more. ' if more > 0 else ''}`kcert explain TOPIC` shows one.")
 
-    _print(draw, target)
+    paged(draw)
 
 
 _MOST_FOUND = 10
@@ -108,40 +105,37 @@ def show_exported(folder: Path, count: int) -> None:
     command_line(("export", f"KCERT_LESSONS={folder}"))
 
 
-def show(chosen: Sequence[Lesson], form: str, target: Target | None) -> None:
+def show(chosen: Sequence[Lesson], form: str) -> None:
     """Show lessons one after the other."""
+
+    def page_of_lessons() -> str:
+        names = {lesson.topic for lesson in chosen}  # what they refer to elsewhere is not a link
+        return _page(", ".join(lesson.title for lesson in chosen), *(_article(lesson, names) for lesson in chosen))
+
     _present(
         form,
-        target,
         lambda: _lessons(chosen),
         lambda: "\n".join(line for lesson in chosen for line in _markdown(lesson, "#")),
-        lambda: _page_of(chosen),
+        page_of_lessons,
     )
 
 
-def show_course(chapters: Chapters, form: str, target: Target | None) -> None:
+def show_course(chapters: Chapters, form: str) -> None:
     """Show every lesson, chapter by chapter."""
     every = [lesson for members in chapters.values() for lesson in members]
     _present(
         form,
-        target,
         lambda: _lessons(every),
         lambda: "\n".join(_markdown_book(chapters)),
         lambda: _page_of_book(chapters),
     )
 
 
-def _present(
-    form: str,
-    target: Target | None,
-    draw: Callable[[], None],
-    markdown: Callable[[], str],
-    page: Callable[[], str],
-) -> None:
+def _present(form: str, draw: Callable[[], None], markdown: Callable[[], str], html: Callable[[], str]) -> None:
     if form == "text":
-        _print(draw, target)
+        paged(draw)
     else:
-        _write(page() if form == "html" else f"{markdown()}\n", target)
+        sys.stdout.write(html() if form == "html" else f"{markdown()}\n")
 
 
 def blocks(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -207,33 +201,15 @@ def _code(lines: Sequence[str], section: str) -> None:
             block([line], "said" if section == _ERRORS else "default")
 
 
-def _print(draw: Callable[[], None], target: Target | None) -> None:
-    """Draw on the screen, through a pager if it is too small; or into a file, plain."""
-    if target is None:
-        from kcert.ui.console import paged
-
-        paged(draw)
-        return
-    with screen().capture() as capture:
-        draw()
-    _write(re.sub(r"\x1b\[[0-9;]*m", "", capture.get()), target)
-
-
-def _markdown(lesson: Lesson, mark: str, names: Mapping[str, str] | None = None) -> Iterator[str]:
+def _markdown(lesson: Lesson, mark: str, names: Container[str] = ()) -> Iterator[str]:
     """A lesson with its headings as deep as *mark*; backticked topics in *names* become links."""
 
     def linked(text: str) -> str:
-        text = _PICTURE.sub("", text).lstrip("\n")
-        return "\n".join(
-            line
-            if line.startswith(INDENT) or not names
-            else re.sub(
-                r"`([a-z-]+)`",
-                lambda match: f"[{match[0]}](#{match[1]})" if match[1] in names else match[0],
-                line,
-            )
-            for line in text.split("\n")
-        )
+        lines = _PICTURE.sub("", text).lstrip("\n").split("\n")
+        return "\n".join(line if line.startswith(INDENT) else _TOPIC.sub(link, line) for line in lines)
+
+    def link(match: re.Match[str]) -> str:
+        return f"[{match[0]}](#{match[1]})" if match[1] in names else match[0]
 
     yield from (f"{mark} {lesson.title}", "", linked(lesson.opening))
     for name, text in lesson.sections.items():
@@ -248,8 +224,8 @@ def _topics(chapters: Chapters, title: str, mark: str) -> str:
 
 
 def _markdown_book(chapters: Chapters) -> Iterator[str]:
-    names = {lesson.topic: lesson.title for members in chapters.values() for lesson in members}
-    yield f"# {_BOOK}"
+    names = {lesson.topic for members in chapters.values() for lesson in members}
+    yield f"# {BOOK}"
     for chapter, members in chapters.items():
         yield from ("", f"# {chapter}")
         for lesson in members:
@@ -257,21 +233,7 @@ def _markdown_book(chapters: Chapters) -> Iterator[str]:
 
 
 def _page(title: str, *body: str) -> str:
-    from kcert.ui.report import page  # few lessons are read in a browser
-
     return page(title, "course", "\n".join(body))
-
-
-def _page_of_topics(chapters: Chapters) -> str:
-    from kcert.ui.report import html_of
-
-    return _page(_BOOK, html_of(_topics(chapters, _BOOK, "###"), {}))
-
-
-def _page_of(chosen: Sequence[Lesson]) -> str:
-    """Return lessons alone; what they refer to elsewhere is not a link."""
-    names = {lesson.topic for lesson in chosen}
-    return _page(", ".join(lesson.title for lesson in chosen), *(_article(lesson, names) for lesson in chosen))
 
 
 def _page_of_book(chapters: Chapters) -> str:
@@ -279,8 +241,6 @@ def _page_of_book(chapters: Chapters) -> str:
 
     Numbers lead to a lesson on paper, where no link can be followed, and page numbers are the printer's.
     """
-    from kcert.ui.report import html_of, literal
-
     contents, body = list[str](), list[str]()
     names = {lesson.topic for members in chapters.values() for lesson in members}
     for number, (chapter, members) in enumerate(chapters.items(), 1):
@@ -289,7 +249,7 @@ def _page_of_book(chapters: Chapters) -> str:
         for position, lesson in enumerate(members, 1):
             contents.append(f"- {number}.{position} [{literal(lesson.title)}](#{lesson.topic})")
             body.append(_article(lesson, names, f"{number}.{position} "))
-    return _page(_BOOK, f"<h1>{_BOOK}</h1>", "<nav>", html_of("\n".join(contents), {}), "</nav>", *body)
+    return _page(BOOK, f"<h1>{BOOK}</h1>", "<nav>", html_of("\n".join(contents), {}), "</nav>", *body)
 
 
 _ADDRESS = re.compile(r"https?://[^\s<>()]+[^\s<>().,;:]")
@@ -299,7 +259,6 @@ _BREAKABLE = re.compile(r"\S{0,60}[-/]\S{0,60}")
 
 def _article(lesson: Lesson, names: Container[str], number: str = "") -> str:
     """Return a lesson in which a topic in *names* becomes a link to its lesson, and an address one to its page."""
-    from kcert.ui.report import html_of
 
     def code(token: Token) -> str:
         word = escape(token.content)
@@ -323,15 +282,3 @@ def _article(lesson: Lesson, names: Container[str], number: str = "") -> str:
     title = f'<h3 id="{lesson.topic}">{number}{escape(lesson.title)} {topic}</h3>'
     sections = "".join(f"\n\n#### {name}\n\n{text}" for name, text in lesson.sections.items())
     return f"<article>\n{title}\n{html_of(lesson.opening + sections, rules)}\n</article>"
-
-
-def _write(text: str, target: Target | None) -> None:
-    if target is None:
-        sys.stdout.write(text)
-        return
-    from kcert.ui.report import write_report
-
-    chapters = lessons.by_chapter()
-    titles = (lesson.title for members in chapters.values() for lesson in members)
-    written = write_report(target, text.encode(), frozenset(("Lessons", _BOOK, *chapters, *titles)))
-    say(f"Wrote {target.path}.{f' The previous file is {written.backup}.' if written.backup else ''}")

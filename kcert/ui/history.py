@@ -19,12 +19,9 @@ from kcert.issue.steps import Step
 from kcert.quoting import format_command, quote
 from kcert.store.history import Entry, Prepared
 from kcert.ui import print_json, print_lines
-from kcert.ui.console import block, clean, clean_line, counted, first_few, paged, say, screen
+from kcert.ui.console import MOST_WIDTH, block, clean, clean_line, counted, first_few, paged, say, screen
 from kcert.ui.quiet import passphrase_asked
 from kcert.ui.report import code, document, fenced, literal
-
-WIDTH = 100
-"""Columns of a command in a document."""
 
 MOST_NAMED = 10
 """Certificates that are named one by one."""
@@ -70,11 +67,6 @@ def verified(root: Path, count: int, signed: int, unexplained: Sequence[Path]) -
         say(f"Not in the history: {names}. Another program created them, or they were signed elsewhere.")
 
 
-def print_head(digest: str) -> None:
-    """Print the hash alone, for a script to keep."""
-    sys.stdout.write(f"{digest}\n")
-
-
 def signed(digest: str) -> None:
     """Say what was signed."""
     say(f"The history up to {digest} is signed: `kcert history --verify` checks it.", "good")
@@ -88,7 +80,7 @@ def _table(root: Path, entries: Sequence[Entry]) -> None:
         status = "" if entry.status == 0 else f"   failed with status {entry.status}"
         how = f"{entry.seconds:.2f} s{status}" if entry.argv else f"kcert itself: {_title(entry.step) or 'a file'}"
         say(f"{_local(entry.time)}   {how}", "quiet" if entry.status == 0 else "bad")
-        width = min(screen().width, WIDTH) - 4
+        width = min(screen().width, MOST_WIDTH) - 4
         block(_command(entry.argv, width).splitlines() if entry.argv else (), "command")
         block([f"-> {', '.join(map(clean_line, entry.files))}"] if entry.files else [], "file")
     screen().print()
@@ -136,8 +128,9 @@ def _script(root: Path, entries: Sequence[Entry], foreign: str) -> Iterator[str]
         yield from (clean(line) for own in prepared for line in own.script)
         if entry.argv:
             yield _command(entry.argv)
-        if serial := _serial(entry):
-            yield f"rm -f {quote(serial)}"
+        if "-CAcreateserial" in entry.argv and "-CA" in entry.argv[:-1]:
+            ca = entry.argv[entry.argv.index("-CA") + 1]
+            yield f"rm -f {quote(str(Path(ca).with_suffix('.srl')))}"
 
 
 def _repeatable(entry: Entry, made: AbstractSet[str]) -> list[Prepared]:
@@ -162,27 +155,17 @@ def _not_repeatable(entry: Entry, made: AbstractSet[str]) -> str:
         return f"{clean_line(outside[0])} is outside the folder, so this cannot be repeated."
     if not entry.argv and not {name for own in entry.prepared for name in own.files} <= made:
         return "This needs files that were not created here, so it cannot be repeated."
-    missing = [name for name in _reads(entry) if name not in made and not PurePosixPath(name).is_absolute()]
+    if entry.argv[1:2] == ("verify",):
+        reads = [word for word in entry.argv[2:] if not word.startswith("-")]
+    else:
+        reads = [value for option, value in itertools.pairwise(entry.argv) if option in _READING]
+    missing = [name for name in reads if name not in made and not PurePosixPath(name).is_absolute()]
     return f"{clean_line(missing[0])} was not created here, so this cannot be repeated." if missing else ""
 
 
 def _outside(names: Iterable[str]) -> list[str]:
     """Return the *names* that lead out of the folder: kcert records none, so the history was changed."""
     return [name for name in names if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]
-
-
-def _reads(entry: Entry) -> Iterator[str]:
-    """Yield the keys, requests, certificates and openssl.cnf files that a command reads."""
-    if entry.argv[1:2] == ("verify",):
-        yield from (word for word in entry.argv[2:] if not word.startswith("-"))
-    else:
-        yield from (value for option, value in itertools.pairwise(entry.argv) if option in _READING)
-
-
-def _serial(entry: Entry) -> str | None:
-    if "-CAcreateserial" not in entry.argv or "-CA" not in entry.argv[:-1]:
-        return None
-    return str(Path(entry.argv[entry.argv.index("-CA") + 1]).with_suffix(".srl"))
 
 
 def _chapters(entries: Sequence[Entry], specs: Sequence[Certificate]) -> Iterator[str]:
@@ -277,13 +260,12 @@ def _item(  # noqa: PLR0917 - named by all callers
     if argv:
         yield from fenced(_command(argv), "bash")
     if files:
-        yield from ("", *(f"- {code(name)}{_digest(digest)}" for name, digest in files.items()))
+        yield ""
+    for name, digest in (files or {}).items():
+        known = f" SHA-256 {literal(str(digest))}" if digest else ""
+        yield f"- {code(name)}{' (a private key)' if digest is None else known}"
 
 
-def _digest(digest: str | None) -> str:
-    return " (a private key)" if digest is None else f" SHA-256 {literal(str(digest))}" if digest else ""
-
-
-def _command(argv: tuple[str, ...], width: int = WIDTH) -> str:
+def _command(argv: tuple[str, ...], width: int = MOST_WIDTH) -> str:
     """Return a command to copy, broken if it is long."""
     return "\n".join(clean_line(line) for line in format_command(argv, width).split("\n"))

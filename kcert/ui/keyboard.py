@@ -1,4 +1,4 @@
-"""Typing at the terminal: the keys of --step, and passphrases without an echo."""
+"""Typing at the terminal: the keys of --step, passphrases without an echo, and the answers of the quiz."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ import signal
 import sys
 import termios
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.text import Text
 
 from kcert.errors import InputError
-from kcert.issue.passphrases import Owner
+from kcert.ui.console import INDENT, block, command_line, heading, say, say_apart, screen
+
+if TYPE_CHECKING:
+    from kcert.issue.passphrases import Owner
+    from kcert.practice.quiz import Question
 
 _HABIT = 0.2
 """Seconds in which an Enter follows a key that does not need it."""
@@ -108,3 +115,48 @@ def _typed(owner: Owner, prompt: str) -> str:
         raise InputError(
             f"no passphrase was given. Without a terminal, use {owner.variable} or {owner.option}."
         ) from None
+
+
+def ask_questions(questions: Iterable[Question], seed: int, count: int) -> int:
+    """Ask all *questions* on standard input; return how many answers were right.
+
+    Raises InputError if the input ends before the last question.
+    """
+    right = 0
+    for number, question in enumerate(questions, start=1):
+        heading(f"Question {number} of {count}")
+        for argv, output in question.commands:
+            command_line(argv)
+            block(output.splitlines(), "said")
+            screen().print()
+        say_apart(question.text)
+        letters = _LETTERS[: len(question.choices)]
+        for letter, choice in zip(letters, question.choices, strict=True):
+            screen().print(Text(f"{INDENT}{letter}) {choice}"), soft_wrap=True)
+        screen().print()
+        correct = _answer(letters) == letters[question.right]
+        right += correct
+        say("Right." if correct else f"No: {letters[question.right]}.", "good" if correct else "bad")
+        say_apart(question.why)
+    say(f"{right} of {count} right. `kcert practice quiz --seed {seed}` asks the same questions again.")
+    return right
+
+
+_LETTERS = "abcdefgh"
+
+
+def _answer(letters: str) -> str:
+    """Return which of *letters* was typed."""
+    while True:
+        screen().print(Text(f"Your answer ({letters[0]} to {letters[-1]}): "), end="")
+        sys.stdout.flush()
+        line = sys.stdin.readline()
+        if not line:
+            screen().print()
+            raise InputError(
+                "the input ended before the last question was answered. Run the quiz again, and answer every question."
+            )
+        letter = line.strip().lower().rstrip(")")
+        if len(letter) == 1 and letter in letters:
+            return letter
+        say(f"Type one of the letters {', '.join(letters)}.", "notice")

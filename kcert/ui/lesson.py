@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from types import FrameType
 
 from kcert import lessons
-from kcert.certificates import Certificate
 from kcert.issue.context import Context, IssuancePlan, Issued, Reporter, Result, SkippedError, StoppedError, Work
 from kcert.issue.passphrases import OWNERS
 from kcert.issue.status import CertificateStatus, State
@@ -360,17 +359,12 @@ def show_issued(issued: Sequence[Issued]) -> None:
     for result in issued:
         certificate = result.plan.certificate
         until = f"{result.x509.not_after:%Y-%m-%d}" if result.x509 else f"({without_end(certificate)})"
-        rows.append((str(certificate.files.primary), _what(certificate), until))
+        title = lessons.lesson(certificate.role).title
+        whose = certificate.name if certificate.role == "user" else certificate.host
+        rows.append((str(certificate.files.primary), f"{title}: {whose}" if whose else title, until))
     longest = max(len(row[0]) for row in rows[1:])
-    draw(rows, whole=0, folded=True, least=longest if longest + WORDS_WIDTH <= screen().width else None)
+    draw(rows, whole=int(longest + WORDS_WIDTH <= screen().width))
     screen().print()
-
-
-def _what(certificate: Certificate) -> str:
-    """Return what the certificate is, and whose, if there are others like it."""
-    title = lessons.lesson(certificate.role).title
-    whom = certificate.name if certificate.role == "user" else certificate.host
-    return f"{title}: {whom}" if whom else title
 
 
 def show_kept(kept: Sequence[CertificateStatus], folder_option: str) -> None:

@@ -45,18 +45,10 @@ def _subject(status: CertificateStatus) -> str:
     return ", ".join([f"CN={subject.common_name}", *(f"O={name}" for name in subject.organizations)]) if subject else ""
 
 
-def _issuer(status: CertificateStatus) -> str:
-    return "" if status.certificate.kind is Kind.KEY_PAIR else status.certificate.issuer or "itself"
-
-
 def _files(status: CertificateStatus) -> str:
     """Return key and certificate: the files that users need; request and config are beside them."""
     files = status.certificate.files
     return " ".join(str(path) for path in files.kept if path not in (files.csr, files.cnf))
-
-
-def _days(status: CertificateStatus) -> str:
-    return str((status.x509.not_after - datetime.now(timezone.utc)).days) if status.x509 else ""
 
 
 _COLUMNS: dict[str, Callable[[CertificateStatus], str]] = {
@@ -64,11 +56,11 @@ _COLUMNS: dict[str, Callable[[CertificateStatus], str]] = {
     "certificate": lambda status: status.certificate.name,
     "use": lambda status: status.certificate.kind.value,
     "subject": _subject,
-    "issuer": _issuer,
+    "issuer": lambda status: "" if status.certificate.kind is Kind.KEY_PAIR else status.certificate.issuer or "itself",
     "files": _files,
     "SANs": lambda status: ", ".join(map(str, status.certificate.alt_names)),
     "expires": lambda status: f"{status.x509.not_after:%Y-%m-%d}" if status.x509 else "",
-    "days": _days,
+    "days": lambda status: str((status.x509.not_after - datetime.now(timezone.utc)).days) if status.x509 else "",
     "why": lambda status: status.reason,
 }
 _SHORT = ("state", "certificate", "expires", "days", "why")
@@ -91,7 +83,10 @@ def show(  # noqa: PLR0917 - one call
         sys.stdout.write(markdown_table(rows_of(statuses, _COLUMNS, _WIDE)))
     elif not screen().is_terminal:
         rows = rows_of(statuses, _COLUMNS, _WIDE if wide else _SHORT, "-")
-        sys.stdout.write(in_columns(rows if wide else _narrow(rows)))
+        if not wide:  # the last column is a list, of which 80 columns have room for a part
+            before = sum(max(map(len, column)) + 2 for column in [*zip(*rows, strict=True)][:-1])
+            rows = [(*row[:-1], abridged(row[-1], max(PIPE_WIDTH - before, _LEAST))) for row in rows]
+        sys.stdout.write(in_columns(rows))
     else:
         _terminal(cluster, root, statuses, folder_option, wide=wide)
         for status in statuses:
@@ -135,12 +130,6 @@ def _usages(certificate: Certificate) -> tuple[str, ...]:
     return ("digitalSignature", *encrypts, *served, *(("clientAuth",) if certificate.kind.is_client else ()))
 
 
-def _narrow(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Return *rows* with their last column, a list, cut to what 80 columns have room for."""
-    before = sum(max(len(row[column]) for row in rows) + 2 for column in range(len(rows[0]) - 1))
-    return [(*row[:-1], abridged(row[-1], max(PIPE_WIDTH - before, _LEAST))) for row in rows]
-
-
 def _terminal(
     cluster: Cluster, root: Path, statuses: Sequence[CertificateStatus], folder_option: str, *, wide: bool
 ) -> None:
@@ -151,9 +140,14 @@ def _terminal(
     if not wide:
         _short(statuses, folder_option)
     elif screen().width >= WIDE:
-        _table(statuses)
+        draw(_coloured(statuses, _WIDE[:-1]), whole=0)
+        for status in statuses:
+            if status.reasons:
+                say(f"{status.certificate.name}: {status.reason}.", "notice")
+        screen().print()
     else:
-        _paragraphs(statuses)
+        for status in statuses:
+            _paragraph(status)
     counts = [(state, sum(status.state is state for status in statuses)) for state in State]
     say(f"{', '.join(f'{count} {state.value}' for state, count in counts if count)}.")
     works = [status.certificate.name for status in statuses if status.state is State.STALE and status.usable]
@@ -184,22 +178,13 @@ def _short(statuses: Sequence[CertificateStatus], folder_option: str) -> None:
             screen().print()
 
 
-def _table(statuses: Sequence[CertificateStatus]) -> None:
-    draw(_coloured(statuses, _WIDE[:-1]), whole=0)
-    for status in statuses:
-        if status.reasons:
-            say(f"{status.certificate.name}: {status.reason}.", "notice")
+def _paragraph(status: CertificateStatus) -> None:
+    state = (status.state.value, _STYLES[status.state])
+    screen().print(Text.assemble((status.certificate.name, "heading"), "  ", state))
+    if status.reasons:
+        say(f"    {status.reason}", "notice")
+    screen().print(facts(((f"    {name}", _COLUMNS[name](status)) for name in _WIDE[2:-1]), gap=2))
     screen().print()
-
-
-def _paragraphs(statuses: Sequence[CertificateStatus]) -> None:
-    for status in statuses:
-        state = (status.state.value, _STYLES[status.state])
-        screen().print(Text.assemble((status.certificate.name, "heading"), "  ", state))
-        if status.reasons:
-            say(f"    {status.reason}", "notice")
-        screen().print(facts(((f"    {name}", _COLUMNS[name](status)) for name in _WIDE[2:-1]), gap=2))
-        screen().print()
 
 
 def wrote_example(path: Path) -> None:

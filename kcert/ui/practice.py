@@ -1,14 +1,14 @@
-"""Labs: the list, stories, hints, checks and solutions; and the quiz."""
+"""Labs: the list, stories, hints, checks and solutions; the exam, and the report on a class."""
 
 from __future__ import annotations
 
 import sys
-import textwrap
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from kcert.errors import InputError
+from kcert.quoting import quote
 from kcert.ui import print_json, print_lines, print_path
 from kcert.ui.console import (
     INDENT,
@@ -17,28 +17,28 @@ from kcert.ui.console import (
     clean,
     clean_line,
     command_line,
+    comment,
     counted,
     draw,
+    error_screen,
     fitted,
     heading,
     say,
     say_apart,
+    say_commands,
     screen,
 )
 from kcert.ui.explain import passage
-from kcert.ui.report import rows_of
+from kcert.ui.report import comma_separated, document, markdown_table, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
-    from kcert.practice.grader import Check
+    from kcert.practice.exam import Line, Result
     from kcert.practice.lab import Action, Words
-    from kcert.practice.quiz import Question
     from kcert.practice.session import CheckResult, LabListing, Session
-    from kcert.practice.state import State
 
-
-SCRIPT_WIDTH = 100
 
 WIDE = 76
 """Columns from which on the list of labs is a table."""
@@ -135,13 +135,20 @@ def show_check(session: Session, result: CheckResult, form: str, option: str, *,
         say("Solved." if result.solved else "Not solved.", "good" if result.solved else "notice")
         return
     for check in result.checks:
-        _check(check)
+        style = {"works": "good", "not yet": "notice", "fails": "bad"}[check.status]
+        bullet = Text(check.status.ljust(_STATUS_WIDTH), style=style)
+        say(clean_line(check.what), "bold" if check.status == "fails" else "", bullet=bullet)
+        if not check.works:
+            say(clean_line(check.why), bullet=" " * _STATUS_WIDTH)
     screen().print()
     if session.state.deadline and not session.running_exam:
         say("The exam of this lab is over, so this does not count.", "notice")
     name, hints = session.lab.name, session.state.hints
     if result.solved:
-        say(f"Solved, {_helped(session.state)}. `kcert explain {name}` sums it up.", "good")
+        used = [counted(hints, "hint")] if hints else []
+        used += ["a look at the solution"] if session.state.shown else []
+        helped = f"with {' and '.join(used)}" if used else "without a hint"
+        say(f"Solved, {helped}. `kcert explain {name}` sums it up.", "good")
         return
     failing = sum(1 for check in result.checks if not check.works)
     say(f"Not solved yet: {failing} of {len(result.checks)} checks fail.", "notice")
@@ -150,13 +157,6 @@ def show_check(session: Session, result: CheckResult, form: str, option: str, *,
         _ask(question, option)
     else:
         say(f"`kcert practice hint{option}` gives a hint; {hints} of {len(session.words.hints)} were used.")
-
-
-def _helped(state: State) -> str:
-    """Return which help was used, for the sentence that says that the lab is solved."""
-    hints = counted(state.hints, "hint") if state.hints else ""
-    used = [text for text in (hints, "a look at the solution" if state.shown else "") if text]
-    return f"with {' and '.join(used)}" if used else "without a hint"
 
 
 def _record_of(session: Session, result: CheckResult) -> dict[str, object]:
@@ -172,15 +172,6 @@ def _record_of(session: Session, result: CheckResult) -> dict[str, object]:
             for check in result.checks
         ],
     }
-
-
-def _check(check: Check) -> None:
-    """Print a check in a line, and below it the reason if it does not work."""
-    style = {"works": "good", "not yet": "notice", "fails": "bad"}[check.status]
-    bullet = Text(check.status.ljust(_STATUS_WIDTH), style=style)
-    say(clean_line(check.what), "bold" if check.status == "fails" else "", bullet=bullet)
-    if not check.works:
-        say(clean_line(check.why), bullet=" " * _STATUS_WIDTH)
 
 
 def show_answer(number: int, question: tuple[int, str] | None, option: str, *, right: bool) -> None:
@@ -242,48 +233,143 @@ def script(words: Words, seed: int) -> Iterator[str]:
     for action in words.solution:
         yield ""
         for paragraph in action.why.split("\n\n"):
-            yield from textwrap.wrap(
-                paragraph, SCRIPT_WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False
-            )
+            yield from comment(paragraph)
         yield from action.commands
 
 
-def ask_questions(questions: Iterable[Question], seed: int, count: int) -> int:
-    """Ask all *questions* on standard input; return how many answers were right.
-
-    Raises InputError if the input ends before the last question.
-    """
-    right = 0
-    for number, question in enumerate(questions, start=1):
-        heading(f"Question {number} of {count}")
-        for argv, output in question.commands:
-            command_line(argv)
-            block(output.splitlines(), "said")
-            screen().print()
-        say_apart(question.text)
-        for letter, choice in zip("abcdefgh", question.choices, strict=False):
-            screen().print(Text(f"{INDENT}{letter}) {choice}"), soft_wrap=True)
-        screen().print()
-        correct = _answer(len(question.choices)) == question.right
-        right += correct
-        say("Right." if correct else f"No: {'abcdefgh'[question.right]}.", "good" if correct else "bad")
-        say_apart(question.why)
-    say(f"{right} of {count} right. `kcert practice quiz --seed {seed}` asks the same questions again.")
-    return right
+def begins() -> None:
+    """Say that the labs are being built, before the time starts."""
+    say("Building the labs. The time starts when they are ready.", "quiet", to=error_screen())
 
 
-def _answer(count: int) -> int:
-    """Return the number of the choice that was typed, from 0."""
-    letters = "abcdefgh"[:count]
-    while True:
-        screen().print(Text(f"Your answer ({letters[0]} to {letters[-1]}): "), end="")
-        sys.stdout.flush()
-        line = sys.stdin.readline()
-        if not line:
-            screen().print()
-            raise InputError(
-                "the input ended before the last question was answered. Run the quiz again, and answer every question."
-            )
-        if (letter := line.strip().lower().rstrip(")")) and letter in letters and len(letter) == 1:
-            return letters.index(letter)
-        say(f"Type one of the letters {', '.join(letters)}.", "notice")
+def show_exam(result: Result, root: Path, form: str) -> None:
+    """Print every task, and the time that is left or the score."""
+    if form == "json":
+        print_json(_exam_record(result))
+        return
+    exam = result.exam
+    seed = "sealed" if result.hidden else f"seed {exam.seed}"
+    heading(f"Exam, {seed}: {len(exam.tasks)} labs in {exam.minutes} minutes")
+    rows = [("folder", "title", "weight", "hints", "solved", "points")]
+    for mark in result.marks:
+        solved = "yes" if mark.solved else "no" if result.over else "not yet"
+        folder = clean_line(str(root / mark.task.folder))
+        title = mark.task.title if result.hidden else mark.title
+        rows.append((folder, title, str(mark.weight), str(mark.hints), solved, f"{mark.points:g}"))
+    draw(rows)
+    screen().print()
+    if result.over:
+        _score(result, root)
+    else:
+        _running(result, root)
+
+
+def _running(result: Result, root: Path) -> None:
+    seconds = result.exam.seconds_left
+    first = next(mark for mark in result.marks if not mark.solved)
+    left = f"{seconds // 60}:{seconds % 60:02} minutes are left"
+    say(f"{left}, until {result.exam.deadline[11:16]} UTC.", "notice")
+    check = ("kcert", "practice", "check", "--dir", str(root / first.task.folder))
+    say_commands("Each folder contains a story.txt. Check a task with:", check)
+    cost = "A hint costs a quarter of a task's points"
+    if result.exam.sealed:
+        cost += (
+            ", a failed check or a wrong answer a tenth. Solve the tasks with openssl: `kcert check`, `kcert renew`, "
+            "`kcert diagnose` and the commands that create certificates are disabled until the exam is over"
+        )
+    say(f"Only tasks that are solved before the deadline count. {cost}. Solutions are shown when the exam is over.")
+    say_apart("Show the state of the exam, or end it with --finish:")
+    command_line(("kcert", "practice", "exam", *(() if str(root) == "lab" else ("--dir", str(root)))))
+
+
+def _score(result: Result, root: Path) -> None:
+    from kcert.practice.exam import PASSED  # with all of the exam, which few commands need
+
+    solved = sum(1 for mark in result.marks if mark.solved)
+    say(
+        f"{result.points:g} of {result.of} points, {result.percent}%: {solved} of {len(result.marks)} labs "
+        f"solved. The pass mark is {PASSED}%, as in the CKA.",
+        "good" if result.passed else "bad",
+    )
+    if missing := [mark for mark in result.marks if not mark.solved]:
+        say(f"To repeat: {', '.join(f'`kcert explain {mark.task.lab}`' for mark in missing)}.")
+    option = "" if str(root) == "lab" else f" --dir {quote(str(root))}"
+    say(
+        "The labs stay, to practice or to read `kcert practice solution --dir FOLDER`. "
+        f"`kcert practice exam{option} --replace` starts another exam."
+    )
+
+
+def _exam_record(result: Result) -> dict[str, object]:
+    exam = result.exam
+    return {
+        "seed": None if result.hidden else exam.seed,
+        "learner": exam.learner,
+        "sealed": exam.sealed,
+        "minutes": exam.minutes,
+        "started": exam.started,
+        "deadline": exam.deadline,
+        "handed_in": exam.handed_in,
+        "seconds_left": exam.seconds_left,
+        "over": result.over,
+        "tasks": [
+            {
+                "folder": mark.task.folder,
+                "lab": None if result.hidden else mark.task.lab,
+                "title": mark.task.title if result.hidden else mark.title,
+                "weight": mark.weight,
+                "hints": mark.hints,
+                "wrong": mark.wrong,
+                "solved": mark.solved,
+                "points": mark.points,
+            }
+            for mark in result.marks
+        ],
+        "points": result.points,
+        "of": result.of,
+        "percent": result.percent,
+        "passed": result.passed if result.over else None,
+    }
+
+
+_TITLE = "Results of the class"
+
+_CLASS_COLUMNS: dict[str, Callable[[Line], str]] = {
+    "learner": lambda line: line.learner,
+    "lab": lambda line: line.lab,
+    "seed": lambda line: "" if line.seed is None else str(line.seed),
+    "solved": lambda line: line.solved[:16].replace("T", " ") if line.solved else "no",
+    "minutes": lambda line: "" if line.minutes is None else str(line.minutes),
+    "hints": lambda line: str(line.hints),
+    "tries": lambda line: str(line.tries),
+    "solution": lambda line: "seen" if line.solution else "",
+    "exam": lambda line: "" if line.exam is None else f"{line.exam}%",
+    "seal": lambda line: line.seal or "",
+}
+
+
+def show_class(lines: Sequence[Line], form: str) -> None:
+    """Print *lines* in the format *form*."""
+    about_exams = [name for name in ("exam", "seal") if any(map(_CLASS_COLUMNS[name], lines))]
+    rows = rows_of(lines, _CLASS_COLUMNS, [*list(_CLASS_COLUMNS)[:8], *about_exams])
+    if form == "json":
+        print_json([asdict(line) for line in lines])
+    elif form == "csv":
+        sys.stdout.write(comma_separated(rows_of(lines, _CLASS_COLUMNS), "\n"))
+    elif form == "html":
+        sys.stdout.write(document(_TITLE, f"# {_TITLE}\n\n{markdown_table(rows)}"))
+    else:
+        _class_table(lines, rows)
+
+
+def _class_table(lines: Sequence[Line], rows: Sequence[tuple[str, ...]]) -> None:
+    draw(rows)
+    solved = sum(line.solved is not None for line in lines)
+    learners = len({line.learner for line in lines})
+    say(f"{solved} of {len(lines)} labs solved by {counted(learners, 'learner')}.")
+    if any(line.solution and line.solved for line in lines):
+        say('"seen": the solution was shown before the lab was solved.', "quiet")
+    if any(line.seal == "not checked" for line in lines):
+        say("`--seal` asks for the passphrase of sealed exams, and verifies their seals.", "quiet")
+    if any(line.seal == "broken" for line in lines):
+        say('"broken": the results were changed, or the passphrase is not the one of this exam.', "quiet")

@@ -11,7 +11,6 @@ from kcert import lessons
 from kcert.issue.context import Context, Issued, Reporter, Result, Work
 from kcert.issue.passphrases import CA_KEY, OWNERS, ROOT_KEY, Owner
 from kcert.issue.status import CertificateStatus, State
-from kcert.issue.steps import WIDTH
 from kcert.quoting import folder_argument, quote
 from kcert.ui import in_no_group, print_json, print_lines, without_end
 
@@ -278,9 +277,7 @@ def _asked(owner: Owner, *, twice: bool) -> Iterator[str]:
     yield f"export {name}  # openssl reads it from there (-passin {owner.in_environment}); no other process sees it"
 
 
-def _comment(text: str) -> Iterator[str]:
-    from kcert.ui.console import clean  # with rich, which the other reporters do without
+def _comment(text: str) -> list[str]:
+    from kcert.ui.console import comment  # with rich, which the other reporters do without
 
-    yield from textwrap.wrap(
-        clean(" ".join(text.split())), WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False
-    )
+    return comment(text)

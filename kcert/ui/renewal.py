@@ -78,7 +78,9 @@ def _hand_out(ctx: Context, issued: Sequence[Issued]) -> None:
 
 def _restart(ctx: Context, done: Sequence[Certificate]) -> None:
     needed = restarts(ctx.cluster, [spec for spec in done if not ROLES[spec.role].reloaded])
-    noticed = _beside(needed, restarts(ctx.cluster, [spec for spec in done if ROLES[spec.role].reloaded]))
+    others = restarts(ctx.cluster, [spec for spec in done if ROLES[spec.role].reloaded])
+    left = {name: tuple(host for host in others[name] if host not in needed.get(name, ())) for name in others}
+    noticed = {name: hosts for name, hosts in left.items() if hosts}
     if needed:
         say("Then restart the components that read some of their files only at start:")
         _listed(needed)
@@ -89,12 +91,6 @@ def _restart(ctx: Context, done: Sequence[Certificate]) -> None:
         )
         _listed(noticed)
     say(profiles.PROFILES[ctx.cluster.profile].restarting)
-
-
-def _beside(first: dict[str, tuple[str, ...]], others: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Return the restarts of *others* that are not in *first*."""
-    left = {name: tuple(host for host in others[name] if host not in first.get(name, ())) for name in others}
-    return {name: hosts for name, hosts in left.items() if hosts}
 
 
 def _listed(wanted: dict[str, tuple[str, ...]]) -> None:

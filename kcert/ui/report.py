@@ -12,10 +12,11 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from kcert import lessons
 from kcert.errors import InputError
 from kcert.files import filled_file, open_at_once
 from kcert.quoting import quote
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 PAGES = Path(__file__).parent / "pages"
 """The folder of frames, styles and scripts of pages."""
+
+BOOK = "The certificates of a Kubernetes cluster"
+"""The title of all lessons together."""
 
 GENERATOR = '<meta name="generator" content="kcert">'
 """The mark by which kcert knows a page of its own again."""
@@ -171,50 +175,46 @@ _REPORT = re.compile(
 """The beginnings of the reports that are text, whatever they found: inventory, check, diagnose, history, show, plan."""
 
 
-class Target(NamedTuple):
-    """The file for a report; with ``force`` it may replace a file that is not a report."""
+def _write(path: Path, content: bytes, *, force: bool) -> Written:
+    """Write a report, in place of an older report.
 
-    path: Path
-    force: bool = False
-
-
-def write_report(
-    target: Target, content: bytes, titles: frozenset[str] = frozenset(), beginning: str | None = None
-) -> Written:
-    """Write a report, in place of an older report; *titles* are first lines that only reports have.
-
-    A file with the *beginning* of this report (see ``_beginning``) may be another program's: it is replaced too, and a
-    copy is kept beside it. With ``force`` that is so for any file. Raises InputError for another file without
-    ``force``.
+    A file that begins like this report (see ``_beginning``) may be another program's: it is replaced too, and a copy
+    is kept beside it. With *force* that is so for any file. Raises InputError for another file without *force*.
     """
     from kcert.store.atomic import write_file  # most reports go to the screen
 
-    path = target.path
-
-    def is_report(before: bytes) -> bool:
-        head = before[:_HEAD]
-        if b"-----BEGIN" in head:
-            return False
-        if head.startswith(b"PK"):
-            return _is_spreadsheet(path)
-        text = head.decode(errors="replace")
-        return not text or GENERATOR in text or bool(_REPORT.match(text)) or _first_line(text) in titles
+    beginning = _beginning(content)
 
     def may_be(before: bytes) -> bool:
-        text = before.decode(errors="replace")
-        is_page = text.startswith("<!doctype html>")  # kcert marks its own
-        return b"-----BEGIN" not in before and not is_page and _beginning(text) == beginning
+        is_page = before.startswith(b"<!doctype html>")  # kcert marks its own
+        return b"-----BEGIN" not in before and not is_page and _beginning(before) == beginning
 
-    if not target.force and path.is_file():
+    if not force and path.is_file():
         with open_at_once(path) as file:
             head = file.read(_HEAD)
-        if not (is_report(head) or may_be(head)):
+        if not (_is_report(path, head) or may_be(head)):
             raise InputError(
                 f"{path} exists and is not a report of kcert. Specify another file, or use --force to replace it and "
                 f"keep a copy as {quote(path.name)}.TIME."
             )
     mode = stat.S_IMODE(path.stat().st_mode) if path.is_file() else 0o666 & ~_umask()
-    return write_file(path, content, mode, may_replace=is_report)
+    return write_file(path, content, mode, may_replace=lambda before: _is_report(path, before[:_HEAD]))
+
+
+def _is_report(path: Path, head: bytes) -> bool:
+    """Return True for an empty file, and for one whose beginning, *head*, only a report of kcert has."""
+    if b"-----BEGIN" in head:
+        return False
+    if head.startswith(b"PK"):
+        return _is_spreadsheet(path)
+    text = head.decode(errors="replace")
+    return not text or GENERATOR in text or bool(_REPORT.match(text)) or _first_line(text) in _headings()
+
+
+def _headings() -> set[str]:
+    """Return the first lines that lessons can have."""
+    chapters = lessons.by_chapter()
+    return {"Lessons", BOOK, *chapters, *(lesson.title for members in chapters.values() for lesson in members)}
 
 
 def written_record(written: Written) -> dict[str, object]:
@@ -232,16 +232,19 @@ def written_to(output: Path | None, *, force: bool) -> Iterator[None]:
     if output is None or str(output) == "-":
         yield
         return
-    text = StringIO()
-    with redirect_stdout(text):
+    content = BytesIO()
+    stream = TextIOWrapper(content, encoding="utf-8", newline="", write_through=True)
+    with redirect_stdout(stream):
         yield
-    content = text.getvalue()
-    written = write_report(Target(output, force), content.encode(), beginning=_beginning(content))
+    written = _write(output, content.getvalue(), force=force)
     sys.stdout.write(f"    -> {clean_line(str(written.path))}\n")
+    if written.backup:
+        sys.stdout.write(f"The previous file is {clean_line(str(written.backup))}.\n")
 
 
-def _beginning(text: str) -> str:
+def _beginning(content: bytes) -> str:
     """Return the first key of JSON, or the first line of any other text."""
+    text = content[:_HEAD].decode(errors="replace")
     key = re.match(r'[\[{\s]*"(\w+)":', text)
     return f"JSON with {key[1]}" if key else _first_line(text)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -169,4 +170,14 @@ def test_a_plan_that_lacks_a_san_is_not_offered(kcert: Kcert, own_pki: Callable[
     findings = json.loads(kcert("check", "pki", "--format", "json").stdout)["findings"]
     assert [finding["rule"] for finding in findings] == ["missing-san"]
     assert "kcert renew" not in findings[0]["fix"]
-    assert "DNS:vip.example" in findings[0]["fix"]
+    assert re.search(r"'DNS\.\d+ = vip\.example'", findings[0]["fix"])
+
+
+def test_a_fix_signs_for_as_long_as_kcert_yaml_says(kcert: Kcert, own_pki: Callable[..., Pki]) -> None:
+    own = own_pki("course", "small")
+    own.config.write_text(own.config.read_text(encoding="utf-8") + "days: {leaf: 90}\n", encoding="utf-8")
+    signed(own.folder, "kube-proxy", "/CN=kube-proxy/O=system:node-proxier", "extendedKeyUsage = clientAuth")
+    (finding,) = json.loads(kcert("check", "pki", "--format", "json").stdout)["findings"]
+    subprocess.run(["bash", "-e", "-c", finding["fix"]], cwd=own.home, check=True, capture_output=True)
+    certificate = x509.load_pem_x509_certificate((own.folder / "kube-proxy.crt").read_bytes())
+    assert (certificate.not_valid_after_utc - certificate.not_valid_before_utc).days == 90

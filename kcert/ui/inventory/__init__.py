@@ -18,7 +18,7 @@ from kcert.quoting import format_command
 from kcert.scan.result import Entry, ScanResult, Validity
 from kcert.ui.console import block, clean_line, counted, error_screen, in_columns, say, screen
 from kcert.ui.inventory.formats import COLUMNS, described
-from kcert.ui.report import Target, facts, rows_of, write_report
+from kcert.ui.report import facts, rows_of
 
 TABLES = ("text", "table")
 
@@ -42,54 +42,34 @@ def _content(form: str, entries: Sequence[Entry], scan: ScanResult, *, wide: boo
 
 
 def present(
-    entries: Sequence[Entry],
-    scan: ScanResult,
-    form: str,
-    target: Target | None,
-    *,
-    looked_around: bool,
-    openssl: str,
-    wide: bool = False,
+    entries: Sequence[Entry], scan: ScanResult, form: str, *, looked_around: bool, openssl: str, wide: bool = False
 ) -> None:
-    """Write the inventory in the format *form* to *target*; None and ``-`` are the screen.
+    """Print the inventory in the format *form*.
 
     *looked_around* says that no place was named, so that the reader knows what was found where. What could not be
     read is said on standard error, unless the table says it: a list that lacks something must not look whole.
     """
-    if target is not None and str(target.path) != "-":
-        written = write_report(target, _content(form, entries, scan, wide=wide))
-        uses = "1 use of a certificate" if len(entries) == 1 else f"{len(entries)} uses of certificates"
-        say(f"{target.path}: {uses}, as {form}.")
-        if written.backup:
-            say(f"The previous file is {written.backup}.")
-        _complain(scan)
-        return
-    if form in TABLES and screen().is_terminal:
+    if form in TABLES and (looked_around or screen().is_terminal):
         introduce(scan, looked_around=looked_around)
+    if form in TABLES and screen().is_terminal:
         _draw(entries, scan, openssl, None if wide else MANY_NAMES)
         return
     if form in BINARY and sys.stdout.isatty():
         raise InputError(
             f"{form} is not text and cannot be printed on a terminal: write it to a file, --output certificates.{form}."
         )
-    if form in TABLES and looked_around:
-        introduce(scan, looked_around=True)
     sys.stdout.flush()
     sys.stdout.buffer.write(_content(form, entries, scan, wide=wide))
     sys.stdout.buffer.flush()
-    _complain(scan)
+    for problem in scan.problems[:MOST_PROBLEMS]:
+        say(f"kcert: {described(problem)}", to=error_screen())
+    if (left := len(scan.problems) - MOST_PROBLEMS) > 0:
+        say(f"kcert: {left} more could not be read; `kcert check` lists all of them.", to=error_screen())
 
 
 def status(scan: ScanResult) -> int:
     """Return the exit status: 2 if a server did not answer, as in `kcert check`, else 0."""
     return INPUT if any(problem.what == "unreachable" for problem in scan.problems) else 0
-
-
-def _complain(scan: ScanResult) -> None:
-    for problem in scan.problems[:MOST_PROBLEMS]:
-        say(f"kcert: {described(problem)}", to=error_screen())
-    if (left := len(scan.problems) - MOST_PROBLEMS) > 0:
-        say(f"kcert: {left} more could not be read; `kcert check` lists all of them.", to=error_screen())
 
 
 MANY_NAMES = 12

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
@@ -18,36 +18,25 @@ from kcert.ui.console import clean_line
 from kcert.ui.inventory.formats import label
 from kcert.ui.report import PAGES
 
+Presented = dict[tuple[str, str], list[str]]
+"""The certificates on an arrow: the files of each, by its name (CN) and its CA."""
 
-@dataclass
-class Certificates:
-    """The certificates of one name (CN), and the CA that signed them; ``files`` are the paths of their files."""
-
-    name: str
-    issuer: str
-    files: list[str] = field(default_factory=list)
+EVERY = "every client"
+"""The client to which a server presents its certificates."""
 
 
-@dataclass
-class ServerConnections:
-    """A ``server``, what it ``presents`` to every client, and what its ``clients`` present to it, by their names."""
+def connections(entries: Iterable[Entry]) -> dict[str, dict[str, Presented]]:
+    """Return what is presented in a cluster with the certificates *entries*: by server, and by its client.
 
-    server: str
-    presents: list[Certificates] = field(default_factory=list)
-    clients: dict[str, list[Certificates]] = field(default_factory=dict)
+    What a client presents is under its name, what the server itself presents last, under EVERY.
+    """
+    servers: dict[str, dict[str, Presented]] = {}
 
-    @property
-    def arrows(self) -> tuple[list[Certificates], ...]:
-        """The certificates on each arrow."""
-        return self.presents, *self.clients.values()
-
-
-def connections(entries: Iterable[Entry]) -> list[ServerConnections]:
-    """Return the connections of a cluster with the certificates *entries*, server by server."""
-    by_server: dict[str, ServerConnections] = {}
-
-    def at(server: str) -> ServerConnections:
-        return by_server.setdefault(server, ServerConnections(server))
+    def add(server: str, client: str, entry: Entry) -> None:
+        clients = servers.setdefault(server, {})
+        files = clients.setdefault(client, {}).setdefault((label(entry), entry.issuer), [])
+        if entry.path not in files:
+            files.append(entry.path)
 
     for entry in entries:
         # A certificate of no known role that only a client can present is a user's.
@@ -57,22 +46,15 @@ def connections(entries: Iterable[Entry]) -> list[ServerConnections]:
             continue
         component = entry.component or spec.component
         if spec.kind.is_server:
-            _add(at(component).presents, entry)
+            add(component, EVERY, entry)
         if spec.kind.is_client and role is not Role.ETCD_SERVER:  # with which etcd serves
             for server in spec.presented_to:
-                _add(at(server).clients.setdefault(component, []), entry)
-    order = ("kube-apiserver", "etcd", "kubelet")
-    known = [by_server.pop(server) for server in order if server in by_server]
-    return [*known, *by_server.values()]
-
-
-def _add(listed: list[Certificates], entry: Entry) -> None:
-    key = label(entry), entry.issuer
-    same = next((certificates for certificates in listed if (certificates.name, certificates.issuer) == key), None)
-    if same is None:
-        listed.append(same := Certificates(*key))
-    if entry.path not in same.files:
-        same.files.append(entry.path)
+                add(server, component, entry)
+    for clients in servers.values():
+        if EVERY in clients:
+            clients[EVERY] = clients.pop(EVERY)
+    first = [server for server in ("kube-apiserver", "etcd", "kubelet") if server in servers]
+    return {server: servers[server] for server in (*first, *servers)}
 
 
 _PLAIN = re.compile(r"[^A-Za-z0-9 .:@/-]")
@@ -95,17 +77,11 @@ def mermaid(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG00
             lines.append(f"    {names[entry.issuer_sha256 or '']} -->|signed| {names[sha256]}")
     components: dict[str, str] = {}
     arrows: list[str] = []
-
-    def present(client: str, server: str, listed: Sequence[Certificates]) -> None:
-        begin, end = (components.setdefault(name, f"p{len(components)}") for name in (client, server))
-        names = "<br/>".join(_escaped(certificates.name) for certificates in listed)
-        arrows.append(f'    {begin} -. "{names}" .-> {end}')
-
-    for server in connections(entries):
-        for client, listed in server.clients.items():
-            present(client, server.server, listed)
-        if server.presents:
-            present(server.server, "every client", server.presents)
+    for server, clients in connections(entries).items():
+        for client, presented in clients.items():
+            ends = (server, client) if client == EVERY else (client, server)
+            begin, end = (components.setdefault(name, f"p{len(components)}") for name in ends)
+            arrows.append(f'    {begin} -. "{"<br/>".join(_escaped(name) for name, _ in presented)}" .-> {end}')
     lines += [f'    {name}(["{_escaped(component)}"])' for component, name in components.items()]
     lines += arrows
     return "".join(f"{line}\n" for line in lines).encode()
@@ -120,6 +96,7 @@ _CHARACTER, _LINE = 7.3, 17
 """Width of a character and height of a line, in pixels; the width of each text is given, whatever the font."""
 
 _BOX, _MARGIN, _PADDING = 210, 20, 12
+_LEFT = _MARGIN + _BOX  # where the arrows begin
 _MOST_CERTIFICATES, _LONGEST = 9, 64
 """Certificates on one arrow, and characters of one."""
 
@@ -134,11 +111,15 @@ def svg(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - 
     direction, with the certificates that are presented in it. Source: https://www.w3.org/TR/SVG11/
     """
     servers = connections(entries)
-    drawing = _Drawing(_colors(servers), _width(servers))
-    for server in servers:
-        drawing.server(server)
+    arrows = [listed for clients in servers.values() for listed in (clients.get(EVERY, {}), *clients.values())]
+    issuers = dict.fromkeys(issuer for listed in arrows for _, issuer in listed)
+    colors = {issuer: _COLORS[number % len(_COLORS)] for number, issuer in enumerate(issuers)}
+    longest = max((_length(text) for listed in arrows for text, _ in _texts(listed)), default=200)
+    drawing = _Drawing(colors, longest + 60)
+    for server, clients in servers.items():
+        drawing.server(server, clients)
     drawing.legend()
-    width, height = drawing.width, drawing.y + _MARGIN
+    width, height = drawing.right + _BOX + _MARGIN, drawing.y + _MARGIN
     head = (
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
@@ -151,28 +132,16 @@ def svg(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - 
     return "".join(f"{line}\n" for line in (*head, *drawing.lines, "</svg>")).encode()
 
 
-def _colors(servers: Sequence[ServerConnections]) -> dict[str, str]:
-    issuers = dict.fromkeys(certs.issuer for server in servers for listed in server.arrows for certs in listed)
-    return {issuer: _COLORS[number % len(_COLORS)] for number, issuer in enumerate(issuers)}
-
-
-def _width(servers: Sequence[ServerConnections]) -> int:
-    """Return the width of an arrow: that of the longest text on one."""
-    texts = (text for server in servers for listed in server.arrows for text, _issuer in _texts(listed))
-    return max((_length(text) for text in texts), default=200) + 60
-
-
 def _length(text: str) -> int:
     return round(cell_len(text) * _CHARACTER)
 
 
-def _texts(listed: Sequence[Certificates]) -> list[tuple[str, str]]:
+def _texts(listed: Presented) -> list[tuple[str, str]]:
     """Return a line for each certificate on an arrow, with its CA."""
     lines = []
-    for certificates in listed:
-        first = clean_line(PurePath(certificates.files[0]).name)
-        files = first if len(certificates.files) == 1 else f"{len(certificates.files)} files"
-        lines.append((f"{_short(certificates.name)} ({_short(files)})", certificates.issuer))
+    for (name, issuer), files in listed.items():
+        shown = clean_line(PurePath(files[0]).name) if len(files) == 1 else f"{len(files)} files"
+        lines.append((f"{_short(name)} ({_short(shown)})", issuer))
     if len(lines) > _MOST_CERTIFICATES:
         more = len(lines) - _MOST_CERTIFICATES + 1
         lines[_MOST_CERTIFICATES - 1 :] = [(f"and {more} more", "")]
@@ -193,37 +162,29 @@ class _Drawing:
     y: int = _MARGIN
 
     @property
-    def left(self) -> int:
-        return _MARGIN + _BOX
-
-    @property
     def right(self) -> int:
-        return self.left + self.arrow
+        """Where the boxes of the servers begin."""
+        return _LEFT + self.arrow
 
-    @property
-    def width(self) -> int:
-        return self.right + _BOX + _MARGIN
-
-    def server(self, server: ServerConnections) -> None:
+    def server(self, server: str, clients: Mapping[str, Presented]) -> None:
         """Draw a server with its clients, and what it presents to all of them."""
         top = self.y
-        for client, listed in server.clients.items():
-            self._row(client, _texts(listed), to_server=True)
-        if server.presents:
-            self._row("every client", _texts(server.presents), to_server=False)
-        self._box(self.right, top, self.y - top - _PADDING, server.server)
+        for client, listed in clients.items():
+            self._row(client, _texts(listed))
+        self._box(self.right, top, self.y - top - _PADDING, server)
         self.y += _MARGIN
 
-    def _row(self, client: str, texts: list[tuple[str, str]], *, to_server: bool) -> None:
+    def _row(self, client: str, texts: list[tuple[str, str]]) -> None:
         height = _LINE * len(texts) + 2 * _PADDING
-        self._box(_MARGIN, self.y, height, client, "" if to_server else ' class="every"')
-        middle = (self.left + self.right) // 2
+        self._box(_MARGIN, self.y, height, client, ' class="every"' if client == EVERY else "")
+        middle = (_LEFT + self.right) // 2
         for number, (text, issuer) in enumerate(texts, start=1):
             color = f' style="fill: {self.colors[issuer]}"' if issuer in self.colors else ""
             self._text(middle, self.y + number * _LINE, text, f' class="on"{color}')
         line = self.y + _LINE * len(texts) + _PADDING
-        begin, end = (self.left + 6, self.right - 6) if to_server else (self.right - 6, self.left + 6)
-        back = -8 if to_server else 8
+        begin, end, back = _LEFT + 6, self.right - 6, -8
+        if client == EVERY:
+            begin, end, back = end, begin, 8
         self.lines.append(f'<path d="M {begin} {line} H {end}"/>')
         self.lines.append(f'<path class="head" d="M {end} {line} l {back} -4 v 8 z"/>')
         self.y += height + _PADDING
