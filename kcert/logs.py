@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from kcert.clusters import COMPONENTS, ClusterKind, kind_of_machine
+from kcert.clusters import COMPONENTS, kind_of_machine
+from kcert.clusters.kind import ClusterKind
 from kcert.diagnose.reading import log_lines
 from kcert.durations import duration
 from kcert.errors import InputError, ProgramError, ReaderGoneError, did_you_mean

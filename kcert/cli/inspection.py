@@ -142,8 +142,8 @@ def inventory(
     """List all certificates of a cluster: the component, the names and the expiry of each."""
     from kcert.durations import duration
     from kcert.openssl import program
+    from kcert.scan import ORDERS, ending_within, inventory
     from kcert.scan.discovery import survey
-    from kcert.scan.result import ORDERS, ending_within, inventory
     from kcert.ui.inventory import present, status
     from kcert.ui.report import written_to
 

@@ -232,9 +232,6 @@ def kind_of(x509: X509) -> Kind:
     return Kind.SERVER if x509.allows_server_auth else Kind.CLIENT
 
 
-_CA_USES = ("keyCertSign", "cRLSign", "digitalSignature")
-
-
 def _is_usual(taken: Certificate, x509: X509) -> bool:
     """Return whether the template of its kind says just what *x509* says."""
     if not (x509.basic_constraints_critical and x509.key_usage_critical and x509.path_length is None):

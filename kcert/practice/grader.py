@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from kcert.openssl.x509 import Name
     from kcert.practice.scenario import Connection, Scenario
-    from kcert.scan.result import ScanResult
+    from kcert.scan import ScanResult
 
     P = ParamSpec("P")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from kcert.openssl.x509 import X509, Name, PublicKey, Request, listed, refusals
-from kcert.scan.result import SOON, CertificateRef
+from kcert.scan import SOON, CertificateRef
 
 SHORTEST_RSA = 2048
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kcert.scan.result import KubeconfigUse
+    from kcert.scan import KubeconfigUse
 
 
 def admin_without_rights(rng: ScenarioRng) -> Scenario:

@@ -21,7 +21,7 @@ from kcert.store import SECRET_MODE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kcert.scan.result import Configuration
+    from kcert.scan import Configuration
 
 FOLDER = "etc/kubernetes"
 
