@@ -19,9 +19,8 @@ from kcert.openssl.program import public_part
 from kcert.openssl.x509 import X509, Name, PublicKey
 from kcert.quoting import Raw
 from kcert.roles import KUBELET_ROLES, MASTERS, NODE_PREFIX, NODES, ROLES, kubeconfig_role
-from kcert.scan import layouts
+from kcert.scan import CertificateRef, KeyFile, KubeconfigUse, Problem, layouts
 from kcert.scan.layouts import FILE_OPTIONS
-from kcert.scan.result import CertificateRef, KeyFile, KubeconfigUse, Problem
 
 MANY = 600
 """With more SANs than this a command is no longer readable."""
@@ -32,7 +31,7 @@ def subject(ctx: RuleContext, cert: CertificateInstance) -> tuple[tuple[str, str
     if cert.is_authority:
         return cert.certificate.subject.parts  # what it signed names it
     if wanted := other_subject(cert):
-        return _name(wanted).parts
+        return wanted.parts
     parts = [
         ("O", value) if kind == "OU" and is_group(cert, value) else (kind, value)
         for kind, value in cert.certificate.subject.parts
@@ -181,7 +180,7 @@ def role_of(ctx: RuleContext, problem: Problem) -> Role | None:
         return Role.CLUSTER_CA
     folder = problem.path.parent
     beside = {use.path.stem for use in ctx.scan.uses if use.path.parent == folder}
-    beside |= {key.path.stem for key in ctx.scan.keys if key.path.parent == folder}
+    beside |= {path.stem for path in ctx.scan.keys if path.parent == folder}
     blank = _blank(ctx, Name(), (), PublicKey("rsa", 2048, None, ""))
     return layouts.role_of(problem.path, blank, frozenset(beside | {problem.path.stem}))
 
@@ -192,9 +191,10 @@ def expected_certificate(
     """Return a certificate for *role* in the place of *problem*; None if its owner, or *name*, is not known."""
     wanted = ctx.wanted_at(problem.path)
     if name is None:
-        name = _name(wanted.subject) if wanted is not None and wanted.subject else _expected_name(problem, role)
-    if name is None:
-        return None
+        subject = (wanted.subject if wanted else None) or _expected_subject(problem, role)
+        if subject is None:
+            return None
+        name = Name(subject.parts)
     embedded = problem.path == problem.source
     authorities = ctx.owners.near(problem.source or problem.path)
     authority = authorities.get(ROLES[role].ca or Role.CLUSTER_CA if role else Role.CLUSTER_CA)
@@ -224,21 +224,15 @@ def _only_user(ctx: RuleContext, problem: Problem) -> KubeconfigUse | None:
     return next(iter(users.values())) if len(users) == 1 else None
 
 
-def _expected_name(problem: Problem, role: Role | None) -> Name | None:
+def _expected_subject(problem: Problem, role: Role | None) -> Subject | None:
     if role is None:
         return None
     if role in (Role.KUBELET, Role.KUBELET_CLIENT):
-        return _name(Subject(f"{NODE_PREFIX}{_node(problem, role)}", (NODES,)))
+        return Subject(f"{NODE_PREFIX}{_node(problem, role)}", (NODES,))
     if role is Role.KUBELET_SERVER:
-        return _name(Subject(_node(problem, role)))
+        return Subject(_node(problem, role))
     spec = ROLES[role]
-    if spec.kind is Kind.CA or not spec.common_name:
-        return None
-    return _name(Subject(spec.common_name, spec.organizations))
-
-
-def _name(subject: Subject) -> Name:
-    return Name((("CN", subject.common_name), *(("O", group) for group in subject.organizations)))
+    return Subject(spec.common_name, spec.organizations) if spec.kind is not Kind.CA and spec.common_name else None
 
 
 def _node(problem: Problem, role: Role) -> str:

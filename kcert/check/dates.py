@@ -29,7 +29,7 @@ def expired(ctx: RuleContext) -> Iterator[Violation]:
             elif cert.is_authority and (renewed := _renewed(ctx, cert)):
                 message += f" {renewed.path} is the renewed one, with the same key."
                 for copy in ctx.copies[cert.certificate.sha256]:
-                    fix = placing.copied_to(ctx, copy, bash.literal(renewed.certificate.pem))
+                    fix = placing.into_place(ctx, copy, bash.literal(renewed.certificate.pem), program="cp")
                     yield Violation(copy.path, message, evidence, fix, authority=True)
             else:
                 yield reissued(ctx, cert, message, evidence)

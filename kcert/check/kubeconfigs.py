@@ -13,8 +13,8 @@ from kcert.check.rule import CertificateInstance, RuleContext, Violation, error,
 from kcert.clusters import cluster_kind_of
 from kcert.openssl.x509 import X509
 from kcert.quoting import in_sentence
+from kcert.scan import KubeconfigUse
 from kcert.scan.fs import cluster_root_of
-from kcert.scan.result import KubeconfigUse
 
 
 def server_not_in_san(ctx: RuleContext) -> Iterator[Violation]:

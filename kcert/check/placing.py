@@ -26,7 +26,7 @@ from kcert.scan.fs import lexists, read_bytes
 
 if TYPE_CHECKING:
     from kcert.check.rule import CertificateInstance, RuleContext
-    from kcert.scan.result import Problem
+    from kcert.scan import Problem
 
 
 def usual_key(crt: Path) -> Path:
@@ -76,35 +76,24 @@ def among_others(ctx: RuleContext, cert: CertificateInstance, new: str, *, key: 
     return f"{{ {whole} && {bash.command('openssl', 'pkey', '-in', target_of(cert.path))}; }}"
 
 
-def into_place(ctx: RuleContext, cert: CertificateInstance, new: str, *, key: str = "", first: str = "") -> str:
+def into_place(
+    ctx: RuleContext, cert: CertificateInstance, new: str, *, key: str = "", first: str = "", program: str = "mv"
+) -> str:
     """Put the file *new* in the place of *cert*, and a new *key* into the same file; what else it holds stays as it is.
 
-    *first* runs right before, when all is complete.
+    *first* runs right before, when all is complete. Empty if a command is not certain to keep the rest.
     """
-    if cert.embedded:
-        return in_kubeconfig(ctx, cert, new, key=key)
-    if not (ctx.has_siblings(cert) or key or holds_a_key(cert.path)):
-        return bash.then(first, bash.command("mv", new, target_of(cert.path)))
-    return rewritten(cert.path, among_others(ctx, cert, new, key=key), first=first)
-
-
-def copied_to(ctx: RuleContext, copy: CertificateInstance, source: str) -> str:
-    """Return the command that puts the certificate in the file *source* in place of *copy*, alone or among others."""
-    if beside(ctx, copy) is None or (copy.embedded and copy.use.kubeconfig is None):
+    use = cert.use
+    if beside(ctx, cert) is None or (cert.embedded and use.kubeconfig is None):
         return ""
-    if copy.embedded:
-        return in_kubeconfig(ctx, copy, source)
-    if ctx.has_siblings(copy) or holds_a_key(copy.path) or isinstance(source, Raw):
-        return rewritten(copy.path, among_others(ctx, copy, source))
-    return bash.command("cp", source, copy.path)
-
-
-def in_kubeconfig(ctx: RuleContext, cert: CertificateInstance, new: str, *, key: str = "") -> str:
-    """Have kubectl embed the file *new* in place of *cert*."""
-    option, kubeconfig = cert.use.option or "", cert.use.kubeconfig
-    assert kubeconfig
-    name = kubeconfig.cluster if option.startswith("certificate-authority") else kubeconfig.user_name
-    return bash.embedded(cert.path, option, name, among_others(ctx, cert, new), key=key)
+    if not (cert.embedded or ctx.has_siblings(cert) or key or holds_a_key(cert.path) or isinstance(new, Raw)):
+        return bash.then(first, bash.command(program, new, target_of(cert.path)))
+    content = among_others(ctx, cert, new, key="" if cert.embedded else key)
+    if use.kubeconfig is None or not cert.embedded:
+        return rewritten(cert.path, content, first=first)
+    option = use.option or ""
+    name = use.kubeconfig.cluster if option.startswith("certificate-authority") else use.kubeconfig.user_name
+    return bash.embedded(cert.path, option, name, content, key=key)
 
 
 def rewritten(path: Path, content: str, *, first: str = "") -> str:
@@ -182,19 +171,6 @@ def recovered(value: str) -> list[str]:
         except (binascii.Error, ValueError):
             return []
     return []
-
-
-def field_lines(text: str, option: str) -> tuple[int, int] | None:
-    """Return the first line of the field *option* of a kubeconfig, from 0, and the line behind it; None for several."""
-    lines = text.split("\n")
-    starts = [number for number, line in enumerate(lines) if line.lstrip(" -").startswith(f"{option}:")]
-    if len(starts) != 1:
-        return None
-    indent = len(lines[starts[0]]) - len(lines[starts[0]].lstrip(" -"))
-    end = starts[0] + 1
-    while end < len(lines) and lines[end].strip() and len(lines[end]) - len(lines[end].lstrip()) > indent:
-        end += 1
-    return starts[0], end
 
 
 def certificate_blocks(path: Path) -> list[Block]:
@@ -293,15 +269,18 @@ NOT_FOR_KUBECTL = ("is not base64", "does not read it")
 
 def field_replaced(problem: Problem, new: str) -> str:
     """The command that gives a field with certificates another value; empty if nothing shows which line it is."""
-    text = read_bytes(problem.path).decode("utf-8", "replace")
-    option = problem.option or ""
-    field = field_lines(text, option)
-    if field is None or "key" in option:
-        return ""
+    text, option = read_bytes(problem.path).decode("utf-8", "replace"), problem.option or ""
     lines = text.split("\n")
-    before = lines[field[0]].partition(f"{option}:")[0]
-    carriage_return = "\r" if lines[field[0]].endswith("\r") else ""
-    changed = [*lines[: field[0]], f"{before}{option}: {new}{carriage_return}", *lines[field[1] :]]
+    starts = [number for number, line in enumerate(lines) if line.lstrip(" -").startswith(f"{option}:")]
+    if len(starts) != 1 or "key" in option:
+        return ""
+    begin, own = starts[0], lines[starts[0]]
+    before, indent = own.partition(f"{option}:")[0], len(own) - len(own.lstrip(" -"))
+    rest = itertools.dropwhile(
+        lambda line: len(line) - len(line.lstrip()) > indent and line.strip(), lines[begin + 1 :]
+    )
+    carriage_return = "\r" if own.endswith("\r") else ""
+    changed = [*lines[:begin], f"{before}{option}: {new}{carriage_return}", *rest]
     return bash.patched(problem.path, text, "\n".join(changed), context=0)
 
 
@@ -317,10 +296,8 @@ def set_aside(ctx: RuleContext, problem: Problem) -> str:
     if named or not lexists(problem.path) or format_of(ctx, problem):
         return ""  # a keystore or another format is not damaged
     path = bash.argument(problem.path)
-    return (
-        "# kcert cannot tell what this file contained. Restore it from a backup.\n"
-        f"{bash.command('mv', path, f'{path}.damaged')}"
-    )
+    remark = "# kcert cannot tell what this file contained. Restore it from a backup."
+    return f"{remark}\n{bash.command('mv', path, f'{path}.damaged')}"
 
 
 def as_written(old: str, resolved: Path, target: Path) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from kcert.certificates import Key, Role, Subject
 from kcert.check import bash, corrections, placing
-from kcert.check.placing import alone, beside, copied_to, into_place, target_of, usual_key
+from kcert.check.placing import alone, beside, into_place, target_of, usual_key
 from kcert.check.rule import CertificateInstance, RuleContext, Violation
 from kcert.kubeconfig import read_command
 from kcert.openssl import commands
@@ -69,10 +69,8 @@ def reissue_commands(
     if cert.is_authority and cert.certificate.self_issued:
         return replace_ca(ctx, cert) if new_key else reissue_ca(ctx, cert)
     signer = signer_of(ctx, cert)
-    if signer is None or beside(ctx, cert) is None:
-        return ""
-    made = issued(ctx, cert, signer, new_key=new_key, key=key)
-    if not made:
+    made = issued(ctx, cert, signer, new_key=new_key, key=key) if signer else ""
+    if not made or signer is None:
         return ""
     if new_key and Role.SERVICE_ACCOUNT in cert.roles:
         made = f"{TOKENS_END}\n{made}"
@@ -156,20 +154,15 @@ def issued(
     *signer* is None for a root CA. With *new_key* the key is generated first, for the file *key*, or where the old one
     is. Empty if nothing shows where that is.
     """
-    if cert.embedded and (cert.use.position or cert.use.kubeconfig is None):
+    if beside(ctx, cert) is None or (cert.embedded and (cert.use.position or cert.use.kubeconfig is None)):
         return ""  # the key of a kubeconfig is its user's, and not that of a CA in the user's chain
     key = key or cert.use.key_path
     inside = cert.embedded or placing.holds_a_key(cert.path)
     cnf, csr, crt, new = _scratch(cert, "cnf", "csr", "crt", "key")
-    own, public_key = new, ""
-    if new_key and not inside:
-        if key is None:
-            return ""
-        own = f"{bash.argument(target_of(key))}.new"
-    elif not new_key:
-        own = _own_key(cert)
-        if not own and (cert.embedded or signer is None):
-            return ""
+    beside_key = f"{bash.argument(target_of(key))}.new" if key else ""
+    own, public_key = (new if inside else beside_key) if new_key else _own_key(cert), ""
+    if not own and (new_key or cert.embedded or signer is None):
+        return ""
     if not own:
         # The private key is not here: a temporary one signs the request.
         own = Raw(f"<({bash.command(*commands.private_key('openssl', Key('ecdsa'), ''))})")
@@ -262,13 +255,14 @@ def copied(ctx: RuleContext, origin: CertificateInstance) -> list[str]:
             return []
         # Its own file holds others as well: openssl reads the first, and puts nothing else out.
         source = Raw(f"<({bash.command('openssl', 'x509', '-in', source)})")
-    return [command for copy in places if (command := copied_to(ctx, copy, source))]
+    return [into_place(ctx, copy, source, program="cp") for copy in places]
 
 
 def replace_ca(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = True) -> str:
     """Return the commands for a root CA with a new key, or with its own, and for all that the old one signed."""
     key = _key_beside(cert)
-    if key is None or cert.embedded or cert.live or beside(ctx, cert) is None:
+    made = "" if cert.embedded or cert.live else issued(ctx, cert, None, new_key=new_key)
+    if key is None or not made:
         return ""
     others = {_key_beside(copy) for copy in ctx.copies[cert.certificate.sha256]} - {key, None}
     signer = Signer(cert.path, key, bash.argument(cert.path))
@@ -276,10 +270,10 @@ def replace_ca(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = T
         leaf
         for leaf in ctx.leaves
         if (issuer := ctx.issuer_of(leaf)) and issuer.certificate.sha256 == cert.certificate.sha256
-        if not leaf.live and beside(ctx, leaf) is not None
+        if not leaf.live
     )
     return bash.then(
-        issued(ctx, cert, None, new_key=new_key),
+        made,
         *copied(ctx, cert),
         *(bash.command("cp", key, other) for other in sorted(filter(None, others))),
         *(issued(ctx, leaf, signer) for leaf in signed),

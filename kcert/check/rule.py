@@ -21,8 +21,8 @@ from kcert.check import ownership, placing
 from kcert.openssl.verify import Signatures
 from kcert.openssl.x509 import X509, Name
 from kcert.roles import CA_ROLES, ROLES, RoleSpec
+from kcert.scan import CertificateRef, ScanResult
 from kcert.scan.fs import cluster_root_of
-from kcert.scan.result import CertificateRef, ScanResult
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,7 @@ class RuleContext:
     wanted: Mapping[Path, Certificate] = field(default_factory=dict)
     openssl: str = "openssl"
     described: bool = False
+    _hashes: dict[Path, list[str]] = field(default_factory=dict, init=False)
 
     @cached_property
     def found(self) -> tuple[CertificateInstance, ...]:
@@ -223,10 +224,6 @@ class RuleContext:
             blocks = placing.certificate_blocks(cert.path)
             self._hashes[cert.path] = [hashlib.sha256(block.der).hexdigest() for block in blocks]
         return self._hashes[cert.path]
-
-    @cached_property
-    def _hashes(self) -> dict[Path, list[str]]:
-        return {}
 
     def has_signed(self, ca: X509) -> bool:
         """True if a certificate that was found names *ca* as its issuer."""
