@@ -27,14 +27,15 @@ from kcert.check import (
 )
 from kcert.check.repairs import Signer, signer_of
 from kcert.check.rule import CertificateInstance, Rule, RuleContext, Severity, Violation
-from kcert.clusters import COMPONENTS, KIND, KUBEADM, ClusterKind, cluster_kind_of
+from kcert.clusters import COMPONENTS, KIND, KUBEADM, cluster_kind_of
+from kcert.clusters.kind import ClusterKind
 from kcert.errors import InputError, did_you_mean
 from kcert.issue.discovery import FolderContent, named
 from kcert.quoting import format_command, quote
 from kcert.roles import ROLES
+from kcert.scan import Problem, ProblemKind, ScanResult
 from kcert.scan.discovery import survey
 from kcert.scan.layouts import kubeadm_ca
-from kcert.scan.result import Problem, ProblemKind, ScanResult
 
 _GROUPS = (files, signers, dates, keys, identities, kubeconfigs, forms)
 RULES: dict[str, Rule] = {rule.name: rule for group in _GROUPS for rule in group.RULES}
@@ -278,7 +279,7 @@ class Renewals:
                 self._readers[ref.path].add(ref.component)
         for problem in ctx.scan.problems:
             self._readers[problem.path].add(problem.component)
-        for key in ctx.scan.public_keys:
+        for key in ctx.scan.public_keys.values():
             if key.option:
                 self._readers[key.path].add("kube-apiserver")
         for configuration in ctx.scan.configurations:

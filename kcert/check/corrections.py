@@ -19,9 +19,8 @@ from kcert.openssl.program import public_part
 from kcert.openssl.x509 import X509, Name, PublicKey
 from kcert.quoting import Raw
 from kcert.roles import KUBELET_ROLES, MASTERS, NODE_PREFIX, NODES, ROLES, kubeconfig_role
-from kcert.scan import layouts
+from kcert.scan import CertificateRef, KeyFile, KubeconfigUse, Problem, layouts
 from kcert.scan.layouts import FILE_OPTIONS
-from kcert.scan.result import CertificateRef, KeyFile, KubeconfigUse, Problem
 
 MANY = 600
 """With more SANs than this a command is no longer readable."""
@@ -181,7 +180,7 @@ def role_of(ctx: RuleContext, problem: Problem) -> Role | None:
         return Role.CLUSTER_CA
     folder = problem.path.parent
     beside = {use.path.stem for use in ctx.scan.uses if use.path.parent == folder}
-    beside |= {key.path.stem for key in ctx.scan.keys if key.path.parent == folder}
+    beside |= {path.stem for path in ctx.scan.keys if path.parent == folder}
     blank = _blank(ctx, Name(), (), PublicKey("rsa", 2048, None, ""))
     return layouts.role_of(problem.path, blank, frozenset(beside | {problem.path.stem}))
 

@@ -26,10 +26,10 @@ from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509
 from kcert.quoting import Raw, format_command
 from kcert.roles import CA_ROLES, ROLES
+from kcert.scan import KeyFile, Problem
 from kcert.scan.files import look_into
 from kcert.scan.fs import lexists
 from kcert.scan.layouts import COMPONENT_NAMES, FILE_OPTIONS, KUBEADM, KUBEADM_ETCD, key_names
-from kcert.scan.result import KeyFile, Problem
 from kcert.store import OWN_FOLDER
 
 _SIGNING = "--cluster-signing-cert-file"
@@ -60,7 +60,7 @@ def missing_file(ctx: RuleContext) -> Iterator[Violation]:
 
 def key_without_certificate(ctx: RuleContext) -> Iterator[Violation]:
     """Yield keys of components whose certificate is missing."""
-    for key in ctx.scan.keys:
+    for key in ctx.scan.keys.values():
         crt = key.path.with_suffix(".crt") if key.path.suffix == ".key" else None
         if crt is None or key.option or key.embedded or key.path.stem not in COMPONENT_NAMES:
             continue
@@ -220,7 +220,7 @@ def _made(ctx: RuleContext, problem: Problem) -> str:
 
 def _key_for(ctx: RuleContext, problem: Problem) -> KeyFile | None:
     """The key that belongs to a certificate: the one its component names, or the one beside it."""
-    keys = {key.path: key for key in ctx.scan.keys}
+    keys = ctx.scan.keys
     if problem.path == problem.source:
         return keys.get(problem.path)
     for path in _named_keys(ctx, problem):
@@ -301,7 +301,7 @@ def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None, behin
         if isinstance(source, Raw):
             return placing.rewritten(problem.path, bash.joined(source))
         return bash.command("cp", source, problem.path)
-    key = next((key for key in ctx.scan.keys if key.path in key_names(problem.path)), None)
+    key = next((key for key in ctx.scan.keys.values() if key.path in key_names(problem.path)), None)
     names = Counter(
         cert.certificate.issuer
         for cert in ctx.leaves

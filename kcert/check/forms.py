@@ -104,7 +104,7 @@ SHORTEST_CURVE = 224
 def encrypted_keys(ctx: RuleContext) -> Iterator[Violation]:
     """Keys with a passphrase that a component has to load: none of them can ask for one."""
     embedded = (use.key for use in ctx.scan.uses if use.key and use.key.embedded)
-    for key in dict.fromkeys((*ctx.scan.keys, *embedded)):
+    for key in dict.fromkeys((*ctx.scan.keys.values(), *embedded)):
         if not key.encrypted:
             continue
         if key.source is not None and key.option:

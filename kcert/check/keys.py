@@ -16,8 +16,8 @@ from kcert.clusters import cluster_kind_of
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import key_belongs, public_part
 from kcert.openssl.x509 import PublicKey
+from kcert.scan import KeyFile, PublicKeyFile
 from kcert.scan.fs import cluster_root_of
-from kcert.scan.result import KeyFile, PublicKeyFile
 
 _RSA_BITS = 2048
 """NIST SP 800-57 part 1 counts RSA 2048 as 112 bits of security, the least that it still allows."""
@@ -98,7 +98,7 @@ def _swapped_files(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
-    for key in ctx.scan.keys:
+    for key in ctx.scan.keys.values():
         public = _public_keys_for(ctx, key)
         if not _lack_public_part(public, key):
             continue
@@ -116,7 +116,7 @@ def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
 
 def _keys_of_other_hosts(ctx: RuleContext) -> Iterator[Violation]:
     hosts: dict[Path, tuple[KeyFile, list[PublicKeyFile]]] = {}
-    for key in ctx.scan.keys:
+    for key in ctx.scan.keys.values():
         if public := _public_keys_for(ctx, key):
             hosts.setdefault(cluster_root_of(key.source or key.path), (key, public))
     for home, (key, _) in hosts.items():
@@ -150,11 +150,12 @@ def _public_keys_for(ctx: RuleContext, key: KeyFile) -> list[PublicKeyFile]:
     root = cluster_root_of(key.source or key.path)
     public = [
         public_key
-        for public_key in ctx.scan.public_keys
+        for public_key in ctx.scan.public_keys.values()
         if cluster_root_of(public_key.source or public_key.path) == root
     ]
     named = [key_file for key_file in public if key_file.option == "--service-account-key-file"]
-    uses = [(use.option, use.path) for use in ctx.scan.uses] + [(key.option, key.path) for key in ctx.scan.keys]
+    uses = [(use.option, use.path) for use in ctx.scan.uses]
+    uses += [(other.option, other.path) for other in ctx.scan.keys.values()]
     others = any(option == "--service-account-key-file" and cluster_root_of(path) == root for option, path in uses)
     return (
         named
@@ -185,7 +186,7 @@ def _weakness(key: PublicKey) -> str | None:
 
 def key_permissions(ctx: RuleContext) -> Iterator[Violation]:
     """Yield files with a private key that users other than the owner can read."""
-    for key in ctx.scan.keys:
+    for key in ctx.scan.keys.values():
         kind = cluster_kind_of(key.path)
         if not key.mode & _OTHERS & ~(kind.key_mode if kind else 0):
             continue

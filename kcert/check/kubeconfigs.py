@@ -12,7 +12,7 @@ from kcert.check.identities import listed
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.clusters import cluster_kind_of
 from kcert.openssl.x509 import X509
-from kcert.scan.result import KubeconfigUse
+from kcert.scan import KubeconfigUse
 
 
 def server_not_in_san(ctx: RuleContext) -> Iterator[Violation]:

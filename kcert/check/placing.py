@@ -26,7 +26,7 @@ from kcert.scan.fs import lexists, read_bytes
 
 if TYPE_CHECKING:
     from kcert.check.rule import CertificateInstance, RuleContext
-    from kcert.scan.result import Problem
+    from kcert.scan import Problem
 
 
 def usual_key(crt: Path) -> Path:

@@ -21,8 +21,8 @@ from kcert.check import ownership, placing
 from kcert.openssl.verify import Signatures
 from kcert.openssl.x509 import X509, Name
 from kcert.roles import CA_ROLES, ROLES, RoleSpec
+from kcert.scan import CertificateRef, ScanResult
 from kcert.scan.fs import cluster_root_of
-from kcert.scan.result import CertificateRef, ScanResult
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from kcert.check.rule import CertificateInstance, RuleContext, Violation, error
 from kcert.openssl.program import key_belongs
 from kcert.openssl.x509 import X509
 from kcert.roles import ROLES
+from kcert.scan import CertificateRef
 from kcert.scan.fs import cluster_root_of, lexists
-from kcert.scan.result import CertificateRef
 
 
 def wrong_issuer(ctx: RuleContext) -> Iterator[Violation]:
@@ -224,7 +224,7 @@ def _signing_bundles(ctx: RuleContext) -> Iterator[Violation]:
         )
         resolved = use.configuration.resolved if use.configuration else {}
         path = resolved.get((use.option or "").replace("-cert-", "-key-"))
-        key = next((key for key in ctx.scan.keys if key.path == path), None)
+        key = ctx.scan.keys.get(path) if path else None
         signer = next((ca for ca in in_file if key and key_belongs(key.pem, ca.certificate.public_key)), None)
         fix = ""
         alone = use.path.with_name(f"{use.path.stem}-signing.crt")

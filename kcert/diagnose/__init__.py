@@ -17,13 +17,15 @@ from kcert.diagnose.context import (
     OPTIONS,
     ROLES,
     LogMatch,
+    Message,
     address_of,
+    clean,
     context_of,
     kind_of_line,
     options_in,
+    strip_prefix,
 )
 from kcert.diagnose.engine import Cause, Explanation, Pattern, knowledge
-from kcert.diagnose.message import Message, clean, strip_prefix
 from kcert.diagnose.reading import Entry, Found, entries
 
 SHOWN_LINES = 3
@@ -175,7 +177,7 @@ def explain(
         around = ("\n".join(strip_prefix(text).text for text in before.splitlines()), strip_prefix(after).text)
         for _, pattern, cause in candidates:
             if match := pattern.search(message.text):
-                log_match = LogMatch(message, match, knowledge().targets, around, known or {})
+                log_match = LogMatch(message, match, tuple(knowledge().targets.values()), around, known or {})
                 if explanation := cause.explain(log_match, cluster):
                     return explanation
     if whole := _with_middle(line):
@@ -260,20 +262,3 @@ def _cut_off(line: bytes) -> Explanation | None:
                 "kcert logs COMPONENT --diagnose   # reads the log itself",
             )
     return None
-
-
-__all__ = [
-    "CUT_LINE",
-    "MOST_FINDINGS",
-    "SHOWN_LINES",
-    "Cause",
-    "Diagnoser",
-    "Diagnosis",
-    "Explanation",
-    "Finding",
-    "Line",
-    "causes",
-    "diagnose",
-    "explain",
-    "follow",
-]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from kcert import plain_yaml
 from kcert.certificates import is_address
 from kcert.clusters import KINDS
 from kcert.diagnose import functions
-from kcert.diagnose.context import ROLES, LogMatch, Target
+from kcert.diagnose.context import ROLES, SERVER_NAME, LogMatch, Target
 from kcert.quoting import quote
 
 FOLDER = Path(__file__).parent / "causes"
@@ -111,18 +111,16 @@ class Cause:
                 continue
             if candidate.silent:
                 return None
-            roles = frozenset(match.known.get(ROLES, "").split())
-            renderer = _Renderer(match.target, kind, match.server_log, {**values, **groups}, roles)
-            return Explanation(self.name, self.lesson, *renderer.texts(candidate))
+            return Explanation(self.name, self.lesson, *_Renderer(match, kind, {**values, **groups}).texts(candidate))
         return None
 
 
 @dataclass(frozen=True)
 class Knowledge:
-    """All of the data: causes by name, targets in order, macros, the placeholders for what a log does not say."""
+    """All of the data: causes and targets by name, macros, the placeholders for what a log does not say."""
 
     causes: Mapping[str, Cause]
-    targets: tuple[Target, ...]
+    targets: Mapping[str, Target]
     macros: Mapping[str, str]
     glossary: Mapping[str, str]
     clients: tuple[tuple[re.Pattern[str], str], ...]
@@ -132,14 +130,10 @@ class Knowledge:
 def knowledge() -> Knowledge:
     """Read the data, once."""
     common = _read("common")
-    targets = _read("targets")
-    causes: dict[str, Cause] = {}
-    for name in common["order"]:
-        entries = _read(name)
-        causes.update((cause, _cause(cause, entry)) for cause, entry in entries.items())
+    causes = [(name, _cause(name, entry)) for file in common["order"] for name, entry in _read(file).items()]
     return Knowledge(
-        causes,
-        tuple(_target(name, entry) for name, entry in targets.items()),
+        dict(causes),
+        {name: _target(name, entry) for name, entry in _read("targets").items()},
         common["macros"],
         common["glossary"],
         tuple((re.compile(client["says"]), client["hint"]) for client in common["clients"]),
@@ -175,12 +169,13 @@ def _pattern(entry: str | Mapping[str, str]) -> Pattern:
 
 
 def _case(entry: Mapping[str, Any]) -> Case:
+    fix = entry.get("fix", "")
     return Case(
         tuple(str(entry.get("when", "")).split()),
         {key: re.compile(entry[key]) for key in ("line", "before", "after") if key in entry},
         " ".join(entry.get("says", "").split()),
         entry.get("proof", "").rstrip("\n"),
-        entry.get("fix", ""),
+        fix if isinstance(fix, str) else {name: text for names, text in fix.items() for name in names.split()},
         entry.get("silent", False),
     )
 
@@ -207,7 +202,7 @@ def _values(match: LogMatch, kind: str) -> dict[str, str]:
         "san": f"{'IP' if is_address(name) else 'DNS'}:{name}" if name else "",
         "!verify_option": f"-verify_{'ip' if is_address(name) else 'hostname'}" if name else "",
         "short_names": groups.get("names", "") if len(groups.get("names", "")) < _LONGEST_NAMES else "",
-        "server_name": match.server_name,
+        "server_name": (SERVER_NAME.search(match.text) or ("", ""))[1],
         "client_hint": next((hint for pattern, hint in knowledge().clients if pattern.search(match.text)), ""),
         "registry": match.address.removesuffix(":443"),
         "kcert_name": functions.kcert_name(own),
@@ -240,15 +235,33 @@ def _search(conditions: Mapping[str, re.Pattern[str]], match: LogMatch) -> dict[
     return groups
 
 
-@dataclass(frozen=True)
+def _nouns(match: LogMatch, values: Mapping[str, str]) -> dict[str, str]:
+    server = match.target.noun + (f" {values['node']}" if values.get("node") else "")
+    server += f" at {values['address']}" if values["address"] else ""
+    client = f"a client at {values['caller']}" if values["caller"] else "a client"
+    owner = f"of {client if match.server_log else server}"
+    return {
+        "server": server,
+        "Server": _capital(server),
+        "client": client,
+        "Client": _capital(client),
+        "Certificate": f"The certificate {values.get('path') or values['checked'] or owner}",
+        "note": match.target.note,
+    }
+
+
 class _Renderer:
     """Fills the texts of a case with what the log says."""
 
-    target: Target
-    kind: str
-    server_log: bool
-    values: Mapping[str, str] = field(hash=False)
-    roles: frozenset[str]
+    def __init__(self, match: LogMatch, kind: str, values: Mapping[str, str]) -> None:
+        self.target, self.kind, self.values = match.target, kind, values
+        self.words = {**values, **_nouns(match, values)}
+        self.roles = frozenset(match.known.get(ROLES, "").split())
+        self.is_product = kind in KINDS and kind not in _PRINTED_BY_HAND
+        # {look}: at the file that the line names, or at what was presented.
+        presented = "look_client" if match.server_log else "at"
+        look = "look_checked" if values["checked"] else "look_path" if values.get("path") else presented
+        self.macros = {**knowledge().macros, "look": knowledge().macros[look]}
 
     def texts(self, chosen: Case) -> tuple[str, str, str]:
         """Return what it says, and the commands that confirm and fix it."""
@@ -257,49 +270,18 @@ class _Renderer:
 
     def _sentence(self, text: str) -> str:
         text = _OPTIONAL.sub(lambda part: self._sentence(part[1]) if self._complete(part[1]) else "", text)
-        return _PLACEHOLDER.sub(lambda word: self._value(word[1]) or word[2] or "", text)
+        return _PLACEHOLDER.sub(lambda word: self.words.get(word[1]) or word[2] or "", text)
 
     def _complete(self, text: str) -> bool:
-        return all(self._value(word[1]) for word in _PLACEHOLDER.finditer(text))
-
-    def _value(self, name: str) -> str:
-        if name in ("server", "Server"):
-            noun = self.target.noun + (f" {self.values['node']}" if self.values.get("node") else "")
-            noun += f" at {self.values['address']}" if self.values["address"] else ""
-            return _capital(noun) if name == "Server" else noun
-        if name in ("client", "Client"):
-            noun = f"a client at {self.values['caller']}" if self.values["caller"] else "a client"
-            return _capital(noun) if name == "Client" else noun
-        if name == "Certificate":
-            file = self.values.get("path") or self.values.get("checked")
-            owner = self._value("client" if self.server_log else "server")
-            return f"The certificate {file}" if file else f"The certificate of {owner}"
-        if name == "note":
-            return self._sentence(self.target.note)
-        return self.values.get(name, "")
+        return all(self.words.get(word[1]) for word in _PLACEHOLDER.finditer(text))
 
     def _commands(self, text: str, values: Mapping[str, str] | None = None) -> str:
         """The lines of *text*; one with a value that the log does not say and that has no default is left out."""
-        text = self._with_macros(text.rstrip("\n"))
-        values = self.values if values is None else values
+        text, values = text.rstrip("\n"), self.values if values is None else values
+        for _ in range(3):
+            text = _PLACEHOLDER.sub(lambda word: self.macros.get(word[1], word[0]).rstrip("\n"), text)
         shown = (self._command(line, values) for line in _LOGICAL_LINE.split(text))
         return "\n".join(line for line in shown if line)
-
-    def _with_macros(self, text: str) -> str:
-        macros = knowledge().macros
-        for _ in range(3):
-            text = _PLACEHOLDER.sub(lambda word: macros.get(self._macro(word[1]), word[0]).rstrip("\n"), text)
-        return text
-
-    def _macro(self, name: str) -> str:
-        """The macro for {look}: by the file that the line names, or by who presented the certificate."""
-        if name != "look":
-            return name
-        if self.values.get("checked"):
-            return "look_checked"
-        if self.values.get("path"):
-            return "look_path"
-        return "look_client" if self.server_log else "at"
 
     def _command(self, line: str, values: Mapping[str, str]) -> str:
         missing = False
@@ -350,11 +332,11 @@ class _Renderer:
 
     def _recipes(self, fix: str | Mapping[str, str]) -> Mapping[str, str]:
         if not isinstance(fix, str):
-            return {name: text for names, text in fix.items() for name in names.split()}
+            return fix
         if "\n" in fix or " " in fix or not fix:
             return {"any": fix}
         verb, _, other = fix.partition("@")
-        targets = {target.name: target for target in knowledge().targets}
+        targets = knowledge().targets
         target, generic = targets.get(other, self.target), targets["server"]
         recipes = target.fixes.get(verb) or generic.fixes[verb]
         if verb not in target.fixes and "any" in target.fixes.get("renew", ()):
@@ -371,11 +353,11 @@ class _Renderer:
 
     def _by_product(self, fix: str | Mapping[str, str], recipes: Mapping[str, str]) -> Mapping[str, str]:
         """*recipes* without kubeadm's where the cluster is of a product that makes its certificates itself."""
-        if self.kind not in KINDS or self.kind in _PRINTED_BY_HAND or self._own(recipes) or "kubeadm" not in recipes:
+        if not self.is_product or self._own(recipes) or "kubeadm" not in recipes:
             return recipes
         verb = fix if isinstance(fix, str) else "trust" if "own_kubeconfig" in recipes["kubeadm"] else ""
-        of_api = next(target.fixes for target in knowledge().targets if target.name == "apiserver")
-        known = of_api.get(verb, {}) if self.target.name in ("server", "apiserver", "pod-apiserver") else {}
+        is_api_server = self.target.name in ("server", "apiserver", "pod-apiserver")
+        known = knowledge().targets["apiserver"].fixes.get(verb, {}) if is_api_server else {}
         own = known.get(self._own(known)) or functions.renewal(self.kind, "")
         return {**{name: text for name, text in recipes.items() if name == "any"}, self.kind: own}
 

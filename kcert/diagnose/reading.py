@@ -9,10 +9,11 @@ import re
 import select
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from kcert.diagnose.message import SEARCHED, strip_prefix
+from kcert.diagnose.context import SEARCHED, strip_prefix
 from kcert.errors import InputError
 from kcert.files import open_at_once
 from kcert.quoting import quote
@@ -74,43 +75,44 @@ def log_file(path: Path) -> Iterator[bytes]:
 
 
 def log_lines(stream: IO[bytes], name: str = "-") -> Iterator[bytes]:
-    """Yield the lines of a stream, each cut at ``LONGEST``, in UTF-8 whatever the encoding was.
-
-    Raises InputError if it is compressed, or is not a log.
-    """
-    line = _checked(stream.readline(LONGEST), name)
-    if encoding := _encoding(line):
-        yield from _decoded(line, stream, encoding)
-        return
-    while line:
-        yield line
-        skipped = 0
-        while line and not line.endswith(b"\n"):
-            line = stream.readline(LONGEST)
-            skipped += len(line)
-            _check_length(skipped, name)
-        line = stream.readline(LONGEST)
+    """Yield the lines of a stream; raises InputError if it is compressed, or is not a log."""
+    return _lines(iter(partial(stream.readline, LONGEST), b""), name)
 
 
 def live_lines(descriptor: int) -> Iterator[bytes]:
     """Yield the lines that arrive at a pipe or terminal, and ``IDLE`` while none does; for logs that are followed."""
-    pending = b""
-    skipped = 0
-    is_first = True
+    return _lines(_arriving(descriptor), "-")
+
+
+def _arriving(descriptor: int) -> Iterator[bytes]:
     while True:
         if not select.select([descriptor], [], [], IDLE_SECONDS)[0]:
             yield IDLE
+        elif chunk := os.read(descriptor, LONGEST):
+            yield chunk
+        else:
+            return
+
+
+def _in_utf8(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Yield *chunks* in UTF-8, whatever the encoding was."""
+    encoding, decoder = None, None
+    for chunk in chunks:
+        if encoding is None and chunk != IDLE:
+            if chunk.startswith(_GZIP):
+                raise InputError(f"{name} is compressed: `zcat {quote(name)} | kcert diagnose -` reads it.")
+            encoding = _encoding(chunk)
+            decoder = codecs.getincrementaldecoder(encoding)(errors="replace") if encoding else None
+        yield decoder.decode(chunk).lstrip("\ufeff").encode() if decoder else chunk
+
+
+def _lines(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Yield the lines of *chunks*, each cut at ``LONGEST``."""
+    pending, skipped = b"", 0
+    for chunk in _in_utf8(chunks, name):
+        if chunk == IDLE:
+            yield IDLE
             continue
-        chunk = os.read(descriptor, LONGEST)
-        if is_first and (encoding := _encoding(_checked(chunk, "-"))):
-            with os.fdopen(os.dup(descriptor), "rb") as stream:
-                yield from _decoded(chunk, stream, encoding)
-            return
-        is_first = False
-        if not chunk:
-            if pending and not skipped:
-                yield pending
-            return
         *whole, pending = (pending + chunk).split(b"\n")
         for line in whole:
             if not skipped:
@@ -121,18 +123,10 @@ def live_lines(descriptor: int) -> Iterator[bytes]:
                 yield pending[:LONGEST]
             skipped += len(pending)
             pending = b""
-            _check_length(skipped, "-")
-
-
-def _checked(start: bytes, name: str) -> bytes:
-    if start.startswith(_GZIP):
-        raise InputError(f"{name} is compressed: `zcat {quote(name)} | kcert diagnose -` reads it.")
-    return start
-
-
-def _check_length(skipped: int, name: str) -> None:
-    if skipped > MOST_SKIPPED:
-        raise InputError(f"{name} is not a log: {MOST_SKIPPED // 1024 // 1024} MiB without a line end.")
+            if skipped > MOST_SKIPPED:
+                raise InputError(f"{name} is not a log: {MOST_SKIPPED // 1024 // 1024} MiB without a line end.")
+    if pending and not skipped:
+        yield pending
 
 
 def _encoding(start: bytes) -> str:
@@ -144,24 +138,6 @@ def _encoding(start: bytes) -> str:
     if 4 <= half <= start[:64].count(0) + 1 and any(start[:64]):
         return "utf-16-le" if start[1:2] == b"\0" else "utf-16-be" if start[:1] == b"\0" else ""
     return ""
-
-
-def _decoded(start: bytes, stream: IO[bytes], encoding: str) -> Iterator[bytes]:
-    decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
-    text, skipped = decoder.decode(start).lstrip("\ufeff"), 0
-    while True:
-        *whole, text = text.split("\n")
-        for line in whole:
-            yield line.encode()[:LONGEST] + b"\n"
-        skipped = skipped + len(text) if len(text) > LONGEST else 0
-        _check_length(skipped, "-")
-        text = text[:LONGEST]
-        chunk = stream.read(LONGEST)
-        if not chunk:
-            if text:
-                yield text.encode()
-            return
-        text += decoder.decode(chunk)
 
 
 class Found(NamedTuple):

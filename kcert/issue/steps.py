@@ -104,20 +104,26 @@ def write_config(path: PurePosixPath, text: str) -> Step:
     )
 
 
-def request(certificate: Certificate, openssl: str) -> Step:
-    """Make the signing request of *certificate* with its key and its openssl.cnf."""
-    files, subject, passphrase = certificate.files, str(certificate.subject), certificate.passphrase
+def request(
+    certificate: Certificate, openssl: str, cnf: str, *, keeps_key: bool = False, again: bool = False
+) -> tuple[Step, ...]:
+    """Make the signing request of *certificate*: its key unless that is kept, its openssl.cnf *cnf*, the request.
+
+    With *again* it is made from the certificate that is there: with its subject, byte for byte.
+    """
+    files, passphrase = certificate.files, certificate.passphrase
     assert files.csr and files.cnf
-    argv = commands.request(openssl, files.key, subject, files.csr, cnf=files.cnf, passphrase=passphrase)
-    return Step("request", (files.csr,), argv)
-
-
-def request_again(certificate: Certificate, openssl: str) -> Step:
-    """Make a signing request from the certificate that is there: with its subject, byte for byte."""
-    files = certificate.files
-    assert files.csr and files.crt
-    argv = commands.request_again(openssl, files.crt, files.key, files.csr, passphrase=certificate.passphrase)
-    return Step("request-again", (files.csr,), argv)
+    if again:
+        assert files.crt
+        argv = commands.request_again(openssl, files.crt, files.key, files.csr, passphrase=passphrase)
+    else:
+        subject = str(certificate.subject)
+        argv = commands.request(openssl, files.key, subject, files.csr, cnf=files.cnf, passphrase=passphrase)
+    return (
+        *(() if keeps_key else (generate_key(certificate, openssl),)),
+        write_config(files.cnf, cnf),
+        Step("request-again" if again else "request", (files.csr,), argv),
+    )
 
 
 def sign(certificate: Certificate, issuer: Certificate, openssl: str, days: int, *, serial: str = "") -> Step:

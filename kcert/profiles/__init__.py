@@ -65,7 +65,7 @@ def certificates(cluster: Cluster) -> tuple[Certificate, ...]:
     """Every certificate that *cluster* needs, in the order in which they are made; no two share a file."""
     wanted = tuple(PROFILES[cluster.profile].certificates(cluster))
     for certificate in wanted:
-        _check_lengths(cluster, certificate)
+        _check_length(cluster, certificate)
     _check_files(cluster, wanted)
     return wanted if cluster.adopted is None else tuple(replace(spec, adopted=cluster.adopted) for spec in wanted)
 
@@ -109,7 +109,7 @@ def near(name: str, wanted: Iterable[Certificate]) -> str:
     return f"; {question}" if question else f". There are: {', '.join(known)}."
 
 
-def _check_lengths(cluster: Cluster, certificate: Certificate) -> None:
+def _check_length(cluster: Cluster, certificate: Certificate) -> None:
     name = certificate.subject.common_name if certificate.subject else ""
     if len(name) > COMMON_NAME_LENGTH:
         raise InputError(
@@ -119,22 +119,16 @@ def _check_lengths(cluster: Cluster, certificate: Certificate) -> None:
 
 
 def _check_files(cluster: Cluster, wanted: tuple[Certificate, ...]) -> None:
-    by_name: dict[str, Certificate] = {}
-    by_file: dict[str, Certificate] = {}
+    taken: dict[tuple[str, str], Certificate] = {}
     for certificate in wanted:
-        other = by_name.setdefault(certificate.name, certificate)
-        if other is not certificate:
-            raise InputError(
-                f"{_place(cluster, certificate)}{_called(certificate)} and {_called(other)} would both be called "
-                f"{certificate.name}: one of them needs another name."
-            )
-        for path in _names_on_disk(certificate):
-            # macOS does not distinguish Jane.key from jane.key.
-            other = by_file.setdefault(path.casefold(), certificate)
+        # macOS does not distinguish Jane.key from jane.key.
+        paths = [("kept in", path, path.casefold()) for path in _names_on_disk(certificate)]
+        for how, name, key in (("called", certificate.name, certificate.name), *paths):
+            other = taken.setdefault((how, key), certificate)
             if other is not certificate:
                 raise InputError(
-                    f"{_place(cluster, certificate)}{_called(certificate)} and {_called(other)} would both be kept in "
-                    f"{path}: one of them needs another name."
+                    f"{_place(cluster, certificate)}{_called(certificate)} and {_called(other)} would both be {how} "
+                    f"{name}: one of them needs another name."
                 )
 
 
@@ -168,7 +162,7 @@ def why_absent(cluster: Cluster, name: str) -> str | None:
     """Return why the cluster has no certificate called *name* where one could be expected; None without a reason."""
     if any(name in (node.name, f"kubelet-client-{node.name}") for node in cluster.bootstrap_nodes):
         return "the node bootstraps, so it gets its certificates from the cluster; `kcert bootstrap` creates the token"
-    return PROFILES[cluster.profile].why_absent(name)
+    return PROFILES[cluster.profile].absent.get(name)
 
 
 def kubelets(cluster: Cluster, known: tuple[Certificate, ...], nodes: Iterable[str]) -> tuple[Certificate, ...]:

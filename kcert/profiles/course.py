@@ -8,17 +8,7 @@ from typing import ClassVar
 
 from kcert.certificates import Certificate, Role, Subject
 from kcert.config import Cluster, Lifetimes
-from kcert.profiles.profile import (
-    Layout,
-    Part,
-    Profile,
-    RoleBindings,
-    api_server_names,
-    etcd_names,
-    file_of,
-    host_names,
-    optional_sans,
-)
+from kcert.profiles.profile import Layout, Part, Profile, RoleBindings, file_of, host_names
 from kcert.roles import MASTERS
 
 
@@ -47,18 +37,17 @@ class Course(Profile):
         yield make.leaf(Role.CONTROLLER_MANAGER)
         yield make.leaf(Role.PROXY)
 
-        yield make.leaf(Role.ETCD_SERVER, alt_names=etcd_names(cluster.etcd))
+        yield make.leaf(Role.ETCD_SERVER, alt_names=make.etcd_names())
         for member in cluster.etcd if len(cluster.etcd) > 1 else ():
             yield make.leaf(
                 Role.ETCD_PEER,
                 f"etcd-peer-{member.name}",
                 subject=Subject(member.name),
-                alt_names=etcd_names([member]),
+                alt_names=make.etcd_names(member=member),
                 host=member.name,
             )
 
-        names = api_server_names(cluster)
-        yield make.leaf(Role.APISERVER, alt_names=names, optional=optional_sans(cluster, names))
+        yield make.api_server()
         yield make.leaf(Role.APISERVER_ETCD_CLIENT)
         yield make.leaf(Role.APISERVER_KUBELET_CLIENT)
 

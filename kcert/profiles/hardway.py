@@ -8,19 +8,7 @@ from typing import ClassVar
 
 from kcert.certificates import Certificate, Role, Subject
 from kcert.config import ApiServer, Cluster, Host, Lifetimes, url
-from kcert.profiles.profile import (
-    Example,
-    Extra,
-    Layout,
-    Part,
-    Profile,
-    RoleBindings,
-    api_server_names,
-    etcd_names,
-    file_of,
-    host_names,
-    optional_sans,
-)
+from kcert.profiles.profile import Example, Layout, Part, Profile, RoleBindings, file_of, host_names
 from kcert.roles import MASTERS
 
 OWN_PORT = 6443
@@ -54,6 +42,11 @@ class HardWay(Profile):
     encryption_config = "/var/lib/kubernetes/encryption-config.yaml"
     bootstrap_kubeconfig = "/var/lib/kubelet/bootstrap-kubeconfig"
     kubelet_kubeconfig = "/var/lib/kubelet/kubeconfig"
+    has_admin = True  # it contains 127.0.0.1, and so works only on a control-plane host
+    absent: ClassVar[Mapping[str, str]] = {
+        Role.APISERVER_ETCD_CLIENT: "in the profile hardway the API server presents etcd-server to etcd; "
+        "`kcert etcd` creates it"
+    }
     example = Example(
         api_server=ApiServer("loadbalancer", ("192.168.56.30",)),
         control_plane=(Host("controlplane01", ("192.168.56.11",)), Host("controlplane02", ("192.168.56.12",))),
@@ -70,30 +63,17 @@ class HardWay(Profile):
         yield make.leaf(Role.SCHEDULER)
         yield make.leaf(Role.PROXY)
 
-        names = api_server_names(cluster)
-        yield make.leaf(
-            Role.APISERVER,
-            subject=Subject("kube-apiserver", ORGANIZATION),
-            alt_names=names,
-            # Its neighbors on the same host connect to the loopback address.
-            optional=optional_sans(cluster, names, "127.0.0.1"),
-        )
+        # The API server's neighbors on the same host connect to the loopback address.
+        yield make.api_server("", "127.0.0.1", subject=Subject("kube-apiserver", ORGANIZATION))
         yield make.leaf(Role.APISERVER_KUBELET_CLIENT)
         # One for everything around etcd: it serves, it speaks to its peers, and the API server presents it as a client.
-        yield make.leaf(
-            Role.ETCD_SERVER, subject=Subject("etcd-server", ORGANIZATION), alt_names=etcd_names(cluster.etcd)
-        )
+        etcd = Subject("etcd-server", ORGANIZATION)
+        yield make.leaf(Role.ETCD_SERVER, subject=etcd, alt_names=make.etcd_names())
         yield make.leaf(Role.SERVICE_ACCOUNT, subject=Subject("service-accounts", ORGANIZATION))
 
         for node in cluster.issued_nodes:
             yield make.leaf(Role.KUBELET, node.name, alt_names=host_names(node), host=node.name)
         yield from make.users()
-
-    def why_absent(self, name: str) -> str | None:
-        """Return that etcd-server does the work of one certificate that the course has."""
-        if name == Role.APISERVER_ETCD_CLIENT:
-            return "in the profile hardway the API server presents etcd-server to etcd; `kcert etcd` creates it"
-        return None
 
     def server(self, cluster: Cluster, certificate: Certificate) -> str:
         """Return the API server on the same host for what runs beside one, and the load balancer for the nodes."""
@@ -114,11 +94,6 @@ class HardWay(Profile):
         if part == "kubeconfig":
             return PurePosixPath(_KUBECONFIGS.get(reader, f"/var/lib/kubernetes/{file}"))
         return PurePosixPath("/etc/etcd" if reader == "etcd" else "/var/lib/kubernetes/pki", file)
-
-    def extras(self, cluster: Cluster, host: str) -> Iterator[Extra]:
-        """Yield the administrator's kubeconfig: it contains 127.0.0.1, and so works only on a control-plane host."""
-        if any(member.name == host for member in cluster.control_plane):
-            yield Extra("admin", "kubeconfig", "kubectl", "administrator")
 
 
 PROFILE = HardWay()

@@ -9,21 +9,7 @@ from typing import ClassVar
 
 from kcert.certificates import AltName, Certificate, Key, Kind, Role, Subject, Usages
 from kcert.config import ApiServer, Cluster, Host, Lifetimes, url
-from kcert.profiles.profile import (
-    Example,
-    Extra,
-    KnownIssue,
-    Layout,
-    Part,
-    Profile,
-    RoleBindings,
-    api_server_names,
-    etcd_names,
-    file_of,
-    host_names,
-    optional_sans,
-    unique,
-)
+from kcert.profiles.profile import Example, KnownIssue, Layout, Part, Profile, RoleBindings, file_of, host_names, unique
 from kcert.roles import MASTERS, NODE_PREFIX, NODES, ROLES
 
 _PLACE = (("C", "US"), ("ST", "Washington"), ("L", "Seattle"))
@@ -53,6 +39,14 @@ class Kelsey(Profile):
     encryption_config = "/var/lib/kubernetes/encryption-config.yaml"
     bootstrap_kubeconfig = "/var/lib/kubelet/bootstrap-kubeconfig"
     kubelet_kubeconfig = "/var/lib/kubelet/kubeconfig"
+    has_admin = True  # it contains 127.0.0.1, and so works only on a control-plane host
+    absent: ClassVar[Mapping[str, str]] = {
+        Role.APISERVER_KUBELET_CLIENT: "in the profile kelsey the API server presents kube-api-server to the kubelets",
+        Role.APISERVER_ETCD_CLIENT: "in the profile kelsey the API server presents kube-api-server to etcd, where etcd "
+        "has TLS",
+        Role.ETCD_SERVER: "in the profile kelsey etcd speaks plain HTTP on 127.0.0.1, unless kcert.yaml has "
+        "fix_known_issues: true",
+    }
     example = Example(
         cluster="kubernetes-the-hard-way",
         api_server=ApiServer("server.kubernetes.local", (), extra_sans=_EXTRA_SANS),
@@ -64,7 +58,7 @@ class Kelsey(Profile):
 
     def certificates(self, cluster: Cluster) -> Iterator[Certificate]:
         """Yield the certificates in the order of the book."""
-        make = Layout(cluster)
+        make = _Layout(cluster)
         yield make.ca(Role.CLUSTER_CA, Subject("CA", given=(*_PLACE, ("CN", "CA"))), usages=_CA_USAGES)
         yield make.leaf(Role.ADMIN, subject=Subject("admin", (MASTERS,)))
         for node in cluster.issued_nodes:
@@ -85,19 +79,11 @@ class Kelsey(Profile):
                 subject=_subject(spec.common_name, group),
                 alt_names=(AltName("DNS", role.value), _LOOPBACK),
             )
-        names = _api_server_names(cluster)
-        yield make.leaf(
-            Role.APISERVER,
-            "kube-api-server",
-            kind=Kind.PEER,
-            subject=_subject("kubernetes"),
-            alt_names=names,
-            optional=optional_sans(cluster, names, "127.0.0.1"),
-        )
+        yield make.api_server("kube-api-server", "127.0.0.1", subject=_subject("kubernetes"), kind=Kind.PEER)
         if cluster.fix_known_issues:
             yield make.leaf(Role.APISERVER_KUBELET_CLIENT)
         if _has_etcd_tls(cluster):
-            yield make.leaf(Role.ETCD_SERVER, alt_names=etcd_names(cluster.etcd))
+            yield make.leaf(Role.ETCD_SERVER, alt_names=make.etcd_names())
         yield make.leaf(Role.SERVICE_ACCOUNT, "service-accounts")
         yield from make.users()
 
@@ -105,15 +91,6 @@ class Kelsey(Profile):
     def _node_names(cluster: Cluster, node: Host) -> tuple[AltName, ...]:
         book = (AltName("DNS", node.name), _LOOPBACK)
         return unique((*book, *host_names(node))) if cluster.fix_known_issues else book
-
-    def why_absent(self, name: str) -> str | None:
-        """Return which certificate does the work of one that other profiles have."""
-        reasons = {
-            Role.APISERVER_KUBELET_CLIENT: "the API server presents kube-api-server to the kubelets",
-            Role.APISERVER_ETCD_CLIENT: "the API server presents kube-api-server to etcd, where etcd has TLS",
-            Role.ETCD_SERVER: "etcd speaks plain HTTP on 127.0.0.1, unless kcert.yaml has fix_known_issues: true",
-        }
-        return next((f"in the profile kelsey {why}" for role, why in reasons.items() if role == name), None)
 
     def server(self, cluster: Cluster, certificate: Certificate) -> str:
         """Return 127.0.0.1 for the administrator, who works on the control-plane host, else the host name."""
@@ -161,11 +138,6 @@ class Kelsey(Profile):
             return PurePosixPath(_FOLDERS[reader], f"kubelet{file.suffix}")
         return PurePosixPath(_FOLDERS.get(reader, "/var/lib/kubernetes"), file)
 
-    def extras(self, cluster: Cluster, host: str) -> Iterator[Extra]:
-        """Yield the administrator's kubeconfig: it contains 127.0.0.1, and so works only on a control-plane host."""
-        if any(member.name == host for member in cluster.control_plane):
-            yield Extra("admin", "kubeconfig", "kubectl", "administrator")
-
     def known_issues(self, cluster: Cluster) -> tuple[KnownIssue, ...]:
         """Return the mistakes and omissions of the book."""
         if cluster.fix_known_issues:
@@ -195,24 +167,17 @@ def _has_etcd_tls(cluster: Cluster) -> bool:
     return cluster.fix_known_issues or len(cluster.etcd) > 1 or not same_host
 
 
-def _api_server_names(cluster: Cluster) -> tuple[AltName, ...]:
-    server = cluster.api_server
-    services = (str(ipaddress.ip_network(cidr)[1]) for cidr in cluster.service_cidrs)
-    service = "kubernetes.default.svc"
-    names = (
-        "kubernetes",
-        "kubernetes.default",
-        service,
-        f"{service}.cluster",
-        f"kubernetes.svc.{cluster.dns_domain}",
-        *([server.host] if server.host else []),
-    )
-    book = (
-        *(AltName("IP", address) for address in ("127.0.0.1", *services, *server.addresses)),
-        *(AltName("DNS", name) for name in names),
-        *server.extra_sans,
-    )
-    return unique((*book, *api_server_names(cluster))) if cluster.fix_known_issues else unique(book)
+class _Layout(Layout):
+    def api_server_names(self) -> tuple[AltName, ...]:
+        cluster, server, service = self.cluster, self.cluster.api_server, "kubernetes.default.svc"
+        addresses = (str(ipaddress.ip_network(cidr)[1]) for cidr in cluster.service_cidrs)
+        names = ("kubernetes", "kubernetes.default", service, f"{service}.cluster")
+        book = (
+            *(AltName("IP", address) for address in ("127.0.0.1", *addresses, *server.addresses)),
+            *(AltName("DNS", name) for name in (*names, f"kubernetes.svc.{cluster.dns_domain}", server.host) if name),
+            *server.extra_sans,
+        )
+        return unique((*book, *super().api_server_names())) if cluster.fix_known_issues else unique(book)
 
 
 PROFILE = Kelsey()

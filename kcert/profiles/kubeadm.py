@@ -9,20 +9,7 @@ from typing import ClassVar
 
 from kcert.certificates import Certificate, Files, Key, Kind, Role, Subject
 from kcert.config import Cluster, Host, Lifetimes, Version, url
-from kcert.profiles.profile import (
-    ETCD_PORT,
-    Extra,
-    Layout,
-    Part,
-    Profile,
-    RoleBindings,
-    api_server_names,
-    etcd_names,
-    file_of,
-    files_of,
-    optional_sans,
-    stem_of,
-)
+from kcert.profiles.profile import ETCD_PORT, Extra, Layout, Part, Profile, RoleBindings, file_of, files_of, stem_of
 from kcert.roles import CA_ROLES, CLUSTER_ADMINS, MASTERS, ROLES
 
 
@@ -42,6 +29,11 @@ class Kubeadm(Profile):
         "The components are static pods here, except the kubelet: move the manifest out of /etc/kubernetes/manifests, "
         "wait until the pod is gone (some 20 seconds), and move it back. The kubelet: `sudo systemctl restart kubelet`."
     )
+    absent: ClassVar[Mapping[str, str]] = {
+        Role.PROXY: "kubeadm runs kube-proxy as a pod, which presents its service account's token, not a certificate",
+        Role.SERVICE_ACCOUNT: "kubeadm has a key pair without a certificate for service accounts; "
+        "`kcert service-account` creates it",
+    }
     ca_copies = "cluster-info in kube-public, from which `kubeadm join` takes it (certificate-authority-data)"
 
     def certificates(self, cluster: Cluster) -> Iterator[Certificate]:
@@ -49,8 +41,7 @@ class Kubeadm(Profile):
         make = _Layout(cluster)
         cas = {role: make.ca(role, Subject(ROLES[role].common_name)) for role in CA_ROLES}
         yield cas[Role.CLUSTER_CA]
-        names = api_server_names(cluster)
-        yield make.leaf(Role.APISERVER, "apiserver", alt_names=names, optional=optional_sans(cluster, names))
+        yield make.api_server("apiserver")
         groups = _kubelet_client_groups(cluster.kubernetes_version)
         kubelet_client = Subject(ROLES[Role.APISERVER_KUBELET_CLIENT].common_name, groups)
         yield make.leaf(Role.APISERVER_KUBELET_CLIENT, subject=kubelet_client)
@@ -58,23 +49,13 @@ class Kubeadm(Profile):
         yield make.leaf(Role.FRONT_PROXY_CLIENT)
         yield cas[Role.ETCD_CA]
         # ::1 because kubeadm looks for it when a second control-plane host joins.
-        names = etcd_names(cluster.etcd, "::1")
+        names = make.etcd_names("::1")
         yield make.leaf(Role.ETCD_SERVER, subject=Subject("kube-etcd"), alt_names=names)
         yield make.leaf(Role.ETCD_PEER, subject=Subject("kube-etcd-peer"), alt_names=names)
         yield make.leaf(Role.ETCD_CLIENT)
         yield make.leaf(Role.APISERVER_ETCD_CLIENT)
         yield make.service_account()
         yield from make.kubeconfigs()
-
-    def why_absent(self, name: str) -> str | None:
-        """Return that kube-proxy is a pod here, and that service accounts have a bare key pair."""
-        if name == Role.PROXY:
-            return "kubeadm runs kube-proxy as a pod, which presents its service account's token, not a certificate"
-        if name == Role.SERVICE_ACCOUNT:
-            return (
-                "kubeadm has a key pair without a certificate for service accounts; `kcert service-account` creates it"
-            )
-        return None
 
     def etcd_servers(self, cluster: Cluster, host: str) -> tuple[str, ...]:
         """Return the member on the same host, if there is one."""

@@ -111,7 +111,9 @@ class Profile(abc.ABC):
     cluster for their next client certificates themselves; with ``static_pods`` the control plane runs as pods.
     ``restarting`` says how to restart a component, and ``ca_copies`` where the cluster itself has copies of its
     CA, besides those that every cluster has. ``context`` is the name of the context in kubeconfigs (empty:
-    NAME@CLUSTER). ``bootstrap_tokens`` and ``preferred_addresses`` are options of the API server.
+    NAME@CLUSTER). ``bootstrap_tokens`` and ``preferred_addresses`` are options of the API server. ``absent`` says why
+    there is no certificate of a name that other profiles have. With ``has_admin`` control-plane hosts get the
+    administrator's kubeconfig.
     """
 
     name: str
@@ -131,6 +133,9 @@ class Profile(abc.ABC):
     bootstrap_tokens = True
     preferred_addresses = "InternalIP,ExternalIP,Hostname"
 
+    absent: ClassVar[Mapping[str, str]] = {}
+    has_admin = False
+
     @abc.abstractmethod
     def certificates(self, cluster: Cluster) -> Iterator[Certificate]:
         """Yield every certificate that *cluster* needs; a CA comes before what it signs."""
@@ -142,10 +147,6 @@ class Profile(abc.ABC):
     @abc.abstractmethod
     def install_path(self, certificate: Certificate, part: Part, reader: str) -> PurePosixPath:
         """Return where a part of *certificate* is on a host, for the component that reads it."""
-
-    def why_absent(self, name: str) -> str | None:
-        """Return why this profile has no certificate called *name* where others have one; None without a reason."""
-        return None
 
     def server(self, cluster: Cluster, certificate: Certificate) -> str:
         """Return the URL of the API server in *certificate*'s kubeconfig."""
@@ -181,7 +182,8 @@ class Profile(abc.ABC):
 
     def extras(self, cluster: Cluster, host: str) -> Iterator[Extra]:
         """Yield what *host* gets besides what its components' options name."""
-        return iter(())
+        if self.has_admin and any(member.name == host for member in cluster.control_plane):
+            yield Extra("admin", "kubeconfig", "kubectl", "administrator")
 
 
 def kubeconfig_of(certificate: Certificate) -> PurePosixPath:
@@ -204,43 +206,6 @@ def file_of(certificate: Certificate, part: Part) -> PurePosixPath:
 def stem_of(user: str) -> str:
     """A user's name as the beginning of a file's: for scp, the text before a colon is a host."""
     return user.replace(":", "-")
-
-
-def api_server_names(cluster: Cluster) -> tuple[AltName, ...]:
-    """Return every name and address that clients in the cluster, or outside it, connect to the API server by."""
-    service = "kubernetes.default.svc"
-    return unique(
-        [
-            *_dns("kubernetes", "kubernetes.default", service, f"{service}.cluster", f"{service}.{cluster.dns_domain}"),
-            *_dns("localhost"),
-            *(name for host in cluster.control_plane for name in host_names(host)),
-            *([AltName("DNS", cluster.api_server.host)] if cluster.api_server.host else []),
-            *_ip(*cluster.api_server.addresses),
-            *_ip("127.0.0.1"),
-            # The service called kubernetes always gets the first address of the range.
-            *_ip(*(str(ipaddress.ip_network(cidr)[1]) for cidr in cluster.service_cidrs)),
-            *cluster.api_server.extra_sans,
-        ]
-    )
-
-
-def optional_sans(cluster: Cluster, names: Iterable[AltName], *connected: str) -> tuple[AltName, ...]:
-    """Return those of a server's *names* that may be missing, unless clients of this profile are *connected* by them.
-
-    kubeadm omits the loopback, and the service addresses of the second family: pods connect to the first.
-    """
-    later = {str(ipaddress.ip_network(cidr)[1]) for cidr in cluster.service_cidrs[1:]}
-    server = cluster.api_server
-    hosts = {name.value for host in cluster.control_plane for name in host_names(host)}
-    requested = {*connected, *hosts, server.host, *server.addresses, *(name.value for name in server.extra_sans)}
-    spare = {"localhost", "127.0.0.1", "::1", "kubernetes.default.svc.cluster", *later} - requested
-    return tuple(name for name in names if name.value in spare)
-
-
-def etcd_names(members: Iterable[Host], *loopback: str) -> tuple[AltName, ...]:
-    """Return the SANs of etcd *members*, with the loopback for health checks and etcdctl on the same host."""
-    names = [name for member in members for name in host_names(member)]
-    return unique([*names, *_dns("localhost"), *_ip("127.0.0.1", *loopback)])
 
 
 def host_names(host: Host) -> tuple[AltName, ...]:
@@ -333,6 +298,46 @@ class Layout:
             host=host,
             optional_sans=optional,
         )
+
+    def etcd_names(self, *loopback: str, member: Host | None = None) -> tuple[AltName, ...]:
+        """Return the SANs of etcd, or of one *member*, with the loopback for health checks and etcdctl on the host."""
+        members = [member] if member else self.cluster.etcd
+        names = [name for host in members for name in host_names(host)]
+        return unique([*names, *_dns("localhost"), *_ip("127.0.0.1", *loopback)])
+
+    def api_server_names(self) -> tuple[AltName, ...]:
+        """Return every name and address that clients in the cluster, or outside it, connect to the API server by."""
+        server, service = self.cluster.api_server, "kubernetes.default.svc"
+        domains = ("cluster", self.cluster.dns_domain)
+        return unique(
+            [
+                *_dns("kubernetes", "kubernetes.default", service, *(f"{service}.{domain}" for domain in domains)),
+                *_dns("localhost"),
+                *(name for host in self.cluster.control_plane for name in host_names(host)),
+                *([AltName("DNS", server.host)] if server.host else []),
+                *_ip(*server.addresses),
+                *_ip("127.0.0.1"),
+                # The service called kubernetes always gets the first address of the range.
+                *_ip(*(str(ipaddress.ip_network(cidr)[1]) for cidr in self.cluster.service_cidrs)),
+                *server.extra_sans,
+            ]
+        )
+
+    def api_server(
+        self, name: str = "", *connected: str, subject: Subject | None = None, kind: Kind | None = None
+    ) -> Certificate:
+        """Return the API server's certificate.
+
+        Some of its SANs may be missing, unless clients of this profile are *connected* by them: kubeadm omits the
+        loopback, and the service addresses of the second family (pods connect to the first).
+        """
+        names, server = self.api_server_names(), self.cluster.api_server
+        later = {str(ipaddress.ip_network(cidr)[1]) for cidr in self.cluster.service_cidrs[1:]}
+        hosts = {name.value for host in self.cluster.control_plane for name in host_names(host)}
+        requested = {*connected, *hosts, server.host, *server.addresses, *(name.value for name in server.extra_sans)}
+        spare = {"localhost", "127.0.0.1", "::1", "kubernetes.default.svc.cluster", *later} - requested
+        optional = tuple(name for name in names if name.value in spare)
+        return self.leaf(Role.APISERVER, name, subject=subject, kind=kind, alt_names=names, optional=optional)
 
     def users(self) -> Iterator[Certificate]:
         """Yield the certificate of each user of kcert.yaml."""

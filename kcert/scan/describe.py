@@ -21,12 +21,12 @@ from kcert.openssl.verify import Signatures
 from kcert.openssl.x509 import X509, Request, Unreadable, key_refusals, refusals
 from kcert.quoting import format_command, quote
 from kcert.roles import ROLES
+from kcert.scan import CertificateRef, KubeconfigUse
 from kcert.scan.discovery import find_beside, survey
 from kcert.scan.documents import NotADocumentError, documents, is_kubeconfig
 from kcert.scan.fields import CommandResult, Description, Field, Part, certificate_fields, key_fields, request_fields
 from kcert.scan.files import Embedded, Inside, embedded, inside, look_into, recognize
 from kcert.scan.fs import Content, ReadError, Server, certificates_of, read_file, s_client, server_in
-from kcert.scan.result import CertificateRef, KubeconfigUse
 from kcert.scan.units import is_unit
 from kcert.shell import Command, read
 
@@ -99,8 +99,7 @@ def _embedded(path: Path, kind: str, values: list[Embedded], openssl: str) -> De
             argv = (openssl, "x509", "-text", "-noout")
             print_content = value.command(path)
             by_hand = f"{print_content} | {format_command(argv)}" if print_content else None
-            output = read(Command(argv), certificate.pem.encode()).stdout.decode("utf-8", "replace")
-            commands = (CommandResult(argv, output, succeeded=True, by_hand=by_hand),) if by_hand else ()
+            commands = (_run(argv, certificate.pem, by_hand),) if by_hand else ()
             fields = (Field("format", kind, "Document"), *certificate_fields(certificate))
             parts.append(Part(f"{path}, {value.key}", fields, commands))
     if not parts:
@@ -234,7 +233,7 @@ def _starts_a_component(path: Path) -> InputError:
     )
 
 
-def _context(kubeconfig: KubeconfigUse, uses: tuple[CertificateRef, ...], openssl: str) -> Part:
+def _context(kubeconfig: KubeconfigUse, uses: list[CertificateRef], openssl: str) -> Part:
     current = ", the current one" if kubeconfig.current else ""
     fields = [Field("context", f"{kubeconfig.name or '(none)'}{current}", "Kubeconfig")]
     if kubeconfig.server:
@@ -270,12 +269,10 @@ def _user_text(kubeconfig: KubeconfigUse, openssl: str) -> CommandResult:
     # With --minify, the first user is the one of the context.
     view = (*read_command(kubeconfig.path, "client-certificate"), "--minify", "--context", kubeconfig.name)
     by_hand = f"{format_command(view)} | base64 -d | {format_command(argv)}"
-    reading = read(Command(argv), kubeconfig.user.pem.encode())
-    return CommandResult(argv, reading.stdout.decode("utf-8", "replace"), reading.succeeded, by_hand)
+    return _run(argv, kubeconfig.user.pem, by_hand)
 
 
 def _server(server: Server, openssl: str) -> Description:
-    command = s_client(openssl, server)
     shown, reason = certificates_of(openssl, server)
     if reason:
         raise VerdictError(f"{server} {reason}.")
@@ -286,14 +283,14 @@ def _server(server: Server, openssl: str) -> Description:
         commands: tuple[CommandResult, ...] = ()
         extra: tuple[Field, ...] = ()
         if number == 0:
-            text = read(Command((openssl, "x509", "-text", "-noout")), shown[0].encode())
-            commands = (CommandResult(command.argv, text.stdout.decode("utf-8", "replace"), succeeded=True),)
+            text = _run((openssl, "x509", "-text", "-noout"), certificate.pem)
+            commands = (replace(text, argv=s_client(openssl, server).argv),)
             extra = (Field("server", str(server), "Live"),)
         title = str(server) if len(shown) == 1 else f"{server}, certificate {number + 1} of {len(shown)}"
         parts.append(Part(title, (*extra, *certificate_fields(certificate)), commands))
     return Description(str(server), tuple(parts))
 
 
-def _run(argv: tuple[str, ...]) -> CommandResult:
-    reading = read(Command(argv))
-    return CommandResult(argv, reading.stdout.decode("utf-8", "replace") + reading.stderr, reading.succeeded)
+def _run(argv: tuple[str, ...], stdin: str = "", by_hand: str | None = None) -> CommandResult:
+    reading = read(Command(argv), stdin.encode())
+    return CommandResult(argv, reading.stdout.decode("utf-8", "replace") + reading.stderr, reading.succeeded, by_hand)

@@ -66,6 +66,15 @@ def list_at(document: object, *keys: str) -> list[object]:
     return value if isinstance(value, list) else []
 
 
+def from_base64(text: str | bytes) -> bytes | None:
+    """Return what *text* is the base64 of, line ends left out; None if it is not base64."""
+    raw = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    try:
+        return base64.b64decode(b"".join(raw.split()), validate=True)
+    except binascii.Error:
+        return None
+
+
 @dataclass(frozen=True)
 class Part:
     """One of the three things a kubeconfig can hold or name: a CA, a certificate, a key.
@@ -96,7 +105,7 @@ class Context:
 
     name: str
     cluster: str
-    user: str
+    user_name: str
     server: str | None
     server_name: str | None
     verifies: bool
@@ -146,7 +155,7 @@ def _context(name: str, cluster: tuple[str, object], user: tuple[str, object], c
     return Context(
         name=name,
         cluster=cluster[0],
-        user=user[0],
+        user_name=user[0],
         server=text_at(cluster[1], "server"),
         server_name=text_at(cluster[1], "tls-server-name") or None,
         verifies=value_at(cluster[1], "insecure-skip-tls-verify") is not True,
@@ -163,14 +172,11 @@ def _part(holder: object, option: str) -> Part | None:
     embedded = value_at(holder, f"{option}-data")
     if isinstance(embedded, str | bytes) and embedded:
         text = embedded.encode("utf-8", "replace") if isinstance(embedded, str) else embedded
+        data = from_base64(text)
         # Go's base64 passes over line ends, and over nothing else.
-        fault = (
-            f"has {option}-data with blanks inside: kubectl does not read it" if re.search(rb"[ \t]", text) else None
-        )
-        try:
-            return Part(f"{option}-data", data=base64.b64decode(b"".join(text.split()), validate=True), fault=fault)
-        except (binascii.Error, ValueError):
-            return Part(f"{option}-data", fault=f"has {option}-data that is not base64")
+        reason = "with blanks inside: kubectl does not read it" if re.search(rb"[ \t]", text) else None
+        reason = "that is not base64" if data is None else reason
+        return Part(f"{option}-data", data=data or b"", fault=f"has {option}-data {reason}" if reason else None)
     path = text_at(holder, option)
     return Part(option, path=path) if path else None
 

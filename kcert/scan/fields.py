@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from kcert.openssl.x509 import X509, Name, PublicKey, Request, listed, refusals
-from kcert.scan.result import SOON, CertificateRef
+from kcert.scan import SOON, CertificateRef
 
 SHORTEST_RSA = 2048
 
@@ -98,7 +98,7 @@ def _user(subject: Name) -> list[Field]:
     return [
         Field("user (CN)", name, "User", {"user": name}) if name else Field("user (CN)", "none", "No user"),
         *_groups(subject.organizations, name),
-        *[Field("OU", unit, "Unit") for unit in subject.units],
+        *[Field("OU", unit, "Unit") for unit in subject.values("OU")],
         *[Field("UID", uid) for uid in subject.uids],
     ]
 

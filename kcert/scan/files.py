@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import codecs
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,7 @@ from kcert.openssl.program import public_part
 from kcert.openssl.reader import read_certificate, read_public_key, read_request
 from kcert.openssl.x509 import X509, Request
 from kcert.quoting import quote
-from kcert.scan.documents import NotADocumentError, as_utf8, documents, list_at, text_at, value_at
+from kcert.scan.documents import NotADocumentError, as_utf8, documents, from_base64, list_at, text_at, value_at
 from kcert.scan.fs import Content, ReadError, read_file
 
 _OBJECT = (
@@ -246,50 +243,41 @@ def embedded(data: bytes) -> tuple[str, list[Embedded]] | None:
         parsed = documents(data)
     except NotADocumentError:
         return None
-    for document in parsed:
-        for kind, values in _values(document):
-            return kind, [Embedded(key, content, _line_of(data, raw)) for key, raw, content in values]
+    for kind, values in filter(None, map(_values, parsed)):
+        texts = ((key, text, from_base64(text) or b"") for key, text in values if isinstance(text, str))
+        return kind, [
+            Embedded(key, content, _line_of(data, text))
+            for key, text, content in texts
+            if b"-----BEGIN CERTIFICATE-----" in content  # private keys are never shown
+        ]
     return None
 
 
-def _values(document: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, str, bytes]]]]:
+def _values(document: dict[str, Any]) -> tuple[str, list[tuple[str, object]]] | None:
+    """Return what a document is, and the values that may be base64 of a certificate."""
     objects = [item for item in list_at(document, "items") if isinstance(item, dict)] or [document]
     secrets = [item for item in objects if item.get("kind") == "Secret"]
     if secrets:
-        values = [
+        return "Secret", [
             (f"{text_at(secret, 'metadata', 'name') or 'Secret'}, {key}", value)
             for secret in secrets
             for key, value in _items(secret.get("data"))
         ]
-        yield "Secret", _decoded(values)
     contexts = _items(document.get("contexts"), dict)
     if contexts and all({"endpoints", "crt"} & context.keys() for _, context in contexts):
-        yield (
-            "talosconfig",
-            _decoded([(f"{name}, {key}", context.get(key)) for name, context in contexts for key in ("crt", "ca")]),
-        )
+        return "talosconfig", [
+            (f"{name}, {key}", context.get(key)) for name, context in contexts for key in ("crt", "ca")
+        ]
     certs = _items(value_at(document, "certs"), dict)
     if certs and any("crt" in entry for _, entry in certs):
-        yield "secrets.yaml of Talos", _decoded([(f"certs.{name}.crt", entry.get("crt")) for name, entry in certs])
+        return "secrets.yaml of Talos", [(f"certs.{name}.crt", entry.get("crt")) for name, entry in certs]
+    return None
 
 
 def _items(value: object, kind: type = str) -> list[tuple[str, Any]]:
     return (
         [(str(key), item) for key, item in value.items() if isinstance(item, kind)] if isinstance(value, dict) else []
     )
-
-
-def _decoded(values: list[tuple[str, Any]]) -> list[tuple[str, str, bytes]]:
-    """Keep what is PEM with a certificate in it; private keys are never shown."""
-    decoded = []
-    for key, value in values:
-        try:
-            content = base64.b64decode(value, validate=False) if isinstance(value, str) else b""
-        except (binascii.Error, ValueError):
-            continue
-        if b"-----BEGIN CERTIFICATE-----" in content:
-            decoded.append((key, value, content))
-    return decoded
 
 
 def _line_of(data: bytes, value: str) -> int | None:

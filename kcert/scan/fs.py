@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from kcert.errors import TooSlowError
-from kcert.files import LARGEST, read_descriptor
+from kcert.files import LARGEST, read_regular
 from kcert.openssl.pem import pem_blocks
 from kcert.shell import Command, read
 
@@ -207,23 +207,13 @@ def read_file(path: Path) -> Content | ReadError:
     if not can_be_there(path):
         return ReadError("missing", "does not exist, and cannot: no file can have that name")
     try:
-        # To open a device may be to set it going (a watchdog, a tape): look first.
-        if stat.S_ISCHR(kind := path.stat().st_mode) or stat.S_ISBLK(kind):
-            return ReadError("special", "is not a regular file")
-        # A FIFO without a writer would block an ordinary open for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except OSError as error:
-        return _trouble(path, error)
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(descriptor)
-        is_folder = stat.S_ISDIR(status.st_mode)
-        return ReadError("special", "is a folder, not a file" if is_folder else "is not a regular file")
-    if status.st_size > LARGEST:
-        os.close(descriptor)
-        return ReadError("unreadable", f"is {status.st_size // 1024 // 1024} MiB in size, too large for a certificate")
-    try:
-        content = read_descriptor(descriptor, path, LARGEST)
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            is_folder = stat.S_ISDIR(status.st_mode)
+            return ReadError("special", "is a folder, not a file" if is_folder else "is not a regular file")
+        if (size := status.st_size) > LARGEST:
+            return ReadError("unreadable", f"is {size // 1024 // 1024} MiB in size, too large for a certificate")
+        content = read_regular(path)
     except OSError as error:
         return _trouble(path, error)
     return Content(content, stat.S_IMODE(status.st_mode), (status.st_dev, status.st_ino))

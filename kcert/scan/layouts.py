@@ -26,17 +26,12 @@ KUBEADM = {
     if str(path.parent) == "pki" and role is not Role.SERVICE_ACCOUNT_KEY
 }
 KUBEADM_ETCD = {path.name: role for path, role in _KUBEADM_PATHS.items() if str(path.parent) == "pki/etcd"}
-_UNMISTAKABLE = {
-    "kube-apiserver": Role.APISERVER,
-    "kube-api-server": Role.APISERVER,
-    "kube-controller-manager": Role.CONTROLLER_MANAGER,
-    "kube-scheduler": Role.SCHEDULER,
-    "kube-proxy": Role.PROXY,
-    "etcd-server": Role.ETCD_SERVER,
-    "apiserver-kubelet-client": Role.APISERVER_KUBELET_CLIENT,
-    "apiserver-etcd-client": Role.APISERVER_ETCD_CLIENT,
-    "front-proxy-ca": Role.FRONT_PROXY_CA,
-    "front-proxy-client": Role.FRONT_PROXY_CLIENT,
+_UNMISTAKABLE = {"kube-api-server": Role.APISERVER} | {
+    role.value: role
+    for role in (
+        *(Role.APISERVER, Role.CONTROLLER_MANAGER, Role.SCHEDULER, Role.PROXY, Role.ETCD_SERVER),
+        *(Role.APISERVER_KUBELET_CLIENT, Role.APISERVER_ETCD_CLIENT, Role.FRONT_PROXY_CA, Role.FRONT_PROXY_CLIENT),
+    )
 }
 _IN_COMPANY = {
     "ca": Role.CLUSTER_CA,

@@ -12,10 +12,9 @@ from kcert.clusters import cluster_kind_of
 from kcert.openssl.program import key_belongs, same_key
 from kcert.openssl.x509 import X509, Name
 from kcert.roles import ROLES
-from kcert.scan import layouts
+from kcert.scan import CertificateRef, KeyFile, KubeconfigUse, ScanResult, layouts
 from kcert.scan.discovery.collector import Findings, component_of
 from kcert.scan.fs import cluster_root_of
-from kcert.scan.result import CertificateRef, KeyFile, KubeconfigUse, ScanResult
 
 _CAS = (Role.CLUSTER_CA, Role.ETCD_CA, Role.FRONT_PROXY_CA)
 
@@ -32,24 +31,14 @@ def linked(findings: Findings, openssl: str) -> ScanResult:
     pairs = _mismatched_pairs(result)
     if not pairs:
         return result
-    as_meant = [replace(_linked(other, openssl), swapped=tuple(files)) for other, files in _exchanged(findings, pairs)]
-    return replace(result, as_meant=tuple(as_meant))
+    as_meant = [replace(_linked(other, openssl), swapped=files) for other, files in _exchanged(findings, pairs)]
+    return replace(result, as_meant=as_meant)
 
 
-def _linked(findings: Findings, openssl: str) -> ScanResult:
-    unreadable = (problem for problem in dict.fromkeys(findings.unreadable) if problem not in findings.problems)
-    return ScanResult(
-        uses=tuple(_Linker(findings, openssl).uses()),
-        problems=(*findings.problems, *unreadable),
-        configurations=tuple(findings.configurations),
-        kubeconfigs=tuple(findings.kubeconfigs),
-        keys=tuple(findings.keys.values()),
-        public_keys=tuple(findings.public_keys.values()),
-        webhooks=tuple(findings.webhooks),
-        kind=findings.kind,
-        looked=tuple(findings.looked),
-        files_read=findings.files_read,
-    )
+def _linked(findings: Findings, openssl: str) -> Findings:
+    unreadable = [problem for problem in dict.fromkeys(findings.unreadable) if problem not in findings.problems]
+    uses = list(_Linker(findings, openssl).uses())
+    return replace(findings, uses=uses, problems=[*findings.problems, *unreadable])
 
 
 def _mismatched_pairs(result: ScanResult) -> list[tuple[CertificateRef, CertificateRef]]:
@@ -89,15 +78,12 @@ def _exchanged(
             key_files.append((key.path, other.path))
     kubeconfigs = {id(kubeconfig): _with_certificates(kubeconfig, certs) for kubeconfig in findings.kubeconfigs}
     uses = [
-        (
-            replace(
-                use,
-                certificate=certs.get(use.path, use.certificate),
-                kubeconfig=kubeconfigs[id(use.kubeconfig)] if use.kubeconfig else None,
-            ),
-            kind,
+        replace(
+            use,
+            certificate=certs.get(use.path, use.certificate),
+            kubeconfig=kubeconfigs[id(use.kubeconfig)] if use.kubeconfig else None,
         )
-        for use, kind in findings.uses
+        for use in findings.uses
     ]
     yield replace(findings, uses=uses, kubeconfigs=list(kubeconfigs.values())), certificate_files
     yield replace(findings, keys=keys), key_files
@@ -121,13 +107,12 @@ class _Linker:
         self.openssl = openssl
         self.assigned = {
             (cluster_root_of(use.source or use.path), use.role)
-            for use, _ in findings.uses
+            for use in findings.uses
             if use.configuration is not None and use.role in _OF_ONE_FILE
         }
-        with_roles = ((use, kind, self._role(use)) for use, kind in findings.uses)
         self.known = [
             replace(use, role=role, kind=kind or layouts.certificate_kind(use.certificate, role))
-            for use, kind, role in with_roles
+            for use, kind, role in zip(findings.uses, findings.kinds, map(self._role, findings.uses), strict=True)
         ]
         self.inside: dict[Path, dict[str, X509]] = defaultdict(dict)
         self.key_ids: dict[tuple[Path, Name], set[str | None]] = defaultdict(set)

@@ -200,28 +200,27 @@ def static_pods(document: dict[str, Any]) -> list[Started]:
     return pods
 
 
+_CONFIGURATIONS = {
+    "KubeletConfiguration": (
+        "kubelet",
+        ("clientCAFile", "tlsCertFile", "tlsPrivateKeyFile", "rotateCertificates", "serverTLSBootstrap"),
+    ),
+    "KubeSchedulerConfiguration": ("kube-scheduler", ("clientConnection.kubeconfig",)),
+    "KubeProxyConfiguration": ("kube-proxy", ("clientConnection.kubeconfig", "hostnameOverride")),
+}
+"""By the kind of a component's own file: the component, and the fields that count."""
+
+
 def configured(document: dict[str, Any]) -> Started | None:
     """Return what a component's own file configures, under the names of its fields; None for any other document."""
-    kind = document.get("kind")
-    if kind == "KubeletConfiguration":
-        fields = {
-            "clientCAFile": value_at(document, "authentication", "x509", "clientCAFile"),
-            "tlsCertFile": document.get("tlsCertFile"),
-            "tlsPrivateKeyFile": document.get("tlsPrivateKeyFile"),
-            "rotateCertificates": document.get("rotateCertificates"),
-            "serverTLSBootstrap": document.get("serverTLSBootstrap"),
-        }
-        return Started("kubelet", _texts(fields))
-    if kind == "KubeSchedulerConfiguration":
-        named = {"clientConnection.kubeconfig": value_at(document, "clientConnection", "kubeconfig")}
-        return Started("kube-scheduler", _texts(named))
-    if kind == "KubeProxyConfiguration":
-        fields = {
-            "clientConnection.kubeconfig": value_at(document, "clientConnection", "kubeconfig"),
-            "hostnameOverride": document.get("hostnameOverride"),
-        }
-        return Started("kube-proxy", _texts(fields))
-    if kind is None and any(name in document for name in _ETCD_SECTIONS):
+    kind = text_at(document, "kind")
+    if kind in _CONFIGURATIONS:
+        component, names = _CONFIGURATIONS[kind]
+        fields = {name: value_at(document, *name.split(".")) for name in names}
+        if "clientCAFile" in fields:
+            fields["clientCAFile"] = value_at(document, "authentication", "x509", "clientCAFile")
+        return Started(component, _texts(fields))
+    if document.get("kind") is None and any(name in document for name in _ETCD_SECTIONS):
         return Started("etcd", _etcd_options(document))
     named_files = [*_webhooks(document), *_egress(document)]
     return Started("kube-apiserver", tuple(named_files)) if named_files else None

@@ -107,7 +107,7 @@ def test_a_machine_of_each_kind_is_found_without_a_path_and_healthy(kind: str, t
     result = survey([], tmp_path)
     assert result.kind is KINDS[kind]
     assert len({use.path for use in result.uses}) > 5
-    assert result.problems == ()
+    assert result.problems == []
     assert judged(root=tmp_path) == ()
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kcert.diagnose import diagnose, explain
-from kcert.diagnose.message import strip_prefix
+from kcert.diagnose.context import strip_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.diagnose import Explanation
+    from kcert.diagnose.engine import Explanation
 
 
 def _messages() -> Iterator[tuple[str, str, str]]:

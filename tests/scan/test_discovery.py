@@ -22,7 +22,7 @@ from tests.scan.conftest import Kubeadm, kubeconfig, pod, put
 from tests.scan.made import CLIENT, SERVER, Pair, authority, certificate, name
 
 if TYPE_CHECKING:
-    from kcert.scan.result import CertificateRef, ScanResult
+    from kcert.scan import CertificateRef, ScanResult
 
 
 def used(found: ScanResult, option: str, component: str | None = None) -> CertificateRef:
@@ -41,7 +41,7 @@ def ca() -> Pair:
 
 def test_every_certificate_of_kubeadm_is_tied_to_its_option(kubeadm: Kubeadm) -> None:
     found = survey([], kubeadm.root)
-    assert found.problems == ()
+    assert found.problems == []
     assert found.kind is KUBEADM
     pki = kubeadm.kubernetes / "pki"
     server = used(found, "--tls-cert-file")
@@ -118,14 +118,14 @@ def test_a_copy_of_etc_kubernetes_under_another_name(kubeadm: Kubeadm, tmp_path:
     copy = tmp_path / "brought-home"
     shutil.copytree(kubeadm.kubernetes, copy)
     found = survey([str(copy)])
-    assert found.problems == (), "the kubelet's own files were not copied along: nothing is known of them"
+    assert found.problems == [], "the kubelet's own files were not copied along: nothing is known of them"
     assert used(found, "--tls-cert-file").path == copy / "pki/apiserver.crt"
 
 
 @pytest.mark.parametrize("where", ["etc/kubernetes", "etc/kubernetes/manifests", "etc/kubernetes/manifests/etcd.yaml"])
 def test_a_copy_is_understood_without_root(kubeadm: Kubeadm, where: str) -> None:
     found = survey([str(kubeadm.root / where)])
-    assert found.problems == ()
+    assert found.problems == []
     assert used(found, "--cert-file").path == kubeadm.kubernetes / "pki/etcd/server.crt"
 
 
@@ -154,7 +154,7 @@ def test_empty_values_and_a_missing_bootstrap_kubeconfig_are_normal(kubeadm: Kub
         "--kubeconfig=/etc/kubernetes/kubelet.conf\n",
     )
     found = survey([], kubeadm.root)
-    assert found.problems == ()
+    assert found.problems == []
     assert used(found, "client-certificate").component == "kubelet"
 
 
@@ -217,7 +217,7 @@ def test_a_unit_with_continued_lines_environment_files_and_drop_ins(ca: Pair, tm
     assert used(found, "--etcd-cafile").path == own / "etcd-ca.crt"
     (configuration,) = found.configurations
     assert configuration.options["--service-cluster-ip-range"] == "10.32.0.0/24"
-    assert found.problems == ()
+    assert found.problems == []
 
     put(
         root / "etc/systemd/system/kube-apiserver.service.d/10-etcd.conf",
@@ -248,7 +248,7 @@ def test_which_environment_counts(lines: str, ca: Pair, tmp_path: Path) -> None:
     put(tmp_path / "etc/systemd/system/kube-apiserver.service", unit)
     found = survey([], tmp_path)
     assert used(found, "--tls-cert-file").path == tmp_path / "etc/k/apiserver.crt"
-    assert found.problems == ()
+    assert found.problems == []
 
 
 def test_etcd_by_environment_variables(ca: Pair, tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_kubeadm_s_drop_in_of_the_kubelet(kubeadm: Kubeadm) -> None:
     )
     put(kubeadm.root / "var/lib/kubelet/kubeadm-flags.env", 'KUBELET_KUBEADM_ARGS="--hostname-override=cp1 --v=2"\n')
     found = survey([], kubeadm.root)
-    assert found.problems == ()
+    assert found.problems == []
     assert found.kind is KUBEADM, "a kubelet's unit alone does not make it the hard way"
     kubelet = next(one for one in found.configurations if "--kubeconfig" in one.options)
     assert kubelet.node == "cp1"
@@ -427,7 +427,7 @@ def test_an_option_that_names_something_odd(tmp_path: Path, kind: str) -> None:
     )
     found = survey([str(manifest)])
     assert {one.option for one in found.problems} == {"--cert-file", "--key-file", "--trusted-ca-file"}
-    assert found.uses == ()
+    assert found.uses == []
 
 
 @pytest.mark.parametrize("value", [r"\\0", r"\\ud800.crt", r"\\udcff.crt"])
@@ -532,8 +532,8 @@ def test_a_webhook_s_kubeconfig_is_no_way_to_an_api_server(told: str, ca: Pair, 
     manifest = pod("kube-apiserver", *options, f"{option}={file}")
     put(tmp_path / "manifests/kube-apiserver.yaml", manifest)
     found = survey([str(tmp_path)])
-    assert found.problems == ()
-    assert found.kubeconfigs == ()
+    assert found.problems == []
+    assert found.kubeconfigs == []
     trusted, shown = (used(found, f"{part}-data") for part in ("certificate-authority", "client-certificate"))
     assert (trusted.component, trusted.kind, trusted.role, trusted.path) == ("kube-apiserver", Kind.CA, None, hook)
     assert (shown.component, shown.kind, shown.role, shown.key_fits) == ("kube-apiserver", Kind.CLIENT, None, True)
@@ -556,7 +556,7 @@ def test_each_way_out_of_the_api_server_has_its_own_certificate(ca: Pair, tmp_pa
     put(tmp_path / "egress.yaml", yaml.safe_dump(egress))
     option = f"--egress-selector-config-file={tmp_path}/egress.yaml"
     found = survey([str(put(tmp_path / "manifests/kube-apiserver.yaml", pod("kube-apiserver", option)))])
-    assert found.problems == ()
+    assert found.problems == []
     for selection in ("cluster", "etcd"):
         use = used(found, f"egressSelections.{selection}.clientCert")
         folder = tmp_path / selection

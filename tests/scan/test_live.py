@@ -90,7 +90,7 @@ def test_a_server_shows_its_chain(ca: Pair, tmp_path: Path, options: tuple[str, 
     more = ("-CAfile", str(tmp_path / "ca.crt"), "-cert_chain", str(tmp_path / "ca.crt"), *options)
     with s_server(tmp_path, made, *more) as server:
         found = survey([str(server)])
-    assert found.problems == ()
+    assert found.problems == []
     leaf, root = found.uses
     assert leaf.certificate.subject.common_name == "kube-apiserver"
     assert leaf.live == str(leaf.path) == str(server)

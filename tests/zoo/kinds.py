@@ -2,7 +2,7 @@
 
 A line of a layout is the file without its ending, the CA that signs it (``-``: itself), the subject, the usages (``s``
 for servers, ``c`` for clients) and the SANs. Sources: the source code and the documentation of each project, as in
-``kcert/clusters/table.py``.
+``kcert/clusters/__init__.py``.
 """
 
 from __future__ import annotations

@@ -124,4 +124,4 @@ class KubeProxy(Component):
 
     def why_no_unit(self, profile: Profile) -> str | None:
         """kubeadm runs it as a pod."""
-        return profile.why_absent(self.NAME)
+        return profile.absent.get(self.NAME)

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from kcert.certificates import Kind
-from kcert.clusters import HARD_WAY, KINDS, KUBEADM, ClusterKind, at_root, cluster_kind_of
+from kcert.clusters import HARD_WAY, KINDS, KUBEADM, cluster_kind_of
+from kcert.clusters.kind import ClusterKind, at_root
 from kcert.errors import InputError
 from kcert.files import LARGEST
-from kcert.scan import layouts
+from kcert.scan import Problem, ScanResult, layouts
 from kcert.scan.discovery.collector import Collector
 from kcert.scan.discovery.options import (
     CERTIFICATE_ENDINGS,
@@ -32,7 +33,6 @@ from kcert.scan.files import inside
 from kcert.scan.fs import Content, Places, Server, certificates_of, lexists, read_file, server_in, stand_in_of, walk
 from kcert.scan.layouts import COMPONENTS, FILE_OPTIONS
 from kcert.scan.resolution import linked
-from kcert.scan.result import Problem, ScanResult
 from kcert.scan.units import Started, configured, is_unit, started_by, static_pods
 
 
@@ -58,7 +58,9 @@ def survey(
             finder.look(target, group)
     else:
         finder.look_where_clusters_keep_them()
-        if finder.findings.is_empty and root is None and otherwise is not None and otherwise.is_dir():
+        all_of = finder.findings
+        is_empty = not (all_of.uses or all_of.unreadable or all_of.keys or all_of.kubeconfigs or all_of.problems)
+        if is_empty and root is None and otherwise is not None and otherwise.is_dir():
             finder.look(str(otherwise))
     return linked(finder.findings, openssl)
 
@@ -289,7 +291,7 @@ class Finder(Collector):
             if b"-----BEGIN" in content:
                 loose.append(path)
                 return
-            self.problem(path, "unreadable", str(error), None, "configuration")
+            self.problem(path, "unreadable", str(error), "configuration")
             return
         if any(is_kubeconfig(document) for document in parsed):
             loose.append(path)  # after the options that name it have been seen

@@ -6,16 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kcert.certificates import Kind, Role
-from kcert.clusters import ClusterKind
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509, Unreadable
 from kcert.roles import ROLES, kubeconfig_role
-from kcert.scan import layouts
-from kcert.scan.documents import Context, NotADocumentError, Part, contexts_in
-from kcert.scan.files import Inside, look_into
-from kcert.scan.fs import Places, dangling, is_of_another_machine
-from kcert.scan.result import (
+from kcert.scan import (
     CertificateRef,
     Configuration,
     Expected,
@@ -23,47 +18,41 @@ from kcert.scan.result import (
     KubeconfigUse,
     Problem,
     ProblemKind,
-    PublicKeyFile,
+    ScanResult,
+    layouts,
 )
+from kcert.scan.documents import Context, NotADocumentError, Part, contexts_in
+from kcert.scan.files import Inside, look_into
+from kcert.scan.fs import Places, dangling, is_of_another_machine
 from kcert.scan.units import Started
 from kcert.store import OWN_FOLDER
 
 
 @dataclass
-class Findings:
-    """All that was collected. Each certificate comes with its kind, if an option or its place shows that.
+class Findings(ScanResult):
+    """All that was collected. ``kinds`` are those of ``uses``, each None unless an option or its place shows it.
 
-    ``unreadable`` are the certificates among them that cannot be read.
+    ``unreadable`` are the certificates that cannot be read; ``neighbours`` the telling names in each folder.
     """
 
-    uses: list[tuple[CertificateRef, Kind | None]] = field(default_factory=list)
+    kinds: list[Kind | None] = field(default_factory=list)
     unreadable: list[Problem] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    configurations: list[Configuration] = field(default_factory=list)
-    kubeconfigs: list[KubeconfigUse] = field(default_factory=list)
-    keys: dict[Path, KeyFile] = field(default_factory=dict)
-    public_keys: dict[Path, PublicKeyFile] = field(default_factory=dict)
     neighbours: dict[Path, frozenset[str]] = field(default_factory=dict)
-    webhooks: list[tuple[Path, str]] = field(default_factory=list)
-    looked: list[str] = field(default_factory=list)
-    kind: ClusterKind | None = None
-    files_read: int = 0
-
-    @property
-    def is_empty(self) -> bool:
-        """True if there is nothing to report: no certificate, no key, and nothing wrong."""
-        return not (self.uses or self.unreadable or self.keys or self.kubeconfigs or self.problems)
 
 
 @dataclass(frozen=True)
 class Named:
     """An option that names a file, and the file that sets it; ``started`` is what was started with the option."""
 
-    name: str
-    source: Path
-    component: str | None
+    name: str | None = None
+    source: Path | None = None
+    component: str | None = None
+    node: str | None = None
     configuration: Configuration | None = None
     started: Started | None = None
+
+
+UNNAMED = Named()
 
 
 class Collector:
@@ -121,69 +110,63 @@ class Collector:
         pem: str,
         path: Path,
         kind: Kind | None = None,
+        named: Named = UNNAMED,
         *,
-        component: str | None = None,
         role: Role | None = None,
-        option: str | None = None,
-        source: Path | None = None,
         key: KeyFile | Path | None = None,
         position: int = 0,
         embedded: bool = False,
         live: str | None = None,
-        node: str | None = None,
-        configuration: Configuration | None = None,
         kubeconfig: KubeconfigUse | None = None,
     ) -> None:
         """Take down a use of a certificate; *key* is its own, or the path of that."""
         certificate = self.read(pem)
         if isinstance(certificate, Unreadable):
-            self.findings.unreadable.append(Problem(path, "unreadable", certificate.reason, source, option, component))
+            problem = Problem(path, "unreadable", certificate.reason, named.source, named.name, named.component)
+            self.findings.unreadable.append(problem)
             return
         use = CertificateRef(
-            component=component,
+            component=named.component,
             kind=kind or Kind.CLIENT,
             certificate=certificate,
             path=path,
-            option=option,
-            source=source,
+            option=named.name,
+            source=named.source,
             key_path=key.path if isinstance(key, KeyFile) else key,
             position=position,
             role=role,
             embedded=embedded,
             live=live,
             key=key if isinstance(key, KeyFile) else None,
-            node=node,
-            configuration=configuration,
+            node=named.node,
+            configuration=named.configuration,
             kubeconfig=kubeconfig,
             group=self.group,
         )
-        self.findings.uses.append((use, kind))
+        self.findings.uses.append(use)
+        self.findings.kinds.append(kind)
 
-    def problem(self, path: Path, what: ProblemKind, reason: str, named: Named | None, expects: Expected) -> None:
+    def problem(self, path: Path, what: ProblemKind, reason: str, expects: Expected, named: Named = UNNAMED) -> None:
         """Take down what is wrong with a file, once."""
-        problem = Problem(path, what, reason, expects=expects)
-        if named is not None:
-            problem = replace(problem, source=named.source, option=named.name, component=named.component)
+        problem = Problem(path, what, reason, named.source, named.name, named.component, expects)
         if problem not in self.findings.problems:
             self.findings.problems.append(problem)
 
-    def unfit(self, path: Path, opened: Inside, named: Named | None, expects: Expected, reason: str = "") -> None:
+    def unfit(self, path: Path, opened: Inside, expects: Expected, named: Named = UNNAMED, reason: str = "") -> None:
         """Take down that a file does not hold what it has to, and why: *reason*, unless the file itself shows it."""
         shown = bool(opened.trouble or opened.faults or opened.nothing)
         what = opened.trouble.what if opened.trouble else "unreadable"
-        self.problem(path, what, opened.why_no_certificate if shown or not reason else reason, named, expects)
+        self.problem(path, what, opened.why_no_certificate if shown or not reason else reason, expects, named)
 
-    def key(self, path: Path, opened: Inside, named: Named | None = None) -> None:
+    def key(self, path: Path, opened: Inside, named: Named = UNNAMED) -> None:
         """Take down the private key in a file; that there is none is a problem if it is *named* for one."""
         if opened.key is not None:
-            key = KeyFile(path, opened.mode, opened.key, encrypted=opened.encrypted)
-            if named is not None:
-                key = replace(key, source=named.source, option=named.name)
+            key = KeyFile(path, opened.mode, opened.key, False, opened.encrypted, named.source, named.name)
             known = self.findings.keys.setdefault(path, key)
-            if named is not None and known.source is None:
+            if named.source is not None and known.source is None:
                 self.findings.keys[path] = key
-        elif named is not None:
-            self.unfit(path, opened, named, "key", "contains no private key")
+        elif named.name is not None:
+            self.unfit(path, opened, "key", named, "contains no private key")
 
 
 def component_of(path: Path, user: X509 | None) -> str | None:
@@ -192,9 +175,7 @@ def component_of(path: Path, user: X509 | None) -> str | None:
     return ROLES[role].component if role else None
 
 
-def follow_kubeconfig(
-    collector: Collector, path: Path, named: Named | None = None, *, is_webhook: bool = False
-) -> None:
+def follow_kubeconfig(collector: Collector, path: Path, named: Named = UNNAMED, *, is_webhook: bool = False) -> None:
     """Take down every context of the kubeconfig at *path*, once; *named* is the option that names it.
 
     A webhook's is a kubeconfig by its form alone: it does not connect to an API server, and does not trust the CA of a
@@ -206,12 +187,12 @@ def follow_kubeconfig(
     if opened.text is None:
         what = opened.trouble.what if opened.trouble else "unreadable"
         reason = opened.trouble.reason if opened.trouble else (opened.nothing or "is not a kubeconfig")
-        collector.problem(path, what, reason, named, "kubeconfig")
+        collector.problem(path, what, reason, "kubeconfig", named)
         return
     try:
         entries = contexts_in(opened.text)
     except NotADocumentError as error:
-        collector.problem(path, "unreadable", str(error), named, "kubeconfig")
+        collector.problem(path, "unreadable", str(error), "kubeconfig", named)
         return
     follower = _Follower(collector, path, named, is_webhook=is_webhook)
     for context in entries:
@@ -221,14 +202,11 @@ def follow_kubeconfig(
 class _Follower:
     """Goes through the contexts of one kubeconfig: a cluster or a user that several of them share is one use."""
 
-    def __init__(self, collector: Collector, path: Path, named: Named | None, *, is_webhook: bool) -> None:
+    def __init__(self, collector: Collector, path: Path, named: Named, *, is_webhook: bool) -> None:
         self.collector = collector
         self.path = path
-        self.source = named.source if named else None
-        self.component = named.component if named else None
+        self.named = named
         self.is_webhook = is_webhook
-        self.on_host = named.started.on_host if named and named.started else str
-        self.node = named.configuration.node if named and named.configuration else None
         self.done: set[tuple[str, str]] = set()
 
     def follow(self, context: Context) -> None:
@@ -241,8 +219,8 @@ class _Follower:
             role = None if self.is_webhook else Role.CLUSTER_CA
             for position, pem in enumerate(authorities):
                 self._add(context.authority, pem, kubeconfig, position, kind=Kind.CA, role=role)
-        if context.certificate is not None and self._is_new("user", context.user):
-            role = None if self.is_webhook else kubeconfig_role(self.component)
+        if context.certificate is not None and self._is_new("user", context.user_name):
+            role = None if self.is_webhook else kubeconfig_role(self.named.component)
             for position, pem in enumerate(user):
                 if position:  # the rest of its chain
                     self._add(context.certificate, pem, kubeconfig, position)
@@ -255,23 +233,15 @@ class _Follower:
         own = self.collector.read(user[0]) if user else None
         own = own if isinstance(own, X509) else None
         kubeconfig = KubeconfigUse(
+            **vars(context),
             path=self.path,
-            name=context.name,
-            cluster=context.cluster,
-            user_name=context.user,
-            server=context.server,
-            server_name=context.server_name,
-            verifies=context.verifies,
             authorities=tuple(ca for ca in map(self.collector.read, authorities) if isinstance(ca, X509)),
             ca_path=self._file_of(context.authority),
-            ca_embedded=bool(context.authority and context.authority.embedded),
             user=own,
             user_path=self._file_of(context.certificate),
             key_path=key.path if isinstance(key, KeyFile) else key,
-            component=self.component or component_of(self.path, own),
-            source=self.source,
-            current=context.current,
-            refused=context.refused,
+            component=self.named.component or component_of(self.path, own),
+            source=self.named.source,
         )
         self.collector.findings.kubeconfigs.append(kubeconfig)
         return kubeconfig
@@ -292,23 +262,23 @@ class _Follower:
         role: Role | None = None,
         key: KeyFile | Path | None = None,
     ) -> None:
+        node = self.named.node if role is Role.KUBELET_CLIENT else None
         self.collector.add(
             pem,
             self._file_of(part) or self.path,
             kind,
-            component=self.component,
+            Named(part.option, self.path, self.named.component, node),
             role=role,
-            option=part.option,
-            source=self.path,
             key=key,
-            node=self.node if role is Role.KUBELET_CLIENT else None,
             position=position,
             embedded=part.embedded,
             kubeconfig=kubeconfig,
         )
 
     def _named(self, part: Part) -> Path | None:
-        return self.collector.places.named(self.on_host(part.path or ""), self.path)
+        path = part.path or ""
+        started = self.named.started
+        return self.collector.places.named(started.on_host(path) if started else path, self.path)
 
     def _file_of(self, part: Part | None) -> Path | None:
         """The file to open for a part: the kubeconfig itself where the data is in it."""
@@ -322,7 +292,7 @@ class _Follower:
         path = self._named(part)
         # A kubeconfig of a PKI folder names what is for the host that it goes to (--path-prefix).
         if path is not None and (self.path.parent / OWN_FOLDER).is_dir() and is_of_another_machine(path):
-            self.collector.problem(path, "elsewhere", "is not on this machine", named, expects)
+            self.collector.problem(path, "elsewhere", "is not on this machine", expects, named)
             path = None
         if path is None:
             return None, Inside()
@@ -334,42 +304,38 @@ class _Follower:
         """The certificates of a part; what is wrong with them becomes a problem."""
         if part is None:
             return []
-        named = Named(part.option, self.path, self.component)
+        named = Named(part.option, self.path, self.named.component)
         if not part.embedded:
             path, opened = self._opened(part, named, "certificate")
             if path and not opened.certificates:
-                self.collector.unfit(path, opened, named, "certificate")
+                self.collector.unfit(path, opened, "certificate", named)
             return list(opened.certificates)
         blocks = [block for block in pem_blocks(part.data) if block.is_certificate]
         faults = [part.fault] if part.fault else [block.fault for block in blocks if block.fault]
         if not faults and not blocks:
             faults = [f"has {part.option} that contains no certificate"]
         for fault in faults:
-            self.collector.problem(self.path, "unreadable", fault, named, "certificate")
+            self.collector.problem(self.path, "unreadable", fault, "certificate", named)
         return [block.pem for block in blocks if not block.fault]
 
     def _key(self, part: Part | None) -> KeyFile | Path | None:
         """Return the user's key, or where it is; what is wrong with it becomes a problem."""
         if part is None:
             return None
-        named = Named(part.option, self.path, None)
-        if part.embedded:
-            return self._embedded_key(part, named) or self.path
-        path, opened = self._opened(part, named, "key")
-        if path is not None:
-            path = self.collector.shown(path)
-            self.collector.key(path, opened, named)
-        return path
-
-    def _embedded_key(self, part: Part, named: Named) -> KeyFile | None:
+        named = Named(part.option, self.path)
+        if not part.embedded:
+            path, opened = self._opened(part, named, "key")
+            if path is not None:
+                path = self.collector.shown(path)
+                self.collector.key(path, opened, named)
+            return path
         keys = [block for block in pem_blocks(part.data) if block.is_key]
         fault = part.fault or (keys[0].fault if keys else f"has {part.option} that contains no private key")
         if fault:
-            self.collector.problem(self.path, "unreadable", fault, named, "key")
+            self.collector.problem(self.path, "unreadable", fault, "key", named)
         if not keys:
-            return None
+            return self.path
         mode = self.collector.opened(self.path).mode
-        encrypted = keys[0].encrypted
-        key = KeyFile(self.path, mode, part.data, True, encrypted, self.path, part.option)
+        key = KeyFile(self.path, mode, part.data, True, keys[0].encrypted, self.path, part.option)
         self.collector.findings.keys.setdefault(self.path, key)
         return key

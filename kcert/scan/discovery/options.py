@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,13 +10,12 @@ from typing import Any
 
 from kcert.certificates import Kind
 from kcert.openssl.pem import pem_blocks
-from kcert.scan import layouts
+from kcert.scan import Configuration, KeyFile, PublicKeyFile, layouts
 from kcert.scan.discovery.collector import Collector, Named, follow_kubeconfig
-from kcert.scan.documents import NotADocumentError, contexts_in, documents, list_at, text_at, value_at
+from kcert.scan.documents import NotADocumentError, contexts_in, documents, from_base64, list_at, text_at, value_at
 from kcert.scan.files import Inside, embedded, inside
 from kcert.scan.fs import Content, lexists
 from kcert.scan.layouts import FILE_OPTIONS, FileOption
-from kcert.scan.result import Configuration, KeyFile, PublicKeyFile
 from kcert.scan.units import Started, configured
 
 
@@ -54,7 +51,7 @@ def follow_options(collector: Collector, started: Started, source: Path) -> None
         may_be_missing = option.may_be_missing or (option.holds == "kubeconfig" and waiting_for_join)
         if may_be_missing and not lexists(path):
             continue
-        use = Named(name, source, started.component, configuration, started)
+        use = Named(name, source, started.component, node, configuration, started)
         _follow(collector, path, option, use, resolved.get(option.key or "") or keys.get(path))
 
 
@@ -65,7 +62,7 @@ def _follow(collector: Collector, path: Path, option: FileOption, named: Named, 
         follow_kubeconfig(collector, path, named, is_webhook=option.holds == "webhook")
     elif option.holds == "configuration":
         if opened.trouble:
-            collector.unfit(path, opened, named, "configuration")
+            collector.unfit(path, opened, "configuration", named)
         elif opened.text is not None and not collector.seen(path):
             _configuration(collector, path, opened.text, named.started)
     elif option.holds == "key":
@@ -77,7 +74,7 @@ def _follow(collector: Collector, path: Path, option: FileOption, named: Named, 
         elif opened.key is not None:
             collector.key(path, opened, named)
         if opened.faults or (opened.public_key is None and opened.key is None):
-            collector.unfit(path, opened, named, "key")
+            collector.unfit(path, opened, "key", named)
     else:
         _certificates(collector, path, option, named, key_path)
 
@@ -87,7 +84,7 @@ def _configuration(collector: Collector, path: Path, content: bytes, started: St
     try:
         parsed = documents(content)
     except NotADocumentError as error:
-        collector.problem(path, "unreadable", str(error), None, "configuration")
+        collector.problem(path, "unreadable", str(error), "configuration")
         return
     for document in parsed:
         if component := configured(document):
@@ -97,27 +94,15 @@ def _configuration(collector: Collector, path: Path, content: bytes, started: St
 def _certificates(collector: Collector, path: Path, option: FileOption, named: Named, key_path: Path | None) -> None:
     opened, path = collector.opened(path), collector.shown(path)
     if not opened.certificates:
-        collector.unfit(path, opened, named, "certificate")
+        collector.unfit(path, opened, "certificate", named)
         return
     for fault in opened.faults:
-        collector.problem(path, "unreadable", fault, named, "certificate")
+        collector.problem(path, "unreadable", fault, "certificate", named)
     if key_path is not None:
         collector.key(key_path, collector.opened(key_path))
     for position, pem in enumerate(opened.certificates):
-        leaf = position == 0 or option.holds == "authority"
-        collector.add(
-            pem,
-            path,
-            option.kind if leaf else None,
-            component=named.component,
-            role=option.role if leaf else None,
-            option=named.name,
-            source=named.source,
-            key=key_path if position == 0 else None,
-            position=position,
-            node=named.configuration.node if named.configuration else None,
-            configuration=named.configuration,
-        )
+        kind, role = (option.kind, option.role) if position == 0 or option.holds == "authority" else (None, None)
+        collector.add(pem, path, kind, named, role=role, key=None if position else key_path, position=position)
 
 
 CERTIFICATE_ENDINGS = frozenset({".crt", ".cer", ".cert", ".pem"})
@@ -178,7 +163,7 @@ def _take_one(collector: Collector, path: Path, opened: Inside, with_keys: dict[
         _complain(collector, path, opened)
     elif opened.trouble and opened.trouble.what == "denied" and path.suffix in CONFIGURATION_ENDINGS:
         # What is in it is not known: a user who may not read it must not see that all is well.
-        collector.unfit(path, opened, None, "configuration")
+        collector.unfit(path, opened, "configuration")
 
 
 def _complain(collector: Collector, path: Path, opened: Inside) -> None:
@@ -186,7 +171,7 @@ def _complain(collector: Collector, path: Path, opened: Inside) -> None:
         return
     is_key = path.suffix in (".key", ".pub") or path.stem.endswith("-key")
     reason = "is not PEM: no line in it begins a key" if is_key else ""
-    collector.unfit(path, opened, None, "key" if is_key else "certificate", reason)
+    collector.unfit(path, opened, "key" if is_key else "certificate", reason=reason)
 
 
 def _key_beside(collector: Collector, path: Path, with_keys: dict[Path, Inside], *, given: bool) -> Path | None:
@@ -236,9 +221,9 @@ def follow_object(collector: Collector, document: dict[str, Any], source: str) -
     clients += [value_at(webhook, "clientConfig") for webhook in list_at(document, "webhooks")]
     bundles = {bundle: client for client in clients if (bundle := text_at(client, "caBundle"))}
     for bundle, client in bundles.items():
-        content = _decoded(bundle)
+        content = from_base64(bundle) or b""
         if not content:
-            collector.problem(Path(f"{label}:caBundle"), "unreadable", _NOT_BASE64, None, "certificate")
+            collector.problem(Path(f"{label}:caBundle"), "unreadable", _NOT_BASE64, "certificate")
         _add(collector, label, "caBundle", content, kind=Kind.CA)
         service, space = text_at(client, "service", "name"), text_at(client, "service", "namespace")
         if service and space:
@@ -255,9 +240,9 @@ def _follow_data(collector: Collector, document: dict[str, Any], label: str) -> 
         held = value_at(document, field)
         for name, value in held.items() if isinstance(held, dict) else ():
             if isinstance(value, str):
-                content[str(name)] = _decoded(value) if binary else value.encode("utf-8", "replace")
+                content[str(name)] = from_base64(value) or b"" if binary else value.encode("utf-8", "replace")
                 if binary and value and not content[str(name)]:
-                    collector.problem(Path(f"{label}:{name}"), "unreadable", _NOT_BASE64, None, "certificate")
+                    collector.problem(Path(f"{label}:{name}"), "unreadable", _NOT_BASE64, "certificate")
     for name, data in content.items():
         key = content.get("tls.key") if name == "tls.crt" else None
         kind = (
@@ -301,14 +286,14 @@ def _add(
         collector.findings.keys.setdefault(own_key.path, own_key)
     blocks = [block for block in pem_blocks(data) if block.is_certificate]
     if data and not blocks and (kind is Kind.CA or name == "tls.crt"):
-        collector.problem(path, "unreadable", _without_certificate(data), None, "certificate")
+        collector.problem(path, "unreadable", _without_certificate(data), "certificate")
     for position, block in enumerate(blocks):
         if block.fault:
-            collector.problem(path, "unreadable", block.fault, None, "certificate")
+            collector.problem(path, "unreadable", block.fault, "certificate")
             continue
         own = kind if kind is Kind.CA or position == 0 else None
         key_file = None if position else own_key
-        collector.add(block.pem, path, own, option=name, key=key_file, position=position, live=str(path))
+        collector.add(block.pem, path, own, Named(name), key=key_file, position=position, live=str(path))
 
 
 def _without_certificate(data: bytes) -> str:
@@ -316,12 +301,5 @@ def _without_certificate(data: bytes) -> str:
     parsed = inside(Content(data, 0, (0, 0)))
     if parsed.nothing or parsed.labels:
         return parsed.why_no_certificate
-    again = any(block.is_certificate for block in pem_blocks(_decoded(data.decode("utf-8", "replace"))))
+    again = any(block.is_certificate for block in pem_blocks(from_base64(data) or b""))
     return "is base64 of base64: encode it once" if again else "contains no certificate"
-
-
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
-        return b""

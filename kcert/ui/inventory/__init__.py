@@ -15,7 +15,7 @@ from rich.text import Text
 from kcert.errors import INPUT, InputError
 from kcert.openssl.x509 import listed
 from kcert.quoting import format_command
-from kcert.scan.result import Entry, ScanResult, Validity
+from kcert.scan import Entry, ScanResult, Validity
 from kcert.ui.console import block, clean_line, counted, error_screen, in_columns, say, screen
 from kcert.ui.inventory.formats import COLUMNS, described
 from kcert.ui.report import facts, rows_of

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from kcert.certificates import Role
 from kcert.files import filled_file
 from kcert.roles import ROLES
-from kcert.scan.result import Entry, ScanResult
+from kcert.scan import Entry, ScanResult
 from kcert.ui.console import clean_line
 from kcert.ui.inventory.formats import label
 from kcert.ui.report import PAGES

@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape
 
 from kcert.files import filled_file
 from kcert.openssl.x509 import listed
-from kcert.scan.result import Entry, Problem, ScanResult, Validity
+from kcert.scan import Entry, Problem, ScanResult, Validity
 from kcert.ui.console import clean_line, counted, in_columns
 from kcert.ui.report import PAGES, comma_separated, markdown_table, page, rows_of
 
