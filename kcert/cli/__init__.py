@@ -36,8 +36,8 @@ FORMATS = ("text", "json", "csv", "markdown", "html")
 _MAKE, _USE, _LOOK, _LEARN, _HELP = "Create", "Use", "Inspect", "Learn", "Help"
 
 COMMANDS = {
-    "init": Entry("plan:init", "Write a commented kcert.yaml to start from.", _MAKE),
-    "plan": Entry("plan:plan", "List every certificate that the cluster needs, and its state.", _LOOK),
+    "init": Entry("inspection:init", "Write a commented kcert.yaml to start from.", _MAKE),
+    "plan": Entry("inspection:plan", "List every certificate that the cluster needs, and its state.", _LOOK),
     "ca": Entry("issue:ca", "Create the CA certificates.", _MAKE),
     "client": Entry("issue:client", "Create client certificates: admin, components, users.", _MAKE),
     "etcd": Entry("issue:etcd", "Create the certificates of etcd.", _MAKE),
@@ -72,10 +72,10 @@ COMMANDS = {
     ),
     "practice": Entry("practice:app", "Practice in labs: fix what is broken, and check whether it works.", _LEARN),
     "explain": Entry("explain:explain", "Explain every command, certificate and step: the lessons.", _LEARN),
-    "doctor": Entry("program:doctor", "Check which programs are installed, and what works without the others.", _LOOK),
-    "completion": Entry("program:completion", "Print the script for completion in bash, zsh or fish.", _HELP),
-    "help": Entry("program:help_", "Show the help of kcert, or of a command.", _HELP),
-    "version": Entry("program:version", "Print the version.", _HELP),
+    "doctor": Entry("diagnose:doctor", "Check which programs are installed, and what works without the others.", _LOOK),
+    "completion": Entry("explain:completion", "Print the script for completion in bash, zsh or fish.", _HELP),
+    "help": Entry("explain:help_", "Show the help of kcert, or of a command.", _HELP),
+    "version": Entry("explain:version", "Print the version.", _HELP),
 }
 
 _MAKING = (
@@ -147,9 +147,9 @@ def refuse_in_exam(command: str) -> None:
     from kcert import practice
 
     if practice.may_be_in_exam():
-        from kcert.practice import exam
+        from kcert.practice import state
 
-        exam.refuse_if_running(command)
+        state.refuse_if_running(command)
 
 
 def _refuse_empty_words(words: list[str]) -> None:

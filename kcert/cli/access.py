@@ -16,7 +16,9 @@ from kcert.cli.options import (
     ReadOptions,
     ResultFormat,
     WriteOptions,
+    argument,
     complete_clients,
+    option,
 )
 from kcert.errors import InputError
 
@@ -26,50 +28,36 @@ def kubeconfig(
     *,
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="NAME",
-            help="Write the kubeconfig of admin, a component, a node or a user. Default: all of them.",
-            autocompletion=complete_clients,
+        argument(
+            "NAME",
+            "Write the kubeconfig of admin, a component, a node or a user. Default: all of them.",
+            complete_clients,
         ),
     ] = None,
     server: Annotated[
-        str | None,
-        typer.Option(
-            "--server", metavar="URL|HOST:PORT", help="Connect to this API server.", show_default="by profile"
-        ),
+        str | None, option("--server URL|HOST:PORT", "Connect to this API server.", show_default="by profile")
     ] = None,
-    context: Annotated[
-        str | None,
-        typer.Option("--context", metavar="NAME", help="Name the context.", show_default="NAME@CLUSTER"),
-    ] = None,
+    context: Annotated[str | None, option("--context NAME", "Name the context.", show_default="NAME@CLUSTER")] = None,
     embed: Annotated[
         bool, typer.Option(help="Write the CA, certificate and key into the file, or only their paths.")
     ] = True,
     path_prefix: Annotated[
-        str | None,
-        typer.Option("--path-prefix", metavar="FOLDER", help="Start the paths of --no-embed with this folder."),
+        str | None, option("--path-prefix FOLDER", "Start the paths of --no-embed with this folder.")
     ] = None,
     via: Annotated[
         Literal["kcert", "kubectl"],
-        typer.Option("--via", help="Write the file with kcert, or by running the kubectl commands shown."),
+        option("--via", "Write the file with kcert, or by running the kubectl commands shown."),
     ] = "kcert",
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="PATH",
-            help="Write to this file or folder; - is standard output.",
+        option(
+            "--output,-o PATH",
+            "Write to this file or folder; - is standard output.",
             show_default="NAME.kubeconfig in the PKI folder",
         ),
     ] = None,
-    merge: Annotated[
-        Path | None, typer.Option("--merge", metavar="FILE", help="Add the context to this kubeconfig, or create it.")
-    ] = None,
-    replace: Annotated[
-        bool,
-        typer.Option("--replace", help="Update a context that is already in the file of --merge."),
-    ] = False,
+    merge: Annotated[Path | None, option("--merge FILE", "Add the context to this kubeconfig, or create it.")] = None,
+    replace: Annotated[bool, option("--replace", "Update a context that is already in the file of --merge.")] = False,
     explain: Explain = True,
     quiet: Quiet = False,
     format: ResultFormat = "text",
@@ -91,9 +79,10 @@ def kubeconfig(
             "--dry-run cannot be combined with --output, --merge or --quiet: it prints a script for the PKI folder."
         )
     ctx = read_context(options, "kubeconfig")
-    content = kubeconfigs.KubeconfigOptions(server, context, embed, path_prefix)
     left = () if names or elsewhere else kubeconfigs.foreign_kubeconfigs(ctx)
-    drafts = kubeconfigs.drafts(ctx, names or (), content, left)
+    drafts = kubeconfigs.drafts(
+        ctx, names or (), server=server, context=context, embed=embed, prefix=path_prefix, without=left
+    )
     if dry_run:
         access.print_script(ctx, drafts)
         return
@@ -106,7 +95,7 @@ def kubeconfig(
         written, updated = kubeconfigs.merge(ctx, drafts, merge, reporter.waits_for, replace=replace)
         reporter.merged(drafts[0], written, updated)
     else:
-        kubeconfigs.require_writable(drafts, kubectl=via == "kubectl")
+        kubeconfigs.require_writable(drafts, server, context, kubectl=via == "kubectl")
         reporter.on_drafts(drafts)
         for draft, state in kubeconfigs.keep(
             dataclasses.replace(ctx, reporter=reporter), drafts, kubectl=via == "kubectl"
@@ -118,12 +107,8 @@ def kubeconfig(
 def bootstrap(
     options: WriteOptions,
     *,
-    ttl: Annotated[
-        str, typer.Option("--ttl", metavar="TIME", help="Create a new token that is valid for this long.")
-    ] = "24h",
-    new_token: Annotated[
-        bool, typer.Option("--new-token", help="Replace the token, even if it has not expired.")
-    ] = False,
+    ttl: Annotated[str, option("--ttl TIME", "Create a new token that is valid for this long.")] = "24h",
+    new_token: Annotated[bool, option("--new-token", "Replace the token, even if it has not expired.")] = False,
 ) -> None:
     """Write the bootstrap token, the RBAC objects and the kubeconfig with which nodes request their certificates."""
     from kcert.durations import duration
@@ -146,19 +131,17 @@ def bootstrap(
 def call(
     options: ReadOptions,
     *,
-    path: Annotated[str, typer.Argument(metavar="PATH", help="Get this path: /version, /api/v1/namespaces …")],
+    path: Annotated[str, argument("PATH", "Get this path: /version, /api/v1/namespaces …")],
     name: Annotated[
         str,
-        typer.Option(
-            "--as",
-            metavar="NAME",
-            help="Present the certificate of admin, a component, a node or a user.",
+        option(
+            "--as NAME",
+            "Present the certificate of admin, a component, a node or a user.",
             autocompletion=complete_clients,
         ),
     ],
     server: Annotated[
-        str | None,
-        typer.Option("--server", metavar="URL", help="Call this server.", show_default="as in NAME's kubeconfig"),
+        str | None, option("--server URL", "Call this server.", show_default="as in NAME's kubeconfig")
     ] = None,
     explain: Explain = True,
     quiet: Quiet = False,

@@ -18,19 +18,20 @@ from kcert.cli.options import (
     ReadOptions,
     Subcommands,
     WriteOptions,
+    argument,
     complete_components,
     complete_hosts,
     load_cluster,
+    option,
 )
 from kcert.config import STABLE
 from kcert.errors import InputError, did_you_mean
 
 KubernetesVersion = Annotated[
     str | None,
-    typer.Option(
-        "--kubernetes-version",
-        metavar="1.X",
-        help="Use the options and file formats of this release.",
+    option(
+        "--kubernetes-version 1.X",
+        "Use the options and file formats of this release.",
         show_default=f"kubernetes_version in kcert.yaml, else {STABLE}",
     ),
 ]
@@ -40,26 +41,18 @@ def bundle(
     options: WriteOptions,
     *,
     hosts: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="HOST", help="Pack for these hosts. Default: all hosts.", autocompletion=complete_hosts),
+        list[str] | None, argument("HOST", "Pack for these hosts. Default: all hosts.", complete_hosts)
     ] = None,
-    scp: Annotated[
-        bool, typer.Option("--scp", help="Print the commands that copy the files, and pack nothing.")
-    ] = False,
+    scp: Annotated[bool, option("--scp", "Print the commands that copy the files, and pack nothing.")] = False,
     certificates_only: Annotated[
         bool,
-        typer.Option(
-            "--certificates-only",
-            help="Omit units, manifests and configuration files, for example after a renewal.",
-        ),
+        option("--certificates-only", "Omit units, manifests and configuration files, for example after a renewal."),
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="PATH",
-            help="Write the archives to this folder, or a single archive to this file; - is standard output.",
+        option(
+            "--output,-o PATH",
+            "Write the archives to this folder, or a single archive to this file; - is standard output.",
             show_default="bundles/HOST.tar.gz",
         ),
     ] = None,
@@ -67,7 +60,7 @@ def bundle(
 ) -> None:
     """Pack one archive for each host, with only the files that it needs, their paths and their modes."""
     from kcert.config import version
-    from kcert.kubernetes import bundles, packing_script
+    from kcert.kubernetes import bundles
     from kcert.ui import deploy, print_lines
 
     if scp and output is not None:
@@ -85,7 +78,7 @@ def bundle(
         return
     if options.dry_run:
         bundles.require_one_file(made, output)
-        print_lines((*packing_script.HEAD, *packing_script.archives(ctx, made, output, bundles.FOLDER)))
+        print_lines((*bundles.PACKING_HEAD, *bundles.archives_script(ctx, made, output, bundles.FOLDER)))
         return
     if output is not None and str(output) == "-":
         deploy.stream_archive(made)
@@ -105,21 +98,20 @@ def flags(
     *,
     component: Annotated[
         str,
-        typer.Argument(
-            metavar="COMPONENT",
-            help="Choose etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy or kubelet.",
-            autocompletion=complete_components,
+        argument(
+            "COMPONENT",
+            "Choose etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy or kubelet.",
+            complete_components,
         ),
     ],
     host: Annotated[
-        str | None,
-        typer.Option("--host", metavar="NAME", help="Print the options for this host.", autocompletion=complete_hosts),
+        str | None, option("--host NAME", "Print the options for this host.", autocompletion=complete_hosts)
     ] = None,
     format: Annotated[
         Literal["text", "flags", "systemd", "manifest", "config", "json"],
-        typer.Option(
+        option(
             "--format",
-            help="Print only the arguments, a systemd unit, the manifest of a static pod, or a configuration file.",
+            "Print only the arguments, a systemd unit, the manifest of a static pod, or a configuration file.",
         ),
     ] = "text",
     output: Output = None,
@@ -127,10 +119,9 @@ def flags(
     kubernetes_version: KubernetesVersion = None,
     path_prefix: Annotated[
         str | None,
-        typer.Option(
-            "--path-prefix",
-            metavar="FOLDER",
-            help="Print the paths of the files in FOLDER, which is the PKI folder or a copy of it.",
+        option(
+            "--path-prefix FOLDER",
+            "Print the paths of the files in FOLDER, which is the PKI folder or a copy of it.",
             show_default="the paths on the host",
         ),
     ] = None,
@@ -183,23 +174,15 @@ export = Subcommands(
 def cert_manager(
     options: WriteOptions,
     *,
-    namespace: Annotated[
-        str, typer.Option("--namespace", metavar="NAME", help="Put all objects into this namespace.")
-    ] = "cluster-pki",
+    namespace: Annotated[str, option("--namespace NAME", "Put all objects into this namespace.")] = "cluster-pki",
     name: Annotated[
         str | None,
-        typer.Option(
-            "--name",
-            metavar="NAME",
-            help="Start the names of the objects with this prefix.",
-            show_default="cluster in kcert.yaml",
-        ),
+        option("--name NAME", "Start the names of the objects with this prefix.", show_default="cluster in kcert.yaml"),
     ] = None,
     everything: Annotated[
         bool,
-        typer.Option(
-            "--all",
-            help="Include certificates that components read from the host's disk, where a Secret cannot put them.",
+        option(
+            "--all", "Include certificates that components read from the host's disk, where a Secret cannot put them."
         ),
     ] = False,
     secret: Annotated[
@@ -208,17 +191,13 @@ def cert_manager(
     ] = True,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Write to this file; - is standard output.",
-            show_default="export/cert-manager.yaml",
+        option(
+            "--output,-o FILE", "Write to this file; - is standard output.", show_default="export/cert-manager.yaml"
         ),
     ] = None,
 ) -> None:
     """Write a Secret and an Issuer for each CA, and a Certificate for each certificate that cert-manager can manage."""
-    from kcert.kubernetes import packing_script
+    from kcert.kubernetes import bundles
     from kcert.kubernetes.export import FOLDER
     from kcert.kubernetes.export import cert_manager as target
     from kcert.store.atomic import write_files
@@ -229,7 +208,7 @@ def cert_manager(
     options.check_dry_run(output)
     made = target.export(ctx, wanted)
     if options.dry_run:
-        print_lines((*packing_script.HEAD, *packing_script.texts(ctx, made.files, output, FOLDER)))
+        print_lines((*bundles.PACKING_HEAD, *bundles.files_script(ctx, made.files, output, FOLDER)))
         return
     if output is not None and str(output) == "-":
         deploy.stream_export(made)
@@ -247,18 +226,11 @@ def ansible(
     options: WriteOptions,
     *,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FOLDER",
-            help="Write the files to this folder.",
-            show_default="export/ansible",
-        ),
+        Path | None, option("--output,-o FOLDER", "Write the files to this folder.", show_default="export/ansible")
     ] = None,
 ) -> None:
     """Write an inventory of the hosts, a playbook that installs the bundle of each host, and the bundles."""
-    from kcert.kubernetes import packing_script
+    from kcert.kubernetes import bundles
     from kcert.kubernetes.export import FOLDER
     from kcert.kubernetes.export import ansible as target
     from kcert.ui import deploy, print_lines
@@ -270,9 +242,9 @@ def ansible(
     packed = target.packed(ctx)
     if options.dry_run:
         export_folder = output or FOLDER / target.NAME
-        texts = packing_script.texts(ctx, target.texts(ctx, packed), None, export_folder)
-        archives = packing_script.archives(ctx, packed, None, export_folder / "bundles")
-        print_lines((*packing_script.HEAD, *texts, *archives))
+        texts = bundles.files_script(ctx, target.texts(ctx, packed), None, export_folder)
+        archives = bundles.archives_script(ctx, packed, None, export_folder / "bundles")
+        print_lines((*bundles.PACKING_HEAD, *texts, *archives))
         return
     made = target.export(ctx, packed)
     export_folder, written = target.put(made, output)
@@ -288,17 +260,12 @@ def encryption_config(
     *,
     provider: Annotated[
         Literal["aescbc", "secretbox"] | None,
-        typer.Option("--provider", help="Use this cipher in a new file.", show_default="aescbc"),
+        option("--provider", "Use this cipher in a new file.", show_default="aescbc"),
     ] = None,
     rotate: Annotated[
-        bool,
-        typer.Option(
-            "--rotate", help="Rotate the key in two steps: the first run adds a new key, the second puts it first."
-        ),
+        bool, option("--rotate", "Rotate the key in two steps: the first run adds a new key, the second puts it first.")
     ] = False,
-    finish: Annotated[
-        bool, typer.Option("--finish", help="Remove the old key, after all Secrets have been rewritten.")
-    ] = False,
+    finish: Annotated[bool, option("--finish", "Remove the old key, after all Secrets have been rewritten.")] = False,
 ) -> None:
     """Write the EncryptionConfiguration with which the API server encrypts Secrets in etcd, or rotate its key."""
     from kcert.kubernetes import encryption

@@ -1,81 +1,61 @@
-"""`kcert logs`, `kcert diagnose`: the log of a component, and what it says about certificates."""
+"""`kcert logs`, `diagnose`, `doctor`: the log of a component, what it says about certificates, and the programs."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from kcert.cli.options import Force, Output
-from kcert.clusters import COMPONENTS
+from kcert.cli.options import Force, Output, Program, ResultFormat, argument, completes, load_cluster, option
+from kcert.clusters import COMPONENTS, KINDS
+from kcert.errors import FOUND, InputError, KcertError
 from kcert.logs import Via
 
-
-def kinds() -> tuple[str, ...]:
-    """Return the names that --cluster takes."""
-    from kcert.clusters import KINDS
-
-    return ("kcert", *KINDS)
+_KINDS = ("kcert", *KINDS)
+"""The names that --cluster takes."""
 
 
 def roles_here(machine: str) -> list[str]:
     """Return the roles of the certificates of ./kcert.yaml; none if the machine has no PKI folder of kcert."""
     from kcert import profiles
-    from kcert.cli.options import load_cluster
     from kcert.diagnose.context import KCERT_FOLDER
-    from kcert.errors import KcertError
 
-    if machine != KCERT_FOLDER:
-        return []
-
-    try:
-        return [certificate.role.value for certificate in profiles.certificates(load_cluster(None))]
-    except KcertError:
-        return []
-
-
-def _complete_kinds(incomplete: str) -> list[str]:
-    return [name for name in kinds() if name.startswith(incomplete)]
+    if machine == KCERT_FOLDER:
+        with contextlib.suppress(KcertError):
+            return [certificate.role.value for certificate in profiles.certificates(load_cluster(None))]
+    return []
 
 
 def diagnose(
     log: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE|LINE|-",
-            help="Read this log, or explain this line of a log, in quotes; - is standard input.",
-        ),
+        str, argument("FILE|LINE|-", "Read this log, or explain this line of a log, in quotes; - is standard input.")
     ] = "-",
     *,
     cluster: Annotated[
         str,
-        typer.Option(
-            "--cluster",
-            metavar="KIND",
-            help="Print the fixes for this kind of cluster: kubeadm, k3s, rke2, hardway, kcert, ...",
-            autocompletion=_complete_kinds,
+        option(
+            "--cluster KIND",
+            "Print the fixes for this kind of cluster: kubeadm, k3s, rke2, hardway, kcert, ...",
+            autocompletion=completes(lambda _ctx: _KINDS),
         ),
     ] = "",
-    format: Annotated[
-        Literal["text", "json"], typer.Option("--format", help="Print the findings in this format.")
-    ] = "text",
+    format: Annotated[Literal["text", "json"], option("--format", "Print the findings in this format.")] = "text",
     output: Output = None,
     force: Force = False,
 ) -> None:
     """Explain log lines about TLS, certificates and access, with commands that confirm and fix the problem."""
-    import contextlib
-    import sys
-
     from kcert.diagnose import Diagnoser, follow
     from kcert.diagnose.context import kind_of_machine
     from kcert.diagnose.reading import live_lines, log_file
-    from kcert.errors import FOUND, InputError
     from kcert.ui.diagnose import reads_keyboard, show, show_live
     from kcert.ui.report import written_to
 
-    if cluster and cluster not in kinds():
-        raise InputError(f"--cluster {cluster!a} is not a kind of cluster that kcert knows: {', '.join(kinds())}.")
+    if cluster and cluster not in _KINDS:
+        raise InputError(f"--cluster {cluster!a} is not a kind of cluster that kcert knows: {', '.join(_KINDS)}.")
     machine = kind_of_machine()
     diagnoser = Diagnoser(cluster, machine, roles_here(machine))
     if log != "-":
@@ -103,8 +83,6 @@ def _lines(text: str) -> list[bytes]:
 
 def _is_line(log: str) -> bool:
     """True for a line of a log in the place of a file: no such file exists, and it reads like a message."""
-    import os
-
     from kcert.diagnose import explain
 
     if os.path.lexists(log):
@@ -114,61 +92,44 @@ def _is_line(log: str) -> bool:
     )
 
 
-def _components(incomplete: str) -> list[str]:
-    """Return the components that begin with *incomplete*, for the shell."""
-    return [name for name in COMPONENTS if name.startswith(incomplete)]
-
-
 def logs(
     component: Annotated[
         str,
-        typer.Argument(
-            metavar="COMPONENT|FILE",
-            help="Show the log of etcd, kubelet, kube-apiserver, ... or this log file.",
-            autocompletion=_components,
+        argument(
+            "COMPONENT|FILE",
+            "Show the log of etcd, kubelet, kube-apiserver, ... or this log file.",
+            completes(lambda _ctx: COMPONENTS),
         ),
     ],
     *,
     via: Annotated[
-        Via | None,
-        typer.Option("--via", help="Read the log with this program, not with the one that fits the installation."),
+        Via | None, option("--via", "Read the log with this program, not with the one that fits the installation.")
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more lines until Ctrl-C.")] = False,
-    since: Annotated[
-        str | None, typer.Option("--since", help="Show only lines of the last 30s, 10m, 1h, 2d.", metavar="TIME")
-    ] = None,
-    tail: Annotated[
-        int | None, typer.Option("--tail", min=0, help="Show only this many lines at the end.", metavar="LINES")
-    ] = None,
+    follow: Annotated[bool, option("--follow,-f", "Wait for more lines until Ctrl-C.")] = False,
+    since: Annotated[str | None, option("--since TIME", "Show only lines of the last 30s, 10m, 1h, 2d.")] = None,
+    tail: Annotated[int | None, option("--tail LINES", "Show only this many lines at the end.", min=0)] = None,
     diagnose: Annotated[
-        bool, typer.Option("--diagnose", help="Explain the log instead of printing it, as `kcert diagnose` does.")
+        bool, option("--diagnose", "Explain the log instead of printing it, as `kcert diagnose` does.")
     ] = False,
     format: Annotated[
-        Literal["text", "json"], typer.Option("--format", help="Print the findings of --diagnose in this format.")
+        Literal["text", "json"], option("--format", "Print the findings of --diagnose in this format.")
     ] = "text",
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Write the findings of --diagnose to this file; - is standard output.",
-        ),
+        Path | None, option("--output,-o FILE", "Write the findings of --diagnose to this file; - is standard output.")
     ] = None,
     force: Force = False,
 ) -> None:
     """Show the log of a component, and the command that reads it in this installation."""
     from kcert import logs
-    from kcert.errors import FOUND, InputError
     from kcert.ui.diagnose import announce, show
 
     if follow and diagnose:
         raise InputError(
             "--diagnose cannot be combined with --follow; use `journalctl -f -u COMPONENT | kcert diagnose`."
         )
-    for option, is_set in (("--format json", format == "json"), ("--output", output is not None)):
+    for name, is_set in (("--format json", format == "json"), ("--output", output is not None)):
         if is_set and not diagnose:
-            raise InputError(f"{option} needs --diagnose.")
+            raise InputError(f"{name} needs --diagnose.")
     back = logs.back(since) if since is not None else ""
     request = logs.LogRequest(logs.component(component), via, follow, back, tail)
     source = logs.locate(request)
@@ -188,3 +149,20 @@ def logs(
         show(result, format)
     if result.findings:
         raise typer.Exit(FOUND)
+
+
+def doctor(
+    format: ResultFormat = "text",
+    output: Output = None,
+    force: Force = False,
+    openssl: Program = "openssl",
+) -> None:
+    """Check which programs are installed, and what works without the others."""
+    from kcert import doctor as checks
+    from kcert.ui import diagnose
+    from kcert.ui.report import written_to
+
+    tools, overrides = checks.check_tools(openssl), checks.openssl_env_overrides()
+    with written_to(output, force=force):
+        diagnose.show_tools(tools, overrides, format)
+    diagnose.require_openssl(tools)

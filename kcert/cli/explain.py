@@ -1,69 +1,58 @@
-"""`kcert explain`."""
+"""`kcert explain`, `help`, `version`, `completion`: the lessons, and the program itself."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+import typer.main
 
+from kcert import __version__
 from kcert.cli import refuse_in_exam
-from kcert.cli.options import Force, Output
+from kcert.cli.options import Force, Output, argument, completes, option
+from kcert.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kcert.lessons import Lesson
 
 
-def _topics(incomplete: str) -> list[str]:
+def _topics(_ctx: typer.Context) -> Sequence[str]:
     """Return the topics and chapters of one word: bash would not quote the spaces of the others."""
     from kcert import lessons
 
-    names = (*lessons.topics(), *(chapter for chapter in lessons.CHAPTERS if " " not in chapter))
-    return [name for name in names if name.startswith(incomplete)]
+    return (*lessons.topics(), *(chapter for chapter in lessons.CHAPTERS if " " not in chapter))
 
 
 def explain(
     *,
     topics: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="TOPIC",
-            help="Explain these topics or chapters, or search for a word. Default: list all topics.",
-            autocompletion=_topics,
+        argument(
+            "TOPIC",
+            "Explain these topics or chapters, or search for a word. Default: list all topics.",
+            completes(_topics),
         ),
     ] = None,
-    search: Annotated[
-        str | None, typer.Option("--search", "-s", metavar="WORDS", help="List the lessons that contain these words.")
-    ] = None,
-    all: Annotated[bool, typer.Option("--all", help="Print every lesson, in the order of a course.")] = False,
+    search: Annotated[str | None, option("--search,-s WORDS", "List the lessons that contain these words.")] = None,
+    all: Annotated[bool, option("--all", "Print every lesson, in the order of a course.")] = False,
     format: Annotated[
-        Literal["text", "markdown", "html"], typer.Option("--format", help="Print the lessons in this format.")
+        Literal["text", "markdown", "html"], option("--format", "Print the lessons in this format.")
     ] = "text",
     output: Output = None,
     force: Force = False,
     own: Annotated[
         Path | None,
-        typer.Option(
-            "--lessons",
-            envvar="KCERT_LESSONS",
-            metavar="FOLDER",
-            help="Use the lessons in this folder before the built-in ones.",
-        ),
+        option("--lessons FOLDER", "Use the lessons in this folder before the built-in ones.", envvar="KCERT_LESSONS"),
     ] = None,
     export: Annotated[
-        Path | None,
-        typer.Option(
-            "--export", metavar="FOLDER", help="Write all lessons into a new folder, to edit or translate them."
-        ),
+        Path | None, option("--export FOLDER", "Write all lessons into a new folder, to edit or translate them.")
     ] = None,
 ) -> None:
     """Print the lessons on every command, certificate, step and rule."""
-    import os
-
     from kcert import lessons
-    from kcert.errors import InputError
     from kcert.ui import explain
     from kcert.ui.report import written_to
 
@@ -103,7 +92,7 @@ def _check_own() -> None:
     for name in labs.NAMES:
         if lessons.file_of(f"labs/{name}.md").parent != lab.FOLDER:
             scenario = session.scenario_of(labs.lab(name), 1, datetime.now(timezone.utc))
-            lab.words(name).filled(scenario.values)
+            lab.words(name, **scenario.values)
 
 
 def _show(topics: list[str], form: str) -> None:
@@ -132,16 +121,58 @@ def _allowed(chosen: Sequence[Lesson], topic: str) -> Sequence[Lesson]:
         return chosen
     if not others:
         refuse_in_exam(f"explain {topic}")
-    from kcert.practice import exam
+    from kcert.practice import state
 
-    return others if exam.running() else chosen
+    return others if state.running() else chosen
 
 
 def _searched(words: str) -> Sequence[Lesson]:
     """Return the lessons with *words*; raises InputError if there is none."""
     from kcert import lessons
-    from kcert.errors import InputError
 
     if results := lessons.search(words):
         return _allowed(results, f"--search {words}")
     raise InputError(f"no lesson contains {words!a}. `kcert explain` lists all topics.")
+
+
+def _commands(ctx: typer.Context) -> Iterable[str]:
+    """Return the commands, or those of the command that was typed before."""
+    from kcert import cli
+
+    words = ctx.params.get("words") or ()
+    return getattr(cli.load(words[0]), "commands", ()) if words and words[0] in cli.COMMANDS else cli.COMMANDS
+
+
+def help_(
+    words: Annotated[
+        list[str] | None, argument("COMMAND", "Show the help of this command.", completes(_commands))
+    ] = None,
+) -> None:
+    """Show the help of kcert, or of a command."""
+    from kcert import cli
+
+    typer.main.get_command(cli.app)([*(words or ()), "--help"], prog_name="kcert", standalone_mode=False)
+
+
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"kcert {__version__}")
+
+
+def completion(
+    shell: Annotated[Literal["bash", "zsh", "fish"], argument("bash|zsh|fish", "Choose the shell.")],
+) -> None:
+    """Print the script that completes commands, options and names in a shell.
+
+    Add a line to the start file of your shell.
+
+    bash, in ~/.bashrc: `eval "$(kcert completion bash)"`
+
+    zsh, in ~/.zshrc, after compinit: `eval "$(kcert completion zsh)"`
+
+    fish, in ~/.config/fish/config.fish: `kcert completion fish | source`
+    """
+    from kcert import cli
+
+    os.environ["_KCERT_COMPLETE"] = f"source_{shell}"  # what the script itself asks with, but for "complete_"
+    typer.main.get_command(cli.app)(prog_name="kcert")

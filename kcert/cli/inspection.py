@@ -1,4 +1,4 @@
-"""`kcert check`, `inventory`, `show`, `history`: what exists, what is wrong with it, and what was run."""
+"""`kcert init`, `plan`, `check`, `inventory`, `show`, `history`: what is needed, what exists, what was run."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ from kcert.cli.options import (
     Force,
     Output,
     Program,
+    ReadOptions,
     ResultFormat,
     Signing,
     WideOutput,
+    argument,
+    complete_profiles,
     complete_rules,
     load_cluster,
+    option,
     wide_and_file,
 )
 from kcert.errors import InputError
@@ -35,15 +39,14 @@ if TYPE_CHECKING:
 
 Where = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="WHERE",
-        help="Read these files, folders or servers (HOST:PORT), or - for the output of kubectl get -o yaml. Default: "
+    argument(
+        "WHERE",
+        "Read these files, folders or servers (HOST:PORT), or - for the output of kubectl get -o yaml. Default: "
         "the places where clusters keep certificates; if there are none, the PKI folder.",
     ),
 ]
 SystemRoot = Annotated[
-    Path | None,
-    typer.Option("--root", metavar="FOLDER", help="Treat this folder as /, for example a copy of another machine."),
+    Path | None, option("--root FOLDER", "Treat this folder as /, for example a copy of another machine.")
 ]
 
 
@@ -52,25 +55,19 @@ def check(
     where: Where = None,
     root: SystemRoot = None,
     format: Annotated[
-        Literal["text", "short", "json", "markdown", "html"],
-        typer.Option("--format", help="Print the findings in this format."),
+        Literal["text", "short", "json", "markdown", "html"], option("--format", "Print the findings in this format.")
     ] = "text",
     output: Output = None,
     force: Force = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 on warnings as well.")] = False,
+    strict: Annotated[bool, option("--strict", "Exit with status 1 on warnings as well.")] = False,
     expiring_in: Annotated[
-        str,
-        typer.Option(
-            "--expiring-in", metavar="TIME", help="Report what expires within this time: 30, 30d, 8w, 12h, 1y."
-        ),
+        str, option("--expiring-in TIME", "Report what expires within this time: 30, 30d, 8w, 12h, 1y.")
     ] = "30d",
     only: Annotated[
-        list[str] | None,
-        typer.Option("--only", metavar="RULE", help="Check only this rule; repeatable.", autocompletion=complete_rules),
+        list[str] | None, option("--only RULE", "Check only this rule; repeatable.", autocompletion=complete_rules)
     ] = None,
     skip: Annotated[
-        list[str] | None,
-        typer.Option("--skip", metavar="RULE", help="Skip this rule; repeatable.", autocompletion=complete_rules),
+        list[str] | None, option("--skip RULE", "Skip this rule; repeatable.", autocompletion=complete_rules)
     ] = None,
     dir: Folder = DEFAULT_FOLDER,
     config: ConfigFile = None,
@@ -120,29 +117,24 @@ def inventory(
         Literal[
             "text", "table", "short", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid", "svg"
         ],
-        typer.Option(
-            "--format",
-            metavar="FORMAT",
-            help="Print text (the same as table), short (one line each), csv, xlsx, json, markdown, html, prometheus, "
+        option(
+            "--format FORMAT",
+            "Print text (the same as table), short (one line each), csv, xlsx, json, markdown, html, prometheus, "
             "tree, mermaid or svg.",
         ),
     ] = "text",
     wide: Annotated[
-        bool, typer.Option("--wide", help="Print every SAN, and in a pipe every column as well; also -o wide.")
+        bool, option("--wide", "Print every SAN, and in a pipe every column as well; also -o wide.")
     ] = False,
     output: WideOutput = None,
     force: Force = False,
     sort: Annotated[
         Literal["expiry", "component", "path", "cn", "issuer", "kind"] | None,
-        typer.Option("--sort", help="Sort by this field.", show_default="the order of discovery"),
+        option("--sort", "Sort by this field.", show_default="the order of discovery"),
     ] = None,
     expiring_in: Annotated[
         str | None,
-        typer.Option(
-            "--expiring-in",
-            metavar="TIME",
-            help="List only what has expired or expires within this time: 30, 30d, 8w, 12h, 1y.",
-        ),
+        option("--expiring-in TIME", "List only what has expired or expires within this time: 30, 30d, 8w, 12h, 1y."),
     ] = None,
     dir: Folder = DEFAULT_FOLDER,
     openssl: Program = "openssl",
@@ -171,15 +163,9 @@ def inventory(
 def show(
     *,
     what: Annotated[
-        str,
-        typer.Argument(
-            metavar="WHAT",
-            help="Show this certificate, key, request, kubeconfig or Secret, or the server at HOST:PORT.",
-        ),
+        str, argument("WHAT", "Show this certificate, key, request, kubeconfig or Secret, or the server at HOST:PORT.")
     ],
-    text: Annotated[
-        bool, typer.Option("--text", help="Print the output of openssl as well, with a note on each line.")
-    ] = False,
+    text: Annotated[bool, option("--text", "Print the output of openssl as well, with a note on each line.")] = False,
     explain: Explain = True,
     format: ResultFormat = "text",
     output: Output = None,
@@ -220,30 +206,23 @@ def history(  # noqa: PLR0917 - options, by name alone
     options: Signing,
     format: Annotated[
         Literal["text", "table", "sh", "markdown", "html", "json"],
-        typer.Option("--format", help="Print the history in this format."),
+        option("--format", "Print the history in this format."),
     ] = "text",
-    last: Annotated[
-        int | None, typer.Option("--last", metavar="N", min=1, help="Show only the last N commands.")
-    ] = None,
+    last: Annotated[int | None, option("--last N", "Show only the last N commands.", min=1)] = None,
     output: Output = None,
     force: Force = False,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Verify that the history was not changed; status 1 if it was.")
-    ] = False,
+    verify: Annotated[bool, option("--verify", "Verify that the history was not changed; status 1 if it was.")] = False,
     since: Annotated[
         str | None,
-        typer.Option(
-            "--since",
-            metavar="HASH",
-            help="Require, with --verify, that the history still contains this hash, which --head printed.",
+        option(
+            "--since HASH", "Require, with --verify, that the history still contains this hash, which --head printed."
         ),
     ] = None,
     head: Annotated[
-        bool, typer.Option("--head", help="Print the hash of the last record, to be stored on another machine.")
+        bool, option("--head", "Print the hash of the last record, to be stored on another machine.")
     ] = False,
     sign: Annotated[
-        bool,
-        typer.Option("--sign", help="Sign the hash of the last record with the CA key; --verify checks the signature."),
+        bool, option("--sign", "Sign the hash of the last record with the CA key; --verify checks the signature.")
     ] = False,
 ) -> None:
     """Show the commands that were run in a PKI folder."""
@@ -303,3 +282,103 @@ def _context(options: Signing) -> Context:
     from kcert.openssl import program
 
     return signing_context(options, "history", load_cluster(options.config), program.openssl(options.openssl))
+
+
+def plan(
+    options: ReadOptions,
+    *,
+    format: Annotated[
+        Literal["text", "table", "json", "markdown"], option("--format", "Print the plan in this format.")
+    ] = "text",
+    wide: Annotated[bool, option("--wide", "Print subjects, issuers, files and SANs as well; also -o wide.")] = False,
+    output: WideOutput = None,
+    force: Force = False,
+    strict: Annotated[
+        bool, option("--strict", "Exit with status 1 if a certificate is missing, stale or expired.")
+    ] = False,
+) -> None:
+    """List every certificate that the cluster needs: its state, its expiry, and why it is not current."""
+    from kcert.cli import context
+    from kcert.issue.adopt import certificates_in, require_described
+    from kcert.issue.status import State, status_of
+    from kcert.store import OWN_FOLDER
+    from kcert.store.history import recall
+    from kcert.ui import plan
+    from kcert.ui.report import written_to
+
+    context.require_folder_path(options.dir)
+    cluster = load_cluster(options.config)
+    require_described(cluster, options.dir)
+    statuses = tuple(status_of(options.dir, certificates_in(options.dir, cluster)).values())
+    option = context.folder_option(options.dir, options.config)
+    wide, file = wide_and_file(wide, output)
+    with written_to(file, force=force):
+        plan.show(cluster, options.dir, statuses, format, option, wide, recall(options.dir / OWN_FOLDER))
+    if strict and any(status.state not in (State.CURRENT, State.EXPIRING) for status in statuses):
+        raise typer.Exit(1)
+
+
+def init(
+    *,
+    config: Annotated[Path, option("--config,-c FILE", "Write to this file.")] = DEFAULT_FILE,
+    source: Annotated[Path | None, option("--from FOLDER", "Describe the PKI that is in this folder.")] = None,
+    profile: Annotated[
+        str,
+        option(
+            "--profile NAME",
+            "Use the file names and subjects of course, hardway, kelsey or kubeadm.",
+            autocompletion=complete_profiles,
+        ),
+    ] = "course",
+    control_plane: Annotated[
+        list[str] | None, option("--control-plane NAME=IP", "Add a control-plane host; repeatable.")
+    ] = None,
+    node: Annotated[list[str] | None, option("--node NAME=IP", "Add a node; repeatable.")] = None,
+    load_balancer: Annotated[
+        str | None, option("--load-balancer NAME=IP", "Set the load balancer in front of several API servers.")
+    ] = None,
+    service_cidr: Annotated[
+        list[str] | None,
+        option("--service-cidr CIDR", "Set the IP range of Services; repeat the option for dual stack."),
+    ] = None,
+    kubernetes_version: Annotated[
+        str | None, option("--kubernetes-version 1.X", "Set the release of Kubernetes.")
+    ] = None,
+    fix_known_issues: Annotated[
+        bool, option("--fix-known-issues", "Fix the known mistakes of the guide that the profile follows.")
+    ] = False,
+) -> None:
+    """Write a commented kcert.yaml for an example cluster or for the given machines. An existing file is kept."""
+    from kcert import lessons, profiles
+    from kcert.config import version
+    from kcert.ui import plan
+
+    if source is not None:
+        _describe(config, source)
+        return
+    lessons.check_own()
+    cluster = profiles.write_example(
+        config,
+        profile,
+        control_plane=control_plane or (),
+        nodes=node or (),
+        load_balancer=load_balancer,
+        service_cidrs=service_cidr or (),
+        version=version(kubernetes_version) if kubernetes_version else None,
+        fix_known_issues=fix_known_issues,
+    )
+    plan.wrote_example(config)
+    plan.known_issues(profiles.PROFILES[profile].known_issues(cluster), profile)
+
+
+def _describe(config: Path, source: Path) -> None:
+    """Write the kcert.yaml that describes the PKI folder *source*, and report how well it fits."""
+    from kcert import profiles
+    from kcert.config import example
+    from kcert.issue.describe import describe
+    from kcert.ui import plan
+
+    described = describe(source, profiles.load(None))
+    text = described.text()
+    example.write(config, text)
+    plan.described(config, described, *described.matching())

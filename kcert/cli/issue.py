@@ -17,11 +17,14 @@ from kcert.cli.options import (
     CaChapter,
     Chapter,
     Days,
+    Groups,
     Renewing,
+    argument,
     complete_certificates,
     complete_clients,
     complete_nodes,
     load_cluster,
+    option,
 )
 from kcert.config import Cluster
 from kcert.errors import InputError
@@ -45,21 +48,16 @@ def client(
     options: Chapter,
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="NAME",
-            help="Create the certificates of admin, kube-scheduler, kube-controller-manager, kube-proxy or any other "
+        argument(
+            "NAME",
+            "Create the certificates of admin, kube-scheduler, kube-controller-manager, kube-proxy or any other "
             "user. Default: all clients that the cluster needs.",
-            autocompletion=complete_clients,
+            complete_clients,
         ),
     ] = None,
-    groups: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--group", "-g", metavar="GROUP", help="Add the user to this group (an O of the subject); repeatable."
-        ),
-    ] = None,
+    groups: Groups = None,
     replace_groups: Annotated[
-        bool, typer.Option("--replace", help="Replace the certificate of a user who is in other groups.")
+        bool, option("--replace", "Replace the certificate of a user who is in other groups.")
     ] = False,
 ) -> None:
     """Create client certificates for components and users."""
@@ -106,11 +104,7 @@ def kubelet(
     options: Chapter,
     nodes: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="NODE",
-            help="Create the certificates of these nodes. Default: all nodes.",
-            autocompletion=complete_nodes,
-        ),
+        argument("NODE", "Create the certificates of these nodes. Default: all nodes.", complete_nodes),
     ] = None,
 ) -> None:
     """Create the certificates of the kubelets."""
@@ -215,36 +209,25 @@ def renew(
     *,
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="NAME",
-            help="Renew these certificates, by the names of `kcert plan`.",
-            autocompletion=complete_certificates,
-        ),
+        argument("NAME", "Renew these certificates, by the names of `kcert plan`.", complete_certificates),
     ] = None,
     expiring_in: Annotated[
         str | None,
-        typer.Option(
-            "--expiring-in",
-            metavar="TIME",
-            help="Renew certificates that have expired or expire within this time: 30, 30d, 8w, 12h, 1y.",
+        option(
+            "--expiring-in TIME",
+            "Renew certificates that have expired or expire within this time: 30, 30d, 8w, 12h, 1y.",
         ),
     ] = None,
     stale: Annotated[
-        bool,
-        typer.Option("--stale", help="Renew certificates that no longer match kcert.yaml, and update them to match."),
+        bool, option("--stale", "Renew certificates that no longer match kcert.yaml, and update them to match.")
     ] = False,
-    everything: Annotated[bool, typer.Option("--all", help="Renew every certificate except the CAs.")] = False,
+    everything: Annotated[bool, option("--all", "Renew every certificate except the CAs.")] = False,
     new_key: Annotated[
-        bool, typer.Option("--new-key", help="Generate a new key as well; for a CA, this starts a CA rotation.")
+        bool, option("--new-key", "Generate a new key as well; for a CA, this starts a CA rotation.")
     ] = False,
-    finish: Annotated[
-        bool, typer.Option("--finish", help="Finish a CA rotation: the old CA is no longer trusted.")
-    ] = False,
+    finish: Annotated[bool, option("--finish", "Finish a CA rotation: the old CA is no longer trusted.")] = False,
     csr_only: Annotated[
-        bool,
-        typer.Option(
-            "--csr-only", help="Create the request with which an external root CA signs an intermediate CA again."
-        ),
+        bool, option("--csr-only", "Create the request with which an external root CA signs an intermediate CA again.")
     ] = False,
     days: Days = None,
 ) -> None:

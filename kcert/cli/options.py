@@ -26,66 +26,63 @@ if TYPE_CHECKING:
 DEFAULT_FOLDER = Path("pki")
 DEFAULT_FILE = Path("kcert.yaml")
 
-Folder = Annotated[Path, typer.Option("--dir", "-d", envvar="KCERT_DIR", help="Use this PKI folder.", metavar="FOLDER")]
+
+def option(usage: str, help: str, **more: Any) -> Any:
+    """Return an option by its *usage*: its names and the metavar of its value, such as ``--output,-o FILE``."""
+    names, _, metavar = usage.partition(" ")
+    return typer.Option(*names.split(","), help=help, metavar=metavar or None, **more)
+
+
+def argument(metavar: str, help: str, complete: Callable[[typer.Context, str], list[str]] | None = None) -> Any:
+    """Return an argument, with what completes it."""
+    return typer.Argument(metavar=metavar, help=help, autocompletion=complete)
+
+
+Folder = Annotated[Path, option("--dir,-d FOLDER", "Use this PKI folder.", envvar="KCERT_DIR")]
 PassphraseFile = Annotated[
     Path | None,
-    typer.Option(
-        "--ca-passphrase-file",
+    option(
+        "--ca-passphrase-file FILE",
+        "Read the passphrase of an encrypted CA key from the first line of this file.",
         envvar="KCERT_CA_PASSPHRASE_FILE",
-        metavar="FILE",
-        help="Read the passphrase of an encrypted CA key from the first line of this file.",
         show_default="KCERT_CA_PASSPHRASE, else a prompt",
     ),
 ]
 AuthorityFolder = Annotated[
     Path | None,
-    typer.Option(
-        "--ca-dir",
+    option(
+        "--ca-dir FOLDER",
+        "Use the CA in this folder. Its key is never copied to the PKI folder.",
         envvar="KCERT_CA_DIR",
-        metavar="FOLDER",
-        help="Use the CA in this folder. Its key is never copied to the PKI folder.",
     ),
 ]
 ConfigFile = Annotated[
     Path | None,
-    typer.Option(
-        "--config",
-        "-c",
-        help="Read the description of the cluster from this file.",
-        metavar="FILE",
+    option(
+        "--config,-c FILE",
+        "Read the description of the cluster from this file.",
         show_default="kcert.yaml, if it exists",
     ),
 ]
 Explain = Annotated[bool, typer.Option(envvar="KCERT_EXPLAIN", help="Explain each step.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result.")]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", "-n", help="Print a bash script that does the same, and change nothing.")
-]
-ResultFormat = Annotated[Literal["text", "json"], typer.Option("--format", help="Print the result in this format.")]
-Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
-]
+Quiet = Annotated[bool, option("--quiet,-q", "Print only the result.")]
+DryRun = Annotated[bool, option("--dry-run,-n", "Print a bash script that does the same, and change nothing.")]
+FORMAT = option("--format", "Print the result in this format.")
+ResultFormat = Annotated[Literal["text", "json"], FORMAT]
+Output = Annotated[Path | None, option("--output,-o FILE", "Write to this file; - is standard output.")]
 WideOutput = Annotated[
     str | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="wide|FILE",
-        help="Print as --wide does, or write to this file; - is standard output.",
-    ),
+    option("--output,-o wide|FILE", "Print as --wide does, or write to this file; - is standard output."),
 ]
-Program = Annotated[str, typer.Option("--openssl", envvar="KCERT_OPENSSL", help="Run this openssl.", metavar="PATH")]
+Program = Annotated[str, option("--openssl PATH", "Run this openssl.", envvar="KCERT_OPENSSL")]
+Force = Annotated[
+    bool, option("--force", "Overwrite a file that kcert did not write as a report, and keep a copy beside it.")
+]
 
 
 def wide_and_file(wide: bool, output: str | None) -> tuple[bool, Path | None]:
     """Return whether --wide or -o wide was given, and the file of --output."""
     return wide or output == "wide", Path(output) if output not in {None, "wide", "-"} else None
-
-
-Force = Annotated[
-    bool,
-    typer.Option("--force", help="Overwrite a file that kcert did not write as a report, and keep a copy beside it."),
-]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,35 +129,28 @@ class IssueOptions:
     dir: Folder = DEFAULT_FOLDER
     config: ConfigFile = None
     dry_run: DryRun = False
-    step: Annotated[
-        bool, typer.Option("--step", help="Wait for Enter before each command; ? lists the other keys.")
-    ] = False
+    step: Annotated[bool, option("--step", "Wait for Enter before each command; ? lists the other keys.")] = False
     explain: Explain = True
-    full: Annotated[bool, typer.Option("--full", help="Repeat the reasons, and print each openssl.cnf in full.")] = (
-        False
-    )
+    full: Annotated[bool, option("--full", "Repeat the reasons, and print each openssl.cnf in full.")] = False
     quiet: Quiet = False
     format: Annotated[
         Literal["text", "json", "markdown"],
-        typer.Option("--format", help="Print the result as JSON, or the lesson as a Markdown document."),
+        option("--format", "Print the result as JSON, or the lesson as a Markdown document."),
     ] = "text"
     jobs: Annotated[
         int | None,
-        typer.Option(
-            "--jobs",
-            "-j",
-            metavar="N",
+        option(
+            "--jobs,-j N",
+            "Run up to N programs at once. Unless --quiet is set, all keys are generated first.",
             min=1,
             max=256,
-            help="Run up to N programs at once. Unless --quiet is set, all keys are generated first.",
             show_default="1; with --quiet, the number of processors",
         ),
     ] = None
     openssl: Program = "openssl"
-    templates: Annotated[
-        Path | None,
-        typer.Option("--templates", help="Use the openssl.cnf templates of this folder.", metavar="FOLDER"),
-    ] = None
+    templates: Annotated[Path | None, option("--templates FOLDER", "Use the openssl.cnf templates of this folder.")] = (
+        None
+    )
     ca_dir: AuthorityFolder = None
     ca_passphrase_file: PassphraseFile = None
 
@@ -175,25 +165,11 @@ class IssueOptions:
         return self.jobs or (os.cpu_count() or 1 if self.terse and self.format != "markdown" else 1)
 
 
-RootFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--root-dir",
-        metavar="FOLDER",
-        help="Sign the cluster's CA with the root CA in this folder (root.crt, root.key); create it if missing.",
-    ),
+Days = Annotated[int | None, option("--days N", "Set the lifetime in days.", min=1, max=36500)]
+Groups = Annotated[
+    list[str] | None, option("--group,-g GROUP", "Add the user to this group (an O of the subject); repeatable.")
 ]
-RootPassphraseFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--root-passphrase-file",
-        metavar="FILE",
-        help="Read the passphrase of the encrypted root CA key from the first line of this file.",
-        show_default="KCERT_ROOT_PASSPHRASE, else the passphrase of the CA key, else a prompt",
-    ),
-]
-EncryptKey = Annotated[bool, typer.Option("--encrypt-ca-key", help="Encrypt a new CA key with a passphrase (AES-256).")]
-Days = Annotated[int | None, typer.Option("--days", min=1, max=36500, metavar="N", help="Set the lifetime in days.")]
+Sans = Annotated[list[str] | None, option("--san NAME", "Add a DNS name or IP address to the SANs; repeatable.")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,28 +177,38 @@ class Chapter(IssueOptions):
     """Options of commands that make missing certificates."""
 
     csr_only: Annotated[
-        bool,
-        typer.Option("--csr-only", help="Create only keys and requests, for a CA on another machine to sign."),
+        bool, option("--csr-only", "Create only keys and requests, for a CA on another machine to sign.")
     ] = False
     days: Days = None
     key: Annotated[
-        str | None,
-        typer.Option("--key", metavar="KEY", help="Generate this kind of key: rsa:BITS, ecdsa:P-256 or ecdsa:P-384."),
+        str | None, option("--key KEY", "Generate this kind of key: rsa:BITS, ecdsa:P-256 or ecdsa:P-384.")
     ] = None
-    san: Annotated[
-        list[str] | None,
-        typer.Option("--san", metavar="NAME", help="Add a DNS name or IP address to the SANs; repeatable."),
-    ] = None
-    cn: Annotated[str | None, typer.Option("--cn", metavar="NAME", help="Set the common name.")] = None
+    san: Sans = None
+    cn: Annotated[str | None, option("--cn NAME", "Set the common name.")] = None
 
 
 @dataclasses.dataclass(frozen=True)
 class CaOptions:
     """Options of commands that may also make a CA."""
 
-    encrypt_ca_key: EncryptKey = False
-    root_dir: RootFolder = None
-    root_passphrase_file: RootPassphraseFile = None
+    encrypt_ca_key: Annotated[bool, option("--encrypt-ca-key", "Encrypt a new CA key with a passphrase (AES-256).")] = (
+        False
+    )
+    root_dir: Annotated[
+        Path | None,
+        option(
+            "--root-dir FOLDER",
+            "Sign the cluster's CA with the root CA in this folder (root.crt, root.key); create it if missing.",
+        ),
+    ] = None
+    root_passphrase_file: Annotated[
+        Path | None,
+        option(
+            "--root-passphrase-file FILE",
+            "Read the passphrase of the encrypted root CA key from the first line of this file.",
+            show_default="KCERT_ROOT_PASSPHRASE, else the passphrase of the CA key, else a prompt",
+        ),
+    ] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -306,7 +292,9 @@ def load_cluster(config: Path | None) -> Cluster:
     return profiles.load(config)
 
 
-def _completes(names: Callable[[typer.Context], Iterable[str]]) -> Callable[[typer.Context, str], list[str]]:
+def completes(names: Callable[[typer.Context], Iterable[str]]) -> Callable[[typer.Context, str], list[str]]:
+    """Return what completes a word to one of *names*, for typer."""
+
     def complete(ctx: typer.Context, incomplete: str) -> list[str]:
         try:
             return [name for name in dict.fromkeys(names(ctx)) if name.startswith(incomplete)]
@@ -327,7 +315,7 @@ def _folder(ctx: typer.Context) -> Context:
     return Context(cluster, root, detect_files(root, profiles.certificates(cluster)))
 
 
-@_completes
+@completes
 def complete_certificates(ctx: typer.Context) -> Iterable[str]:
     """Return every certificate of `kcert plan`."""
     from kcert.issue.adopt import unmanaged
@@ -337,7 +325,7 @@ def complete_certificates(ctx: typer.Context) -> Iterable[str]:
     return [*known, *(spec.name for spec in unmanaged(folder.root, folder.cluster, known.values(), ()))]
 
 
-@_completes
+@completes
 def complete_clients(ctx: typer.Context) -> Iterable[str]:
     """Return the clients of the API server, users that kcert made among them."""
     from kcert.kubernetes import credentials
@@ -345,14 +333,13 @@ def complete_clients(ctx: typer.Context) -> Iterable[str]:
     return [spec.name for spec in credentials.clients(_folder(ctx))]
 
 
-@_completes
+@completes
 def complete_hosts(ctx: typer.Context) -> Iterable[str]:
     """Return every host of the cluster."""
-    cluster = _folder(ctx).cluster
-    return [host.name for host in (*cluster.control_plane, *cluster.etcd, *cluster.nodes)]
+    return [host.name for host in _folder(ctx).cluster.hosts]
 
 
-@_completes
+@completes
 def complete_signers(_ctx: typer.Context) -> Iterable[str]:
     """Return the signers by the names that --signer takes."""
     from kcert.kubernetes.signers import SIGNERS
@@ -360,7 +347,7 @@ def complete_signers(_ctx: typer.Context) -> Iterable[str]:
     return [name.rpartition("/")[2] for name in SIGNERS]
 
 
-complete_nodes = _completes(lambda ctx: [node.name for node in _folder(ctx).cluster.nodes])
-complete_components = _completes(lambda _ctx: import_module("kcert.kubernetes.components").COMPONENTS)
-complete_rules = _completes(lambda _ctx: import_module("kcert.check").RULES)
-complete_profiles = _completes(lambda _ctx: import_module("kcert.profiles").PROFILES)
+complete_nodes = completes(lambda ctx: [node.name for node in _folder(ctx).cluster.nodes])
+complete_components = completes(lambda _ctx: import_module("kcert.kubernetes.components").COMPONENTS)
+complete_rules = completes(lambda _ctx: import_module("kcert.check").RULES)
+complete_profiles = completes(lambda _ctx: import_module("kcert.profiles").PROFILES)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from kcert.cli import refuse_in_exam
-from kcert.cli.options import Force, Output, Program, Quiet, Subcommands
+from kcert.cli.options import (
+    FORMAT,
+    Force,
+    Output,
+    Program,
+    Quiet,
+    ResultFormat,
+    Subcommands,
+    argument,
+    completes,
+    option,
+)
 from kcert.errors import FOUND, InputError
 from kcert.practice import DEFAULT_FOLDER, OWN_FOLDER
 
@@ -26,32 +38,25 @@ DEFAULT_LAB = Path(DEFAULT_FOLDER)
 LONGEST_NAME = 64
 """Characters of a learner's name."""
 
-LabFolder = Annotated[
-    Path, typer.Option("--dir", "-d", envvar="KCERT_LAB", metavar="FOLDER", help="Use this folder for the lab.")
-]
+LabFolder = Annotated[Path, option("--dir,-d FOLDER", "Use this folder for the lab.", envvar="KCERT_LAB")]
+
+
+Learner = Annotated[str | None, option("--name NAME", "Name the learner, for `kcert practice report`.")]
+
+
+def _labs(_ctx: typer.Context) -> Iterable[str]:
+    from kcert.practice.labs import NAMES
+
+    return NAMES
 
 
 def _seed(same: str) -> Any:
     """Return the option --seed, which repeats *same*."""
-    help_line = f"Use this seed: the same number gives the same {same}."
-    return typer.Option("--seed", metavar="N", help=help_line, show_default="a random one")
-
-
-Learner = Annotated[
-    str | None, typer.Option("--name", metavar="NAME", help="Name the learner, for `kcert practice report`.")
-]
-Format = Annotated[Literal["text", "json"], typer.Option("--format", help="Print the result in this format.")]
-
-
-def _labs(incomplete: str) -> list[str]:
-    """Return the labs that the shell may complete *incomplete* to."""
-    from kcert.practice.labs import NAMES
-
-    return [name for name in NAMES if name.startswith(incomplete)]
+    return option("--seed N", f"Use this seed: the same number gives the same {same}.", show_default="a random one")
 
 
 @app.command("list")
-def list_(*, format: Format = "text") -> None:
+def list_(*, format: ResultFormat = "text") -> None:
     """List the labs, with their level and time, and mark those that were solved in the folders below this one."""
     from kcert.practice import session
     from kcert.ui import practice
@@ -62,14 +67,10 @@ def list_(*, format: Format = "text") -> None:
 @app.command("start")
 def start(
     *,
-    lab: Annotated[
-        str, typer.Argument(metavar="LAB", help="Start this lab (see `kcert practice list`).", autocompletion=_labs)
-    ],
+    lab: Annotated[str, argument("LAB", "Start this lab (see `kcert practice list`).", completes(_labs))],
     dir: LabFolder = DEFAULT_LAB,
     seed: Annotated[int | None, _seed("names, addresses and fault")] = None,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Delete the lab that is in the folder, with all changes.")
-    ] = False,
+    replace: Annotated[bool, option("--replace", "Delete the lab that is in the folder, with all changes.")] = False,
     name: Learner = None,
     quiet: Quiet = False,
     openssl: Program = "openssl",
@@ -98,13 +99,12 @@ def hint(*, dir: LabFolder = DEFAULT_LAB) -> None:
 
 @app.command("check")
 def check(
-    *, dir: LabFolder = DEFAULT_LAB, format: Format = "text", quiet: Quiet = False, openssl: Program = "openssl"
+    *, dir: LabFolder = DEFAULT_LAB, format: ResultFormat = "text", quiet: Quiet = False, openssl: Program = "openssl"
 ) -> None:
     """Check what has to work: status 0 if the lab is solved, 1 if not."""
-    from kcert.openssl import program
     from kcert.ui import practice
 
-    lab = _resumed(dir, program.openssl(openssl))
+    lab = _resumed(dir, openssl)
     result = lab.check()
     practice.show_check(lab, result, format, _option(dir), quiet=quiet)
     raise typer.Exit(0 if result.solved else FOUND)
@@ -116,7 +116,7 @@ def solution(
     dir: LabFolder = DEFAULT_LAB,
     format: Annotated[
         Literal["text", "sh"],
-        typer.Option("--format", help="Print the result in this format; sh is a bash script for the lab's folder."),
+        option("--format", "Print the result in this format; sh is a bash script for the lab's folder."),
     ] = "text",
 ) -> None:
     """Print the commands that solve the lab, each with its reason."""
@@ -130,8 +130,8 @@ def solution(
 @app.command("answer")
 def answer(
     *,
-    number: Annotated[int, typer.Argument(metavar="N", help="Choose the question by its number.")],
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="Give the answer, in quotes if it contains spaces.")],
+    number: Annotated[int, argument("N", "Choose the question by its number.")],
+    text: Annotated[str, argument("TEXT", "Give the answer, in quotes if it contains spaces.")],
     dir: LabFolder = DEFAULT_LAB,
 ) -> None:
     """Answer a question: status 0 if the answer is right, 1 if not."""
@@ -146,48 +146,41 @@ def answer(
 @app.command("reset")
 def reset(*, dir: LabFolder = DEFAULT_LAB, openssl: Program = "openssl") -> None:
     """Start the same lab again, with the same seed; all changes in its folder are deleted."""
-    from kcert.openssl import program
     from kcert.practice import session
     from kcert.ui import practice
 
-    practice.show_start(session.reset(_resumed(dir, program.openssl(openssl))), _option(dir))
+    practice.show_start(session.reset(_resumed(dir, openssl)), _option(dir))
 
 
 @app.command("exam")
 def exam(
     *,
     dir: LabFolder = DEFAULT_LAB,
-    minutes: Annotated[
-        int | None, typer.Option("--minutes", metavar="N", help="Set the time limit.", show_default="30")
-    ] = None,
-    labs: Annotated[
-        int | None, typer.Option("--labs", metavar="N", help="Set the number of labs.", show_default="6")
-    ] = None,
+    minutes: Annotated[int | None, option("--minutes N", "Set the time limit.", show_default="30")] = None,
+    labs: Annotated[int | None, option("--labs N", "Set the number of labs.", show_default="6")] = None,
     seed: Annotated[int | None, _seed("labs")] = None,
     finish: Annotated[
-        bool, typer.Option("--finish", help="End the exam before the deadline: status 1 below the pass mark.")
+        bool, option("--finish", "End the exam before the deadline: status 1 below the pass mark.")
     ] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Delete the labs or the exam in the folder, and start a new exam.")
+        bool, option("--replace", "Delete the labs or the exam in the folder, and start a new exam.")
     ] = False,
     name: Learner = None,
     seal: Annotated[
-        bool,
-        typer.Option("--seal", help="Hide which labs the tasks are, and sign the results; asks for a passphrase."),
+        bool, option("--seal", "Hide which labs the tasks are, and sign the results; asks for a passphrase.")
     ] = False,
-    format: Format = "text",
+    format: ResultFormat = "text",
     openssl: Program = "openssl",
 ) -> None:
     """Start several labs with a time limit, or print the time that is left, or the score, of the exam in the folder."""
     from kcert.openssl import program
     from kcert.practice import exam as exams
-    from kcert.practice import session
-    from kcert.practice.state import new_seal
+    from kcert.practice import session, state
     from kcert.ui import practice
 
     openssl = program.openssl(openssl)
     if replace:
-        exams.refuse_to_replace(dir)
+        state.refuse_to_replace(dir)
     running = None if replace else exams.load(dir, openssl)
     if running:
         exams.insist_on(running, dir, minutes=minutes, count=labs, seed=None if running.sealed else seed)
@@ -205,7 +198,7 @@ def exam(
         openssl=openssl,
         replaces=replace,
         learner=_learner(name),
-        seal=new_seal(_passphrase(new=True), openssl) if seal else None,
+        seal=state.new_seal(_passphrase(new=True), openssl) if seal else None,
     )
     practice.show_exam(begun, dir, format)
 
@@ -215,29 +208,23 @@ def report(
     *,
     folders: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="FOLDER",
-            help="Read the labs in these folders, one for each learner, or in the one folder of a class.",
-        ),
+        argument("FOLDER", "Read the labs in these folders, one for each learner, or in the one folder of a class."),
     ],
     seal: Annotated[
-        bool, typer.Option("--seal", help="Ask for the passphrase of the sealed exams, and verify their seals.")
+        bool, option("--seal", "Ask for the passphrase of the sealed exams, and verify their seals.")
     ] = False,
-    format: Annotated[
-        Literal["text", "table", "csv", "json", "html"],
-        typer.Option("--format", help="Print the result in this format."),
-    ] = "text",
+    format: Annotated[Literal["text", "table", "csv", "json", "html"], FORMAT] = "text",
     output: Output = None,
     force: Force = False,
     openssl: Program = "openssl",
 ) -> None:
     """List which learner solved which lab, when, how fast, and with how much help."""
     from kcert.openssl import program
-    from kcert.practice import report as reports
+    from kcert.practice import exam as exams
     from kcert.ui import practice
     from kcert.ui.report import written_to
 
-    results = list(reports.lines(folders, program.openssl(openssl), _passphrase(new=False) if seal else None))
+    results = list(exams.lines(folders, program.openssl(openssl), _passphrase(new=False) if seal else None))
     with written_to(output, force=force):
         practice.show_class(results, format)
 
@@ -245,7 +232,7 @@ def report(
 @app.command("quiz")
 def quiz(
     *,
-    count: Annotated[int, typer.Option("--count", metavar="N", help="Set the number of questions.")] = 6,
+    count: Annotated[int, option("--count N", "Set the number of questions.")] = 6,
     seed: Annotated[int | None, _seed("questions")] = None,
     openssl: Program = "openssl",
 ) -> None:
@@ -280,9 +267,11 @@ def _passphrase(*, new: bool) -> str:
     return os.environ.get(SEAL_VARIABLE) or ask_for_seal(SEAL_VARIABLE, twice=new)
 
 
-def _resumed(folder: Path, openssl: str = "openssl") -> Session:
+def _resumed(folder: Path, openssl: str | None = None) -> Session:
+    from kcert.openssl import program
     from kcert.practice import session
 
+    openssl = program.openssl(openssl) if openssl else "openssl"
     # Commands also work inside the folder of the lab.
     if folder == DEFAULT_LAB and not folder.exists() and Path(OWN_FOLDER).is_dir():
         folder = Path()

@@ -124,10 +124,10 @@ def _certificate_in(root: Path, certificate: Certificate) -> bytes:
     return content if certificate.files.kubeconfig is None else inside.crt if inside else b""
 
 
-def certificates_in(root: Path, cluster: Cluster, names: Iterable[str] = ()) -> tuple[Certificate, ...]:
+def certificates_in(root: Path, cluster: Cluster) -> tuple[Certificate, ...]:
     """Return the certificates of *cluster* and the ``unmanaged`` ones in *root*, with their files there."""
     known = profiles.certificates(cluster)
-    return detect_files(root, (*known, *unmanaged(root, cluster, known, names)))
+    return detect_files(root, (*known, *unmanaged(root, cluster, known, ())))
 
 
 def unmanaged(
@@ -212,11 +212,13 @@ def describes(cluster: Cluster, root: Path) -> bool:
     if any(status.lacks_sans for status in present):
         return False
     files = read_folder(root)
+    if not files:
+        return True  # what kcert's own folder holds is read under its lock, which refuses links
     known, made = {spec.files.primary for spec in specs}, known_files(root)
     others = (file.x509 for file in files if file.name not in known and file.sha256 not in made)
     if any(x509.ca or "serverAuth" in (x509.extended_key_usage or ()) for x509 in others):
         return False
-    return bool(present) or not files
+    return bool(present)
 
 
 def require_described(cluster: Cluster, root: Path) -> None:

@@ -282,27 +282,27 @@ def _paragraphs(text: str) -> list[str]:
     return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
 
 
-def _read(path: Path, text: str) -> Lesson:
+def parts_of(text: str) -> tuple[str, list[str], str, dict[str, str]]:
+    """Return the first line of a lesson or a lab, the lines of its header, its opening, and its sections by heading."""
     title, _, rest = text.partition("\n")
+    header, _, body = rest.partition("\n\n")
+    opening, *parts = f"\n{body}".split("\n## ")
+    sections = {heading.strip(): words.strip("\n") for heading, _, words in (part.partition("\n") for part in parts)}
+    return title, header.splitlines(), opening.strip("\n"), sections
+
+
+def _read(path: Path, text: str) -> Lesson:
+    title, header, opening, sections = parts_of(text)
     if not title.startswith("# "):
         raise InputError(f"{path}:1: a lesson begins with its title: # Title")
-    header, _, body = rest.partition("\n\n")
-    values = dict(_header_line(path, number, line) for number, line in enumerate(header.splitlines(), start=2))
+    values = dict(_header_line(path, number, line) for number, line in enumerate(header, start=2))
     if not values.get("chapter"):
         raise InputError(f"{path}:2: the second line of a lesson names its chapter: chapter: {CHAPTERS[0]}")
-    opening, *parts = f"\n{body}".split("\n## ")
     if not opening.strip():
         raise InputError(f"{path}: a lesson opens with what it is about, and why, before its first section")
-    sections = {heading.strip(): words.strip("\n") for heading, _, words in (part.partition("\n") for part in parts)}
-    position = values.get("place", "")
-    return Lesson(
-        topic=path.stem,
-        title=title.removeprefix("# ").strip(),
-        chapter=values["chapter"],
-        opening=opening.strip("\n"),
-        sections=sections,
-        position=int(position) if position.isascii() and position.isdigit() else _NO_PLACE,
-    )
+    digits = values.get("place", "")
+    position = int(digits) if digits.isascii() and digits.isdigit() else _NO_PLACE
+    return Lesson(path.stem, title.removeprefix("# ").strip(), values["chapter"], opening, sections, position)
 
 
 def _header_line(path: Path, number: int, line: str) -> tuple[str, str]:

@@ -28,6 +28,6 @@ def sealed_folders() -> list[Path]:
 
 
 def may_be_in_exam() -> bool:
-    """Return True if a sealed exam may be running. `kcert.practice.exam` knows for sure, but takes longer to load."""
+    """Return True if a sealed exam may be running. `kcert.practice.state` knows for sure, but takes longer to load."""
     marker = marker_file()
     return (marker is not None and os.access(marker, os.F_OK)) or bool(sealed_folders())

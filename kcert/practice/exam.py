@@ -1,4 +1,4 @@
-"""The exam: several labs against the clock, each in a folder of its own, and a score by weight.
+"""The exam: several labs against the clock, each in a folder of its own, and a score by weight; the report on a class.
 
 A task counts if a check found it solved before the deadline. Each `kcert practice check`, and each look at the exam,
 records that.
@@ -6,20 +6,19 @@ records that.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta, timezone
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from kcert.errors import InputError, ProgramError
-from kcert.files import read_regular
-from kcert.practice import OWN_FOLDER, SEAL_FILE, labs, marker_file, sealed_folders, session, state
+from kcert.errors import InputError
+from kcert.practice import OWN_FOLDER, labs, session, state
 from kcert.practice.lab import words
 from kcert.practice.scenario import ScenarioRng
-from kcert.practice.state import Seal, mark_over, mark_running, write_seal
+from kcert.practice.state import Seal, Solved, State, find_seal, mark_over, mark_running, write_seal
 from kcert.store import FOLDER_MODE
 
 MINUTES, LABS = 30, 6
@@ -87,14 +86,22 @@ class Exam:
 
 @dataclass(frozen=True)
 class Mark:
-    """The result of a task. ``weight`` is its difficulty."""
+    """The result of a task: the ``hints`` that were taken, and what was ``wrong``."""
 
     task: Task
-    title: str
-    weight: int
-    solved: bool
-    hints: int
+    solved: bool = False
+    hints: int = 0
     wrong: int = 0
+
+    @property
+    def title(self) -> str:
+        """The title of the lab."""
+        return words(self.task.lab).title
+
+    @property
+    def weight(self) -> int:
+        """The difficulty of the lab."""
+        return words(self.task.lab).difficulty
 
     @property
     def points(self) -> float:
@@ -150,21 +157,16 @@ def load(root: Path, openssl: str = "openssl") -> Exam | None:
         tasks = tuple(state.typed(Task, entry) for entry in content.pop("tasks"))
         kept = tuple((bool(solved), int(hints), int(wrong)) for solved, hints, wrong in content.pop("kept"))
         exam = state.typed(Exam, {**content, "tasks": tasks, "kept": kept})
-        _check_sound(exam)
+        for text in (exam.started, exam.deadline, exam.handed_in or exam.started):
+            state.check_timestamp(text)
+        folders = [str(number) for number in range(1, len(tasks) + 1)]
+        is_known = [task.folder for task in tasks] == folders and {task.lab for task in tasks} <= set(labs.NAMES)
+        is_sound = is_known and bool(tasks) and len(kept) in (0, len(tasks))
     except (TypeError, ValueError, KeyError):
-        raise state.damaged(root, state.EXAM_FILE) from None
+        is_sound = False
+    if not is_sound:
+        raise state.damaged(root, state.EXAM_FILE)
     return exam
-
-
-def _check_sound(exam: Exam) -> None:
-    """Raise ValueError for content that no exam has: another folder, an unknown lab, results that do not match."""
-    for text in (exam.started, exam.deadline, exam.handed_in or exam.started):
-        state.check_timestamp(text)
-    folders = [str(number) for number in range(1, len(exam.tasks) + 1)]
-    if [task.folder for task in exam.tasks] != folders or not {task.lab for task in exam.tasks} <= set(labs.NAMES):
-        raise ValueError
-    if not folders or len(exam.kept) not in (0, len(exam.tasks)):
-        raise ValueError
 
 
 def insist_on(exam: Exam, root: Path, *, minutes: int | None, count: int | None, seed: int | None) -> None:
@@ -202,45 +204,30 @@ def begin(
     session.check_seed(seed)
     session.make_room(root, replaces=replaces)
     setup()
+    rng = ScenarioRng("exam", seed, datetime.now(timezone.utc))
+    names = enumerate(mixed(rng, count), start=1)
+    tasks = tuple(Task(str(number), name, rng.number(1, session.MOST_SEED)) for number, name in names)
     try:
-        return _build(root, seed, minutes, count, openssl=openssl, learner=learner, seal=seal)
+        (root / OWN_FOLDER).mkdir(FOLDER_MODE, parents=True)  # marks the folder of a start that was killed
+        if seal:
+            write_seal(root, seal)
+        common: dict[str, Any] = {"openssl": openssl, "learner": learner, "seal": seal}
+        begun = []
+        for task in tasks:
+            title = task.title if seal else None
+            begun.append(session.begin(task.lab, root / task.folder, seed=task.seed, title=title, **common))
+        started = datetime.now(timezone.utc).replace(microsecond=0)
+        deadline = (started + timedelta(minutes=minutes)).isoformat()
+        for task_session in begun:
+            task_session.keep(deadline=deadline)
+        exam = Exam(seed, minutes, started.isoformat(), deadline, tasks, learner=learner, sealed=seal is not None)
+        save(root, exam, openssl)
     except BaseException:
         session.clear(root)
         raise
-
-
-def _build(
-    root: Path, seed: int, minutes: int, count: int, *, openssl: str, learner: str | None, seal: Seal | None
-) -> Result:
-    (root / OWN_FOLDER).mkdir(FOLDER_MODE, parents=True)  # marks the folder of a start that was killed
-    if seal:
-        write_seal(root, seal)
-    rng = ScenarioRng("exam", seed, datetime.now(timezone.utc))
-    tasks = tuple(
-        Task(str(number), name, rng.number(1, session.MOST_SEED))
-        for number, name in enumerate(mixed(rng, count), start=1)
-    )
-    begun = [
-        session.begin(
-            task.lab,
-            root / task.folder,
-            seed=task.seed,
-            openssl=openssl,
-            learner=learner,
-            title=task.title if seal else None,
-            seal=seal,
-        )
-        for task in tasks
-    ]
-    started = datetime.now(timezone.utc).replace(microsecond=0)
-    deadline = (started + timedelta(minutes=minutes)).isoformat()
-    for task_session in begun:
-        state.save(task_session.root, replace(task_session.state, deadline=deadline), openssl)
-    exam = Exam(seed, minutes, started.isoformat(), deadline, tasks, learner=learner, sealed=seal is not None)
-    _save(root, exam, openssl)
     if seal:
         mark_running(root, deadline)
-    return Result(exam, tuple(_mark(task, solved=False) for task in tasks))
+    return Result(exam, tuple(map(Mark, tasks)))
 
 
 def mixed(rng: ScenarioRng, count: int) -> list[str]:
@@ -260,109 +247,149 @@ def mixed(rng: ScenarioRng, count: int) -> list[str]:
 def look(root: Path, exam: Exam, openssl: str = "openssl", *, hand_in: bool = False) -> Result:
     """Return the result of the exam in *root*; while it is running, unsolved tasks are checked. *hand_in* ends it."""
     if exam.kept:
-        return Result(exam, tuple(_mark(task, *kept) for task, kept in zip(exam.tasks, exam.kept, strict=True)))
-    if exam.seconds_left:
-        for task in exam.tasks:
-            task_session = _sitting(root, exam, task, openssl)
-            if task_session and not task_session.state.is_solved:
-                task_session.check(counts=False)
-    result = Result(exam, tuple(_marked(root, exam, task, openssl) for task in exam.tasks))
+        return Result(exam, tuple(Mark(task, *kept) for task, kept in zip(exam.tasks, exam.kept, strict=True)))
+    sessions = [_session(root, exam, task, openssl) for task in exam.tasks]
+    for lab in sessions if exam.seconds_left else ():
+        if lab and not lab.state.is_solved:
+            lab.check(counts=False)
+    result = Result(exam, tuple(map(partial(_marked, exam), exam.tasks, sessions)))
     if exam.seconds_left and not hand_in and not result.over:
         if exam.sealed:
             mark_running(root, exam.deadline)
         return result
     handed_in = state.moment() if exam.seconds_left else None
-    exam = replace(
-        exam, handed_in=handed_in, kept=tuple((mark.solved, mark.hints, mark.wrong) for mark in result.marks)
-    )
-    _save(root, exam, openssl)
+    kept = tuple((mark.solved, mark.hints, mark.wrong) for mark in result.marks)
+    exam = replace(exam, handed_in=handed_in, kept=kept)
+    save(root, exam, openssl)
     if exam.sealed:
         mark_over()
-    for task in exam.tasks if handed_in else ():
-        if task_session := _sitting(root, exam, task, openssl):
-            state.save(task_session.root, replace(task_session.state, deadline=handed_in), openssl)
+    for lab in sessions if handed_in else ():
+        if lab:
+            lab.keep(deadline=handed_in)
     return replace(result, exam=exam)
 
 
-def _sitting(root: Path, exam: Exam, task: Task, openssl: str) -> session.Session | None:
+def _session(root: Path, exam: Exam, task: Task, openssl: str) -> session.Session | None:
     """Return the lab of a task; None if it was deleted or replaced: then the task has no points.
 
     The same lab started by itself counts as replaced: it shows its solution and has no hints.
     """
     try:
-        task_session = session.resume(root / task.folder, openssl)
+        lab = session.resume(root / task.folder, openssl)
     except InputError:
         return None
-    now = task_session.state
-    return task_session if (now.lab, now.seed, now.deadline) == (task.lab, task.seed, exam.deadline) else None
+    is_the_task = (lab.state.lab, lab.state.seed, lab.state.deadline) == (task.lab, task.seed, exam.deadline)
+    return lab if is_the_task else None
 
 
-def _marked(root: Path, exam: Exam, task: Task, openssl: str) -> Mark:
-    task_session = _sitting(root, exam, task, openssl)
-    if task_session is None:
-        return _mark(task, solved=False)
-    now = task_session.state
-    in_time = [
+def _marked(exam: Exam, task: Task, lab: session.Session | None) -> Mark:
+    if lab is None:
+        return Mark(task)
+    in_time = (
         solved
-        for solved in now.solved
+        for solved in lab.state.solved
         if (solved.lab, solved.seed) == (task.lab, task.seed) and exam.started <= solved.when <= exam.ends
-    ]
-    hints = in_time[0].hints if in_time else now.hints
-    return _mark(task, bool(in_time), hints, now.wrong if exam.sealed else 0)
+    )
+    solved = next(in_time, None)
+    return Mark(task, bool(solved), (solved or lab.state).hints, lab.state.wrong if exam.sealed else 0)
 
 
-def _mark(task: Task, solved: bool, hints: int = 0, wrong: int = 0) -> Mark:
-    lab_words = words(task.lab)
-    return Mark(task, lab_words.title, lab_words.difficulty, solved, hints, wrong)
-
-
-def _save(root: Path, exam: Exam, openssl: str) -> None:
+def save(root: Path, exam: Exam, openssl: str = "openssl") -> None:
+    """Write the exam atomically."""
     state.write(root, state.EXAM_FILE, asdict(exam), openssl)
 
 
-def running() -> Path | None:
-    """Return the folder of the sealed exam that this user is taking; None if there is none."""
-    marker = marker_file()
-    for folder in sealed_folders():
-        if _is_running(folder):
-            return folder
-    if marker is None:
-        return None
+# --- the report on a class
+
+
+@dataclass(frozen=True)
+class Line:
+    """The result of a learner in a lab.
+
+    ``solved`` is when (ISO 8601, UTC; None: not solved), ``minutes`` how long that took from the start. ``solution`` is
+    True if the solution was looked at before the lab was solved. ``exam`` is the score in percent of the exam that
+    the lab belongs to (None: no exam, or not over). While a sealed exam is running, ``lab`` is the number of the task,
+    and ``seed`` is None. ``seal`` is "intact" or "broken" for a sealed exam whose
+    passphrase was given, "not checked" without it, None if there is no seal.
+    """
+
+    learner: str
+    folder: str
+    lab: str = ""
+    seed: int | None = None
+    solved: str | None = None
+    minutes: int | None = None
+    hints: int = 0
+    tries: int = 0
+    solution: bool = False
+    exam: int | None = None
+    seal: str | None = None
+
+
+def lines(folders: Sequence[Path], openssl: str, passphrase: str | None = None) -> Iterator[Line]:
+    """Yield a line for each lab in *folders* and, down to a task of an exam in a learner's folder, the folders below.
+
+    *passphrase* opens their seals. Several folders are of one learner each. A single one is of a whole class if it has
+    labs in folders of its folders (class/anna/lab); labs directly below it are those of one learner.
+    Raises InputError for a folder that does not exist, or contains no lab.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"{folder} is not a folder. Specify the folders in which the labs were started.")
+        roots = sorted(
+            path.parent for above in ("", "*/", "*/*/", "*/*/*/") for path in folder.glob(above + OWN_FOLDER)
+        )
+        is_class = len(folders) == 1 and any(len(_below(root, folder)) > 1 for root in roots)
+        results: list[Line] = []
+        for root in roots:
+            below = _below(root, folder) if is_class else ()
+            results += _lines(root, below[0] if below else folder.resolve().name, openssl, passphrase)
+        if not results:
+            raise InputError(f"{folder} and the folders below contain no lab that can be read.")
+        yield from results
+
+
+def _below(root: Path, folder: Path) -> tuple[str, ...]:
+    """Return the folders from *folder* to the lab *root*, or to the exam that the lab is a task of."""
+    exam_or_lab = root.parent if (root.parent / OWN_FOLDER / state.EXAM_FILE).exists() else root
+    return exam_or_lab.relative_to(folder).parts if exam_or_lab.is_relative_to(folder) else ()
+
+
+def _lines(root: Path, learner: str, openssl: str, passphrase: str | None) -> Iterator[Line]:
+    seal, state_of_seal = find_seal(root), None
+    if seal:
+        opened = passphrase is not None and seal.opens_with(passphrase, openssl)
+        state_of_seal = "intact" if opened else "not checked" if passphrase is None else "broken"
     try:
-        content: Any = json.loads(read_regular(marker))
-        folder, deadline = Path(content["folder"]), str(content["deadline"])
-        return folder if _is_ahead(deadline) and (folder / OWN_FOLDER / SEAL_FILE).exists() else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _is_running(folder: Path) -> bool:
-    with suppress(InputError, ProgramError):
-        if started := load(folder):
-            return not started.kept and _is_ahead(started.deadline)
-        deadline = state.load(folder).deadline
-        return deadline is not None and _is_ahead(deadline)
-    return False
-
-
-def _is_ahead(deadline: str) -> bool:
-    moment = datetime.fromisoformat(deadline)
-    return moment.tzinfo is not None and moment > datetime.now(timezone.utc)
-
-
-def refuse_to_replace(root: Path) -> None:
-    """Raise InputError if a sealed exam is running in *root*: it would start again, and its results be lost."""
-    if (root / OWN_FOLDER / SEAL_FILE).exists() and _is_running(root):
-        raise InputError(
-            f"--replace: the sealed exam in {root} is running. `kcert practice exam --finish` ends it, with the results"
-            " until then."
+        current = state.load(root, openssl)
+    except InputError:
+        if seal and (root / OWN_FOLDER / state.FILE).exists():
+            yield Line(learner, str(root), seal="broken")
+        return  # an exam's own folder, whose labs are below; or a state that cannot be read, which proves nothing
+    line = Line(current.learner or learner, str(root), exam=_score(root.parent, openssl), seal=state_of_seal)
+    is_hidden = seal and state_of_seal != "intact" and (current.deadline or "") > state.moment()
+    records: list[Solved | State] = [*current.solved] if current.is_solved else [*current.solved, current]
+    for record in records:
+        when = record.when if isinstance(record, Solved) else None
+        minutes = None  # a record of an older kcert has no start
+        if when and record.started:
+            minutes = (datetime.fromisoformat(when) - datetime.fromisoformat(record.started)) // timedelta(minutes=1)
+        yield replace(
+            line,
+            lab=(current.title or "") if is_hidden else record.lab,
+            seed=None if is_hidden else record.seed,
+            solved=when,
+            minutes=minutes,
+            hints=record.hints,
+            tries=record.tries,
+            solution=record.shown,
         )
 
 
-def refuse_if_running(command: str) -> None:
-    """Raise InputError for *command* while this user is taking a sealed exam."""
-    if folder := running():
-        raise InputError(
-            f"`kcert {command}` is disabled while the sealed exam in {folder} is running: solve its tasks with openssl."
-            " `kcert practice exam --finish` ends the exam."
-        )
+@cache
+def _score(folder: Path, openssl: str) -> int | None:
+    """Return the score of the exam in *folder*, once it is over; asked for each of its labs, and read once."""
+    with suppress(InputError):
+        if (started := load(folder, openssl)) and started.kept:
+            return look(folder, started, openssl).percent
+    return None

@@ -21,13 +21,17 @@ from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import same_key
 from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509
-from kcert.practice.handshakes import Client, Credentials, Server, TlsPair
+from kcert.practice.handshakes import Credentials, Side, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import ParamSpec
 
+    from kcert.openssl.x509 import Name
     from kcert.practice.scenario import Connection, Scenario
     from kcert.scan import ScanResult
+
+    P = ParamSpec("P")
 
 MIN_REMAINING = timedelta(days=90)
 """The shortest time for which a repair has to last; the 30 days of openssl without -days are too few."""
@@ -68,11 +72,6 @@ class Grader:
     marks: Mapping[str, str] = field(default_factory=dict)
     openssl: str = "openssl"
     now: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
-
-    @cached_property
-    def tls(self) -> TlsPair:
-        """The client and server that shake hands."""
-        return TlsPair()
 
     @property
     def pki(self) -> Path:
@@ -118,55 +117,51 @@ class Grader:
         """Return the number of certificates in the file of the CA called *ca*."""
         return sum(1 for block in pem_blocks(self.trusted(ca)) if block.is_certificate)
 
-    @cached_property
-    def _read(self) -> dict[str, X509 | AbsentError]:
-        """Each certificate of the scenario by name, or why it cannot be read."""
-        pems: dict[str, str] = {}
-        read_by_name: dict[str, X509 | AbsentError] = {}
-        for spec in self.scenario.specs:
-            if spec.kind is Kind.KEY_PAIR:
-                continue
-            try:
-                content = self.trusted(spec.name) if spec.kind is Kind.CA else self.shown(spec).crt
-            except AbsentError as error:
-                read_by_name[spec.name] = error
-                continue
-            blocks = [block for block in pem_blocks(content) if block.is_certificate and not block.fault]
-            if blocks:
-                pems[spec.name] = blocks[0].pem
-            else:
-                read_by_name[spec.name] = AbsentError(f"{spec.files.primary} contains no certificate")
-        for name, read in zip(pems, map(read_certificate, pems.values()), strict=True):
-            read_by_name[name] = read if isinstance(read, X509) else AbsentError(f"{name} {read.reason}")
-        return read_by_name
-
     def certificate(self, name: str) -> X509:
         """Return the certificate called *name*; raises AbsentError."""
-        certificate = self._read[name]
-        if isinstance(certificate, AbsentError):
-            raise certificate
+        spec = self.scenario.spec(name)
+        content = self.trusted(name) if spec.kind is Kind.CA else self.shown(spec).crt
+        blocks = [block for block in pem_blocks(content) if block.is_certificate and not block.fault]
+        if not blocks:
+            raise AbsentError(f"{spec.files.primary} contains no certificate")
+        certificate = read_certificate(blocks[0].pem)
+        if not isinstance(certificate, X509):
+            raise AbsentError(f"{name} {certificate.reason}")
         return certificate
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return the fingerprints of what must not change: the files that are kept, and the CAs that exist."""
+        cas = [spec for spec in self.scenario.specs if spec.kind is Kind.CA]
+        made = [spec.name for spec in cas if (self.pki / str(spec.files.crt)).exists()]
+        return {name: self._digest(name) for name in self.scenario.kept} | {name: self.mark(name) for name in made}
+
+    def _digest(self, name: str) -> str:
+        return hashlib.sha256(self.content(self.root / name)).hexdigest()
+
+    def mark(self, name: str = "ca") -> str:
+        """Return the fingerprint of a CA, which its renewal does not change: its subject and its key, hashed."""
+        ca = self.certificate(name)
+        return hashlib.sha256(f"{ca.subject}\n{ca.public_key.material}".encode()).hexdigest()
 
     # ------------------------------------------------------------ checks
 
-    def check(self, what: str, why: Callable[[], str | None]) -> Check:
-        """Return the check *what*, which works if *why*, called now, returns no reason against it."""
+    def check(self, what: str, why: Callable[P, str | None], *args: P.args, **keywords: P.kwargs) -> Check:
+        """Return the check *what*, which works if *why*, called with what follows, returns no reason against it."""
         try:
-            reason = why()
+            reason = why(*args, **keywords)
         except AbsentError as error:
             return Check(what, works=False, why=str(error), pending=isinstance(error, NotYetError))
         return Check(what, reason is None, reason or "")
 
     def connects(self, connection: Connection) -> Check:
         """Check that the client connects to the server; both trust the CA."""
+        return self.check(connection.what, self._refused, connection)
 
-        def refused() -> str | None:
-            ca, name = self.trusted(), connection.client
-            serving = Server(self.shown(self.scenario.spec(connection.server)), ca if name else None)
-            connecting = Client(ca, self.shown(self.scenario.spec(name)) if name else None)
-            return self.tls.refusal(serving, connecting, connection.server_name)
-
-        return self.check(connection.what, refused)
+    def _refused(self, connection: Connection) -> str | None:
+        ca, name = self.trusted(), connection.client
+        server = Side(self.shown(self.scenario.spec(connection.server)), ca if name else None)
+        client = Side(self.shown(self.scenario.spec(name)) if name else None, ca)
+        return refusal(server, client, connection.server_name)
 
     @cached_property
     def survey(self) -> ScanResult:
@@ -180,55 +175,49 @@ class Grader:
 
     def kept(self, what: str) -> Check:
         """Return the check *what*: no file that has to stay was changed."""
+        return self.check(what, self._changed)
 
-        def changed() -> str | None:
-            for name in self.scenario.kept:
-                self.content(self.root / name)
-                if digest(self.root / name) != self.marks.get(name):
-                    return f"{name} was changed"
-            return None
-
-        return self.check(what, changed)
+    def _changed(self) -> str | None:
+        changed = (name for name in self.scenario.kept if self._digest(name) != self.marks.get(name))
+        return next((f"{name} was changed" for name in changed), None)
 
     def same_ca(self, name: str = "ca") -> Check:
         """Check that the CA is the one that every machine has had since the lab began."""
-
-        def changed() -> str | None:
-            if mark(self.certificate(name)) != self.marks.get(name):
-                return "it is not the CA that the machines have"
-            count = self.count_of_cas(name)
-            return f"the file contains {count - 1} more certificates" if count > 1 else None
-
         file = self.name(self.pki / str(self.scenario.spec(name).files.crt))
-        return self.check(f"{file} is the CA that every machine of the cluster has", changed)
+        return self.check(f"{file} is the CA that every machine of the cluster has", self._other_ca, name)
+
+    def _other_ca(self, name: str) -> str | None:
+        if self.mark(name) != self.marks.get(name):
+            return "it is not the CA that the machines have"
+        count = self.count_of_cas(name)
+        return f"the file contains {count - 1} more certificates" if count > 1 else None
 
     def no_check_errors(self, *where: str) -> Check:
         """Check that `kcert check` finds no error in *where*, below the lab's folder."""
+        names = where or (self.scenario.folder,)
+        return self.check(f"`kcert check {' '.join(names)}` finds no error", self._check_errors, names)
+
+    def _check_errors(self, names: tuple[str, ...]) -> str | None:
         from kcert.check import Severity, run_checks, wanted_at
 
-        def why() -> str | None:
-            places = [str(self.root / name) for name in where or (self.scenario.folder,)]
-            if gone := [path for path in places if not Path(path).exists()]:
-                return f"{self.name(Path(gone[0]))} does not exist"
-            wanted = wanted_at(self.pki, self.scenario.specs)
-            try:
-                findings = run_checks(places, None, wanted=wanted, openssl=self.openssl).findings
-            except InputError as error:
-                return str(error).rstrip(".")
-            errors = [f"{item.rule} ({self.name(item.path)})" for item in findings if item.severity is Severity.ERROR]
-            more = f" and {len(errors) - 3} more" if len(errors) > 3 else ""
-            return f"it finds {', '.join(errors[:3])}{more}" if errors else None
-
-        return self.check(f"`kcert check {' '.join(where or (self.scenario.folder,))}` finds no error", why)
+        if gone := [name for name in names if not (self.root / name).exists()]:
+            return f"{gone[0]} does not exist"
+        wanted, places = wanted_at(self.pki, self.scenario.specs), [str(self.root / name) for name in names]
+        try:
+            findings = run_checks(places, None, wanted=wanted, openssl=self.openssl).findings
+        except InputError as error:
+            return str(error).rstrip(".")
+        errors = [f"{item.rule} ({self.name(item.path)})" for item in findings if item.severity is Severity.ERROR]
+        more = f" and {len(errors) - 3} more" if len(errors) > 3 else ""
+        return f"it finds {', '.join(errors[:3])}{more}" if errors else None
 
     def private_keys_protected(self) -> Check:
         """Check that only the owner can read the files with private keys, copies and backups too."""
+        return self.check("only their owner can read the private keys", self._readable_keys)
 
-        def readable() -> str | None:
-            names = [self.name(path) for path in sorted(self.root.rglob("*")) if _is_open(path) and self._has_key(path)]
-            return f"other users can read {', '.join(names[:3])}" if names else None
-
-        return self.check("only their owner can read the private keys", readable)
+    def _readable_keys(self) -> str | None:
+        names = [self.name(path) for path in sorted(self.root.rglob("*")) if _is_open(path) and self._has_key(path)]
+        return f"other users can read {', '.join(names[:3])}" if names else None
 
     def _has_key(self, path: Path) -> bool:
         try:
@@ -241,31 +230,31 @@ class Grader:
         """Check a certificate: its key, its SANs, its usages, its user and groups, its dates."""
         spec = self.scenario.spec(name)
         label = self.name(self.pki / spec.files.primary)
-        yield self.check(f"{label} and its key belong together", lambda: self._mismatch(spec))
+        yield self.check(f"{label} and its key belong together", self._mismatch, spec)
         if spec.kind.is_server:
-            yield self.check(
-                f"{label} is accepted for every name that clients connect to", lambda: self._unknown_name(spec)
-            )
+            yield self.check(f"{label} is accepted for every name that clients connect to", self._unknown_name, spec)
         if spec.kind.is_client:
-            yield self.check(f"{label} is accepted from a client", lambda: self._refused_client(spec))
+            yield self.check(f"{label} is accepted from a client", self._refused_client, spec)
         if spec.kind is Kind.CLIENT and spec.chapter in ("client", "kubelet", "apiserver"):
-            yield self.check(f"{label} is the right user, in the right groups", lambda: self._wrong_user(spec))
-        yield self.check(f"{label} is not a CA, and does not expire soon", lambda: self._short_lived(name))
+            yield self.check(f"{label} is the right user, in the right groups", self._wrong_user, spec)
+        yield self.check(f"{label} is not a CA, and does not expire soon", self._short_lived, name)
 
     def all_work(self, *focus: str) -> Iterator[Check]:
         """Everything about the certificates *focus*; of all others, in one trial, that they still work."""
-        for spec in self.scenario.specs:
-            if spec.kind is Kind.CA:
-                yield self.same_ca(spec.name)
+        leaves = [spec for spec in self.scenario.specs if spec.kind not in (Kind.CA, Kind.KEY_PAIR)]
+        yield from (self.same_ca(spec.name) for spec in self.scenario.specs if spec.kind is Kind.CA)
         for name in focus:
             yield from self.leaf(name)
-        others = [
-            spec for spec in self.scenario.specs if spec.name not in focus and spec.kind not in (Kind.CA, Kind.KEY_PAIR)
-        ]
-        if others:
+        if others := [spec for spec in leaves if spec.name not in focus]:
             listed = ", ".join(spec.name for spec in others)
             yield self.still_works(f"what worked before still works: {listed}", "not true any more", *others)
         yield self.private_keys_protected()
+
+    def grade(self, *focus: str) -> Iterator[Check]:
+        """Check that all connections succeed, and that the certificates *focus*, or those with a fault, are right."""
+        yield from map(self.connects, self.scenario.connections)
+        yield from self.all_work(*(focus or (*self.scenario.made, *self.scenario.between)))
+        yield self.no_check_errors()
 
     def still_works(self, what: str, why: str, *specs: Certificate) -> Check:
         """Return the check *what*: everything about *specs* works. *why* introduces what does not."""
@@ -279,37 +268,31 @@ class Grader:
         """Return why *key* (PEM) does not fit the certificate called *name*; None if it belongs to it."""
         if any(block.encrypted for block in pem_blocks(key) if block.is_key):
             return "the key is encrypted with a passphrase"
-        return (
-            None
-            if same_key(self.openssl, key, self.certificate(name).public_key)
-            else "the key belongs to another certificate"
-        )
+        fits = same_key(self.openssl, key, self.certificate(name).public_key)
+        return None if fits else "the key belongs to another certificate"
 
     def _unknown_name(self, spec: Certificate) -> str | None:
-        shown, ca = self.shown(spec), self.trusted(spec.issuer or "ca")
+        server, client = Side(self.shown(spec)), Side(None, self.trusted(spec.issuer or "ca"))
         for name in spec.alt_names:
-            if refused := self.tls.refusal(Server(shown), Client(ca), name.value):
+            if refused := refusal(server, client, name.value):
                 return f"connecting to {name.value}, {refused}"
         return None
 
     def _refused_client(self, spec: Certificate) -> str | None:
         shown, ca = self.shown(spec), self.trusted(spec.issuer or "ca")
         # The server does not matter here: the client does not verify it, and its own certificate serves.
-        return self.tls.refusal(Server(shown, ca), Client(None, shown), "localhost")
+        return refusal(Side(shown, ca), Side(shown), "localhost")
 
     def _wrong_user(self, spec: Certificate) -> str | None:
         subject = self.certificate(spec.name).subject
         assert spec.subject
         right = (spec.subject.common_name, set(spec.subject.organizations))
-        if (subject.common_name, set(subject.organizations)) == right:
-            return None
-        return f"it is {user(subject.common_name, subject.organizations)}"
+        is_right = (subject.common_name, set(subject.organizations)) == right
+        return None if is_right else f"it is {user(subject)}"
 
     def _short_lived(self, name: str) -> str | None:
         certificate = self.certificate(name)
-        if certificate.ca:
-            return "it can sign other certificates"
-        return short_lived(certificate, self.now)
+        return "it can sign other certificates" if certificate.ca else short_lived(certificate, self.now)
 
 
 def _is_open(path: Path) -> bool:
@@ -328,20 +311,10 @@ def short_lived(certificate: X509, now: datetime, lasts: timedelta = MIN_REMAINI
     return None
 
 
-def user(name: str | None, groups: Iterable[str]) -> str:
+def user(subject: Name) -> str:
     """Return how the API server sees a client: ``the user jane, in the group developers``."""
-    listed = list(groups)
+    name, groups = subject.common_name, subject.organizations
     who = f"the user {name}" if name else "a user without a name (there is no CN)"
-    if not listed:
+    if not groups:
         return f"{who}, in no group"
-    return f"{who}, in the group{'s' if len(listed) > 1 else ''} {', '.join(listed)}"
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    return hashlib.sha256(read_regular(path)).hexdigest()
-
-
-def mark(certificate: X509) -> str:
-    """Return a fingerprint of a CA that its renewal does not change: its subject and its key, hashed."""
-    return hashlib.sha256(f"{certificate.subject}\n{certificate.public_key.material}".encode()).hexdigest()
+    return f"{who}, in the group{'s' if len(groups) > 1 else ''} {', '.join(groups)}"

@@ -6,6 +6,7 @@ import contextlib
 import ssl
 import tempfile
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from kcert.openssl.pem import pem_blocks
@@ -23,82 +24,57 @@ class Credentials:
 
 
 @dataclass(frozen=True)
-class Server:
-    """A server: what it presents, and the CAs (PEM) whose clients it accepts (None: it asks no client)."""
+class Side:
+    """A client or a server: what it presents, and the CAs (PEM) whose certificates it accepts.
 
-    credentials: Credentials
+    A client without ``trusted`` does not verify the server, and a server without it asks no client for a certificate.
+    """
+
+    credentials: Credentials | None
     trusted: bytes | None = None
 
 
-@dataclass(frozen=True)
-class Client:
-    """A client: the CAs (PEM) that it trusts (None: it does not verify), and what it presents if asked."""
-
-    trusted: bytes | None
-    credentials: Credentials | None = None
-
-
-class TlsPair:
-    """Client and server of a TLS handshake, connected in memory. A side is prepared once, however often it connects."""
-
-    def __init__(self) -> None:
-        self._contexts: dict[tuple[int, Credentials | None, bytes | None], ssl.SSLContext] = {}
-
-    def refusal(self, server: Server, client: Client, server_name: str) -> str | None:
-        """Return why *client*, connecting to *server_name*, and *server* fail to connect; None if they succeed."""
-        try:
-            client_context = self._context(ssl.PROTOCOL_TLS_CLIENT, client.credentials, client.trusted)
-        except (ssl.SSLError, ValueError) as error:
-            return f"the client cannot start: {_said(error)}"
-        try:
-            server_context = self._context(ssl.PROTOCOL_TLS_SERVER, server.credentials, server.trusted)
-        except (ssl.SSLError, ValueError) as error:
-            return f"the server cannot start: {_said(error)}"
-        try:
-            _shake(server_context, client_context, server_name)
-        except _RefusedError as error:
-            return str(error)
-        return None
-
-    def _context(self, protocol: int, credentials: Credentials | None, trusted: bytes | None) -> ssl.SSLContext:
-        """Return a side that is ready to connect; it is made once, whatever names clients connect to."""
-        side = (protocol, credentials, trusted)
-        if side not in self._contexts:
-            self._contexts[side] = self._made(*side)
-        return self._contexts[side]
-
-    def _made(self, protocol: int, credentials: Credentials | None, trusted: bytes | None) -> ssl.SSLContext:
-        context = ssl.SSLContext(protocol)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.hostname_checks_common_name = False  # as Go's crypto/tls, which reads no CN
-        if trusted is None:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        else:
-            context.verify_mode = ssl.CERT_REQUIRED
-            context.load_verify_locations(cadata=_certificates(trusted))
-        if credentials is not None:
-            self._load(context, credentials)
-        return context
-
-    @staticmethod
-    def _load(context: ssl.SSLContext, credentials: Credentials) -> None:
-        """Load a certificate and its key, which Python's ssl reads from a file only.
-
-        The file is in a new directory of mode 0700 outside the lab: a lab can come from someone else, and a link
-        planted in it must not decide what is written. Only PEM blocks are written, without the text around them.
-        """
-        blocks = [*pem_blocks(credentials.key), *pem_blocks(credentials.crt)]
-        if any(block.encrypted for block in blocks):
-            _no_passphrase()
-        with tempfile.TemporaryDirectory(prefix="kcert-") as folder:
-            path = Path(folder) / "side.pem"
-            path.write_text("".join(block.pem for block in blocks), encoding="ascii")
-            context.load_cert_chain(path, password=_no_passphrase)
+def refusal(server: Side, client: Side, server_name: str) -> str | None:
+    """Return why *client*, connecting to *server_name*, and *server* fail to connect; None if they succeed."""
+    name = "client"
+    try:
+        client_context = _context(client, ssl.PROTOCOL_TLS_CLIENT)
+        name = "server"
+        server_context = _context(server, ssl.PROTOCOL_TLS_SERVER)
+    except (ssl.SSLError, ValueError) as error:
+        return f"the {name} cannot start: {_said(error)}"
+    return _shake(client_context, server_context, server_name)
 
 
-class _RefusedError(Exception):
-    """One side rejects the other; the message says which, and why."""
+@lru_cache(maxsize=64)  # a side is prepared once, whatever names clients connect to
+def _context(side: Side, protocol: int) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.hostname_checks_common_name = False  # as Go's crypto/tls, which reads no CN
+    if side.trusted is None:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(cadata=_certificates(side.trusted))
+    if side.credentials is not None:
+        _load(context, side.credentials)
+    return context
+
+
+def _load(context: ssl.SSLContext, credentials: Credentials) -> None:
+    """Load a certificate and its key, which Python's ssl reads from a file only.
+
+    The file is in a new directory of mode 0700 outside the lab: a lab can come from someone else, and a link
+    planted in it must not decide what is written. Only PEM blocks are written, without the text around them.
+    """
+    blocks = [*pem_blocks(credentials.key), *pem_blocks(credentials.crt)]
+    if any(block.encrypted for block in blocks):
+        _no_passphrase()
+    with tempfile.TemporaryDirectory(prefix="kcert-") as folder:
+        path = Path(folder) / "side.pem"
+        path.write_text("".join(block.pem for block in blocks), encoding="ascii")
+        context.load_cert_chain(path, password=_no_passphrase)
 
 
 def _no_passphrase() -> str:
@@ -114,10 +90,10 @@ def _certificates(pem: bytes) -> str:
     return "".join(blocks)
 
 
-def _shake(server_context: ssl.SSLContext, client_context: ssl.SSLContext, server_name: str) -> None:
+def _shake(client_context: ssl.SSLContext, server_context: ssl.SSLContext, server_name: str) -> str | None:
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    server = server_context.wrap_bio(to_server, to_client, server_side=True)
     client = client_context.wrap_bio(to_client, to_server, server_hostname=server_name)
+    server = server_context.wrap_bio(to_server, to_client, server_side=True)
     done: set[str] = set()
     for _ in range(ROUNDS):
         for name, side in (("client", client), ("server", server)):
@@ -126,20 +102,15 @@ def _shake(server_context: ssl.SSLContext, client_context: ssl.SSLContext, serve
             except ssl.SSLWantReadError:
                 continue
             except ssl.SSLError as error:
-                raise _RefusedError(f"the {name} rejects it: {_said(error)}") from None
+                return f"the {name} rejects it: {_said(error)}"
             done.add(name)
         if len(done) == 2:
-            _exchange_a_message(server, client)
-            return
-    raise _RefusedError("the handshake does not end")
-
-
-def _exchange_a_message(server: ssl.SSLObject, client: ssl.SSLObject) -> None:
-    server.write(b"hello")
-    with contextlib.suppress(ssl.SSLWantReadError):
-        if client.read() == b"hello":
-            return
-    raise _RefusedError("no data arrives")
+            server.write(b"hello")
+            with contextlib.suppress(ssl.SSLWantReadError):
+                if client.read() == b"hello":
+                    return None
+            return "no data arrives"
+    return "the handshake does not end"
 
 
 def _said(error: Exception) -> str:

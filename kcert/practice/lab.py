@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import re
 import textwrap
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
 from functools import cache
-from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from kcert.practice.grader import Check, Grader
-    from kcert.practice.scenario import LabBuilder, Scenario, ScenarioRng
+from kcert.practice.grader import Check, Grader
+from kcert.practice.scenario import LabBuilder, Scenario, ScenarioRng
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class ExpectedAnswer:
     """The right answer to a question: ``kind`` says how answers are compared with ``text``.
 
     ``words`` (case, blanks and a full stop do not matter); ``path`` (from the lab's folder or the end of it); ``date``
-    (any usual form), ``number``, ``names`` (a list in any order).
+    (any usual form), ``number``.
     """
 
     text: str
@@ -39,32 +36,12 @@ class ExpectedAnswer:
     @property
     def form(self) -> str:
         """The form of an answer of this kind, for a learner whose answer is not right."""
-        return _FORMS[self.kind]
+        return _KINDS[self.kind][0]
 
     def is_given_by(self, answer: str) -> bool:
         """Return True if *answer* says the same."""
-        return any(_COMPARED[self.kind](answer, text) for text in (self.text, *self.also))
-
-
-_FORMS = {
-    "words": "a word or a few words, as openssl prints them",
-    "path": "a path from the lab's folder, such as pki/etcd-ca.crt",
-    "date": "a date, such as 2027-03-05",
-    "number": "a number",
-    "names": "a list, such as localhost, 127.0.0.1",
-}
-
-
-def lay_out(scenario: Scenario, builder: LabBuilder) -> None:
-    """Make the certificates of *scenario*, those in ``made`` with their fault: the setup of most labs."""
-    builder.lay_out(scenario)
-
-
-def grade(scenario: Scenario, grader: Grader, *focus: str) -> Iterator[Check]:
-    """Check that all connections succeed, and that the certificates *focus*, or those with a fault, are right."""
-    yield from map(grader.connects, scenario.connections)
-    yield from grader.all_work(*(focus or (*scenario.made, *scenario.between)))
-    yield grader.no_check_errors()
+        agrees = _KINDS[self.kind][1]
+        return any(agrees(answer, text) for text in (self.text, *self.also))
 
 
 @dataclass(frozen=True)
@@ -77,16 +54,9 @@ class Lab:
 
     name: str
     generate: Callable[[ScenarioRng], Scenario]
-    setup: Callable[[Scenario, LabBuilder], None] = lay_out
-    grade: Callable[[Scenario, Grader], Iterator[Check]] = grade
+    setup: Callable[[LabBuilder], None] = LabBuilder.lay_out
+    grade: Callable[[Grader], Iterator[Check]] = Grader.grade
     asks: Callable[[Scenario], tuple[ExpectedAnswer, ...]] | None = None
-
-
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-
-
-def _words(given: str, right: str) -> bool:
-    return _plain(given) == _plain(right)
 
 
 def _plain(text: str) -> str:
@@ -94,64 +64,51 @@ def _plain(text: str) -> str:
     return re.sub(r"\s*([=,/:])\s*", r"\1", text)
 
 
-def _path(given: str, right: str) -> bool:
+def _same_words(given: str, right: str) -> bool:
+    return _plain(given) == _plain(right)
+
+
+def _same_path(given: str, right: str) -> bool:
     """Compare paths from the lab's folder, from /etc, or their ends; ca.crt alone is ambiguous."""
-    parts, wanted = _parts(given), _parts(right)
+    parts, wanted = (
+        [part for part in text.strip(" \"'`").split("/") if part not in ("", ".")] for text in (given, right)
+    )
     return len(parts) > 1 and (wanted[-len(parts) :] == parts or parts[-len(wanted) :] == wanted)
 
 
-def _parts(text: str) -> list[str]:
-    return [part for part in text.strip(" \"'`").split("/") if part not in ("", ".")]
+def _same_number(given: str, right: str) -> bool:
+    return [int(number) for number in re.findall(r"\d+", given)] == [int(right)]
 
 
-def _number(given: str, right: str) -> bool:
-    numbers = re.findall(r"\d+", given)
-    return len(numbers) == 1 and int(numbers[0]) == int(right)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
-def _names(given: str, right: str) -> bool:
-    return _set(given) == _set(right)
+def _same_date(given: str, right: str) -> bool:
+    return _day(given) == _day(right) is not None
 
 
-def _set(text: str) -> set[str]:
-    return {_plain(name) for name in re.split(r"[,;\s]+|\band\b", text) if name.strip()}
-
-
-def _date(given: str, right: str) -> bool:
-    return day(given) == day(right) is not None
-
-
-def day(text: str) -> tuple[int, int, int] | None:
-    """Return year, month and day of 2027-03-05, 05.03.2027, 5 March 2027, Mar  5 09:00:00 2027 GMT …"""
+def _day(text: str) -> date | None:
+    """Return the day of 2027-03-05, 05.03.2027, 5 March 2027, Mar  5 09:00:00 2027 GMT …"""
     text = re.sub(r"\d{1,2}:\d{2}(:\d{2})?(\.\d+)?", " ", text.casefold())
-    if match := re.search(r"\b(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})", text):
-        return _real(*(int(part) for part in match.groups()))
-    if match := re.search(r"\b(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})\b", text):
-        return _real(*(int(part) for part in reversed(match.groups())))
-    month = re.search(rf"\b({'|'.join(_MONTHS)})", text)
-    numbers = [int(number) for number in re.findall(r"\d+", text)]
-    if not month or len(numbers) != 2:
-        return None
-    year, date = max(numbers), min(numbers)
-    return _real(year, _MONTHS.index(month[0]) + 1, date)
+    with suppress(ValueError, OverflowError):  # there is no such day
+        if match := re.search(r"\b(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})", text):
+            return date(*map(int, match.groups()))
+        if match := re.search(r"\b(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})\b", text):
+            return date(*map(int, reversed(match.groups())))
+        month = re.search(rf"\b({'|'.join(_MONTHS)})", text)
+        numbers = [int(number) for number in re.findall(r"\d+", text)]
+        if month and len(numbers) == 2:
+            return date(max(numbers), _MONTHS.index(month[0]) + 1, min(numbers))
+    return None
 
 
-def _real(year: int, month: int, date: int) -> tuple[int, int, int] | None:
-    try:
-        datetime(year, month, date)  # noqa: DTZ001 - only whether there is such a day
-    except ValueError:
-        return None
-    return year, month, date
-
-
-_COMPARED: dict[str, Callable[[str, str], bool]] = {
-    "words": _words,
-    "path": _path,
-    "number": _number,
-    "names": _names,
-    "date": _date,
+_KINDS: dict[str, tuple[str, Callable[[str, str], bool]]] = {
+    "words": ("a word or a few words, as openssl prints them", _same_words),
+    "path": ("a path from the lab's folder, such as pki/etcd-ca.crt", _same_path),
+    "date": ("a date, such as 2027-03-05", _same_date),
+    "number": ("a number", _same_number),
 }
-
+"""The form of an answer of each kind, and the function that compares two."""
 
 FOLDER = lessons.FOLDER / "labs"
 
@@ -185,45 +142,28 @@ class Words:
     with_kcert: tuple[Action, ...]
     questions: tuple[str, ...]
 
-    def filled(self, values: Mapping[str, str]) -> Words:
-        """Return the words with *values* for the placeholders; raises InputError for an unknown placeholder."""
 
-        def filled(text: str) -> str:
-            return _PLACEHOLDER.sub(lambda match: self._value(match, values), text)
+@cache
+def words(lab: str, /, **values: str) -> Words:
+    """Return the words of *lab*, with *values* for the placeholders; without values these stay.
 
-        def done(actions: tuple[Action, ...]) -> tuple[Action, ...]:
-            return tuple(Action(filled(action.why), tuple(map(filled, action.commands))) for action in actions)
+    Raises InputError for a file that cannot be read or is incomplete, and for an unknown placeholder.
+    """
+    path = lessons.file_of(f"labs/{lab}.md")
 
-        return replace(
-            self,
-            story=filled(self.story),
-            hints=tuple(map(filled, self.hints)),
-            solution=done(self.solution),
-            with_kcert=done(self.with_kcert),
-            questions=tuple(map(filled, self.questions)),
-        )
-
-    def _value(self, match: re.Match[str], values: Mapping[str, str]) -> str:
+    def value(match: re.Match[str]) -> str:
         if match[1] not in values:
-            path = lessons.file_of(f"labs/{self.name}.md")
             raise InputError(f"{path}: {match[0]} is not known; there are {', '.join(sorted(values))}.")
         return values[match[1]]
 
-
-@cache
-def words(name: str) -> Words:
-    """Return the words of the lab *name*; raises InputError for a file that cannot be read or is incomplete."""
-    path = lessons.file_of(f"labs/{name}.md")
-    title, _, rest = lessons.text_of(path).partition("\n")
-    header, _, body = rest.partition("\n\n")
-    values = dict(_header_line(line) for line in header.splitlines())
-    story, *parts = f"\n{body}".split("\n## ")
-    sections = {heading.strip(): words.strip("\n") for heading, _, words in (part.partition("\n") for part in parts)}
+    text = lessons.text_of(path)
+    title, lines, story, sections = lessons.parts_of(_PLACEHOLDER.sub(value, text) if values else text)
+    header = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     for what, there in (
         ("# Title", title.startswith("# ")),
-        ("chapter: NAME", values.get("chapter")),
-        ("difficulty: 1, 2 or 3", values.get("difficulty") in ("1", "2", "3")),
-        ("minutes: NUMBER", values.get("minutes", "").isdecimal()),
+        ("chapter: NAME", header.get("chapter")),
+        ("difficulty: 1, 2 or 3", header.get("difficulty") in ("1", "2", "3")),
+        ("minutes: NUMBER", header.get("minutes", "").isdecimal()),
         ("a story", story.strip()),
         ("## Hints", sections.get("Hints")),
         ("## Solution", sections.get("Solution")),
@@ -231,22 +171,17 @@ def words(name: str) -> Words:
         if not there:
             raise InputError(f"{path} is not a lab: {what} is missing.")
     return Words(
-        name=name,
+        name=lab,
         title=title.removeprefix("# ").strip(),
-        chapter=values["chapter"],
-        difficulty=int(values["difficulty"]),
-        minutes=int(values["minutes"]),
-        story=story.strip("\n"),
+        chapter=header["chapter"],
+        difficulty=int(header["difficulty"]),
+        minutes=int(header["minutes"]),
+        story=story,
         hints=_items(sections["Hints"]),
         solution=tuple(_actions(sections["Solution"])),
         with_kcert=tuple(_actions(sections.get("With kcert", ""))),
         questions=_items(sections.get("Questions", "")),
     )
-
-
-def _header_line(line: str) -> tuple[str, str]:
-    name, _, value = line.partition(":")
-    return name.strip(), value.strip()
 
 
 def _items(text: str) -> tuple[str, ...]:
@@ -256,9 +191,7 @@ def _items(text: str) -> tuple[str, ...]:
 def _actions(text: str) -> Iterator[Action]:
     """Yield each paragraph with the commands of the indented block after it."""
     reason: list[str] = []
-    for part in re.split(r"\n{2,}", text):
-        if not part.strip():
-            continue
+    for part in filter(str.strip, re.split(r"\n{2,}", text)):
         if part.startswith("    "):
             yield Action("\n\n".join(reason), tuple(line.removeprefix("    ") for line in part.split("\n")))
             reason = []
@@ -271,8 +204,5 @@ def _actions(text: str) -> Iterator[Action]:
 def wrapped(text: str) -> str:
     """Return *text* with its paragraphs wrapped again: names are longer or shorter than their placeholders."""
     parts = re.split(r"\n{2,}", text)
-    return "\n\n".join(part if part.startswith("    ") else _paragraph(part) for part in parts)
-
-
-def _paragraph(text: str) -> str:
-    return textwrap.fill(" ".join(text.split()), STORY_WIDTH, break_long_words=False, break_on_hyphens=False)
+    wrapper = textwrap.TextWrapper(STORY_WIDTH, break_long_words=False, break_on_hyphens=False)
+    return "\n\n".join(part if part.startswith("    ") else wrapper.fill(" ".join(part.split())) for part in parts)

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path, PurePosixPath
 
 from kcert import lessons
-from kcert.certificates import Subject
+from kcert.certificates import Certificate, Subject
 from kcert.errors import ProgramError
-from kcert.practice.scenario import LabBuilder, ScenarioRng, select_specs, service_address
+from kcert.practice.scenario import LabBuilder, Scenario, ScenarioRng, service_address
 from kcert.shell import Command, read
 
 MOST = 50
@@ -35,10 +35,20 @@ class Question:
 
 @dataclass(frozen=True)
 class Desk:
-    """The tools to prepare a question: a folder of its own, a generator of its own, and openssl."""
+    """The tools to prepare a question: a folder and a generator of its own, and a scenario with certificates."""
 
     builder: LabBuilder
     rng: ScenarioRng
+
+    @property
+    def scenario(self) -> Scenario:
+        """The cluster of the question."""
+        return self.builder.scenario
+
+    def make(self, *specs: Certificate, **between: tuple[datetime, datetime]) -> None:
+        """Make the CA and *specs*; some are valid *between* two moments."""
+        builder = replace(self.builder, scenario=replace(self.scenario, between=between))
+        builder.make([self.scenario.spec("ca"), *specs])
 
     def run(self, *argv: str) -> tuple[tuple[str, ...], str]:
         """Run openssl in the folder; return the command as it is shown, and what it printed."""
@@ -69,23 +79,29 @@ def questions(seed: int, count: int, openssl: str) -> Iterator[Question]:
     for number, kind in enumerate(order[:count]):
         with tempfile.TemporaryDirectory(prefix="kcert-quiz-") as folder:
             own = ScenarioRng(f"quiz {number}", seed, rng.now)
-            yield kind(Desk(LabBuilder(Path(folder), own.cluster(users=1), openssl), own))
+            cluster = own.cluster(users=1)
+            scenario = own.scenario(cluster, *_NAMES, cluster.users[0].name)
+            yield kind(Desk(LabBuilder(Path(folder), scenario, openssl), own))
+
+
+_NAMES = ("ca", "admin", "kube-scheduler", "kube-proxy", "kube-apiserver", "etcd-server")
+"""The certificates of the questions, besides that of a user."""
 
 
 def _missing_san(desk: Desk) -> Question:
-    ca, api = select_specs(desk.builder.cluster, "ca", "kube-apiserver")
-    cluster = desk.builder.cluster
+    api, cluster = desk.scenario.spec("kube-apiserver"), desk.scenario.cluster
     service, host = service_address(cluster), cluster.control_plane[0].addresses[0]
     missing, client = desk.rng.pick(((service, "pod"), (host, "kubectl"), ("kubernetes.default.svc", "webhook")))
-    desk.builder.make([ca, replace(api, alt_names=tuple(name for name in api.alt_names if name.value != missing))])
+    names = tuple(name for name in api.alt_names if name.value != missing)
+    desk.make(replace(api, alt_names=names))
     shown = desk.run("x509", "-in", "kube-apiserver.crt", "-noout", "-ext", "subjectAltName")
-    others = desk.rng.several([name.value for name in api.alt_names if name.value != missing], 3)
+    others = desk.rng.several([name.value for name in names], 3)
     return desk.question(f"missing-san: {client}", [shown], missing, others, missing=missing)
 
 
 def _which_key(desk: Desk) -> Question:
-    ca, *specs = select_specs(desk.builder.cluster, "ca", "admin", "kube-scheduler", "kube-proxy")
-    desk.builder.make([ca, *specs])
+    specs = [spec for spec in desk.scenario.specs if spec.name in ("admin", "kube-scheduler", "kube-proxy")]
+    desk.make(*specs)
     owner = desk.rng.pick(specs)
     shown = [desk.run("x509", "-in", str(owner.files.crt), "-noout", "-pubkey")]
     files = desk.rng.several([str(spec.files.key) for spec in specs], len(specs))
@@ -99,42 +115,35 @@ def _which_key(desk: Desk) -> Question:
 
 
 def _which_user(desk: Desk) -> Question:
-    ca, user = select_specs(desk.builder.cluster, "ca", desk.builder.cluster.users[0].name)
-    assert user.subject
-    name, group = user.subject.common_name, user.subject.organizations[0]
+    user = desk.scenario.spec(desk.scenario.values["user"])
+    name, group = desk.scenario.values["user"], desk.scenario.values["group"]
     other = desk.rng.pick(("system:masters", "system:nodes", "operators"))
-    swapped = replace(user, subject=Subject(group, (name,)))
-    spec = desk.rng.pick((user, swapped))
-    desk.builder.make([ca, spec])
-    shown = desk.run("x509", "-in", str(spec.files.crt), "-noout", "-subject")
-    assert spec.subject
-    seen = {"user": spec.subject.common_name, "group": spec.subject.organizations[0]}
-    wrong = [
-        _words("user and group", user=seen["group"], group=seen["user"]),
-        _words("user and group", user=seen["user"], group=other),
-        _words("user without a group", user=seen["user"]),
-    ]
-    return desk.question("which-user", [shown], _words("user and group", **seen), wrong, **seen)
+    name, group = desk.rng.pick(((name, group), (group, name)))
+    desk.make(replace(user, subject=Subject(name, (group,))))
+    shown = desk.run("x509", "-in", str(user.files.crt), "-noout", "-subject")
+    right, *wrong = (
+        _words("user and group", user=name, group=group),
+        _words("user and group", user=group, group=name),
+        _words("user and group", user=name, group=other),
+        _words("user without a group", user=name),
+    )
+    return desk.question("which-user", [shown], right, wrong, user=name, group=group)
 
 
 def _what_for(desk: Desk) -> Question:
-    name, right = desk.rng.pick(
-        (("kube-apiserver", "only as a server"), ("admin", "only as a client"), ("etcd-server", "as both"))
-    )
-    ca, spec = select_specs(desk.builder.cluster, "ca", name)
-    desk.builder.make([ca, spec])
-    shown = desk.run("x509", "-in", str(spec.files.crt), "-noout", "-ext", "keyUsage,extendedKeyUsage")
     uses = ("only as a server", "only as a client", "as both", "not at all")
+    name, right = desk.rng.pick(tuple(zip(("kube-apiserver", "admin", "etcd-server"), uses, strict=False)))
+    spec = desk.scenario.spec(name)
+    desk.make(spec)
+    shown = desk.run("x509", "-in", str(spec.files.crt), "-noout", "-ext", "keyUsage,extendedKeyUsage")
     return desk.question("what-for", [shown], _words(right), [_words(use) for use in uses if use != right])
 
 
 def _which_ca(desk: Desk) -> Question:
-    ca, spec = select_specs(desk.builder.cluster, "ca", "kube-scheduler")
-    other = replace(
-        ca, files=replace(ca.files, key=ca.files.key.with_name("ca-old.key"), crt=PurePosixPath("ca-old.crt"))
-    )
-    desk.builder.make([ca, spec])
-    desk.builder.make([other])
+    ca, spec = desk.scenario.spec("ca"), desk.scenario.spec("kube-scheduler")
+    desk.make(spec)
+    files = replace(ca.files, key=ca.files.key.with_name("ca-old.key"), crt=PurePosixPath("ca-old.crt"))
+    desk.builder.make([replace(ca, files=files)])
     extension = ("-noout", "-ext", "subjectKeyIdentifier,authorityKeyIdentifier")
     shown = [desk.run("x509", "-in", "kube-scheduler.crt", "-noout", "-issuer")]
     shown += [desk.run("x509", "-in", file, *extension) for file in ("kube-scheduler.crt", "ca.crt", "ca-old.crt")]
@@ -144,19 +153,12 @@ def _which_ca(desk: Desk) -> Question:
 
 
 def _is_it_valid(desk: Desk) -> Question:
-    ca, spec = select_specs(desk.builder.cluster, "ca", "admin")
     now = desk.rng.now.replace(microsecond=0)
-    right, begin, end = desk.rng.pick(
-        (
-            ("no, it has expired", -400, -35),
-            ("no, it is not valid yet", 3, 368),
-            ("yes", -30, 335),
-        )
-    )
-    between = (now + timedelta(days=begin), now + timedelta(days=end))
-    desk.builder.make([ca, spec], between={spec.name: between})
+    answers = {"yes": (-30, 335), "no, it has expired": (-400, -35), "no, it is not valid yet": (3, 368)}
+    right = desk.rng.pick(("no, it has expired", "no, it is not valid yet", "yes"))
+    begin, end = (now + timedelta(days=days) for days in answers[right])
+    desk.make(desk.scenario.spec("admin"), admin=(begin, end))
     shown = desk.run("x509", "-in", "admin.crt", "-noout", "-dates")
-    answers = ("yes", "no, it has expired", "no, it is not valid yet")
     wrong = [_words(answer) for answer in answers if answer != right]
     return desk.question("is-it-valid", [shown], _words(right), wrong, today=f"{now:%Y-%m-%d}")
 

@@ -88,9 +88,12 @@ class Scenario:
         """Return the scenario with more *values* for the words."""
         return replace(self, values={**self.values, **values})
 
-    def connecting(self, what: str, client: str, server: str, server_name: str) -> Scenario:
-        """Return the scenario with another connection that has to succeed."""
-        return replace(self, connections=(*self.connections, Connection(client, server, server_name, what)))
+    def connecting(
+        self, what: str, client: str, server: str = "kube-apiserver", server_name: str | None = None
+    ) -> Scenario:
+        """Return the scenario with another connection that has to succeed; by default, to the API server's address."""
+        connection = Connection(client, server, server_name or self.values["api_ip"], what)
+        return replace(self, connections=(*self.connections, connection))
 
 
 class ScenarioRng:
@@ -149,14 +152,12 @@ class ScenarioRng:
         )
 
     def scenario(self, cluster: Cluster, *names: str, **values: str) -> Scenario:
-        """Return a scenario with the certificates *names* of *cluster*; *values* are for the words of the lab."""
-        specs = select_specs(cluster, *names)
+        """Return a scenario with the certificates *names* of *cluster*, in the order in which they are made.
+
+        *values* are for the words of the lab.
+        """
+        specs = tuple(spec for spec in profiles.certificates(cluster) if spec.name in names)
         return Scenario(cluster, self.now, specs, {**_values_of(cluster), **values})
-
-
-def select_specs(cluster: Cluster, *names: str) -> tuple[Certificate, ...]:
-    """Return the certificates of *cluster* that have one of *names*, in the order in which they are made."""
-    return tuple(spec for spec in profiles.certificates(cluster) if spec.name in names)
 
 
 def service_address(cluster: Cluster) -> str:
@@ -215,48 +216,38 @@ SIGNER = PurePosixPath("signer")
 
 @dataclass(frozen=True)
 class LabBuilder:
-    """The folder of a lab while it is being built, its cluster, and the openssl.
+    """The folder of a lab while it is being built, its scenario, and the openssl.
 
     No history stays: it would show what was broken. An interrupted lab is deleted and built from the start.
     """
 
     root: Path
-    cluster: Cluster
+    scenario: Scenario
     openssl: str = "openssl"
 
-    def lay_out(self, scenario: Scenario) -> None:
-        """Write kcert.yaml, and make every certificate of *scenario*, the broken ones as they have to be broken."""
+    def lay_out(self) -> None:
+        """Write kcert.yaml, and make every certificate, the broken ones as they have to be broken."""
         self.describe()
-        certificates = [scenario.made.get(spec.name, spec) for spec in scenario.specs]
-        self.make(certificates, scenario.folder, scenario.between)
+        self.make(self.scenario.made.get(spec.name, spec) for spec in self.scenario.specs)
 
     def describe(self) -> None:
         """Write kcert.yaml, the plan of the cluster."""
-        self.write("kcert.yaml", as_yaml(self.cluster))
+        self.write("kcert.yaml", as_yaml(self.scenario.cluster))
 
-    def write(self, name: str, text: str, mode: int = PUBLIC_MODE) -> None:
-        """Write a file below the lab's folder."""
-        self.put(name, text.encode("utf-8"), mode)
-
-    def put(self, name: str, content: bytes, mode: int = PUBLIC_MODE) -> None:
+    def write(self, name: str, content: str | bytes, mode: int = PUBLIC_MODE) -> None:
         """Write a file below the lab's folder; its mode is set before its content."""
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_replace(path, content, mode):
+        with atomic_replace(path, content.encode() if isinstance(content, str) else content, mode):
             pass
 
-    def make(
-        self,
-        certificates: Iterable[Certificate],
-        folder: str = "pki",
-        between: Mapping[str, tuple[datetime, datetime]] | None = None,
-    ) -> None:
-        """Make *certificates*, a CA before what it signs, in *folder*; some are valid *between* two moments."""
+    def make(self, certificates: Iterable[Certificate], folder: str | None = None) -> None:
+        """Make *certificates*, a CA before what it signs, in *folder* (None: the PKI folder)."""
         by_name = {certificate.name: certificate for certificate in certificates}
-        ctx = self._context(folder, tuple(by_name.values()))
+        ctx = self._context(folder or self.scenario.folder, tuple(by_name.values()))
         plans = [plan_new(ctx, spec, by_name.get(spec.issuer or ""), days=spec.days) for spec in ctx.specs]
-        dated = between or {}
-        self._execute(ctx, [_dated(plan, self.openssl, dated.get(plan.certificate.name)) for plan in plans])
+        between = self.scenario.between
+        self._execute(ctx, [_dated(plan, self.openssl, between.get(plan.certificate.name)) for plan in plans])
 
     def ask(self, certificate: Certificate, folder: str = "pki") -> None:
         """Make the key and the request of *certificate*, which the learner signs."""
@@ -266,7 +257,7 @@ class LabBuilder:
 
     def _context(self, folder: str, specs: tuple[Certificate, ...]) -> Context:
         jobs = os.cpu_count() or 1
-        return Context(self.cluster, self.root / folder, specs, "kcert practice", self.openssl, jobs=jobs)
+        return Context(self.scenario.cluster, self.root / folder, specs, "kcert practice", self.openssl, jobs=jobs)
 
     def _execute(self, ctx: Context, plans: Sequence[IssuancePlan]) -> None:
         with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as store:

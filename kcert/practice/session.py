@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
 from kcert.practice import OWN_FOLDER, labs, state
-from kcert.practice.grader import Check, Grader, digest, mark
+from kcert.practice.grader import Check, Grader
 from kcert.practice.lab import ExpectedAnswer, Lab, Words, words, wrapped
 from kcert.practice.scenario import LARGEST_SEED, LabBuilder, Scenario, ScenarioRng
 from kcert.practice.state import Seal, Solved, State, find_seal, write_seal
@@ -60,7 +60,7 @@ class Session:
     @cached_property
     def words(self) -> Words:
         """The words of the lab, with the names of this start."""
-        return words(self.lab.name).filled(self.scenario.values)
+        return words(self.lab.name, **self.scenario.values)
 
     @cached_property
     def expected_answers(self) -> tuple[ExpectedAnswer, ...]:
@@ -85,22 +85,23 @@ class Session:
     def check(self, *, counts: bool = True) -> CheckResult:
         """Check everything that has to work. A try of the learner's *counts*; a solved lab is recorded."""
         grader = Grader(self.root, self.scenario, self.state.marks, self.openssl)
-        result = CheckResult((*self.lab.grade(self.scenario, grader), *self._answer_checks()))
-        new = self.state
+        result = CheckResult((*self.lab.grade(grader), *self._answer_checks()))
+        old, changes = self.state, dict[str, Any]()
         if counts:
-            new = replace(new, tries=new.tries + 1, wrong=new.wrong + (not result.solved))
-        if result.solved and not self.state.is_solved:
-            solved = Solved(new.lab, new.seed, state.moment(), new.hints, new.shown, new.started, new.tries)
-            new = replace(new, solved=(*new.solved, solved))
-        if new != self.state:
-            self._keep(new)
+            changes |= {"tries": old.tries + 1, "wrong": old.wrong + (not result.solved)}
+        if result.solved and not old.is_solved:
+            tries = changes.get("tries", old.tries)
+            solved = Solved(old.lab, old.seed, state.moment(), old.hints, old.shown, old.started, tries)
+            changes["solved"] = (*old.solved, solved)
+        if changes:
+            self.keep(**changes)
         return result
 
     def hint(self) -> tuple[int, str]:
         """Return the next hint and its number; the last hint again if there is no other."""
         number = min(self.state.hints + 1, len(self.words.hints))
         if number > self.state.hints:
-            self._keep(replace(self.state, hints=number))
+            self.keep(hints=number)
         return number, self.words.hints[number - 1]
 
     def show_solution(self) -> Words:
@@ -108,7 +109,7 @@ class Session:
         if self.running_exam:
             raise InputError("solutions are shown when the exam is over; until then `kcert practice hint` has hints.")
         if not self.state.shown:
-            self._keep(replace(self.state, shown=True))
+            self.keep(shown=True)
         return self.words
 
     def question(self) -> tuple[int, str] | None:
@@ -132,7 +133,7 @@ class Session:
             raise InputError(f"question {number} is not open yet: answer question {asked[0]} first.")
         right = self.expected_answers[number - 1].is_given_by(text.strip()[:500])
         answers = {**self.state.answers, str(number): text.strip()[:500]}
-        self._keep(replace(self.state, answers=answers, wrong=self.state.wrong + (not right)))
+        self.keep(answers=answers, wrong=self.state.wrong + (not right))
         return right
 
     def _is_right(self, number: int) -> bool:
@@ -146,9 +147,10 @@ class Session:
             why = f"no answer yet; {form}" if given is None else f"the answer is not right; {form}"
             yield Check(f"question {number} is answered", self._is_right(number), why, pending=given is None)
 
-    def _keep(self, new: State) -> None:
-        self.state = new
-        state.save(self.root, new, self.openssl)
+    def keep(self, **changes: Any) -> None:
+        """Record *changes* of the state."""
+        self.state = replace(self.state, **changes)
+        state.save(self.root, self.state, self.openssl)
 
 
 def scenario_of(lab: Lab, seed: int, now: datetime) -> Scenario:
@@ -257,10 +259,10 @@ def _build(session: Session, seal: Seal | None = None) -> Session:
         (root / OWN_FOLDER).mkdir(FOLDER_MODE, exist_ok=True)
         if seal:
             write_seal(root, seal)
-        builder = LabBuilder(root, scenario.cluster, session.openssl)
-        lab.setup(scenario, builder)
+        builder = LabBuilder(root, scenario, session.openssl)
+        lab.setup(builder)
         builder.write(STORY, f"{session.title}\n\n{wrapped(session.words.story)}\n")
-        session.state = replace(session.state, marks=_marks(session))
+        session.state = replace(session.state, marks=Grader(root, scenario).fingerprints())
         state.save(root, session.state, session.openssl)
     except OSError as error:
         clear(root)
@@ -269,15 +271,6 @@ def _build(session: Session, seal: Seal | None = None) -> Session:
         clear(root)
         raise
     return session
-
-
-def _marks(session: Session) -> dict[str, str]:
-    grader = Grader(session.root, session.scenario, {}, session.openssl)
-    marks = {name: digest(session.root / name) for name in session.scenario.kept}
-    for spec in session.scenario.specs:
-        if spec.kind is Kind.CA and (grader.pki / str(spec.files.crt)).exists():
-            marks[spec.name] = mark(grader.certificate(spec.name))
-    return marks
 
 
 def clear(root: Path) -> None:

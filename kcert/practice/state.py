@@ -28,7 +28,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from kcert.errors import InputError, KcertError, ProgramError
 from kcert.files import read_optional, read_regular
-from kcert.practice import OWN_FOLDER, SEAL_FILE, marker_file
+from kcert.practice import OWN_FOLDER, SEAL_FILE, marker_file, sealed_folders
 from kcert.practice.scenario import LARGEST_SEED
 from kcert.quoting import quote
 from kcert.shell import Command
@@ -106,7 +106,8 @@ def load(root: Path, openssl: str = "openssl") -> State:
     try:
         solved = tuple(typed(Solved, entry) for entry in content.pop("solved"))
         state = typed(State, {**content, "solved": solved})
-        for text in (state.started, state.deadline or state.started, *(entry.when for entry in solved)):
+        starts = (entry.started or entry.when for entry in solved)  # an older kcert recorded no start
+        for text in (state.started, state.deadline or state.started, *(entry.when for entry in solved), *starts):
             check_timestamp(text)
     except (TypeError, ValueError, KeyError):
         raise damaged(root, FILE) from None
@@ -312,16 +313,58 @@ def _write_json(path: Path, content: object) -> None:
 
 def mark_running(root: Path, deadline: str) -> None:
     """Remember that the sealed exam in *root* runs until *deadline*, wherever the next command is typed."""
-    marker = marker_file()
-    if marker is None:
-        return
     with suppress(OSError, KcertError):  # no home directory to write to: then only the exam's own folder is watched
-        marker.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        _write_json(marker, {"folder": str(root.absolute()), "deadline": deadline})
+        if marker := marker_file():
+            marker.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            _write_json(marker, {"folder": str(root.absolute()), "deadline": deadline})
 
 
 def mark_over() -> None:
     """Forget the running exam."""
-    if marker := marker_file():
-        with suppress(OSError):
+    with suppress(OSError):
+        if marker := marker_file():
             marker.unlink()
+
+
+def running() -> Path | None:
+    """Return the folder of the sealed exam that this user is taking; None if there is none."""
+    for folder in sealed_folders():
+        if _is_running(folder):
+            return folder
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        if marker := marker_file():
+            content: Any = json.loads(read_regular(marker))
+            folder = Path(content["folder"])
+            return folder if _is_ahead(content["deadline"]) and (folder / OWN_FOLDER / SEAL_FILE).exists() else None
+    return None
+
+
+def _is_running(folder: Path) -> bool:
+    """Return True if the exam in *folder*, or the one that the lab in it is a task of, is not over yet."""
+    with suppress(InputError, ProgramError, ValueError, TypeError):
+        content = read(folder, EXAM_FILE) or read(folder, FILE) or {}
+        return not content.get("kept") and _is_ahead(content.get("deadline"))
+    return False
+
+
+def _is_ahead(deadline: Any) -> bool:
+    check_timestamp(deadline)
+    return datetime.fromisoformat(deadline) > datetime.now(timezone.utc)
+
+
+def refuse_to_replace(root: Path) -> None:
+    """Raise InputError if a sealed exam is running in *root*: it would start again, and its results be lost."""
+    if (root / OWN_FOLDER / SEAL_FILE).exists() and _is_running(root):
+        raise InputError(
+            f"--replace: the sealed exam in {root} is running. `kcert practice exam --finish` ends it, with the results"
+            " until then."
+        )
+
+
+def refuse_if_running(command: str) -> None:
+    """Raise InputError for *command* while this user is taking a sealed exam."""
+    if folder := running():
+        raise InputError(
+            f"`kcert {command}` is disabled while the sealed exam in {folder} is running: solve its tasks with openssl."
+            " `kcert practice exam --finish` ends the exam."
+        )

@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from kcert.practice.exam import Result
+    from kcert.practice.exam import Line, Result
     from kcert.practice.lab import Action, Words
-    from kcert.practice.report import Line
     from kcert.practice.session import CheckResult, LabListing, Session
 
 

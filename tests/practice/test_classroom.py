@@ -121,8 +121,9 @@ def test_a_check_in_a_sealed_exam_says_solved_or_not_and_costs(kcert: Kcert, hom
 
 
 def test_wrong_checks_cost_a_tenth_each_and_leave_a_quarter() -> None:
-    task = exam.Task("1", QUICK, 1)
-    points = [exam.Mark(task, "", 2, solved=True, hints=1, wrong=wrong).points for wrong in (0, 2, 20)]
+    task = exam.Task("1", "node-not-ready", 1)
+    assert exam.Mark(task).weight == 2
+    points = [exam.Mark(task, solved=True, hints=1, wrong=wrong).points for wrong in (0, 2, 20)]
     assert points == pytest.approx([1.5, 1.1, 0.5])
 
 

@@ -103,7 +103,7 @@ def test_another_way_solves_it_as_well(name: str, lab: Callable[[str, int], Star
 @EACH
 def test_seeds_tell_different_stories(name: str) -> None:
     now = datetime.now(timezone.utc)
-    stories = {words(name).filled(scenario_of(labs.lab(name), seed, now).values).story for seed in range(1, 21)}
+    stories = {words(name, **scenario_of(labs.lab(name), seed, now).values).story for seed in range(1, 21)}
     assert len(stories) >= 10
 
 

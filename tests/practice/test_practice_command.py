@@ -160,7 +160,7 @@ def test_every_lab_has_its_lesson(name: str) -> None:
 def test_the_script_of_every_solution_is_clean_bash(tmp_path: Path) -> None:
     paths = []
     for name in NAMES:
-        told = words(name).filled(session.scenario_of(lab(name), 7, datetime.now(timezone.utc)).values)
+        told = words(name, **session.scenario_of(lab(name), 7, datetime.now(timezone.utc)).values)
         paths.append(tmp_path / f"{name}.sh")
         paths[-1].write_text("\n".join(script(told, 7)) + "\n", encoding="utf-8")
     said = output([program("shellcheck"), *paths])
@@ -322,8 +322,6 @@ def test_a_lab_without_questions_takes_no_answer(kcert: Kcert, tmp_path: Path) -
         ("", ExpectedAnswer("/etc/kubernetes/pki/ca.crt", "path"), False),
         ("7 addresses", ExpectedAnswer("7", "number"), True),
         ("7 or 8", ExpectedAnswer("7", "number"), False),
-        ("b, A", ExpectedAnswer("a b", "names"), True),
-        ("a", ExpectedAnswer("a b", "names"), False),
     ],
 )
 def test_an_answer_is_compared_as_a_person_would(given: str, right: ExpectedAnswer, agrees: bool) -> None:
@@ -374,7 +372,7 @@ def test_what_is_solved_when_the_time_is_up_does_not_count(kcert: Kcert, tmp_pat
     begun = exam.begin(root, seed=1, minutes=10, count=2)
     past = (datetime.now(timezone.utc) - timedelta(seconds=5)).replace(microsecond=0)
     late = replace(begun.exam, started=(past - timedelta(minutes=10)).isoformat(), deadline=past.isoformat())
-    exam._save(root, late, "openssl")
+    exam.save(root, late)
     for task in late.tasks:
         found = session.resume(root / task.folder)
         state.save(found.root, replace(found.state, deadline=late.deadline))

@@ -26,7 +26,7 @@ LABS = {
     "kubectl-trusts-nobody": "certificates",
     "two-requests": "signing",
     "unknown-cluster": "hosts",
-    "rotate-the-ca": "rotate_the_ca",
+    "rotate-the-ca": "signing",
 }
 """The module of each lab, in the order in which a course takes them."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import PurePosixPath
@@ -11,16 +12,15 @@ from kcert.certificates import AltName, Kind, Subject
 from kcert.issue.steps import kubeconfig_for
 from kcert.openssl.program import same_key
 from kcert.practice.grader import AbsentError, Check, Grader
-from kcert.practice.handshakes import Client, Credentials, Server
-from kcert.practice.lab import Lab, grade
-from kcert.practice.scenario import Scenario, ScenarioRng, service_address
+from kcert.practice.handshakes import Credentials, Side, refusal
+from kcert.practice.lab import Lab
+from kcert.practice.scenario import LabBuilder, Scenario, ScenarioRng, service_address
 from kcert.store import SECRET_MODE, Staging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kcert.practice.scenario import LabBuilder
     from kcert.scan import KubeconfigUse
 
 
@@ -35,7 +35,7 @@ def admin_without_rights(rng: ScenarioRng) -> Scenario:
     resource = rng.pick(("nodes", "namespaces", "persistentvolumes")) if name == "admin" else "pods"
     scope = "at the cluster scope" if name == "admin" else f'in the namespace "{groups[0]}"'
     scenario = scenario.saying(name=name, who=who, groups=groups[0], resource=resource, scope=scope)
-    scenario = scenario.connecting(f"{who} reaches the API server", name, "kube-apiserver", scenario.values["api_ip"])
+    scenario = scenario.connecting(f"{who} reaches the API server", name)
     return scenario.broken(name, subject=Subject(who, (), given))
 
 
@@ -48,12 +48,9 @@ def pods_stay_pending(rng: ScenarioRng) -> Scenario:
     scenario = rng.scenario(rng.cluster(), "ca", "kube-scheduler", "kube-controller-manager", "kube-apiserver")
     taken_for = rng.pick(_NEARLY)
     resource, kind = rng.pick((("pods", "Pod"), ("nodes", "Node"), ("services", "Service")))
-    scenario = scenario.saying(
-        taken_for=taken_for, resource=resource, kind=kind, pods=str(rng.number(3, 40)), hour=str(rng.number(7, 11))
-    )
-    scenario = scenario.connecting(
-        "the scheduler reaches the API server", "kube-scheduler", "kube-apiserver", scenario.values["api_ip"]
-    )
+    pods, hour = str(rng.number(3, 40)), str(rng.number(7, 11))
+    scenario = scenario.saying(taken_for=taken_for, resource=resource, kind=kind, pods=pods, hour=hour)
+    scenario = scenario.connecting("the scheduler reaches the API server", "kube-scheduler")
     return scenario.broken("kube-scheduler", subject=replace(scenario.subject("kube-scheduler"), common_name=taken_for))
 
 
@@ -66,9 +63,7 @@ def node_not_ready(rng: ScenarioRng) -> Scenario:
     scenario = rng.scenario(cluster, "ca", "kube-apiserver", *kubelets)
     written = rng.pick((node.name.upper(), node.name.capitalize()))
     scenario = scenario.saying(node=node.name, node_ip=node.addresses[0], written=written, name=name)
-    scenario = scenario.connecting(
-        f"the kubelet of {node.name} reaches the API server", name, "kube-apiserver", scenario.values["api_ip"]
-    )
+    scenario = scenario.connecting(f"the kubelet of {node.name} reaches the API server", name)
     return scenario.broken(name, subject=replace(scenario.subject(name), common_name=f"system:node:{written}"))
 
 
@@ -125,9 +120,9 @@ def pods_cannot_call_home(rng: ScenarioRng) -> Scenario:
         next=str(len(names) + 1),
         pod=rng.pick(("coredns-5d78c9869d", "metrics-server-6f6cdbf67d", "kube-state-metrics-7c8b8dd9c6")),
     )
-    pod, kubectl = "a pod reaches the API server at the service address", "kubectl reaches it from outside"
+    pod = "a pod reaches the API server at the service address"
     scenario = scenario.connecting(pod, "", "kube-apiserver", service)
-    scenario = scenario.connecting(kubectl, "admin", "kube-apiserver", scenario.values["api_ip"])
+    scenario = scenario.connecting("kubectl reaches it from outside", "admin")
     return scenario.broken("kube-apiserver", alt_names=names)
 
 
@@ -137,20 +132,13 @@ def member_left_out(rng: ScenarioRng) -> Scenario:
     members = {f"etcd-peer-{host.name}": host for host in cluster.etcd}
     name = rng.pick(tuple(members))
     witness = members[rng.pick([member for member in members if member != name])]
-    scenario = rng.scenario(
-        cluster,
-        *("ca", *members),
-        name=name,
-        member=members[name].name,
-        member_ip=members[name].addresses[0],
-        witness=witness.name,
-        client_port=str(rng.number(33000, 60000)),
+    port, member = str(rng.number(33000, 60000)), members[name]
+    scenario = rng.scenario(cluster, "ca", *members).saying(
+        name=name, member=member.name, member_ip=member.addresses[0], witness=witness.name, client_port=port
     )
-    for client, connecting in members.items():
-        for server, answering in members.items():
-            if client != server:
-                what = f"{connecting.name} connects to {answering.name}"
-                scenario = scenario.connecting(what, client, server, answering.addresses[0])
+    for client, server in itertools.permutations(members, 2):
+        what = f"{members[client].name} connects to {members[server].name}"
+        scenario = scenario.connecting(what, client, server, members[server].addresses[0])
     return scenario.broken(name, kind=Kind.SERVER)
 
 
@@ -165,9 +153,7 @@ def since_this_morning(rng: ScenarioRng) -> Scenario:
         minutes_ago=str(minutes), ended=f"{ended:%Y-%m-%dT%H:%M:%SZ}", asked=f"{rng.now:%Y-%m-%dT%H:%M:%SZ}"
     )
     for name in ("admin", user):
-        scenario = scenario.connecting(
-            f"{name} reaches the API server", name, "kube-apiserver", scenario.values["api_ip"]
-        )
+        scenario = scenario.connecting(f"{name} reaches the API server", name)
     return replace(scenario, between={"kube-apiserver": (ended - timedelta(days=cluster.days.leaf), ended)})
 
 
@@ -181,29 +167,27 @@ def copied_in_a_hurry(rng: ScenarioRng) -> Scenario:
     lost, copied = rng.several(_NAMES, 2)
     scenario = rng.scenario(cluster, "ca", "kube-apiserver", lost, copied)
     for name in (lost, copied):
-        scenario = scenario.connecting(
-            f"a client with {name}.crt connects", name, "kube-apiserver", scenario.values["api_ip"]
-        )
+        scenario = scenario.connecting(f"a client with {name}.crt connects", name)
     subject = str(scenario.subject(lost))
     return scenario.saying(lost=lost, copied=copied, subject=subject, minutes=str(rng.number(5, 50)))
 
 
-def setup_copied_in_a_hurry(scenario: Scenario, builder: LabBuilder) -> None:
+def setup_copied_in_a_hurry(builder: LabBuilder) -> None:
     """Make all certificates, and copy one key over another."""
-    builder.lay_out(scenario)
-    key = (builder.root / f"pki/{scenario.values['copied']}.key").read_bytes()
-    builder.put(f"pki/{scenario.values['lost']}.key", key, SECRET_MODE)
+    builder.lay_out()
+    lost, copied = (builder.scenario.values[name] for name in ("lost", "copied"))
+    builder.write(f"pki/{lost}.key", (builder.root / f"pki/{copied}.key").read_bytes(), SECRET_MODE)
 
 
-def grade_copied_in_a_hurry(scenario: Scenario, grader: Grader) -> Iterator[Check]:
+def grade_copied_in_a_hurry(grader: Grader) -> Iterator[Check]:
     """Check that both clients connect with keys of their own."""
-    lost, copied = scenario.values["lost"], scenario.values["copied"]
+    lost, copied = (grader.scenario.values[name] for name in ("lost", "copied"))
 
     def shared() -> str | None:
-        key = grader.shown(scenario.spec(copied)).key
+        key = grader.shown(grader.scenario.spec(copied)).key
         return "they have the same key" if same_key(grader.openssl, key, grader.certificate(lost).public_key) else None
 
-    yield from map(grader.connects, scenario.connections)
+    yield from map(grader.connects, grader.scenario.connections)
     yield grader.check(f"{lost} and {copied} have different keys", shared)
     yield from grader.all_work(lost)
     yield grader.no_check_errors()
@@ -217,10 +201,11 @@ def kubectl_trusts_nobody(rng: ScenarioRng) -> Scenario:
     return rng.scenario(cluster, "ca", "kube-apiserver", name, name=name, old=old)
 
 
-def setup_kubectl_trusts_nobody(scenario: Scenario, builder: LabBuilder) -> None:
+def setup_kubectl_trusts_nobody(builder: LabBuilder) -> None:
     """Make the new PKI, the certificate of the previous CA, and a kubeconfig with that one."""
+    scenario = builder.scenario
     name, old = scenario.values["name"], scenario.values["old"]
-    builder.lay_out(scenario)
+    builder.lay_out()
     builder.make([scenario.spec("ca")], old)
     for path in (builder.root / old).iterdir():
         if path.name != "ca.crt":
@@ -231,15 +216,16 @@ def setup_kubectl_trusts_nobody(scenario: Scenario, builder: LabBuilder) -> None
     builder.write(f"pki/{name}.kubeconfig", made.embedded(Staging(builder.root / "pki").base64_of), SECRET_MODE)
 
 
-def grade_kubectl_trusts_nobody(scenario: Scenario, grader: Grader) -> Iterator[Check]:
+def grade_kubectl_trusts_nobody(grader: Grader) -> Iterator[Check]:
     """Check that kubectl connects with the kubeconfig, and verifies the server."""
+    scenario = grader.scenario
     name, server = scenario.values["name"], scenario.values["server"]
     path = grader.pki / f"{name}.kubeconfig"
 
     def refused() -> str | None:
         use = _kubeconfig(grader, path)
-        there = Server(grader.shown(scenario.spec("kube-apiserver")), grader.trusted())
-        return grader.tls.refusal(there, _kubectl(grader, use), use.server_name or scenario.values["api_ip"])
+        there = Side(grader.shown(scenario.spec("kube-apiserver")), grader.trusted())
+        return refusal(there, _kubectl(grader, use), use.server_name or scenario.values["api_ip"])
 
     def unverified() -> str | None:
         return None if _kubeconfig(grader, path).verifies else "insecure-skip-tls-verify is set"
@@ -251,7 +237,7 @@ def grade_kubectl_trusts_nobody(scenario: Scenario, grader: Grader) -> Iterator[
     yield grader.check(f"kubectl with {grader.name(path)} reaches the API server", refused)
     yield grader.check("kubectl verifies the certificate of the server", unverified)
     yield grader.check(f"kubectl connects to {server}", elsewhere)
-    yield from grade(scenario, grader, name)
+    yield from grader.grade(name)
 
 
 def _kubeconfig(grader: Grader, path: Path) -> KubeconfigUse:
@@ -263,7 +249,7 @@ def _kubeconfig(grader: Grader, path: Path) -> KubeconfigUse:
     return next((use for use in uses if use.current), uses[0])
 
 
-def _kubectl(grader: Grader, use: KubeconfigUse) -> Client:
+def _kubectl(grader: Grader, use: KubeconfigUse) -> Side:
     """Return kubectl with a kubeconfig, embedded or with paths; raises AbsentError if a file is missing."""
     if not use.authorities:
         raise AbsentError(f"{grader.name(use.path)} names no CA")
@@ -273,7 +259,7 @@ def _kubectl(grader: Grader, use: KubeconfigUse) -> Client:
     own = (ref.key for ref in grader.survey.uses if ref.kubeconfig == use and ref.certificate == use.user)
     key = next((key.pem for key in own if key), b"")
     trusted = "".join(ca.pem for ca in use.authorities).encode("ascii")
-    return Client(trusted, Credentials(use.user.pem.encode("ascii"), key))
+    return Side(Credentials(use.user.pem.encode("ascii"), key), trusted)
 
 
 LABS = (

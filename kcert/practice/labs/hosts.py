@@ -8,21 +8,19 @@ from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from kcert import profiles
 from kcert.certificates import Certificate, Kind, Subject
 from kcert.kubernetes.components import COMPONENTS, instances
 from kcert.kubernetes.install import manifest
 from kcert.practice.grader import AbsentError, Check, Grader
-from kcert.practice.handshakes import Client, Credentials, Server
+from kcert.practice.handshakes import Credentials, Side, refusal
 from kcert.practice.lab import ExpectedAnswer, Lab
-from kcert.practice.scenario import Scenario, ScenarioRng, select_specs
+from kcert.practice.scenario import LabBuilder, Scenario, ScenarioRng
 from kcert.store import SECRET_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
-    from kcert.config import Cluster
-    from kcert.practice.scenario import LabBuilder
     from kcert.scan import Configuration
 
 FOLDER = "etc/kubernetes"
@@ -36,10 +34,11 @@ _NAMES = (
 _STATIC_PODS = ("kube-apiserver", "etcd")
 
 
-def _host(rng: ScenarioRng, cluster: Cluster) -> Scenario:
+def _host(rng: ScenarioRng) -> Scenario:
     """Return a host of kubeadm; its pair of keys is RSA, which can take a second, and nothing here asks for that."""
-    scenario = rng.scenario(cluster, *_NAMES)
-    return replace(scenario, folder=FOLDER, specs=tuple(replace(spec, key=cluster.key) for spec in scenario.specs))
+    scenario = rng.scenario(rng.cluster("kubeadm"), *_NAMES)
+    specs = tuple(replace(spec, key=scenario.cluster.key) for spec in scenario.specs)
+    return replace(scenario, folder=FOLDER, specs=specs)
 
 
 def _pki_files(specs: Sequence[Certificate]) -> Iterator[PurePosixPath]:
@@ -48,12 +47,12 @@ def _pki_files(specs: Sequence[Certificate]) -> Iterator[PurePosixPath]:
         yield from filter(None, (spec.files.key, spec.files.crt, spec.files.public_key))
 
 
-def _lay_out(scenario: Scenario, builder: LabBuilder, swaps: Sequence[tuple[str, str]]) -> None:
+def _lay_out(builder: LabBuilder, swaps: Sequence[tuple[str, str]]) -> None:
     """Write /etc/kubernetes; *swaps* are texts to replace in the manifests, with their replacements."""
-    builder.lay_out(scenario)
+    builder.lay_out()
     shutil.rmtree(builder.root / FOLDER / "requests")  # kubeadm keeps none
     for component in _STATIC_PODS:
-        text = manifest(instances(scenario.cluster, component)[0])
+        text = manifest(instances(builder.scenario.cluster, component)[0])
         for right, instead in swaps:
             text = text.replace(right, instead)
         builder.write(f"{FOLDER}/manifests/{component}.yaml", text, SECRET_MODE)
@@ -74,8 +73,7 @@ OPTIONS = {
 
 def etcd_does_not_start(rng: ScenarioRng) -> Scenario:
     """One letter is wrong in one of the six paths of etcd's manifest: missing, swapped; or the folder or the ending."""
-    cluster = rng.cluster("kubeadm")
-    option = rng.pick(tuple(OPTIONS))
+    host, option = _host(rng), rng.pick(tuple(OPTIONS))
     right = PurePosixPath("/etc/kubernetes/pki/etcd", OPTIONS[option])
     stem = right.stem
     lost = rng.number(0, len(stem) - 1)
@@ -88,14 +86,14 @@ def etcd_does_not_start(rng: ScenarioRng) -> Scenario:
             right.with_name(f"etcd-{right.name}"),
         )
     )
-    return _host(rng, cluster).saying(option=option, right=str(right), wrong=str(wrong))
+    return host.saying(option=option, right=str(right), wrong=str(wrong))
 
 
 def apiserver_without_etcd(rng: ScenarioRng) -> Scenario:
     """kube-apiserver verifies etcd with another CA, or no CA (not etcd's own certificate: Go accepts it as a root)."""
-    cluster = rng.cluster("kubeadm")
+    host = _host(rng)
     wrong = rng.pick(("ca.crt", "ca.crt", "front-proxy-ca.crt", "apiserver.crt"))
-    return _host(rng, cluster).saying(
+    return host.saying(
         option="--etcd-cafile",
         right="/etc/kubernetes/pki/etcd/ca.crt",
         wrong=f"/etc/kubernetes/pki/{wrong}",
@@ -103,13 +101,13 @@ def apiserver_without_etcd(rng: ScenarioRng) -> Scenario:
     )
 
 
-def setup_option(scenario: Scenario, builder: LabBuilder) -> None:
+def setup_option(builder: LabBuilder) -> None:
     """Make the host's /etc/kubernetes, with one option changed."""
-    option, right, wrong = (scenario.values[name] for name in ("option", "right", "wrong"))
-    _lay_out(scenario, builder, [(f"- {option}={right}", f"- {option}={wrong}")])
+    option, right, wrong = (builder.scenario.values[name] for name in ("option", "right", "wrong"))
+    _lay_out(builder, [(f"- {option}={right}", f"- {option}={wrong}")])
 
 
-def grade_etcd_does_not_start(scenario: Scenario, grader: Grader) -> Iterator[Check]:
+def grade_etcd_does_not_start(grader: Grader) -> Iterator[Check]:
     """Check that etcd names the right files, and that nothing else has changed."""
 
     def missing() -> None:
@@ -117,29 +115,29 @@ def grade_etcd_does_not_start(scenario: Scenario, grader: Grader) -> Iterator[Ch
             _named(grader, "etcd", option)
 
     def refused() -> str | None:
-        shown = Credentials(_named(grader, "etcd", "--peer-cert-file"), _named(grader, "etcd", "--peer-key-file"))
-        ca = _named(grader, "etcd", "--peer-trusted-ca-file")
-        address = scenario.cluster.control_plane[0].addresses[0]
-        return grader.tls.refusal(Server(shown, ca), Client(ca, shown), address)
+        shown = _credentials(grader, "etcd", "--peer-cert-file", "--peer-key-file")
+        peer = Side(shown, _named(grader, "etcd", "--peer-trusted-ca-file"))
+        return refusal(peer, peer, grader.scenario.cluster.control_plane[0].addresses[0])
 
     yield grader.check("etcd finds every file that its manifest names", missing)
     yield _reaches_etcd(grader)
     yield grader.check("etcd members connect to each other, with the files that the manifest names", refused)
-    yield from _as_before(scenario, grader, "etcd", "kube-apiserver")
+    yield from _as_before(grader, "etcd", "kube-apiserver")
 
 
-def grade_apiserver_without_etcd(scenario: Scenario, grader: Grader) -> Iterator[Check]:
+def grade_apiserver_without_etcd(grader: Grader) -> Iterator[Check]:
     """Check that it reaches etcd with the files of its manifest, and that nothing else has changed."""
     yield _reaches_etcd(grader)
-    yield from _as_before(scenario, grader, "kube-apiserver", "etcd")
+    yield from _as_before(grader, "kube-apiserver", "etcd")
 
 
-def _as_before(scenario: Scenario, grader: Grader, component: str, other: str) -> Iterator[Check]:
+def _as_before(grader: Grader, component: str, other: str) -> Iterator[Check]:
     """Check that *component* reads kubeadm's files, and that all but the option in question is as it was."""
-    yield _kubeadms_own(grader, component)
-    yield _as_planned(grader, component, scenario.values["option"])
-    yield _as_planned(grader, other)
-    yield _static_pods(grader)
+    what = f"{component} reads the files that kubeadm keeps and renews, and no others"
+    yield grader.check(what, _unknown_files, grader, component)
+    for name, free in ((component, grader.scenario.values["option"]), (other, "")):
+        yield grader.check(f"the other options of {name} are as they were", _changed, grader, name, free)
+    yield grader.check("the kubelet starts each static pod once", _more_pods, grader)
     yield from grader.all_work()
     # Copies elsewhere do not count.
     yield grader.no_check_errors(f"{FOLDER}/pki", f"{FOLDER}/manifests")
@@ -149,23 +147,17 @@ def _reaches_etcd(grader: Grader) -> Check:
     """Check that kube-apiserver connects to etcd, each with the files of its manifest."""
 
     def refused() -> str | None:
-        def read(component: str, crt: str, key: str) -> Credentials:
-            return Credentials(_named(grader, component, crt), _named(grader, component, key))
-
-        etcd = Server(read("etcd", "--cert-file", "--key-file"), _named(grader, "etcd", "--trusted-ca-file"))
-        shown = read("kube-apiserver", "--etcd-certfile", "--etcd-keyfile")
-        return grader.tls.refusal(etcd, Client(_named(grader, "kube-apiserver", "--etcd-cafile"), shown), "127.0.0.1")
+        etcd = _credentials(grader, "etcd", "--cert-file", "--key-file")
+        server = Side(etcd, _named(grader, "etcd", "--trusted-ca-file"))
+        shown = _credentials(grader, "kube-apiserver", "--etcd-certfile", "--etcd-keyfile")
+        return refusal(server, Side(shown, _named(grader, "kube-apiserver", "--etcd-cafile")), "127.0.0.1")
 
     return grader.check("kube-apiserver reaches etcd, each with the files that its manifest names", refused)
 
 
-def _manifests(grader: Grader) -> Path:
-    return grader.pki / "manifests"
-
-
 def _configuration(grader: Grader, component: str) -> Configuration:
     """Return how the manifest starts *component*; raises AbsentError without a manifest."""
-    source = _manifests(grader) / f"{component}.yaml"
+    source = grader.pki / f"manifests/{component}.yaml"
     for started in grader.survey.configurations:
         if (started.component, started.source) == (component, source):
             return started
@@ -184,44 +176,35 @@ def _named(grader: Grader, component: str, option: str) -> bytes:
         raise AbsentError(f"open {configuration.options[option]}: no such file or directory") from None
 
 
-def _static_pods(grader: Grader) -> Check:
-    """Check that the folder of manifests has no file that the kubelet would start as well."""
-
-    def besides() -> str | None:
-        known = {f"{name}.yaml" for name in COMPONENTS}
-        # The kubelet reads every file there whose name does not begin with a dot, whatever its ending, and looks
-        # into no folder.
-        files = [path.name for path in sorted(_manifests(grader).glob("*")) if not path.is_dir()]
-        more = [name for name in files if name[0] != "." and name not in known]
-        return f"the kubelet would start {', '.join(more)} as well" if more else None
-
-    return grader.check("the kubelet starts each static pod once", besides)
+def _credentials(grader: Grader, component: str, crt: str, key: str) -> Credentials:
+    return Credentials(_named(grader, component, crt), _named(grader, component, key))
 
 
-def _as_planned(grader: Grader, component: str, *free: str) -> Check:
-    """Check that the manifest of *component* has the options it had; the options *free* may differ."""
-
-    def differs() -> str | None:
-        given = _configuration(grader, component).options
-        instance = instances(grader.scenario.cluster, component)[0]
-        right = {option.name: option.value for option in COMPONENTS[component].pod_options(instance)}
-        wrong = sorted(name for name in {*given, *right} - set(free) if given.get(name) != right.get(name))
-        return f"{', '.join(wrong)} was not so before" if wrong else None
-
-    return grader.check(f"the other options of {component} are as they were", differs)
+def _more_pods(grader: Grader) -> str | None:
+    known = {f"{name}.yaml" for name in COMPONENTS}
+    # The kubelet reads every file there whose name does not begin with a dot, whatever its ending, and looks into no
+    # folder.
+    files = [path.name for path in sorted(grader.pki.glob("manifests/*")) if not path.is_dir()]
+    more = [name for name in files if name[0] != "." and name not in known]
+    return f"the kubelet would start {', '.join(more)} as well" if more else None
 
 
-def _kubeadms_own(grader: Grader, component: str) -> Check:
-    """Check that the manifest names only files that kubeadm keeps and renews."""
+def _changed(grader: Grader, component: str, free: str) -> str | None:
+    """Return which options in the manifest of *component* are not as they were; the option *free* may differ."""
+    given = _configuration(grader, component).options
+    instance = instances(grader.scenario.cluster, component)[0]
+    right = {option.name: option.value for option in COMPONENTS[component].pod_options(instance)}
+    wrong = sorted(name for name in {*given, *right} - {free} if given.get(name) != right.get(name))
+    return f"{', '.join(wrong)} was not so before" if wrong else None
 
-    def others() -> str | None:
-        known = {f"/etc/kubernetes/{path}" for path in _pki_files(grader.scenario.specs)}
-        configuration = _configuration(grader, component)
-        named = dict.fromkeys(configuration.options[name] for name in configuration.resolved)
-        strange = [path for path in named if path not in known]
-        return f"kubeadm does not know {', '.join(strange)}" if strange else None
 
-    return grader.check(f"{component} reads the files that kubeadm keeps and renews, and no others", others)
+def _unknown_files(grader: Grader, component: str) -> str | None:
+    """Return which files the manifest names that kubeadm does not keep and renew."""
+    known = {f"/etc/kubernetes/{path}" for path in _pki_files(grader.scenario.specs)}
+    configuration = _configuration(grader, component)
+    named = dict.fromkeys(configuration.options[name] for name in configuration.resolved)
+    unknown = [path for path in named if path not in known]
+    return f"kubeadm does not know {', '.join(unknown)}" if unknown else None
 
 
 # --- A cluster without documentation: which certificates it has, who signed them, which expires first
@@ -238,10 +221,10 @@ _CLIENT = ("pki/apiserver-etcd-client", "pki/etcd/client", "pki/etcd-client", "p
 
 def unknown_cluster(rng: ScenarioRng) -> Scenario:
     """Choose the names of the CAs, how long each certificate is valid, and which ones the questions are about."""
-    cluster = rng.cluster("kubeadm")
+    scenario = _host(rng)
     owners = rng.several(_ISSUERS, 3)
     named = {
-        authority: f"{rng.pick(('acme', 'globex', 'initech', cluster.name))}-{owner}"
+        authority: f"{rng.pick(('acme', 'globex', 'initech', scenario.cluster.name))}-{owner}"
         for authority, owner in zip(("ca", "etcd-ca", "front-proxy-ca"), owners, strict=True)
     }
     client = f"{rng.pick(('kube-apiserver', 'api', 'apiserver'))}-to-{rng.pick(('etcd', 'store', 'etcd-main'))}"
@@ -251,7 +234,6 @@ def unknown_cluster(rng: ScenarioRng) -> Scenario:
         "etcd-ca": rng.pick(_ETCD_CA),
         "apiserver-etcd-client": rng.pick(_CLIENT),
     }
-    scenario = _host(rng, cluster)
     specs = tuple(_by_hand(spec, named.get(spec.name), places.get(spec.name)) for spec in scenario.specs)
     scenario = replace(scenario, specs=specs)
     leaves = [spec.name for spec in specs if spec.kind not in (Kind.CA, Kind.KEY_PAIR)]
@@ -290,22 +272,18 @@ def _by_hand(spec: Certificate, common_name: str | None, stem: str | None) -> Ce
     return replace(spec, files=replace(spec.files, crt=PurePosixPath(f"{stem}.crt"), key=PurePosixPath(f"{stem}.key")))
 
 
-def setup_unknown_cluster(scenario: Scenario, builder: LabBuilder) -> None:
+def setup_unknown_cluster(builder: LabBuilder) -> None:
     """Make a host with its manifests, which name the files where they are."""
-    usual = {spec.name: spec.files for spec in select_specs(scenario.cluster, *_NAMES)}
-    _lay_out(
-        scenario,
-        builder,
-        [
-            (f"=/etc/kubernetes/{old}\n", f"=/etc/kubernetes/{new}\n")
-            for spec in scenario.specs
-            for old, new in ((usual[spec.name].crt, spec.files.crt), (usual[spec.name].key, spec.files.key))
-            if old != new
-        ],
-    )
+    usual = {spec.name: spec.files for spec in profiles.certificates(builder.scenario.cluster)}
+    moved = [
+        pair
+        for spec in builder.scenario.specs
+        for pair in ((usual[spec.name].crt, spec.files.crt), (usual[spec.name].key, spec.files.key))
+    ]
+    _lay_out(builder, [(f"=/etc/kubernetes/{old}\n", f"=/etc/kubernetes/{new}\n") for old, new in moved if old != new])
 
 
-def grade_unknown_cluster(scenario: Scenario, grader: Grader) -> Iterator[Check]:
+def grade_unknown_cluster(grader: Grader) -> Iterator[Check]:
     """Check that nothing was changed; the rest are answers."""
     yield grader.kept("nothing in etc/kubernetes was changed")
     yield grader.no_check_errors()

@@ -1,14 +1,15 @@
-"""Labs in which something has to be signed: a CA, a client's certificate, the requests of users."""
+"""Labs in which something has to be signed: a CA, a client's certificate, the requests of users, a new CA."""
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
-from kcert.certificates import Files, Subject
+from kcert.certificates import Files, Kind, Subject
 from kcert.errors import InputError
 from kcert.kubernetes import signers
 from kcert.kubernetes.signing_request import APPROVED, DENIED, SigningRequest, parse, text
@@ -16,15 +17,15 @@ from kcert.openssl.commands import render, signature
 from kcert.openssl.reader import read_certificate, read_request
 from kcert.openssl.x509 import X509, Request
 from kcert.practice.grader import AbsentError, Check, Grader, NotYetError, short_lived, user
-from kcert.practice.handshakes import Client, Credentials, Server
-from kcert.practice.lab import Lab, grade
-from kcert.practice.scenario import LabBuilder, Scenario, ScenarioRng
+from kcert.practice.handshakes import Credentials, Side, refusal
+from kcert.practice.lab import Lab
+from kcert.practice.scenario import Connection, LabBuilder, Scenario, ScenarioRng
 from kcert.shell import Command, read
 
 # A new cluster has a plan, and no CA yet.
 
 
-def generate_make_the_ca(rng: ScenarioRng) -> Scenario:
+def make_the_ca(rng: ScenarioRng) -> Scenario:
     """Choose the layout, from which the CA's name follows, and a user whose request waits."""
     cluster = rng.cluster(rng.pick(("course", "hardway")), users=1)
     scenario = rng.scenario(cluster, "ca", cluster.users[0].name)
@@ -37,27 +38,29 @@ def generate_make_the_ca(rng: ScenarioRng) -> Scenario:
     )
 
 
-def setup_make_the_ca(scenario: Scenario, builder: LabBuilder) -> None:
+def setup_make_the_ca(builder: LabBuilder) -> None:
     """Write the config of the CA, and the request that waits."""
     builder.describe()
-    builder.ask(scenario.spec(scenario.values["user"]))
-    builder.write("pki/openssl-ca.cnf", render(scenario.spec("ca")))
+    builder.ask(builder.scenario.spec(builder.scenario.values["user"]))
+    builder.write("pki/openssl-ca.cnf", render(builder.scenario.spec("ca")))
 
 
-def grade_make_the_ca(scenario: Scenario, grader: Grader) -> Iterator[Check]:
+def grade_make_the_ca(grader: Grader) -> Iterator[Check]:
     """Check that it is a CA, that it has the agreed name and dates, and that its signatures are accepted."""
-    yield grader.check(
-        "pki/ca.key is the key of pki/ca.crt", lambda: grader.unfit(grader.content(grader.pki / "ca.key"), "ca")
-    )
-    yield grader.check("pki/ca.crt has the agreed name", lambda: _misnamed(scenario, grader))
-    yield grader.check("pki/ca.crt is self-signed", lambda: _not_alone(grader))
-    yield grader.check("pki/ca.crt is valid for the agreed time", lambda: _short_lived(scenario, grader))
-    yield grader.check("pki/ca.crt is an X.509 version 3 certificate with CA:TRUE", lambda: _not_a_ca(grader))
-    yield grader.check("a certificate that it signs is accepted", lambda: _signs_in_vain(scenario, grader))
+    yield _key_of_the_ca(grader, "pki/ca.key is the key of pki/ca.crt")
+    yield grader.check("pki/ca.crt has the agreed name", _misnamed, grader)
+    yield grader.check("pki/ca.crt is self-signed", _not_alone, grader)
+    yield grader.check("pki/ca.crt is valid for the agreed time", _short_lived, grader)
+    yield grader.check("pki/ca.crt is an X.509 version 3 certificate with CA:TRUE", _not_a_ca, grader)
+    yield grader.check("a certificate that it signs is accepted", _signs_in_vain, grader)
     if (grader.pki / "ca.key").exists():
         yield grader.private_keys_protected()
     if (grader.pki / "ca.crt").exists():
         yield grader.no_check_errors("pki")
+
+
+def _key_of_the_ca(grader: Grader, what: str) -> Check:
+    return grader.check(what, lambda: grader.unfit(grader.content(grader.pki / "ca.key"), "ca"))
 
 
 def _not_a_ca(grader: Grader) -> str | None:
@@ -68,9 +71,9 @@ def _not_a_ca(grader: Grader) -> str | None:
     return None if ca.ca else "basicConstraints does not say CA:TRUE"
 
 
-def _misnamed(scenario: Scenario, grader: Grader) -> str | None:
+def _misnamed(grader: Grader) -> str | None:
     subject = grader.certificate("ca").subject
-    right = sorted(subject.parts) == sorted(scenario.subject("ca").parts)
+    right = sorted(subject.parts) == sorted(grader.scenario.subject("ca").parts)
     return None if right else f"its name is {subject or 'empty'}"
 
 
@@ -82,20 +85,19 @@ def _not_alone(grader: Grader) -> str | None:
     return None if ca.self_issued else f"its issuer is {ca.issuer}"
 
 
-def _short_lived(scenario: Scenario, grader: Grader) -> str | None:
-    ca, days = grader.certificate("ca"), scenario.cluster.days.ca
+def _short_lived(grader: Grader) -> str | None:
+    ca, days = grader.certificate("ca"), grader.scenario.cluster.days.ca
     if ca.not_after - grader.now > timedelta(days=days + 2):
         return f"it expires only on {ca.not_after:%Y-%m-%d}"
     return short_lived(ca, grader.now, timedelta(days=days - 30))
 
 
-def _signs_in_vain(scenario: Scenario, grader: Grader) -> str | None:
+def _signs_in_vain(grader: Grader) -> str | None:
     """Return why a certificate that this CA signs for the waiting request is not accepted; None if it is.
 
     It is signed outside the lab, with an openssl.cnf of kcert's own: the one in the folder may say anything.
     """
-
-    spec = scenario.spec(scenario.values["user"])
+    spec = grader.scenario.spec(grader.scenario.values["user"])
     grader.certificate("ca")
     csr, key = grader.content(grader.pki / str(spec.files.csr)), grader.content(grader.pki / spec.files.key)
     with tempfile.TemporaryDirectory(prefix="kcert-") as name:
@@ -108,31 +110,31 @@ def _signs_in_vain(scenario: Scenario, grader: Grader) -> str | None:
         if not read(Command(argv, folder)).succeeded:
             return "openssl cannot sign with it"
         leaf = Credentials((folder / "client.crt").read_bytes(), key)
-    return grader.tls.refusal(Server(leaf, grader.trusted()), Client(None, leaf), "localhost")
+    return refusal(Side(leaf, grader.trusted()), Side(leaf), "localhost")
 
 
 # A cluster without an administrator needs a client certificate: key, request, signature.
 
 
-def generate_admins_certificate(rng: ScenarioRng) -> Scenario:
+def admins_certificate(rng: ScenarioRng) -> Scenario:
     """Choose one of two layouts of the cluster."""
     cluster = rng.cluster(rng.pick(("course", "hardway")), users=1)
     scenario = rng.scenario(cluster, "ca", "admin", "kube-apiserver", colleague=cluster.users[0].name)
-    subject, api_ip = scenario.subject("admin"), scenario.values["api_ip"]
-    scenario = scenario.connecting("kubectl reaches the API server", "admin", "kube-apiserver", api_ip)
+    subject = scenario.subject("admin")
+    scenario = scenario.connecting("kubectl reaches the API server", "admin")
     return scenario.saying(who=subject.common_name, groups=subject.organizations[0], subject=str(subject))
 
 
-def setup_admins_certificate(scenario: Scenario, builder: LabBuilder) -> None:
+def setup_admins_certificate(builder: LabBuilder) -> None:
     """Make all but the administrator's certificate: the CA, the API server, the config of a client."""
     builder.describe()
-    builder.make([spec for spec in scenario.specs if spec.name != "admin"])
-    builder.write("pki/openssl-client.cnf", render(scenario.spec("admin")))
+    builder.make(spec for spec in builder.scenario.specs if spec.name != "admin")
+    builder.write("pki/openssl-client.cnf", render(builder.scenario.spec("admin")))
 
 
-def grade_admins_certificate(scenario: Scenario, grader: Grader) -> Iterator[Check]:
+def grade_admins_certificate(grader: Grader) -> Iterator[Check]:
     """Check that the API server accepts the certificate as the administrator's."""
-    yield from grade(scenario, grader, "admin")
+    return grader.grade("admin")
 
 
 # Two users request a certificate, and one of them requests the identity of another.
@@ -152,35 +154,33 @@ _WANTS_TO_BE = (
 """CN and O that the second user requests (None: their own). The API server accepts all of these objects."""
 
 
-def generate_two_requests(rng: ScenarioRng) -> Scenario:
+def two_requests(rng: ScenarioRng) -> Scenario:
     """Choose the two users, and the identity that the second one requests."""
     cluster = rng.cluster(users=1)
-    good = cluster.users[0]
+    good = cluster.users[0].name
     stranger = rng.pick(_STRANGERS)
     name, group = rng.pick(_WANTS_TO_BE)
     own = rng.group()
-    wanted = ((name or stranger).format(plane=cluster.control_plane[0].name), group or own)
-    scenario = rng.scenario(
-        cluster,
-        *("ca", good.name),
+    scenario = rng.scenario(cluster, "ca", good).saying(
         stranger=stranger,
         strangers_group=own,
-        wants_name=wanted[0],
-        wants_group=wanted[1],
+        wants_name=(name or stranger).format(plane=cluster.control_plane[0].name),
+        wants_group=group or own,
         minutes=str(rng.number(12, 55)),
-        good_cell=good.name.ljust(13),
+        good_cell=good.ljust(13),
         stranger_cell=stranger.ljust(13),
     )
-    return replace(scenario, kept=tuple(f"{FOLDER}/{name}.csr" for name in (good.name, stranger)))
+    return replace(scenario, kept=tuple(f"{FOLDER}/{name}.csr" for name in (good, stranger)))
 
 
-def setup_two_requests(scenario: Scenario, builder: LabBuilder) -> None:
+def setup_two_requests(builder: LabBuilder) -> None:
     """Make the CA and the two objects as kubectl prints them, without the keys, which the users keep."""
+    values = builder.scenario.values
+    good, stranger = builder.scenario.spec(values["user"]), values["stranger"]
     builder.describe()
-    builder.make([scenario.spec("ca")])
-    builder.write("pki/openssl-client.cnf", render(scenario.spec(scenario.values["user"])))
-    good, stranger = scenario.spec(scenario.values["user"]), scenario.values["stranger"]
-    subject = Subject(scenario.values["wants_name"], (scenario.values["wants_group"],))
+    builder.make([builder.scenario.spec("ca")])
+    builder.write("pki/openssl-client.cnf", render(good))
+    subject = Subject(values["wants_name"], (values["wants_group"],))
     for name, asked in ((good.name, good), (stranger, replace(good, subject=subject))):
         key, csr, cnf = (PurePosixPath(file) for file in (f"{name}.key", f"{name}.csr", f"openssl-{name}.cnf"))
         builder.ask(replace(asked, name=name, files=Files(key, cnf, csr)), FOLDER)
@@ -191,13 +191,13 @@ def setup_two_requests(scenario: Scenario, builder: LabBuilder) -> None:
         builder.write(f"{FOLDER}/{name}-csr.yaml", text(made))
 
 
-def grade_two_requests(scenario: Scenario, grader: Grader) -> Iterator[Check]:
+def grade_two_requests(grader: Grader) -> Iterator[Check]:
     """Check that one request has its certificate, and that the other is denied."""
-    good, stranger = scenario.values["user"], scenario.values["stranger"]
-    yield grader.check(f"{good}'s request has the right decision", lambda: _undecided(grader, good, APPROVED))
-    yield grader.check(f"{stranger}'s request has the right decision", lambda: _undecided(grader, stranger, DENIED))
-    yield grader.check(f"{good} can get the certificate that was asked for", lambda: _not_given(grader, good))
-    yield grader.check(f"{stranger} gets no certificate", lambda: _given(grader, stranger))
+    good, stranger = (grader.scenario.values[name] for name in ("user", "stranger"))
+    for name, right in ((good, APPROVED), (stranger, DENIED)):
+        yield grader.check(f"{name}'s request has the right decision", _undecided, grader, name, right)
+    yield grader.check(f"{good} can get the certificate that was asked for", _not_given, grader, good)
+    yield grader.check(f"{stranger} gets no certificate", _given, grader, stranger)
     yield grader.kept("both requests are unchanged")
     yield grader.same_ca()
     yield grader.private_keys_protected()
@@ -248,22 +248,139 @@ def _not_given(grader: Grader, name: str) -> str | None:
     if certificate.public_key.material != request.public_key.material:
         return "it has another key than the request"
     if certificate.subject != request.subject:
-        return f"its owner is {user(certificate.subject.common_name, certificate.subject.organizations)}"
+        return f"its owner is {user(certificate.subject)}"
     if certificate.ca or not certificate.allows_client_auth or certificate.allows_server_auth:
         return "it is not only for a client"
-    return short_lived(certificate, grader.now) or _unsigned(grader, certificate)
+    verify = (grader.openssl, "verify", "-purpose", "sslclient", "-CAfile", str(grader.pki / "ca.crt"))
+    if why := short_lived(certificate, grader.now):
+        return why
+    verified = read(Command(verify), certificate.pem.encode()).succeeded
+    return None if verified else "the CA of the cluster has not signed it"
 
 
-def _unsigned(grader: Grader, certificate: X509) -> str | None:
-    reading = read(
-        Command((grader.openssl, "verify", "-purpose", "sslclient", "-CAfile", str(grader.pki / "ca.crt"))),
-        certificate.pem.encode(),
-    )
-    return None if reading.succeeded else "the CA of the cluster has not signed it"
+# A new CA without an outage. The checks compare the sets of files that were rolled out, one after the other: while a
+# set is rolled out, machines that have it talk to machines that have the one before, so each of two consecutive sets
+# has to accept the other. The steps, and their number, are up to the learner.
+
+
+MOST = 20
+"""The most sets that are checked."""
+
+_REASONS = (
+    "the laptop of a colleague who had a copy of ca.key was stolen on the train",
+    "someone pushed ca.key to a git repository, and it was public for a weekend",
+    "the company that set up the cluster has left, and took a copy of ca.key along",
+)
+
+
+def rotate_the_ca(rng: ScenarioRng) -> Scenario:
+    """Make a cluster with two servers, and clients of each."""
+    cluster = rng.cluster(users=1)
+    caller = rng.pick(("admin", "kube-scheduler", cluster.users[0].name))
+    scenario = rng.scenario(cluster, "ca", caller, "etcd-server", "kube-apiserver", "apiserver-etcd-client")
+    leaves = " ".join(spec.name for spec in scenario.specs if spec.kind is not Kind.CA)
+    scenario = scenario.connecting("", caller)
+    scenario = scenario.connecting("", "apiserver-etcd-client", "etcd-server", cluster.etcd[0].addresses[0])
+    scenario = scenario.connecting("", "etcd-server", "etcd-server", "127.0.0.1")  # etcd's gateway
+    return scenario.saying(caller=caller, reason=rng.pick(_REASONS), leaves=leaves)
+
+
+def setup_rotate_the_ca(builder: LabBuilder) -> None:
+    """Make the PKI folder, and a copy of it: the files that the machines have now."""
+    builder.lay_out()
+    for path in sorted((builder.root / "pki").iterdir()):
+        builder.write(f"rollouts/0/{path.name}", path.read_bytes(), path.stat().st_mode & 0o777)
+
+
+def grade_rotate_the_ca(grader: Grader) -> Iterator[Check]:
+    """Check that each set of files works with the one before, and that the last one trusts only the new CA."""
+    sets = _rolled_out(grader)
+    first, last = sets[0], sets[-1]
+    rejected = "certificates of the old CA are rejected at the end"
+    yield grader.check("rollouts/0 contains the files that the machines had at the start", _not_the_first, first)
+    for before, after in itertools.pairwise(sets):
+        change = f"from {before.scenario.folder} to {after.scenario.folder}"
+        what = f"{change} every client stays connected, whichever machine comes first"
+        yield grader.check(what, _cut_off, (after, after), (before, after), (after, before))
+    if len(sets) == 1:  # the last set does not exist yet
+        for what in ("the last set of files trusts only a new CA", rejected):
+            yield Check(what, works=False, why="there is no set of files after rollouts/0", pending=True)
+        return
+    where = last.scenario.folder
+    yield grader.check(f"{where} trusts only a new CA", _not_new_alone, first, last)
+    for spec in last.scenario.specs:
+        if spec.kind is not Kind.CA:
+            yield last.still_works(f"{spec.name} in {where} works", "this fails", spec)
+    yield grader.check(rejected, _still_accepted, first, last)
+    yield grader.check(f"pki contains the last set of files, {where}", _differs, grader, last)
+    yield _key_of_the_ca(grader, "pki/ca.key is the key of the trusted CA")
+    yield grader.private_keys_protected()
+    yield grader.no_check_errors("pki")
+
+
+def _rolled_out(grader: Grader) -> list[Grader]:
+    """Return a grader for every set of files, in the order of their numbers; at least the first."""
+    paths = (grader.root / "rollouts").glob("*")
+    numbers = sorted(int(path.name) for path in paths if path.name.isdecimal() and len(path.name) < 5)
+    folders = (f"rollouts/{number}" for number in numbers[:MOST] or [0])
+    return [replace(grader, scenario=replace(grader.scenario, folder=folder)) for folder in folders]
+
+
+def _not_the_first(first: Grader) -> str | None:
+    if first.pki.name != "0":
+        return "rollouts/0 does not exist"
+    if first.mark() != first.marks.get("ca") or first.count_of_cas() != 1:
+        return "it was changed"
+    return _cut_off((first, first))
+
+
+def _cut_off(*pairs: tuple[Grader, Grader]) -> str | None:
+    """Return which client with one set of files does not connect to a server with another, and why; None if all do."""
+    for connection, (connecting, serving) in itertools.product(pairs[0][0].scenario.connections, pairs):
+        if refused := _refused(connecting, connecting, serving, connection):
+            sides = (connection.client, connecting), (connection.server, serving)
+            client, server = (f"{name} with {grader.scenario.folder}" for name, grader in sides)
+            return f"{client} connects to {server}: {refused}"
+    return None
+
+
+def _refused(trusting: Grader, presenting: Grader, serving: Grader, connection: Connection) -> str | None:
+    """Return why a client that trusts the CA of one set and presents the files of another does not connect."""
+    server = Side(serving.shown(serving.scenario.spec(connection.server)), serving.trusted())
+    trusted = trusting.trusted()
+    client = Side(presenting.shown(presenting.scenario.spec(connection.client)), trusted)
+    return refusal(server, client, connection.server_name)
+
+
+def _not_new_alone(first: Grader, last: Grader) -> str | None:
+    count = last.count_of_cas()
+    if count != 1:
+        return f"ca.crt contains {count} certificates"
+    ca = last.certificate("ca")
+    if last.mark() == last.marks.get("ca") or ca.public_key == first.certificate("ca").public_key:
+        return "it still has the key of the old CA"
+    return None if ca.ca else "the certificate in ca.crt is not a CA"
+
+
+def _still_accepted(first: Grader, last: Grader) -> str | None:
+    """Return which certificate of the first set a server of the last set still accepts; None if it accepts none."""
+    for connection in last.scenario.connections:
+        if _refused(last, first, last, connection) is None:
+            return f"{connection.server} still accepts {connection.client} with its old certificate"
+    return None
+
+
+def _differs(grader: Grader, last: Grader) -> str | None:
+    for spec in grader.scenario.specs:
+        name = str(spec.files.crt)
+        if grader.content(grader.pki / name) != last.content(last.pki / name):
+            return f"{name} differs"
+    return None
 
 
 LABS = (
-    Lab("make-the-ca", generate_make_the_ca, setup_make_the_ca, grade_make_the_ca),
-    Lab("admins-certificate", generate_admins_certificate, setup_admins_certificate, grade_admins_certificate),
-    Lab("two-requests", generate_two_requests, setup_two_requests, grade_two_requests),
+    Lab("make-the-ca", make_the_ca, setup_make_the_ca, grade_make_the_ca),
+    Lab("admins-certificate", admins_certificate, setup_admins_certificate, grade_admins_certificate),
+    Lab("two-requests", two_requests, setup_two_requests, grade_two_requests),
+    Lab("rotate-the-ca", rotate_the_ca, setup_rotate_the_ca, grade_rotate_the_ca),
 )
