@@ -176,7 +176,7 @@ def explain(
         around = ("\n".join(strip_prefix(text).text for text in before.splitlines()), strip_prefix(after).text)
         for _, pattern, cause in candidates:
             if match := pattern.search(message.text):
-                log_match = LogMatch(message, match, tuple(knowledge().targets.values()), around, known or {})
+                log_match = LogMatch(message, match, knowledge().targets.values(), around, known or {})
                 if explanation := cause.explain(log_match, cluster):
                     return explanation
     if whole := _with_middle(line):

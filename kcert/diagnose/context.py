@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -233,7 +233,7 @@ class LogMatch:
 
     message: Message
     match: re.Match[str]
-    targets: tuple[Target, ...]
+    targets: Iterable[Target]
     around: tuple[str, str] = ("", "")
     known: Mapping[str, str] = field(default_factory=dict)
 
