@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 INVISIBLE = re.compile(
@@ -46,20 +47,43 @@ def quote(argument: str) -> str:
     return shlex.quote(argument)
 
 
+def in_sentence(value: str) -> str:
+    """*value* for a sentence, in which a backtick would begin or end a command: then it is quoted as in one."""
+    return quote(value) if "`" in value else value
+
+
 def _escaped(character: str) -> str:
     """One character inside bash's ``$'…'``: byte by byte, because ``\\U`` depends on the locale of who runs it."""
     if character in "\\'":
         return f"\\{character}"
     if character.isprintable() and character != "`" and not INVISIBLE.match(character):
         return character
-    # A byte that is not text is kept by Python's surrogateescape; no name holds any other surrogate.
-    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+    try:
+        octets = character.encode("utf-8", "surrogateescape")  # the very bytes of a file's name
+    except UnicodeEncodeError:  # no file can have such a name, but JSON can
+        octets = character.encode("utf-8", "replace")
+    return "".join(f"\\x{octet:02x}" for octet in octets)
 
 
 def folder_argument(folder: Path) -> str:
     """*folder* as an argument that no program takes for an option."""
     name = str(folder)
     return f"./{name}" if name.startswith("-") else name
+
+
+def here_document(target: str, text: str, variables: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return the bash lines that write *text* into *target*, a path that is quoted already.
+
+    Each of *variables* that is in the text is replaced by its expression of bash; everything else is literal.
+    """
+    if variables:
+        text = re.sub(r"[\\$`]", r"\\\g<0>", text)
+        for placeholder, expression in variables.items():
+            text = text.replace(placeholder, expression)
+    end = "EOF"
+    while end in text.splitlines():
+        end += "_"
+    return (f"cat > {target} <<{end}" if variables else f"cat > {target} <<'{end}'", text.removesuffix("\n"), end)
 
 
 def format_command(argv: tuple[str, ...], width: int = 0) -> str:

@@ -213,7 +213,7 @@ def describes(cluster: Cluster, root: Path) -> bool:
         return False
     files = read_folder(root)
     if not files:
-        return True
+        return True  # what kcert's own folder holds is read under its lock, which refuses links
     known, made = {spec.files.primary for spec in specs}, known_files(root)
     others = (file.x509 for file in files if file.name not in known and file.sha256 not in made)
     if any(x509.ca or "serverAuth" in (x509.extended_key_usage or ()) for x509 in others):

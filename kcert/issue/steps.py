@@ -20,7 +20,6 @@ from kcert.kubeconfig import (
     Kubeconfig,
     Part,
     Swap,
-    context_of,
     embedded_data,
     kubeconfigs_in,
     opened,
@@ -31,7 +30,7 @@ from kcert.kubeconfig import (
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.x509 import X509
-from kcert.quoting import format_command, quote
+from kcert.quoting import format_command, here_document, quote
 from kcert.shell import DEFAULT_TIMEOUT
 from kcert.store import Staging
 
@@ -99,7 +98,7 @@ def write_config(path: PurePosixPath, text: str) -> Step:
         (path,),
         summary=str(path),
         preview=tuple(text.splitlines()),
-        script=here_document(str(path), text),
+        script=here_document(quote(str(path)), text),
         perform=lambda staging, _root: staging.write(path, text),
     )
 
@@ -181,7 +180,7 @@ def append_certificates(target: PurePosixPath, pems: tuple[str, ...]) -> Step:
         with staging.path(target).open("ab") as file:
             file.write(text.encode("ascii"))
 
-    begin, *rest = here_document(str(target), text)
+    begin, *rest = here_document(quote(str(target)), text)
     return Step(
         "chain",
         (target,),
@@ -213,7 +212,7 @@ def kubeconfig_for(certificate: Certificate, issuer: Certificate, cluster_name: 
         cluster=cluster_name,
         server=certificate.server,
         user=certificate.subject.common_name,
-        context=context_of(certificate.name, cluster_name),
+        context=f"{certificate.name}@{cluster_name}",  # contexts of several clusters fit into one file
         ca=ca,
         crt=crt,
         key=certificate.files.key,
@@ -284,14 +283,6 @@ def update_kubeconfigs(contents: Mapping[PurePosixPath, bytes], swaps: tuple[Swa
         late=True,
         reads=(*paths, *(swap.new for swap in swaps)),
     )
-
-
-def here_document(path: str, text: str) -> tuple[str, ...]:
-    """Return the bash lines that write *text* into the file at *path*, whatever it holds."""
-    end = "EOF"
-    while end in text.splitlines():
-        end += "_"
-    return (f"cat > {quote(path)} <<'{end}'", text.rstrip("\n"), end)
 
 
 class Kubeconfigs:
