@@ -212,6 +212,18 @@ class Certificate:
     adopted: bool | None = None
 
     @property
+    def crt(self) -> PurePosixPath:
+        """The file of its certificate, which all but a request and a bare key pair have."""
+        assert self.files.crt
+        return self.files.crt
+
+    @property
+    def csr(self) -> PurePosixPath:
+        """The file of its request, which all but a bare key pair have."""
+        assert self.files.csr
+        return self.files.csr
+
+    @property
     def is_external_ca(self) -> bool:
         """True for a CA whose key is outside the PKI folder."""
         return self.files.key.is_absolute()

@@ -108,13 +108,9 @@ def mistyped(path: Path) -> Path | None:
         names = [other.name for other in path.parent.iterdir() if other.suffix == path.suffix]
     except OSError:
         return None
-    others = [name for name in names if _letters(name) != _letters(path.name)]
+    others = [name for name in names if re.sub(r"\d+", "", name) != re.sub(r"\d+", "", path.name)]
     close = nearest(path.name, others, 1, _NEAR)
     return path.parent / close[0] if close else None
-
-
-def _letters(name: str) -> str:
-    return re.sub(r"\d+", "", name)
 
 
 _missed: list[int] = []

@@ -65,11 +65,6 @@ users:
 """
 
 
-def context_of(name: str, cluster: str) -> str:
-    """Return what the context of the certificate *name* is called: contexts of several clusters fit into one file."""
-    return f"{name}@{cluster}"
-
-
 def scalar(text: str) -> str:
     """Return *text* in YAML: plain if it is read back as this text, else in quotes (``"007"``, ``"no"``)."""
     plain = _PLAIN.fullmatch(text) and text.lower() not in _READ_AS_SOMETHING_ELSE

@@ -26,18 +26,11 @@ from kcert.shell import Command, exec_interactive, find, read, stream
 Via = Literal["journalctl", "kubectl", "crictl", "docker"]
 """The programs that print logs."""
 
-_LABELS = {
-    "etcd": "component=etcd",
-    "kube-apiserver": "component=kube-apiserver",
-    "kube-controller-manager": "component=kube-controller-manager",
-    "kube-scheduler": "component=kube-scheduler",
-    "kube-proxy": "k8s-app=kube-proxy",
-}
+_PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+_LABELS = {name: f"component={name}" for name in _PODS} | {"kube-proxy": "k8s-app=kube-proxy"}
 """The label that kubeadm gives the components' pods. The kubelet is never a pod."""
 
 _UNIT_FOLDERS = tuple(f"{above}/systemd/system" for above in ("etc", "run", "usr/local/lib", "usr/lib", "lib"))
-_MANIFESTS = "etc/kubernetes/manifests"
-_ADMIN = "etc/kubernetes/admin.conf"
 _ANSWER_SECONDS = 15
 
 
@@ -74,7 +67,8 @@ class Machine:
 
     def has_manifest(self, name: str) -> bool:
         """True if the kubelet starts a static pod of this name."""
-        return any((self.root / _MANIFESTS / f"{name}{suffix}").exists() for suffix in (".yaml", ".yml", ".json"))
+        folder = self.root / "etc/kubernetes/manifests"
+        return any((folder / f"{name}{suffix}").exists() for suffix in (".yaml", ".yml", ".json"))
 
 
 @dataclass(frozen=True)
@@ -231,7 +225,7 @@ _POD = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 def _kubeconfig(machine: Machine) -> tuple[str, ...]:
     """Return kubeadm's own kubeconfig, if the user has none and may read it."""
-    admin = machine.root / _ADMIN
+    admin = machine.root / "etc/kubernetes/admin.conf"
     own = os.environ.get("KUBECONFIG") or os.access(Path.home() / ".kube/config", os.F_OK)
     return () if own or not os.access(admin, os.R_OK) else ("--kubeconfig", str(admin))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 INVISIBLE = re.compile(
@@ -60,6 +61,21 @@ def folder_argument(folder: Path) -> str:
     """*folder* as an argument that no program takes for an option."""
     name = str(folder)
     return f"./{name}" if name.startswith("-") else name
+
+
+def here_document(target: str, text: str, variables: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return the bash lines that write *text* into *target*, a path that is quoted already.
+
+    Each of *variables* that is in the text is replaced by its expression of bash; everything else is literal.
+    """
+    if variables:
+        text = re.sub(r"[\\$`]", r"\\\g<0>", text)
+        for placeholder, expression in variables.items():
+            text = text.replace(placeholder, expression)
+    end = "EOF"
+    while end in text.splitlines():
+        end += "_"
+    return (f"cat > {target} <<{end}" if variables else f"cat > {target} <<'{end}'", text.removesuffix("\n"), end)
 
 
 def format_command(argv: tuple[str, ...], width: int = 0) -> str:

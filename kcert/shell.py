@@ -211,7 +211,11 @@ def read_many(commands: Sequence[Command]) -> list[Reading]:
 
 def _reading(command: Command, status: int, stdout: bytes, stderr: bytes) -> Reading:
     if status < 0:
-        raise _killed(command, -status)
+        words, name = " ".join(command.argv[:2]), signal.strsignal(-status) or "of no name"
+        raise ProgramError(
+            f"{words} was ended by signal {-status} ({name}). The system does that if memory is short: see `dmesg`, "
+            "and try again."
+        )
     return Reading(status, stdout, stderr.decode(errors="replace"))
 
 
@@ -356,15 +360,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def _located(program: str) -> str:
     """A path that holds in any folder; a bare name is looked for on PATH when it starts."""
     return str(Path(program).absolute()) if "/" in program else program
-
-
-def _killed(command: Command, number: int) -> ProgramError:
-    words = " ".join(command.argv[:2])
-    name = signal.strsignal(number) or "of no name"
-    return ProgramError(
-        f"{words} was ended by signal {number} ({name}). The system does that if memory is short: see `dmesg`, and try "
-        "again."
-    )
 
 
 def _too_slow(command: Command) -> ProgramError:

@@ -602,6 +602,19 @@ def test_an_object_may_have_any_name_and_the_pki_folder_stays_as_it_is(
     assert certificate_in(path).issuer == judge.load(pki_folder / "ca.crt").subject
 
 
+def test_without_the_key_of_the_ca_a_request_is_signed_elsewhere(
+    applicant: Applicant, inside: InProcess, pki_folder: Path
+) -> None:
+    path = applicant.object(applicant.request("CN=jane"))
+    inside.done("csr", "approve", "--file", path)
+    (pki_folder / "ca.key").unlink()
+
+    refused = inside("csr", "sign", "--file", path)
+
+    assert refused.status == 2
+    assert refused.stderr.endswith("if it is on another machine, run `kcert csr sign --file` there.")
+
+
 def test_what_sign_shows_can_be_repeated_by_hand(applicant: Applicant, inside: InProcess, pki_folder: Path) -> None:
     path = applicant.object(applicant.request("CN=jane/O=developers"))
     inside.done("csr", "approve", "--file", path)

@@ -229,7 +229,9 @@ def group_in_ou(ctx: RuleContext) -> Iterator[Violation]:
     for cert in ctx.leaves:
         subject = cert.certificate.subject
         groups = [
-            unit for unit in subject.units if corrections.is_group(cert, unit) and unit not in subject.organizations
+            unit
+            for unit in subject.values("OU")
+            if corrections.is_group(cert, unit) and unit not in subject.organizations
         ]
         if groups:
             message = (

@@ -79,9 +79,10 @@ def kubeconfig(
             "--dry-run cannot be combined with --output, --merge or --quiet: it prints a script for the PKI folder."
         )
     ctx = read_context(options, "kubeconfig")
-    content = kubeconfigs.KubeconfigOptions(server, context, embed, path_prefix)
     left = () if names or elsewhere else kubeconfigs.foreign_kubeconfigs(ctx)
-    drafts = kubeconfigs.drafts(ctx, names or (), content, left)
+    drafts = kubeconfigs.drafts(
+        ctx, names or (), server=server, context=context, embed=embed, prefix=path_prefix, without=left
+    )
     if dry_run:
         access.print_script(ctx, drafts)
         return
@@ -94,7 +95,7 @@ def kubeconfig(
         written, updated = kubeconfigs.merge(ctx, drafts, merge, reporter.waits_for, replace=replace)
         reporter.merged(drafts[0], written, updated)
     else:
-        kubeconfigs.require_writable(drafts, kubectl=via == "kubectl")
+        kubeconfigs.require_writable(drafts, server, context, kubectl=via == "kubectl")
         reporter.on_drafts(drafts)
         for draft, state in kubeconfigs.keep(
             dataclasses.replace(ctx, reporter=reporter), drafts, kubectl=via == "kubectl"

@@ -23,7 +23,7 @@ from kcert.errors import InputError
 from kcert.files import ROOT, foreign_owner, is_writable_by_others
 from kcert.issue.adopt import detect_files, require_described
 from kcert.issue.context import Context, Reporter, Result
-from kcert.issue.passphrases import ROOT_KEY, Owner, Passphrase, Passphrases, roots
+from kcert.issue.passphrases import ROOT_KEY, Owner, Passphrase, Passphrases
 from kcert.openssl.program import openssl
 from kcert.quoting import quote
 from kcert.shell import find
@@ -140,18 +140,15 @@ def signing_context(options: ReadOptions, command: str, described: Cluster, prog
 
 
 def _passphrases(options: IssueOptions) -> Passphrases:
-    """Return where the passphrases of encrypted CA keys come from; a script that is printed asks for itself.
-
-    The passphrase of the CA's key may open the root's as well.
-    """
+    """Return where the passphrases of encrypted CA keys come from; a script that is printed asks for itself."""
     asks = None if options.dry_run else _ask
     ca = Passphrase(file=options.ca_passphrase_file, asks=asks)
     if not isinstance(options, CaOptions):
-        return Passphrases(ca, roots(Passphrase(ROOT_KEY, None, asks), ca))
+        return Passphrases(ca, Passphrase(ROOT_KEY, None, asks))
     file = options.root_passphrase_file
     if file is not None and options.root_dir is None:
         raise InputError(f"{ROOT_KEY.option} is for the key of a root CA: specify its folder with --root-dir FOLDER.")
-    return Passphrases(ca, roots(Passphrase(ROOT_KEY, file, asks), ca), options.encrypt_ca_key)
+    return Passphrases(ca, Passphrase(ROOT_KEY, file, asks), options.encrypt_ca_key)
 
 
 def _ask(owner: Owner, key: str, twice: bool) -> str:

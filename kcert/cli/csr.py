@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,15 +16,12 @@ from kcert.cli.csr_options import (
     Expires,
     FetchOptions,
     File,
-    Groups,
     MaybeName,
     MaybeSigner,
     NewName,
     ObjectName,
-    Output,
     Requester,
     RequestOptions,
-    Sans,
     ShownFile,
     SignAs,
     Signer,
@@ -41,15 +37,17 @@ from kcert.cli.csr_options import (
 from kcert.cli.options import (
     Explain,
     Force,
+    Groups,
     IssueOptions,
+    Output,
     Quiet,
     ReadOptions,
     ResultFormat,
+    Sans,
     Signing,
     Subcommands,
     load_cluster,
 )
-from kcert.cli.options import Output as ReportOutput
 from kcert.durations import duration
 from kcert.errors import InputError
 from kcert.issue.adopt import detect_files
@@ -111,28 +109,23 @@ def manifest(
     from kcert.ui import csr, print_path, print_text
 
     cluster = load_cluster(options.config)
-    certificate = signers.of_name(cluster, name, signer and signers.full_name(signer))
+    certificate = signers.of_name(cluster, name, signer)
     seconds = None if expires is None else int(duration(expires, "--expires").total_seconds())
     option = context.folder_option(options.dir, options.config)
-    assert certificate.files.csr
-    if not (options.dir / certificate.files.csr).is_file() and (
-        other := signers.other_signer(options.dir, cluster, name)
-    ):
+    csr_file = options.dir / certificate.csr
+    if not csr_file.is_file() and (other := signers.other_signer(options.dir, cluster, name)):
         raise InputError(
-            f"{options.dir / certificate.files.csr} does not exist, but a request for the signer {other} does: `kcert "
-            f"csr manifest {quote(name)} --signer {other}{option}` creates the object for it."
+            f"{csr_file} does not exist, but a request for the signer {other} does: `kcert csr manifest {quote(name)} "
+            f"--signer {other}{option}` creates the object for it."
         )
-    program = openssl(options.openssl)
-    written = manifests.compose(
-        options.dir, certificate, program, option, signer=signer, usages=usages or (), expires=seconds, name=called
-    )
-    if output == "-":
+    ctx = context.signing_context(options, "csr manifest", cluster, openssl(options.openssl))
+    written = manifests.compose(ctx, certificate, signer, usages or (), seconds, called)
+    if str(output) == "-":
         print_text(text(written))
         return
-    target = None if output is None else Path(output)
-    path, existing = manifests.write(options.dir, written, target, csr.Steps().on_lock_wait)
+    path, existing = manifests.write(replace(ctx, reporter=csr.Steps()), written, output)
     if format == "json":
-        csr.as_json(existing or written, program, {"path": str(path), "changed": existing is None})
+        csr.as_json(existing or written, ctx.openssl, {"path": str(path), "changed": existing is None})
     elif quiet:
         print_path(path)
     elif existing:
@@ -185,7 +178,7 @@ def show(
     name: MaybeName = None,
     file: ShownFile = None,
     format: ResultFormat = "text",
-    output: ReportOutput = None,
+    output: Output = None,
     force: Force = False,
 ) -> None:
     """Decode a request, and explain which user or node the certificate would authenticate."""
@@ -235,7 +228,7 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
         csr.ran(options.kubectl("certificate", "approve", csr_object.name), quiet=quiet)
         return
     require_no_name(name)
-    before, after = manifests.decide(file, lambda undecided: signing.approve(undecided, program))
+    before, after = signing.decide(file, APPROVED, program)
     if quiet:
         print_path(file)
     else:
@@ -246,7 +239,7 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
 @app.command("deny")
 def deny(options: ClusterOptions, *, name: MaybeName = None, file: File = None, quiet: Quiet = False) -> None:
     """Deny a request: `kubectl certificate deny`, or with --file in the manifest, as the API server would."""
-    from kcert.kubernetes import manifests, signing
+    from kcert.kubernetes import signing
     from kcert.kubernetes.signing_request import DENIED
     from kcert.ui import csr, print_path
 
@@ -255,7 +248,7 @@ def deny(options: ClusterOptions, *, name: MaybeName = None, file: File = None, 
             csr.ran(options.kubectl("certificate", "deny", checked_name(name, "deny")), quiet=quiet)
         return
     require_no_name(name)
-    before, after = manifests.decide(file, signing.deny)
+    before, after = signing.decide(file, DENIED)
     if quiet:
         print_path(file)
     else:
@@ -347,7 +340,7 @@ def fetch(
     if file is not None and wait is not None:
         raise InputError("--wait cannot be combined with --file: a file is read once.")
     brought = file is not None and any(block.is_certificate for block in pem_blocks(manifests.contents(file)))
-    certificate = signers.of_name(cluster, name, signer and signers.full_name(signer), by_root=brought)
+    certificate = signers.of_name(cluster, name, signer, by_root=brought)
     (certificate,) = detect_files(options.dir, (certificate,)) if certificate.kind is Kind.CA else (certificate,)
     usages = None
     if file is not None:
@@ -359,26 +352,26 @@ def fetch(
             by_hand = manifests.by_hand(file, csr_object, "certificate")
     else:
         seconds = duration(wait, "--wait").total_seconds() if wait is not None else 0.0
-        called = checked_name(called or manifests.object_name_of(certificate))
+        called = checked_name(called or certificate.csr.stem)
         # With -o - the certificate alone is on the screen, for another program to read.
-        shows = (lambda _argv: None) if quiet or output == "-" else csr.shows
+        shows = (lambda _argv: None) if quiet or str(output) == "-" else csr.shows
         pem = issued.from_cluster(called, options.kubectl_get, seconds, shows, csr.waits_for_it)
-        usages = manifests.usages_asked(options.dir, called)
+        existing = manifests.existing_manifest(options.dir, called)
+        usages = existing.usages if existing else None
         by_hand = manifests.decoding(options.kubectl_get(called, "jsonpath={.status.certificate}"))
     ctx = context.signing_context(options, "csr fetch", cluster, program)
     answer = issued.validate_issued(pem, certificate, ctx, usages)
-    if output == "-":
+    if str(output) == "-":
         print_text(pem.decode("ascii", "replace"))
         return
     if not brought and not quiet:
         csr.unpacked(by_hand, certificate, options.dir, output)
-    target = None if output is None else Path(output)
     ctx = replace(ctx, reporter=csr.Steps(quiet=quiet))
-    kept = issued.keep(ctx, certificate, answer, target, needs_ca=brought)
+    answer = issued.keep(ctx, certificate, answer, output, needs_ca=brought)
     if format == "json":
-        record = csr.signed_record(certificate.name, kept.path, answer.x509, changed=kept.is_new)
-        print_json(record | {"verified": kept.verified})
+        record = csr.signed_record(certificate.name, answer.path, answer.x509, changed=answer.is_new)
+        print_json(record | {"verified": answer.verified})
     elif quiet:
-        print_path(kept.path)
+        print_path(answer.path)
     else:
-        csr.kept(certificate, answer, kept, ctx.folder_option)
+        csr.kept(certificate, answer, ctx.folder_option)

@@ -53,9 +53,6 @@ ShownFile = Annotated[
     Path | None,
     typer.Option("--file", "-f", metavar="FILE", help="Read this manifest or request, without a cluster."),
 ]
-Output = Annotated[
-    str | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
-]
 ObjectName = Annotated[
     str | None, typer.Option("--name", metavar="NAME", help="Name the CertificateSigningRequest.", show_default="NAME")
 ]
@@ -110,16 +107,6 @@ SIGNER_HELP = (
     "certificate, kubelet-serving for its serving certificate, or another signer by its full name."
 )
 
-Groups = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--group", "-g", metavar="GROUP", help="Add the user to this group (an O of the subject); repeatable."
-    ),
-]
-Sans = Annotated[
-    list[str] | None,
-    typer.Option("--san", metavar="NAME", help="Add a DNS name or IP address to the SANs; repeatable."),
-]
 Signer = Annotated[str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=complete_signers)]
 MaybeSigner = Annotated[
     str | None,

@@ -60,7 +60,7 @@ def bundle(
 ) -> None:
     """Pack one archive for each host, with only the files that it needs, their paths and their modes."""
     from kcert.config import version
-    from kcert.kubernetes import bundles, packing_script
+    from kcert.kubernetes import bundles
     from kcert.ui import deploy, print_lines
 
     if scp and output is not None:
@@ -78,7 +78,7 @@ def bundle(
         return
     if options.dry_run:
         bundles.require_one_file(made, output)
-        print_lines((*packing_script.HEAD, *packing_script.archives(ctx, made, output, bundles.FOLDER)))
+        print_lines((*bundles.PACKING_HEAD, *bundles.archives_script(ctx, made, output, bundles.FOLDER)))
         return
     if output is not None and str(output) == "-":
         deploy.stream_archive(made)
@@ -197,7 +197,7 @@ def cert_manager(
     ] = None,
 ) -> None:
     """Write a Secret and an Issuer for each CA, and a Certificate for each certificate that cert-manager can manage."""
-    from kcert.kubernetes import packing_script
+    from kcert.kubernetes import bundles
     from kcert.kubernetes.export import FOLDER
     from kcert.kubernetes.export import cert_manager as target
     from kcert.store.atomic import write_files
@@ -208,7 +208,7 @@ def cert_manager(
     options.check_dry_run(output)
     made = target.export(ctx, wanted)
     if options.dry_run:
-        print_lines((*packing_script.HEAD, *packing_script.texts(ctx, made.files, output, FOLDER)))
+        print_lines((*bundles.PACKING_HEAD, *bundles.files_script(ctx, made.files, output, FOLDER)))
         return
     if output is not None and str(output) == "-":
         deploy.stream_export(made)
@@ -230,7 +230,7 @@ def ansible(
     ] = None,
 ) -> None:
     """Write an inventory of the hosts, a playbook that installs the bundle of each host, and the bundles."""
-    from kcert.kubernetes import packing_script
+    from kcert.kubernetes import bundles
     from kcert.kubernetes.export import FOLDER
     from kcert.kubernetes.export import ansible as target
     from kcert.ui import deploy, print_lines
@@ -242,9 +242,9 @@ def ansible(
     packed = target.packed(ctx)
     if options.dry_run:
         export_folder = output or FOLDER / target.NAME
-        texts = packing_script.texts(ctx, target.texts(ctx, packed), None, export_folder)
-        archives = packing_script.archives(ctx, packed, None, export_folder / "bundles")
-        print_lines((*packing_script.HEAD, *texts, *archives))
+        texts = bundles.files_script(ctx, target.texts(ctx, packed), None, export_folder)
+        archives = bundles.archives_script(ctx, packed, None, export_folder / "bundles")
+        print_lines((*bundles.PACKING_HEAD, *texts, *archives))
         return
     made = target.export(ctx, packed)
     export_folder, written = target.put(made, output)

@@ -17,6 +17,7 @@ from kcert.cli.options import (
     CaChapter,
     Chapter,
     Days,
+    Groups,
     Renewing,
     argument,
     complete_certificates,
@@ -54,9 +55,7 @@ def client(
             complete_clients,
         ),
     ] = None,
-    groups: Annotated[
-        list[str] | None, option("--group,-g GROUP", "Add the user to this group (an O of the subject); repeatable.")
-    ] = None,
+    groups: Groups = None,
     replace_groups: Annotated[
         bool, option("--replace", "Replace the certificate of a user who is in other groups.")
     ] = False,

@@ -166,6 +166,10 @@ class IssueOptions:
 
 
 Days = Annotated[int | None, option("--days N", "Set the lifetime in days.", min=1, max=36500)]
+Groups = Annotated[
+    list[str] | None, option("--group,-g GROUP", "Add the user to this group (an O of the subject); repeatable.")
+]
+Sans = Annotated[list[str] | None, option("--san NAME", "Add a DNS name or IP address to the SANs; repeatable.")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,9 +183,7 @@ class Chapter(IssueOptions):
     key: Annotated[
         str | None, option("--key KEY", "Generate this kind of key: rsa:BITS, ecdsa:P-256 or ecdsa:P-384.")
     ] = None
-    san: Annotated[list[str] | None, option("--san NAME", "Add a DNS name or IP address to the SANs; repeatable.")] = (
-        None
-    )
+    san: Sans = None
     cn: Annotated[str | None, option("--cn NAME", "Set the common name.")] = None
 
 
@@ -334,8 +336,7 @@ def complete_clients(ctx: typer.Context) -> Iterable[str]:
 @completes
 def complete_hosts(ctx: typer.Context) -> Iterable[str]:
     """Return every host of the cluster."""
-    cluster = _folder(ctx).cluster
-    return [host.name for host in (*cluster.control_plane, *cluster.etcd, *cluster.nodes)]
+    return [host.name for host in _folder(ctx).cluster.hosts]
 
 
 @completes

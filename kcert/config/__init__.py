@@ -138,6 +138,12 @@ class Cluster:
         return self.kubernetes_version or STABLE
 
     @property
+    def hosts(self) -> tuple[Host, ...]:
+        """Every host of the cluster, once."""
+        hosts_of_roles = (*self.control_plane, *self.etcd, *self.nodes)
+        return tuple({host.name: host for host in reversed(hosts_of_roles)}.values())[::-1]
+
+    @property
     def issued_nodes(self) -> tuple[Host, ...]:
         """The nodes whose certificates kcert makes: all but those that bootstrap."""
         return tuple(node for node in self.nodes if not node.bootstrap)

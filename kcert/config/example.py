@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from kcert.config import Cluster, Host, User
+from kcert.config import Cluster, Host
 from kcert.errors import InputError, MachineError
 from kcert.files import filled_file
 from kcert.store.directory import refuse_foreign_link
@@ -34,8 +34,12 @@ def text(cluster: Cluster, profiles: Iterable[str], *, has_issues: bool) -> str:
         api_server="\n".join(f"  {line}" for line in lines),
         service_cidr=_one_or_more(cluster.service_cidrs),
         dns_domain=cluster.dns_domain,
-        control_plane=hosts(cluster.control_plane),
-        nodes=f"\n{hosts(cluster.nodes)}" if cluster.nodes else " []",
+        control_plane=_hosts(cluster.control_plane),
+        nodes=_hosts(cluster.nodes),
+        etcd=_hosts(() if cluster.etcd == cluster.control_plane else cluster.etcd),
+        users=_items(
+            f"{{name: {json.dumps(user.name)}, groups: {json.dumps(list(user.groups))}}}" for user in cluster.users
+        ),
         key=f"{{algorithm: {key.algorithm}, {size}}}",
         ca=str(cluster.days.ca),
         leaf=str(cluster.days.leaf),
@@ -45,15 +49,12 @@ def text(cluster: Cluster, profiles: Iterable[str], *, has_issues: bool) -> str:
     return written + fix if has_issues else written
 
 
-def hosts(machines: Iterable[Host]) -> str:
-    """Return a list of hosts, a line each."""
-    return "\n".join(f"  - {{name: {host.name}, ip: {_one_or_more(host.addresses)}}}" for host in machines)
+def _hosts(hosts: Iterable[Host]) -> str:
+    return _items(f"{{name: {host.name}, ip: {_one_or_more(host.addresses)}}}" for host in hosts)
 
 
-def users(people: Iterable[User]) -> str:
-    """Return a list of users, a line each."""
-    lines = (f"{{name: {json.dumps(user.name)}, groups: {json.dumps(list(user.groups))}}}" for user in people)
-    return "\n".join(f"  - {line}" for line in lines)
+def _items(items: Iterable[str]) -> str:
+    return "".join(f"\n  - {item}" for item in items) or " []"
 
 
 def _one_or_more(values: tuple[str, ...]) -> str:

@@ -124,10 +124,10 @@ def _certificate_in(root: Path, certificate: Certificate) -> bytes:
     return content if certificate.files.kubeconfig is None else inside.crt if inside else b""
 
 
-def certificates_in(root: Path, cluster: Cluster, names: Iterable[str] = ()) -> tuple[Certificate, ...]:
+def certificates_in(root: Path, cluster: Cluster) -> tuple[Certificate, ...]:
     """Return the certificates of *cluster* and the ``unmanaged`` ones in *root*, with their files there."""
     known = profiles.certificates(cluster)
-    return detect_files(root, (*known, *unmanaged(root, cluster, known, names)))
+    return detect_files(root, (*known, *unmanaged(root, cluster, known, ())))
 
 
 def unmanaged(

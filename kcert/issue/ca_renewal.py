@@ -11,7 +11,7 @@ from kcert.errors import InputError
 from kcert.issue import checks, external_ca, steps
 from kcert.issue.context import Context, IssuancePlan, Renewal
 from kcert.issue.discovery import key_of, spec_from_x509
-from kcert.issue.status import CertificateStatus, State, issuer_mismatch
+from kcert.issue.status import CertificateStatus, State, names_issuer
 from kcert.issue.steps import Kubeconfigs, Step
 from kcert.openssl.commands import render
 from kcert.openssl.x509 import X509
@@ -29,10 +29,8 @@ class RenewalPlanner:
     renewal: Renewal
     now: datetime
     statuses: dict[str, CertificateStatus]
+    kubeconfigs: Kubeconfigs
     remarks: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.kubeconfigs = Kubeconfigs(self.ctx.root)
 
     def issuer_of(self, spec: Certificate) -> Certificate | None:
         """Return the CA that signs *spec*; None if it signs itself."""
@@ -80,16 +78,12 @@ class RenewalPlanner:
         """Raise InputError for an intermediate CA whose signer is not here, unless a request is all that is wanted."""
         if x509.self_issued or spec.issuer is not None or self.renewal.csr_only:
             return
-        option, new_key = self.ctx.signing_option, self.renewal.new_key
-        elsewhere = (
-            ""
-            if new_key
-            else f" If that key is on another machine: `kcert renew {spec.name} --csr-only{option}` creates a request."
-        )
+        option, new_key = self.ctx.signing_option, " --new-key" if self.renewal.new_key else ""
+        request = f"`kcert renew {spec.name} --csr-only{option}` creates a request."
         raise InputError(
             f"{spec.files.crt} was signed by {str(x509.issuer)!a}, and only that CA can sign it again: "
-            f"`kcert renew {spec.name}{' --new-key' if new_key else ''} --root-dir "
-            f"FOLDER{option}`, with the folder that has its key.{elsewhere}"
+            f"`kcert renew {spec.name}{new_key} --root-dir FOLDER{option}`, with the folder that has its key."
+            + ("" if new_key else f" If that key is on another machine: {request}")
         )
 
     def _rotation_under_way(self, status: CertificateStatus) -> None:
@@ -124,7 +118,7 @@ class RenewalPlanner:
             checked.append(steps.verify(openssl, wanted, *leaves))
         serial = x509.serial if self._is_named_by_serial(wanted, x509) else ""
         made = (
-            *self._requested_again(wanted),
+            *self._request_again(wanted),
             steps.sign(wanted, issuer or wanted, openssl, days, serial=serial),
             *checked,
             *steps.chain(wanted, issuer),
@@ -134,11 +128,8 @@ class RenewalPlanner:
             wanted, issuer or wanted, made, days, keeps_key=True, replaces=x509, inputs=leaves, copies=((crt, crt),)
         )
 
-    def _requested_again(self, ca: Certificate) -> tuple[Step, ...]:
-        """Return the steps that make a request from the CA's certificate itself."""
-        assert ca.files.cnf
-        config = steps.write_config(ca.files.cnf, render(ca, self.ctx.templates))
-        return config, steps.request_again(ca, self.ctx.openssl)
+    def _request_again(self, ca: Certificate) -> tuple[Step, ...]:
+        return steps.request(ca, self.ctx.openssl, render(ca, self.ctx.templates), keeps_key=True, again=True)
 
     def _check_own_key(self, ca: Certificate, x509: X509, other: str) -> None:
         """The CA's key has to be here, for the CA to keep it; *other* is the way out without it."""
@@ -167,7 +158,7 @@ class RenewalPlanner:
         assert crt
         note = f"{ascii(str(x509.issuer))[1:-1]} has signed it, and has to sign it again; nothing changes until then."
         # The request goes there together with the openssl.cnf, which says what kind of CA it is.
-        made = self._requested_again(wanted)
+        made = self._request_again(wanted)
         asking = replace(wanted, files=replace(wanted.files, crt=None))
         return IssuancePlan(asking, None, made, wanted.days, keeps_key=True, inputs=(crt,), notes=(note,))
 
@@ -189,14 +180,12 @@ class RenewalPlanner:
         if wanted.passphrase:
             self.ctx.passphrases.of(wanted).value(self.ctx.root / wanted.files.key, is_new=True)
         issuer, openssl, days = self.issuer_of(wanted), self.ctx.openssl, self._days_of(wanted)
-        both, cnf, leaves = wanted.files.crt, wanted.files.cnf, self._leaves(wanted, x509)
-        assert both and cnf
+        both, leaves = wanted.files.crt, self._leaves(wanted, x509)
+        assert both
         alone, before = new_ca_only_path(both), both.with_name(f"{both.stem}-old{both.suffix}")
         new = replace(wanted, files=replace(wanted.files, crt=alone))
         made = (
-            steps.generate_key(new, openssl),
-            steps.write_config(cnf, render(new, self.ctx.templates)),
-            steps.request(new, openssl),
+            *steps.request(new, openssl, render(new, self.ctx.templates)),
             steps.sign(new, issuer or new, openssl, days),
             *((steps.verify(openssl, issuer, alone),) if issuer else ()),
             steps.concatenate("both-authorities", both, alone, before),
@@ -226,7 +215,7 @@ class RenewalPlanner:
         left = [
             leaf.certificate.name
             for leaf in self._signed_by(spec)
-            if leaf.x509 and issuer_mismatch(leaf.x509, x509) and not leaf.links
+            if leaf.x509 and not names_issuer(leaf.x509, x509) and not leaf.links
         ]
         if left:
             raise InputError(
@@ -249,8 +238,7 @@ class RenewalPlanner:
                 )
         wanted, both, leaves = spec_from_x509(spec, x509), spec.files.crt, self._leaves(spec, x509)
         root = (external_ca.root_cert_path(self.ctx),) if wanted.intermediate else ()
-        if not all((self.ctx.root / path).is_file() for path in root):
-            root = ()
+        root = root if all((self.ctx.root / path).is_file() for path in root) else ()
         made = (
             steps.copy_first(self.ctx.openssl, alone, both),
             steps.verify(self.ctx.openssl, wanted, both, *leaves),
@@ -264,24 +252,19 @@ class RenewalPlanner:
         )
 
     def _signed_by(self, ca: Certificate) -> list[CertificateStatus]:
-        """Return the status of each certificate that *ca* has to have signed, and that is there."""
-        return [
-            status
-            for status in self.statuses.values()
-            if status.certificate.issuer == ca.name and status.state is not State.MISSING
-        ]
+        present = (status for status in self.statuses.values() if status.state is not State.MISSING)
+        return [status for status in present if status.certificate.issuer == ca.name]
 
     def _leaves(self, ca: Certificate, x509: X509) -> tuple[PurePosixPath, ...]:
         """Return files with leaves that *x509* has signed, those first that do not name its key."""
+        signed = ((status.certificate.files, status.x509) for status in self._signed_by(ca))
         leaves = [
-            (status.x509.authority_key_id is not None, status.certificate.files.crt)
-            for status in self._signed_by(ca)
-            if status.certificate.files.kubeconfig is None
-            and status.x509
-            and status.x509.not_after > self.now
-            and not issuer_mismatch(status.x509, x509)
+            (leaf.authority_key_id is not None, files.crt)
+            for files, leaf in signed
+            if leaf and files.crt and not files.kubeconfig
+            if leaf.not_after > self.now and names_issuer(leaf, x509)
         ]
-        return tuple(crt for _, crt in sorted(leaves, key=lambda leaf: leaf[0]) if crt)[:SHOWN_LEAVES]
+        return tuple(crt for _, crt in sorted(leaves, key=lambda leaf: leaf[0]))[:SHOWN_LEAVES]
 
     def with_days(self, spec: Certificate) -> Certificate:
         """Return *spec* with the lifetime of --days, so that it does not look like all that its CA has left."""

@@ -186,11 +186,8 @@ class Work:
     def kept(self) -> tuple[CertificateStatus, ...]:
         """Return what is there already and stays as it is."""
         planned = {plan.certificate.name for plan in self.plans}
-        return tuple(
-            status
-            for status in self.statuses
-            if status.state is not State.MISSING and status.certificate.name not in planned
-        )
+        present = (status for status in self.statuses if status.state is not State.MISSING)
+        return tuple(status for status in present if status.certificate.name not in planned)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,6 @@ _COMPONENT_USERS = ("system:", "kube-", "kubernetes-admin", "kubernetes-super-ad
 _BOOK = ".kubernetes.local"
 """The domain of the machines in Kelsey Hightower's book."""
 
-
 _ADOPTED = """\
 # The certificates were made by another tool: differences that no client notices do not make them stale.
 adopted: true
@@ -57,10 +56,6 @@ class Description:
         """Return the kcert.yaml, what could not be determined as comments at its top."""
         known = profiles.PROFILES[self.cluster.profile]
         written = example.text(self.cluster, profiles.PROFILES, has_issues=bool(known.known_issues(self.cluster)))
-        if self.cluster.etcd != self.cluster.control_plane:
-            written = written.replace("etcd: []\n", f"etcd:\n{example.hosts(self.cluster.etcd)}\n")
-        if self.cluster.users:
-            written = written.replace("users: []\n", f"users:\n{example.users(self.cluster.users)}\n")
         notes = "".join(f"# Not certain: {note}\n" for note in self.unknown)
         head = f"# Written by `kcert init --from`, for the PKI folder {ascii(str(self.root))[1:-1]}.\n{notes}"
         return f"{head}{written}\n{_ADOPTED}"
@@ -132,8 +127,10 @@ class _Describer:
         )
         root, cluster = self._profile(cluster)
         cluster = replace(cluster, users=tuple(self._users(root, cluster)))
-        if server:
-            cluster = self._with_extra_sans(cluster, sans)
+        specs = (spec for spec in profiles.certificates(cluster) if spec.role is Role.APISERVER)
+        usual = {name for spec in specs for name in spec.alt_names}
+        more = tuple(san for san in sans if san not in usual and san.type in ("DNS", "IP"))
+        cluster = replace(cluster, api_server=replace(cluster.api_server, extra_sans=more))
         return Description(cluster, root, self.unknown)
 
     def _api_server(self) -> tuple[ApiServer | None, str]:
@@ -284,12 +281,6 @@ class _Describer:
                 continue
             seen.add(name)
             yield User(name, tuple(group for group in subject.organizations if not check_user_name(group)))
-
-    def _with_extra_sans(self, cluster: Cluster, sans: tuple[AltName, ...]) -> Cluster:
-        servers = (spec for spec in profiles.certificates(cluster) if spec.role is Role.APISERVER)
-        usual = {name for spec in servers for name in spec.alt_names}
-        more = tuple(san for san in sans if san not in usual and san.type in ("DNS", "IP"))
-        return replace(cluster, api_server=replace(cluster.api_server, extra_sans=more))
 
 
 def _options(folder: Path) -> Iterator[tuple[str, str]]:

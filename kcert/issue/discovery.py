@@ -13,7 +13,7 @@ from kcert.certificates import Certificate, Key, Kind, Role, Subject, Usages
 from kcert.clusters import KUBEADM, cluster_kind_of
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_regular
-from kcert.issue.status import issuer_mismatch
+from kcert.issue.status import names_issuer
 from kcert.kubeconfig import opened
 from kcert.openssl import der
 from kcert.openssl.commands import CA_USAGES, writable
@@ -58,15 +58,15 @@ class FolderContent:
         cas = _first_of_each(file for file in files if file.x509.ca and not file.server)
         leaves = _first_of_each(file for file in files if not file.x509.ca)
         names = {file.name: self._name(file) for file in (*cas, *leaves)}
-        self.cas = {names[file.name]: file for file in cas}
-        pairs = [(leaf, ca) for leaf in leaves for ca in cas if not issuer_mismatch(leaf.x509, ca.x509)]
+        self._cas = [(self._spec(file, names[file.name], None), file.x509) for file in cas]
+        pairs = [(leaf, ca) for leaf in leaves for ca in cas if names_issuer(leaf.x509, ca.x509)]
         self._signatures = Signatures(openssl, [(leaf.x509, (ca.x509,), ()) for leaf, ca in pairs])
         issuers: dict[PurePosixPath, str] = {}
         for leaf, ca in pairs:
             if self._signatures.verdict(leaf.x509, (ca.x509,)) is None:
                 issuers.setdefault(leaf.name, names[ca.name])
         self.left_out: list[str] = []
-        specs = [self._spec(file, names[file.name], None) for file in cas]
+        specs = [spec for spec, _ in self._cas]
         for file in leaves:
             spec = self._spec(file, names[file.name], issuers.get(file.name))
             path = root / file.name
@@ -84,7 +84,7 @@ class FolderContent:
         """Return True where the CA that signed *x509* comes behind another in its file, as in a rotation."""
         others = certificate_pems(read_regular(self.root / ca.name))[1:]
         read = (read_certificate(pem) for pem in others)
-        return any(isinstance(other, X509) and other.ca and not issuer_mismatch(x509, other) for other in read)
+        return any(isinstance(other, X509) and other.ca and names_issuer(x509, other) for other in read)
 
     def kubeconfigs_above(self) -> list[str]:
         """Return, for kubeadm's pki folder, the kubeconfigs of the folder above it."""
@@ -96,8 +96,7 @@ class FolderContent:
 
     def issuer_of(self, x509: X509) -> Certificate | None:
         """Return the CA of the folder that has signed *x509*, as `openssl verify` says; None if there is none."""
-        cas = ((spec, self.cas[spec.name].x509) for spec in self.specs if spec.kind is Kind.CA)
-        fitting = ((spec, ca) for spec, ca in cas if not issuer_mismatch(x509, ca))
+        fitting = ((spec, ca) for spec, ca in self._cas if names_issuer(x509, ca))
         signed = (spec for spec, ca in fitting if self._signatures.verdict(x509, (ca,)) is None)
         # A CA without its key cannot sign again: one with it comes first.
         return min(signed, key=lambda spec: not (self.root / spec.files.key).is_file(), default=None)

@@ -41,16 +41,20 @@ def in_ca_dir(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Specs]
         wanted = tuple(ca for ca in wanted if statuses[ca.name].state is State.MISSING)
     if ctx.renewal or not wanted:
         require_folder(folder, "--ca-dir", "the CA")
-    ca_context = replace(
+    return _context_in(ctx, folder, cas, "--ca-dir", "CA's folder"), wanted
+
+
+def _context_in(ctx: Context, folder: Path, specs: Specs, option: str, label: str) -> Context:
+    return replace(
         ctx,
         root=folder,
-        specs=cas,
+        specs=specs,
         ca_dir=None,
+        root_dir=None,
         folder_option=f" --dir {quote(str(folder))}",
-        command=f"{ctx.command} --ca-dir",
-        label="CA's folder",
+        command=f"{ctx.command} {option}",
+        label=label,
     )
-    return ca_context, wanted
 
 
 def without_ca_keys(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Specs]:
@@ -142,17 +146,7 @@ def root_context(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Spe
         days=2 * ctx.cluster.days.ca,
     )
     _check_folder(ctx, folder, "--root-dir", "the root")
-    above = replace(
-        ctx,
-        root=folder,
-        specs=(root,),
-        renewal=None,
-        ca_dir=None,
-        root_dir=None,
-        folder_option=f" --dir {quote(str(folder))}",
-        command=f"{ctx.command} --root-dir",
-        label="root's folder",
-    )
+    above = _context_in(replace(ctx, renewal=None), folder, (root,), "--root-dir", "root's folder")
     return above, () if (folder / f"{ROOT}.crt").exists() else (root,)
 
 
@@ -181,33 +175,20 @@ def with_root(ctx: Context, specs: Specs, above: Context) -> tuple[Context, Spec
 def check(ctx: Context, folder: Path) -> None:
     """Raise InputError for a --ca-dir that is the PKI folder itself, or that holds another CA than the PKI folder."""
     _check_folder(ctx, folder, "--ca-dir", "the CA")
-    for spec in ctx.specs:
-        crt = spec.files.crt
-        if spec.kind is not Kind.CA or crt is None or spec.name == ROOT:
+    for ca in ctx.specs:
+        if ca.kind is not Kind.CA or ca.files.crt is None or ca.name == ROOT:
             continue
-        mine, theirs = ctx.root / crt, folder / crt
-        if ctx.renewal:
-            _check_related(spec, ctx, folder)
-            continue
-        if mine.is_file() and theirs.is_file() and read_regular(mine) != read_regular(theirs):
-            raise InputError(
-                f"{mine} and {theirs} are two different files, so one of them is outdated or belongs to another "
-                f"cluster. Put the right one in both places; nothing was changed."
-            )
-
-
-def _check_related(ca: Certificate, ctx: Context, folder: Path) -> None:
-    """Raise InputError if the CA in the PKI folder is unknown in the CA's folder, where it may have been renewed."""
-    assert ca.files.crt
-    in_pki, in_ca_dir_status = (status_of(root, [ca])[ca.name] for root in (ctx.root, folder))
-    if in_pki.x509 is None or in_ca_dir_status.x509 is None:
-        return
-    known = {x509.public_key.material for x509 in (in_ca_dir_status.x509, *in_ca_dir_status.previous_cas)}
-    if in_pki.x509.public_key.material not in known:
-        raise InputError(
-            f"{ctx.root / ca.files.crt} and {folder / ca.files.crt} are two different CAs, so one of them belongs to "
-            f"another cluster, or was re-created. Put the right one in both places; nothing was changed."
-        )
+        mine, theirs = (root / ca.files.crt for root in (ctx.root, folder))
+        what = ""
+        if ctx.renewal:  # it may have been renewed in the CA's folder already
+            here, there = (status_of(root, [ca])[ca.name] for root in (ctx.root, folder))
+            known = {x509.public_key.material for x509 in (there.x509, *there.previous_cas) if x509}
+            if here.x509 and there.x509 and here.x509.public_key.material not in known:
+                what = "two different CAs, so one of them belongs to another cluster, or was re-created"
+        elif mine.is_file() and theirs.is_file() and read_regular(mine) != read_regular(theirs):
+            what = "two different files, so one of them is outdated or belongs to another cluster"
+        if what:
+            raise InputError(f"{mine} and {theirs} are {what}. Put the right one in both places; nothing was changed.")
 
 
 def require_folder(folder: Path, option: str, what: str) -> None:

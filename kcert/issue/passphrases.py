@@ -98,11 +98,6 @@ class Passphrase:
         return {self.owner.variable: self._value}
 
 
-def roots(own: Passphrase, ca: Passphrase) -> Passphrase:
-    """Return what opens the root's key: its *own* passphrase, or that of the CA where that alone is known."""
-    return ca if ca.is_known and not own.is_known else own
-
-
 def _first_line(path: Path, owner: Owner) -> str:
     """The first line of the file, which is what openssl takes of it, as often as a command is run."""
     try:
@@ -167,8 +162,8 @@ class Passphrases:
     encrypt: bool = False
 
     def of(self, ca: Certificate) -> Passphrase:
-        """Return the passphrase of the key of *ca*."""
-        return self.root if ca.name == ROOT else self.ca
+        """Return the passphrase of the key of *ca*; the root's may be that of the CA, where that alone is known."""
+        return self.root if ca.name == ROOT and (self.root.is_known or not self.ca.is_known) else self.ca
 
     def environment_of(self, argv: Sequence[str]) -> dict[str, str]:
         """Return what the command *argv* needs in its environment, by the names of the variables."""

@@ -7,7 +7,7 @@ kcert.yaml (``--stale``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 
 from kcert.certificates import ROOT, Certificate, Kind, Role
 from kcert.errors import InputError
@@ -17,7 +17,7 @@ from kcert.issue.adopt import known_files, made_here
 from kcert.issue.ca_renewal import RenewalPlanner, with_key_of
 from kcert.issue.context import Context, IssuancePlan, Renewal, Work
 from kcert.issue.discovery import FolderContent, key_of, spec_from_x509
-from kcert.issue.status import CertificateStatus, State, issuer_mismatch, status_of
+from kcert.issue.status import CertificateStatus, State, names_issuer, status_of
 from kcert.issue.steps import Step
 from kcert.kubeconfig import opened
 from kcert.openssl.commands import render
@@ -31,18 +31,19 @@ from kcert.roles import ROLES
 _TOKENS = "Tokens that the old key signed are rejected once the API server uses only the new one."
 
 
-def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal, now: datetime) -> Work:
+def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal) -> Work:
     """Plan what is to be renewed of *specs*; nothing is written.
 
     Raises InputError for what cannot be renewed, and says what can be done about it.
     """
+    now = datetime.now(timezone.utc)
     statuses = status_of(ctx.root, ctx.specs, now)
     plans: list[IssuancePlan] = []
     root = statuses.get(ROOT)
     if root and root.x509 is None:
         statuses[ROOT] = external_ca.status_in_ca_dir(ctx, root.certificate)
         plans.append(external_ca.plan_import(ctx, root.certificate))
-    planner = _LeafPlanner(ctx, renewal, now, statuses)
+    planner = _LeafPlanner(ctx, renewal, now, statuses, steps.Kubeconfigs(ctx.root))
     requested = [statuses[spec.name] for spec in specs]
     chosen, left = (planner.named(requested), []) if renewal.named else planner.meant(requested)
     for status in chosen:
@@ -173,18 +174,15 @@ class _LeafPlanner(RenewalPlanner):
     def _steps(self, spec: Certificate, ca: Certificate, days: int, *, keeps_key: bool, again: bool) -> list[Step]:
         """Return the steps to the new certificate; with *again* its request is made from the old one."""
         files, openssl = spec.files, self.ctx.openssl
-        assert files.crt and files.cnf
+        assert files.crt
         made: list[Step] = []
-        if not keeps_key:
-            made.append(steps.generate_key(spec, openssl))
-        elif files.kubeconfig:  # what is inside it alone has to come out before a command can read it
+        if keeps_key and files.kubeconfig:  # what is inside it alone has to come out before a command can read it
             made.append(steps.extract(files.key, files.kubeconfig, "client-key"))
             if again:
                 made.append(steps.extract(files.crt, files.kubeconfig, "client-certificate"))
         return [
             *made,
-            steps.write_config(files.cnf, render(spec, self.ctx.templates)),
-            (steps.request_again if again else steps.request)(spec, openssl),
+            *steps.request(spec, openssl, render(spec, self.ctx.templates), keeps_key=keeps_key, again=again),
             steps.sign(spec, ca, openssl, days),
             steps.verify(openssl, ca, files.crt),
         ]
@@ -221,7 +219,7 @@ class _LeafPlanner(RenewalPlanner):
         """Return True if one of the certificates in the file of *ca* signed *x509*."""
         signatures = Signatures(self.ctx.openssl, ())
         cas = (ca.x509, *ca.previous_cas) if ca.x509 else ()
-        return any(not issuer_mismatch(x509, other) and signatures.verdict(x509, (other,)) is None for other in cas)
+        return any(names_issuer(x509, other) and signatures.verdict(x509, (other,)) is None for other in cas)
 
     def _check_trusted(self, spec: Certificate, x509: X509, signer: CertificateStatus) -> None:
         """Raise InputError where kubeadm's layout, in a folder without kcert.yaml, has another CA for *spec*.

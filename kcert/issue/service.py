@@ -22,23 +22,22 @@ from kcert.store import Workspace
 from kcert.store.history import recall
 
 
-def plan(ctx: Context, specs: tuple[Certificate, ...], now: datetime | None = None) -> Work:
+def plan(ctx: Context, specs: tuple[Certificate, ...]) -> Work:
     """Plan what *specs* need: what is missing, or what *ctx* says about a renewal or about requests.
 
     Raises InputError for a CA or a key that cannot be used, and for a template that cannot.
     """
-    moment = now or datetime.now(timezone.utc)
     ctx, specs = checks.with_passphrases(ctx, specs)
     if ctx.renewal:
         from kcert.issue.renewal import plan_renewals  # most commands renew nothing
 
-        return plan_renewals(ctx, specs, ctx.renewal, moment)
-    return _plan_requests(ctx, specs) if ctx.csr_target else _plan_missing(ctx, specs, moment)
+        return plan_renewals(ctx, specs, ctx.renewal)
+    return _plan_requests(ctx, specs) if ctx.csr_target else _plan_missing(ctx, specs)
 
 
-def _plan_missing(ctx: Context, specs: tuple[Certificate, ...], now: datetime) -> Work:
+def _plan_missing(ctx: Context, specs: tuple[Certificate, ...]) -> Work:
     """Plan what is missing of *specs*; what is there already is kept as it is."""
-    known = ctx.known
+    known, now = ctx.known, datetime.now(timezone.utc)
     issuers = {spec.issuer: known[spec.issuer] for spec in specs if spec.issuer}
     needed = {**issuers, **{spec.name: spec for spec in specs}}
     statuses = status_of(ctx.root, needed.values(), now)
@@ -97,11 +96,9 @@ def plan_new(
     if spec.kind is Kind.KEY_PAIR:
         return IssuancePlan(spec, None, steps.key_pair(spec, ctx.openssl, keeps_key=keeps_key), days, keeps_key)
     ca, files = issuer or spec, spec.files
-    assert files.cnf and files.crt
+    assert files.crt
     made = [
-        *(() if keeps_key else (steps.generate_key(spec, ctx.openssl),)),
-        steps.write_config(files.cnf, render(spec, ctx.templates)),
-        steps.request(spec, ctx.openssl),
+        *steps.request(spec, ctx.openssl, render(spec, ctx.templates), keeps_key=keeps_key),
         steps.sign(spec, ca, ctx.openssl, days),
         steps.verify(ctx.openssl, ca, files.crt),
         *steps.chain(spec, issuer),
@@ -146,14 +143,8 @@ def _plan_requests(ctx: Context, specs: tuple[Certificate, ...]) -> Work:
             ctx.passphrases.of(spec).value(ctx.root / spec.files.key, is_new=True)
         statuses.append(CertificateStatus(spec, State.MISSING, has_key=key is not None))
         whole = ctx.csr_target is CsrTarget.CA or not spec.alt_names
-        assert spec.files.cnf
-        made = (
-            *(() if key is not None else (steps.generate_key(spec, ctx.openssl),)),
-            steps.write_config(
-                spec.files.cnf, render(spec, ctx.templates) if whole else render_request(spec.alt_names)
-            ),
-            steps.request(spec, ctx.openssl),
-        )
+        cnf = render(spec, ctx.templates) if whole else render_request(spec.alt_names)
+        made = steps.request(spec, ctx.openssl, cnf, keeps_key=key is not None)
         plans.append(IssuancePlan(spec, None, made, spec.days, keeps_key=key is not None))
     return Work(tuple(statuses), tuple(plans))
 

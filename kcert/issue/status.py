@@ -226,9 +226,9 @@ def drift(certificate: Certificate, x509: X509, ca: X509 | None) -> tuple[str, .
     The issuer of an intermediate CA is not compared if *ca* is None, because its CA is elsewhere.
     """
     unlike = tuple(reason for reason, _ in _unlike(certificate, x509))
-    if certificate.intermediate and ca is None:
+    if (certificate.intermediate and ca is None) or names_issuer(x509, ca or x509):
         return unlike
-    return (*unlike, *issuer_mismatch(x509, ca or x509))
+    return (*unlike, _OTHER_CA)
 
 
 def _unlike(certificate: Certificate, x509: X509) -> list[tuple[str, bool]]:
@@ -305,18 +305,16 @@ def _unlike_usages(certificate: Certificate, x509: X509) -> list[tuple[str, bool
 
 def _not_from(x509: X509, cas: tuple[X509, ...]) -> list[tuple[str, bool]]:
     """Return that the CA, the first of *cas*, has not signed *x509*; the others are outgoing ones."""
-    trouble = issuer_mismatch(x509, cas[0]) if cas else []
-    if trouble and any(not issuer_mismatch(x509, other) for other in cas[1:]):
-        return [("the outgoing CA signed it", False)]  # programs with both in the CA's file still trust it
-    return [(reason, True) for reason in trouble]
-
-
-def issuer_mismatch(x509: X509, ca: X509) -> list[str]:
-    """Return the reason why *ca* cannot have signed *x509*, in a list; an empty list where it can."""
-    same_key = x509.authority_key_id in (None, ca.subject_key_id)
-    if x509.issuer == ca.subject and same_key:
+    if not cas or names_issuer(x509, cas[0]):
         return []
-    return ["another CA signed it"]
+    if any(names_issuer(x509, other) for other in cas[1:]):
+        return [("the outgoing CA signed it", False)]  # programs with both in the CA's file still trust it
+    return [(_OTHER_CA, True)]
+
+
+def names_issuer(x509: X509, ca: X509) -> bool:
+    """Return True if *x509* says that *ca* signed it; openssl alone can verify that."""
+    return x509.issuer == ca.subject and x509.authority_key_id in (None, ca.subject_key_id)
 
 
 def _kubeconfig_trouble(certificate: Certificate, content: _Content, cas: tuple[X509, ...]) -> Iterator[str]:
@@ -333,6 +331,7 @@ def _kubeconfig_trouble(certificate: Certificate, content: _Content, cas: tuple[
         yield f"its certificate-authority-data is not the cluster's CA ({names})"
 
 
+_OTHER_CA = "another CA signed it"
 _DAMAGED = "damaged"
 _ENCRYPTED = "encrypted"
 _MISMATCH = "does not match the certificate"

@@ -20,7 +20,6 @@ from kcert.kubeconfig import (
     Kubeconfig,
     Part,
     Swap,
-    context_of,
     embedded_data,
     kubeconfigs_in,
     opened,
@@ -31,7 +30,7 @@ from kcert.kubeconfig import (
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.x509 import X509
-from kcert.quoting import format_command, quote
+from kcert.quoting import format_command, here_document, quote
 from kcert.shell import DEFAULT_TIMEOUT
 from kcert.store import Staging
 
@@ -99,25 +98,31 @@ def write_config(path: PurePosixPath, text: str) -> Step:
         (path,),
         summary=str(path),
         preview=tuple(text.splitlines()),
-        script=here_document(str(path), text),
+        script=here_document(quote(str(path)), text),
         perform=lambda staging, _root: staging.write(path, text),
     )
 
 
-def request(certificate: Certificate, openssl: str) -> Step:
-    """Make the signing request of *certificate* with its key and its openssl.cnf."""
-    files, subject, passphrase = certificate.files, str(certificate.subject), certificate.passphrase
+def request(
+    certificate: Certificate, openssl: str, cnf: str, *, keeps_key: bool = False, again: bool = False
+) -> tuple[Step, ...]:
+    """Make the signing request of *certificate*: its key unless that is kept, its openssl.cnf *cnf*, the request.
+
+    With *again* it is made from the certificate that is there: with its subject, byte for byte.
+    """
+    files, passphrase = certificate.files, certificate.passphrase
     assert files.csr and files.cnf
-    argv = commands.request(openssl, files.key, subject, files.csr, cnf=files.cnf, passphrase=passphrase)
-    return Step("request", (files.csr,), argv)
-
-
-def request_again(certificate: Certificate, openssl: str) -> Step:
-    """Make a signing request from the certificate that is there: with its subject, byte for byte."""
-    files = certificate.files
-    assert files.csr and files.crt
-    argv = commands.request_again(openssl, files.crt, files.key, files.csr, passphrase=certificate.passphrase)
-    return Step("request-again", (files.csr,), argv)
+    if again:
+        assert files.crt
+        argv = commands.request_again(openssl, files.crt, files.key, files.csr, passphrase=passphrase)
+    else:
+        subject = str(certificate.subject)
+        argv = commands.request(openssl, files.key, subject, files.csr, cnf=files.cnf, passphrase=passphrase)
+    return (
+        *(() if keeps_key else (generate_key(certificate, openssl),)),
+        write_config(files.cnf, cnf),
+        Step("request-again" if again else "request", (files.csr,), argv),
+    )
 
 
 def sign(certificate: Certificate, issuer: Certificate, openssl: str, days: int, *, serial: str = "") -> Step:
@@ -175,7 +180,7 @@ def append_certificates(target: PurePosixPath, pems: tuple[str, ...]) -> Step:
         with staging.path(target).open("ab") as file:
             file.write(text.encode("ascii"))
 
-    begin, *rest = here_document(str(target), text)
+    begin, *rest = here_document(quote(str(target)), text)
     return Step(
         "chain",
         (target,),
@@ -207,7 +212,7 @@ def kubeconfig_for(certificate: Certificate, issuer: Certificate, cluster_name: 
         cluster=cluster_name,
         server=certificate.server,
         user=certificate.subject.common_name,
-        context=context_of(certificate.name, cluster_name),
+        context=f"{certificate.name}@{cluster_name}",  # contexts of several clusters fit into one file
         ca=ca,
         crt=crt,
         key=certificate.files.key,
@@ -278,14 +283,6 @@ def update_kubeconfigs(contents: Mapping[PurePosixPath, bytes], swaps: tuple[Swa
         late=True,
         reads=(*paths, *(swap.new for swap in swaps)),
     )
-
-
-def here_document(path: str, text: str) -> tuple[str, ...]:
-    """Return the bash lines that write *text* into the file at *path*, whatever it holds."""
-    end = "EOF"
-    while end in text.splitlines():
-        end += "_"
-    return (f"cat > {quote(path)} <<'{end}'", text.rstrip("\n"), end)
 
 
 class Kubeconfigs:

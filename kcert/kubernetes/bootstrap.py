@@ -21,7 +21,7 @@ from kcert.issue.execute import Executor
 from kcert.kubeconfig import scalar
 from kcert.kubernetes import TEMPLATES
 from kcert.kubernetes.encryption import random_text
-from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
+from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, here_document, quote
 from kcert.roles import NODES
 from kcert.store import Workspace
 
@@ -113,12 +113,11 @@ def read(root: Path) -> Token | None:
     try:
         data = plain_yaml.load(content)["stringData"]
         expires = datetime.strptime(data["expiration"], _TIME).replace(tzinfo=timezone.utc)
-        token = Token(data["token-id"], data["token-secret"], expires)
+        if _ID.fullmatch(data["token-id"]) and _SECRET.fullmatch(data["token-secret"]):
+            return Token(data["token-id"], data["token-secret"], expires)
     except (plain_yaml.NotPlainError, KeyError, TypeError, ValueError):
-        token = Token("", "", datetime.now(timezone.utc))
-    if not _ID.fullmatch(str(token.id)) or not _SECRET.fullmatch(str(token.secret)):
-        raise InputError(f"{path}: expected a Secret of the type bootstrap.kubernetes.io/token. Use --new-token.")
-    return token
+        pass
+    raise InputError(f"{path}: expected a Secret of the type bootstrap.kubernetes.io/token. Use --new-token.")
 
 
 def make(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Bootstrap:
@@ -130,9 +129,10 @@ def make(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Boots
     ca = ca_certificate(ctx)
     with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as workspace:
         staging = workspace.stage((), [TOKEN])
-        token = None if new_token else read(ctx.root)
-        created = token is None or token.expires <= now
-        if token is None or token.expires <= now:
+        present = None if new_token else read(ctx.root)
+        if present and present.expires > now:
+            token = present
+        else:
             executor = Executor(ctx, workspace)
             identifier = random_text(executor, staging, "token-id", "-hex", 3)
             token = Token(identifier, random_text(executor, staging, "token-secret", "-hex", 8), now + lifetime)
@@ -142,7 +142,7 @@ def make(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Boots
             staging.write(name, files[name], secret=name != RBAC)
         if changed:
             workspace.publish(staging, changed, [TOKEN, KUBECONFIG])
-    return Bootstrap(token, created, tuple(changed))
+    return Bootstrap(token, token is not present, tuple(changed))
 
 
 def script(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Iterator[str]:
@@ -150,8 +150,6 @@ def script(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Ite
 
     Raises InputError where the CA's certificate is missing.
     """
-    ca = ctx.known["ca"].files.crt
-    assert ca
     ca_certificate(ctx)
     yield from SCRIPT_HEAD
     yield format_command(("cd", folder_argument(ctx.root)))
@@ -164,34 +162,27 @@ def script(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Ite
         yield f"id=$({format_command((ctx.openssl, 'rand', '-hex', '3'))})"
         yield f"secret=$({format_command((ctx.openssl, 'rand', '-hex', '8'))})"
         yield f"expires=$(date -u -d '+{lifetime.total_seconds():.0f} seconds' +{_TIME})"
-    yield f"ca=$(base64 < {quote(str(ca))} | tr -d '\\n')"
+    yield f"ca=$(base64 < {quote(str(ctx.known['ca'].crt))} | tr -d '\\n')"
     if (ctx.root / FOLDER).is_dir():
         yield "backup=.kcert/backup/$(date -u +%Y-%m-%dT%H-%M-%S.000000Z)"
         yield f'mkdir -p "$backup" && cp -pR {FOLDER} "$backup"/'
     yield f"mkdir -p {FOLDER}"
     token = Token("@id@", "@secret@", _PLACEHOLDER)
+    variables = {"@id@": "$id", "@secret@": "$secret", "@ca@": "$ca", f"{_PLACEHOLDER:{_TIME}}": "$expires"}
     for name, text in _files(ctx, token, "@ca@").items():
-        yield f"cat > {name} <<EOF\n{_with_variables(text)}EOF"
+        yield from here_document(str(name), text, variables)
     yield f"chmod 600 {TOKEN} {KUBECONFIG}"
     yield f"chmod 644 {RBAC}"
 
 
 def _files(ctx: Context, token: Token, ca: str) -> dict[PurePosixPath, str]:
     """Return the content of each file; *ca* is the base64 of the CA's PEM file."""
-    return {TOKEN: token.manifest(), RBAC: rbac(), KUBECONFIG: kubeconfig(ctx, token, ca)}
-
-
-def _with_variables(text: str) -> str:
-    """Return *text* for a here-document of bash: the placeholders are variables, and everything else is literal."""
-    literal = re.sub(r"[\\$`]", r"\\\g<0>", text).replace(f"{_PLACEHOLDER:{_TIME}}", "$expires")
-    return re.sub(r"@(id|secret|ca)@", r"$\1", literal)
+    return {TOKEN: token.manifest(), RBAC: rbac(), KUBECONFIG: _kubeconfig(ctx, token, ca)}
 
 
 def ca_certificate(ctx: Context) -> bytes:
     """Return the PEM of the cluster's CA; raises InputError if it is missing."""
-    crt = ctx.known["ca"].files.crt
-    assert crt
-    return read_input(ctx.root / crt, advice=f"`kcert ca{ctx.folder_option}` creates it.")
+    return read_input(ctx.root / ctx.known["ca"].crt, advice=f"`kcert ca{ctx.folder_option}` creates it.")
 
 
 def rbac() -> str:
@@ -213,8 +204,7 @@ def role_binding(name: str, role: str, kind: str, subject: str) -> str:
     )
 
 
-def kubeconfig(ctx: Context, token: Token, ca: str) -> str:
-    """Return the kubeconfig that a kubelet asks for its first certificate with; *ca* is the base64 of the PEM file."""
+def _kubeconfig(ctx: Context, token: Token, ca: str) -> str:
     return filled_file(
         TEMPLATES / KUBECONFIG.name,
         cluster=scalar(ctx.cluster.name),

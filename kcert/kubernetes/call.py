@@ -43,8 +43,8 @@ class Call:
         """Return the user that the API server will see."""
         subject = self.credentials.certificate.subject
         assert subject
-        groups = ", ".join(subject.organizations)
-        return f"{subject.common_name} ({groups})" if groups else subject.common_name
+        groups = f" ({', '.join(subject.organizations)})" if subject.organizations else ""
+        return f"{subject.common_name}{groups}"
 
     @property
     def kubeconfig(self) -> PurePosixPath | None:

@@ -26,19 +26,16 @@ class Credentials:
     certificate: Certificate
     issuer: Certificate
     contents: Mapping[PurePosixPath, bytes] = field(repr=False)
-    status: CertificateStatus = field(repr=False)
 
     @property
     def ca(self) -> PurePosixPath:
         """The CA certificate's file."""
-        assert self.issuer.files.crt
-        return self.issuer.files.crt
+        return self.issuer.crt
 
     @property
     def crt(self) -> PurePosixPath:
         """The certificate's file, or what it is called where it lives in a kubeconfig."""
-        assert self.certificate.files.crt
-        return self.certificate.files.crt
+        return self.certificate.crt
 
     @property
     def key(self) -> PurePosixPath:
@@ -104,7 +101,7 @@ def credentials(ctx: Context, wanted: Iterable[Certificate]) -> tuple[Credential
     bare |= {cert.issuer: known[cert.issuer] for cert in wanted if cert.issuer}
     statuses = status_of(ctx.root, bare.values())
     require_usable(ctx, statuses.values())
-    return tuple(_credentials(ctx, cert, known[cert.issuer or "ca"], statuses[cert.name]) for cert in wanted)
+    return tuple(_credentials(ctx, cert, known[cert.issuer or "ca"]) for cert in wanted)
 
 
 def require_usable(ctx: Context, statuses: Iterable[CertificateStatus]) -> None:
@@ -126,10 +123,9 @@ def require_usable(ctx: Context, statuses: Iterable[CertificateStatus]) -> None:
         )
 
 
-def _credentials(ctx: Context, cert: Certificate, ca: Certificate, status: CertificateStatus) -> Credentials:
+def _credentials(ctx: Context, cert: Certificate, ca: Certificate) -> Credentials:
     files = cert.files
-    assert ca.files.crt and files.crt
-    contents = {ca.files.crt: public(ctx.root, ca.files.crt)}
+    contents = {ca.crt: public(ctx.root, ca.crt)}
     if files.kubeconfig:
         inside = kubeconfig.opened(read_regular(ctx.root / files.kubeconfig))
         if inside is None:
@@ -137,10 +133,10 @@ def _credentials(ctx: Context, cert: Certificate, ca: Certificate, status: Certi
                 f"{files.kubeconfig} names the files of its certificate, which the kubelet renews by itself, and "
                 f"contains no certificate that could be copied."
             )
-        contents |= {files.crt: inside.crt, files.key: inside.key}
+        contents |= {cert.crt: inside.crt, files.key: inside.key}
     else:
-        contents |= {files.crt: public(ctx.root, files.crt), files.key: read_regular(ctx.root / files.key)}
-    return Credentials(cert, ca, contents, status)
+        contents |= {cert.crt: public(ctx.root, cert.crt), files.key: read_regular(ctx.root / files.key)}
+    return Credentials(cert, ca, contents)
 
 
 def public(root: Path, file: PurePosixPath) -> bytes:

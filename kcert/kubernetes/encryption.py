@@ -21,7 +21,7 @@ from kcert.issue.context import Context
 from kcert.issue.execute import Executor
 from kcert.issue.steps import Step
 from kcert.kubernetes import TEMPLATES
-from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, quote
+from kcert.quoting import SCRIPT_HEAD, folder_argument, format_command, here_document, quote
 from kcert.store import Staging, Workspace
 
 FILE = PurePosixPath("encryption-config.yaml")
@@ -121,15 +121,15 @@ def script(ctx: Context, action: Action, provider: str) -> Iterator[str]:
     yield format_command(("cd", folder_argument(root)))
     for name, secret in config.keys:
         if secret:
-            yield f"{name}=$(sed -n '/name: {name}$/{{n;s/^ *secret: //p;}}' {file})"
+            yield f"{name}=$(grep -A 1 ' name: {name}$' {file} | grep ' secret:' | cut -d : -f 2 | tr -d ' ') || true"
             yield f': "${{{name}:?is not in {file}}}"'
         else:
             yield f"{name}=$({format_command((ctx.openssl, 'rand', '-base64', str(KEY_BYTES)))})"
     if change != "created":
         yield "backup=.kcert/backup/$(date -u +%Y-%m-%dT%H-%M-%S.000000Z)"
         yield f'mkdir -p "$backup" && cp -p {file} "$backup"/'
-    variables = EncryptionConfig(config.provider, tuple((name, f"${name}") for name in config.names))
-    yield f"cat > {file} <<EOF\n{variables.text()}EOF"
+    template = replace(config, keys=tuple((name, f"@{name}@") for name in config.names))
+    yield from here_document(file, template.text(), {f"@{name}@": f"${name}" for name in config.names})
     yield f"chmod 600 {file}"
 
 

@@ -5,8 +5,8 @@ Everything is made from the components' own options; nothing here is written dow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import PurePosixPath
 from typing import Any
@@ -18,7 +18,7 @@ from kcert.files import filled_file
 from kcert.issue.context import Context
 from kcert.kubernetes import TEMPLATES, bootstrap, encryption
 from kcert.kubernetes.components import COMPONENTS, on_host
-from kcert.kubernetes.components.component import ComponentInstance, FolderState, Option, Pod, Probe
+from kcert.kubernetes.components.component import ComponentInstance, FolderState, Option, Pod
 from kcert.kubernetes.credentials import read_file
 from kcert.profiles.profile import KnownIssue
 from kcert.quoting import quote
@@ -28,9 +28,7 @@ from kcert.store import PUBLIC_MODE, SECRET_MODE
 UNITS = PurePosixPath("/etc/systemd/system")
 STATIC_PODS = PurePosixPath("/etc/kubernetes/manifests")
 BACKUPS = "/var/backups/kcert"
-LIST, SCRIPT = "INSTALL.md", "install.sh"
-MANIFESTS = "manifests"
-"""The folder of an archive with what is applied with kubectl."""
+EXECUTABLE_MODE = 0o755
 
 PROGRAMS = "/usr/local/bin"
 """The folder of the programs that the hard way downloads."""
@@ -71,6 +69,47 @@ class Manifest:
     mode: int = PUBLIC_MODE
 
 
+@dataclass(frozen=True)
+class Bundle:
+    """All that one host gets: files of the PKI folder, files that kcert writes, and objects to apply with kubectl.
+
+    ``version`` is the release that options and formats are for; ``unsigning`` is why kube-controller-manager on this
+    host gets no key to sign with.
+    """
+
+    host: Host
+    cluster: Cluster
+    version: Version
+    files: tuple[HostFile, ...]
+    generated: tuple[HostFile, ...] = ()
+    manifests: tuple[Manifest, ...] = ()
+    unsigning: str | None = None
+
+    @property
+    def rows(self) -> tuple[HostFile, ...]:
+        """Every file that is installed on the host, by path."""
+        return tuple(sorted((*self.files, *self.generated), key=lambda file: file.path))
+
+    @property
+    def certificates_only(self) -> Bundle:
+        """The same without what kcert writes besides: for a cluster that runs, after a renewal."""
+        return replace(self, generated=(), manifests=())
+
+    @property
+    def file(self) -> str:
+        """Return what the archive is called."""
+        return f"{self.host.name}.tar.gz"
+
+    def texts(self) -> Iterator[tuple[str, int, bytes]]:
+        """Yield name, mode and content of the files in the archive that are not installed."""
+        units = {row.path.stem for row in self.generated if row.path.parent == UNITS}
+        in_order = [name for name in COMPONENTS if name in units]
+        yield "INSTALL.md", PUBLIC_MODE, _instructions(self, in_order).encode()
+        yield "install.sh", EXECUTABLE_MODE, _script(self, in_order).encode()
+        for manifest in self.manifests:
+            yield f"manifests/{manifest.name}", manifest.mode, manifest.content
+
+
 def generated(ctx: Context, host: Host, state: FolderState, version: Version) -> Iterator[HostFile]:
     """Yield units or static pods, and the configuration files, of the components on *host*, for that release.
 
@@ -80,17 +119,18 @@ def generated(ctx: Context, host: Host, state: FolderState, version: Version) ->
     kubelets = {kubelet_host.name for kubelet_host in profile.kubelet_hosts(ctx.cluster)}
     runs_pods = profile.static_pods and host.name in kubelets
     for instance in on_host(ctx.cluster, host, state, version):
-        name = instance.component
+        name, written = instance.component, list[tuple[PurePosixPath, str, str]]()
         if runs_pods and instance.program.pod(instance):
-            text = manifest(instance)
-            yield _file(STATIC_PODS / f"{name}.yaml", instance, "static pod", text, "manifest")
+            written.append((STATIC_PODS / f"{name}.yaml", "static pod", "manifest"))
         elif instance.program.why_no_unit(profile) is None:
-            yield _file(UNITS / f"{name}.service", instance, "systemd unit", unit(instance), "systemd")
+            written.append((UNITS / f"{name}.service", "systemd unit", "systemd"))
         else:
             continue
         if tuple(instance.program.settings(instance)):
-            path = PurePosixPath(profile.configurations[name])
-            yield _file(path, instance, "configuration file", configuration(instance), "config")
+            written.append((PurePosixPath(profile.configurations[name]), "configuration file", "config"))
+        for path, purpose, form in written:
+            content, why = render(instance, form).encode(), lessons.file_reason(purpose)
+            yield HostFile(path, PUBLIC_MODE, (name,), (why,), content, form=form)
         if name == "kube-apiserver" and state.encrypts:
             content = read_file(ctx.root / encryption.FILE)
             path, why = PurePosixPath(profile.encryption_config), lessons.file_reason("encryption config")
@@ -100,11 +140,6 @@ def generated(ctx: Context, host: Host, state: FolderState, version: Version) ->
             _check_token(ctx, host)
             content = read_file(ctx.root / bootstrap.KUBECONFIG)
             yield HostFile(path, SECRET_MODE, (name,), (why,), content, bootstrap.KUBECONFIG)
-
-
-def _file(path: PurePosixPath, instance: ComponentInstance, purpose: str, text: str, form: str) -> HostFile:
-    reasons = (lessons.file_reason(purpose),)
-    return HostFile(path, PUBLIC_MODE, (instance.component,), reasons, text.encode(), form=form)
 
 
 def _check_token(ctx: Context, host: Host) -> None:
@@ -140,38 +175,29 @@ def manifests(ctx: Context, host: Host) -> Iterator[Manifest]:
         yield Manifest(bootstrap.RBAC.name, lessons.file_reason(bootstrap.RBAC.name), rbac)
 
 
-def instructions(
-    cluster: Cluster, host: Host, version: Version, rows: Sequence[HostFile], applied: Sequence[Manifest]
-) -> str:
+def _instructions(bundle: Bundle, units: Sequence[str]) -> str:
     """Return INSTALL.md: each file, who reads it and what for, and the commands that install and start everything."""
-    profile = profiles.PROFILES[cluster.profile]
+    cluster, rows = bundle.cluster, bundle.rows
     files = (f"| `{row.path}` | {row.mode:04o} | {', '.join(row.readers)} | {'; '.join(row.reasons)} |" for row in rows)
     return filled_file(
-        TEMPLATES / LIST,
-        host=host.name,
+        TEMPLATES / "INSTALL.md",
+        host=bundle.host.name,
         cluster=cluster.name,
         profile=cluster.profile,
-        version=str(version),
+        version=str(bundle.version),
         files="\n".join(files),
         backups=BACKUPS,
-        commands="\n".join(_by_hand(row) for row in rows),
-        start=_start(rows),
-        apply=_apply(applied),
-        issues=_issues(profile.known_issues(cluster)),
+        commands="\n".join(
+            f"    sudo install -D -o root -g root -m {row.mode:o} {quote(row.packed_path)} {quote(str(row.path))}"
+            for row in rows
+        ),
+        start=_start(units),
+        apply=_apply(bundle.manifests),
+        issues=_issues(profiles.PROFILES[cluster.profile].known_issues(cluster)),
     )
 
 
-def _by_hand(row: HostFile) -> str:
-    return f"    sudo install -D -o root -g root -m {row.mode:o} {quote(row.packed_path)} {quote(str(row.path))}"
-
-
-def _units(rows: Iterable[HostFile]) -> list[str]:
-    names = {row.path.stem for row in rows if row.path.parent == UNITS}
-    return [name for name in COMPONENTS if name in names]
-
-
-def _start(rows: Sequence[HostFile]) -> str:
-    units = _units(rows)
+def _start(units: Sequence[str]) -> str:
     if not units:
         return "\nNothing on this host is a systemd unit of kcert's.\n"
     words = "\nThe programs themselves (in /usr/local/bin) and a container runtime are not in the archive. Start "
@@ -182,7 +208,7 @@ def _start(rows: Sequence[HostFile]) -> str:
 def _apply(applied: Sequence[Manifest]) -> str:
     if not applied:
         return ""
-    rows = "".join(f"    kubectl apply -f {MANIFESTS}/{manifest.name}\n" for manifest in applied)
+    rows = "".join(f"    kubectl apply -f manifests/{manifest.name}\n" for manifest in applied)
     reasons = "".join(f"- {manifest.name}: {manifest.why}.\n" for manifest in applied)
     return f"\n## Apply\n\nOnce, when the API server answers, with an administrator's kubeconfig:\n\n{rows}\n{reasons}"
 
@@ -205,16 +231,15 @@ if [ -z "$root" ] && [ -d /run/systemd/system ]; then
 fi"""
 
 
-def script(cluster: Cluster, host: Host, rows: Sequence[HostFile]) -> str:
+def _script(bundle: Bundle, units: Sequence[str]) -> str:
     """Return install.sh: it installs every file, keeps what it replaces, and changes nothing when run again."""
-    units = _units(rows)
     return filled_file(
-        TEMPLATES / SCRIPT,
-        host=host.name,
-        cluster=cluster.name,
+        TEMPLATES / "install.sh",
+        host=bundle.host.name,
+        cluster=bundle.cluster.name,
         backups=BACKUPS,
-        count=str(len(rows)),
-        files="\n".join(f"put {row.mode:o} {quote(str(row.path))}" for row in rows),
+        count=str(len(bundle.rows)),
+        files="\n".join(f"put {row.mode:o} {quote(str(row.path))}" for row in bundle.rows),
         reload=_RELOAD.format(units=" ".join(units)) if units else "",
     )
 
@@ -240,10 +265,10 @@ def unit(instance: ComponentInstance) -> str:
     words = [f"{PROGRAMS}/{instance.component}", *(option.argument for option in component.options(instance))]
     return filled_file(
         TEMPLATES / "component.service",
-        description=component.UNIT.description,
-        documentation=component.UNIT.documentation,
-        after=" ".join(component.UNIT.after),
-        type=component.UNIT.type,
+        description=component.DESCRIPTION,
+        documentation=component.DOCUMENTATION.format(component.NAME),
+        after=" ".join(component.AFTER),
+        type=component.TYPE,
         start=" \\\n  ".join(_unit_word(word) for word in words),
     )
 
@@ -258,18 +283,10 @@ def manifest(instance: ComponentInstance) -> str:
     """A static pod, as kubeadm lays it down in /etc/kubernetes/manifests."""
     pod = instance.program.pod(instance)
     if pod is None:
-        raise InputError(
-            f"{instance.component} is not a static pod: "
-            + (
-                "it starts them. Use --format systemd and --format config."
-                if instance.component == "kubelet"
-                else "where it is a pod, a DaemonSet starts it. Use --format config."
-            )
-        )
-    return plain_yaml.dump(_pod_object(instance, pod))
-
-
-def _pod_object(instance: ComponentInstance, pod: Pod) -> dict[str, Any]:
+        why = "where it is a pod, a DaemonSet starts it. Use --format config."
+        if instance.component == "kubelet":
+            why = "it starts them. Use --format systemd and --format config."
+        raise InputError(f"{instance.component} is not a static pod: {why}")
     options = tuple(instance.program.pod_options(instance))
     mounts = tuple(_mounts(pod, options))
     requests = {"cpu": pod.cpu, **({"memory": pod.memory} if pod.memory else {})}
@@ -277,11 +294,11 @@ def _pod_object(instance: ComponentInstance, pod: Pod) -> dict[str, Any]:
         "command": [instance.component, *(option.argument for option in options)],
         "image": pod.image,
         "imagePullPolicy": "IfNotPresent",
-        "livenessProbe": _probe(pod.probe, pod.probe.alive, failures=8, period=10, delay=10),
+        "livenessProbe": _probe(pod, pod.alive, failures=8, period=10, delay=10),
         "name": instance.component,
-        "readinessProbe": _probe(pod.probe, pod.probe.ready, failures=3, period=1),
+        "readinessProbe": _probe(pod, pod.ready, failures=3, period=1),
         "resources": {"requests": requests},
-        "startupProbe": _probe(pod.probe, pod.probe.alive, failures=24, period=10, delay=10),
+        "startupProbe": _probe(pod, pod.alive, failures=24, period=10, delay=10),
         "volumeMounts": [
             {"mountPath": path, "name": name, **({} if name in pod.writes else {"readOnly": True})}
             for name, path, _ in mounts
@@ -293,23 +310,19 @@ def _pod_object(instance: ComponentInstance, pod: Pod) -> dict[str, Any]:
         "name": instance.component,
         "namespace": "kube-system",
     }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": metadata,
-        "spec": {
-            "containers": [container],
-            "hostNetwork": True,
-            "priority": 2000001000,
-            "priorityClassName": "system-node-critical",
-            "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-            "volumes": [{"hostPath": {"path": path, "type": type_}, "name": name} for name, path, type_ in mounts],
-        },
+    spec = {
+        "containers": [container],
+        "hostNetwork": True,
+        "priority": 2000001000,
+        "priorityClassName": "system-node-critical",
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+        "volumes": [{"hostPath": {"path": path, "type": type_}, "name": name} for name, path, type_ in mounts],
     }
+    return plain_yaml.dump({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
 
 
-def _probe(probe: Probe, path: str, *, failures: int, period: int, delay: int = 0) -> dict[str, Any]:
-    where = {"host": probe.host, "path": path, "port": probe.port, "scheme": probe.scheme}
+def _probe(pod: Pod, path: str, *, failures: int, period: int, delay: int = 0) -> dict[str, Any]:
+    where = {"host": pod.host, "path": path, "port": pod.port, "scheme": pod.scheme}
     begin = {"initialDelaySeconds": delay} if delay else {}
     return {"failureThreshold": failures, "httpGet": where, **begin, "periodSeconds": period, "timeoutSeconds": 15}
 
@@ -333,10 +346,11 @@ def configuration(instance: ComponentInstance) -> str:
     """A KubeletConfiguration or KubeProxyConfiguration."""
     root: dict[str, Any] = {}
     for setting in instance.program.settings(instance):
-        node = root
-        for key in setting.path[:-1]:
-            node = node.setdefault(key, {})
-        node[setting.path[-1]] = list(setting.value) if isinstance(setting.value, tuple) else setting.value
+        *groups, key = setting.name.split(".")
+        group = root
+        for name in groups:
+            group = group.setdefault(name, {})
+        group[key] = setting.value
     if not root:
         raise InputError(
             f"{instance.component} has no configuration file: --format flags, systemd and manifest print its options. "

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
 from kcert.certificates import Certificate, Kind, chain_of
@@ -90,18 +90,10 @@ def from_cluster(
     """
     asks, why = kubectl_get(name, "jsonpath={.status.certificate}"), kubectl_get(name, "yaml")
     shows(asks)
-    deadline = time.monotonic() + wait
-    shown, last_reason = False, ""
-    while True:
-        output = kubectl(asks).stdout.strip()
-        if output:
-            try:
-                return base64.b64decode(output, validate=True)
-            except ValueError:
-                raise ProgramError(f"what the cluster has as the certificate of {name} is not base64.") from None
-        if not shown:
+    deadline, last_reason = time.monotonic() + wait, ""
+    while not (output := kubectl(asks).stdout.strip()):
+        if not last_reason:
             shows(why)
-            shown = True
         try:
             return certificate_of(looked_up(why, name), offline=False)
         except PendingError as pending:
@@ -112,15 +104,29 @@ def from_cluster(
                 last_reason = str(pending)
                 waits(last_reason)
             time.sleep(min(POLL_SECONDS, left))
+    try:
+        return base64.b64decode(output, validate=True)
+    except ValueError:
+        raise ProgramError(f"what the cluster has as the certificate of {name} is not base64.") from None
 
 
 @dataclass(frozen=True)
 class IssuedCertificate:
-    """A validated certificate: what it says, its PEM, and its key, if that is here."""
+    """A validated certificate: what it says, its PEM, and its key, if that is here.
+
+    Once it is kept in the file ``path``, ``is_new`` says whether it was put there, ``verified`` whether the CA in the
+    folder has signed it (None: there is no CA), and ``issuer`` is that CA. ``updated`` are the kubeconfigs that hold a
+    renewed CA now, None if no CA was renewed.
+    """
 
     x509: X509
     pem: bytes
     key: bytes | None = field(default=None, repr=False)
+    path: Path = Path()
+    is_new: bool = True
+    verified: bool | None = None
+    issuer: X509 | None = None
+    updated: tuple[PurePosixPath, ...] | None = None
 
 
 def validate_issued(
@@ -137,13 +143,12 @@ def validate_issued(
     x509 = read_certificate(pems[0]) if pems else None
     if not isinstance(x509, X509):
         raise InputError(f"what was issued for {certificate.name} is not a certificate that openssl can read.")
-    assert files.csr
-    csr = root / files.csr
+    csr = root / certificate.csr
     if not csr.is_file():
         makes, besides = f"`kcert csr new {quote(certificate.name)}{option}`", ""
         if certificate.kind is Kind.CA:
             makes = f"`kcert {certificate.chapter} --csr-only{option}`"
-            besides = f" (A self-signed CA needs no request: copy its certificate to {root / str(files.crt)}.)"
+            besides = f" (A self-signed CA needs no request: copy its certificate to {root / certificate.crt}.)"
         raise InputError(
             f"{csr} does not exist, so kcert cannot compare the certificate with its request. Fetch the certificate on "
             f"the machine with the request, or create a request with {makes}.{besides}"
@@ -153,9 +158,11 @@ def validate_issued(
     reasons = unlike(x509, request, key, of_ca=certificate.kind is Kind.CA)
     if certificate.kind.is_server and not x509.allows_server_auth:
         reasons += (f"it is for clients, but {certificate.name} is a server certificate",)
-    elif missing := _missing_usages(x509, _asked(certificate, request, usages)):
-        has = ", ".join(x509.extended_key_usage or ()) or "empty"
-        reasons += (f"its extended key usage is {has}, and {' and '.join(missing)} is missing, which was requested",)
+    elif x509.extended_key_usage is not None and "anyExtendedKeyUsage" not in x509.extended_key_usage:
+        has = x509.extended_key_usage
+        if missing := [usage for usage in _asked(certificate, request, usages) if usage not in has]:
+            lacks = f"{' and '.join(missing)} is missing, which was requested"
+            reasons += (f"its extended key usage is {', '.join(has) or 'empty'}, and {lacks}",)
     if reasons:
         raise InputError(f"the certificate does not belong to {csr}: {'; '.join(reasons)}. It was not saved.")
     _check_dates(x509, datetime.now(timezone.utc))
@@ -171,14 +178,6 @@ def _asked(certificate: Certificate, request: Request, usages: tuple[str, ...] |
     if certificate.kind.is_server:
         return ("clientAuth",) if certificate.kind.is_client else ()
     return as_extensions((SIGNERS[fitting(request)].usage,)).extended or ()
-
-
-def _missing_usages(x509: X509, requested: tuple[str, ...]) -> tuple[str, ...]:
-    """Return those of *requested* that *x509* does not allow; without the extension it allows all."""
-    has = x509.extended_key_usage
-    if has is None or "anyExtendedKeyUsage" in has:
-        return ()
-    return tuple(usage for usage in requested if usage not in has)
 
 
 def _check_dates(x509: X509, now: datetime) -> None:
@@ -203,51 +202,32 @@ def _key(path: Path, inside: Path | None) -> bytes | None:
     return read_optional(path, error=MachineError)
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A certificate in its place: ``is_new`` says whether it was put there.
-
-    ``verified`` is whether the CA in the folder has signed it (None: there is no CA), ``issuer`` that CA, and ``late``
-    by how much it is valid for longer than it. ``updated`` are the kubeconfigs that hold a renewed CA now, None if
-    no CA was renewed.
-    """
-
-    path: Path
-    is_new: bool = True
-    verified: bool | None = None
-    issuer: X509 | None = None
-    late: timedelta = timedelta(0)
-    updated: tuple[PurePosixPath, ...] | None = None
-
-
 def keep(
     ctx: Context, certificate: Certificate, issued: IssuedCertificate, output: Path | None, *, needs_ca: bool = False
-) -> Kept:
+) -> IssuedCertificate:
     """Put a certificate where it belongs in the PKI folder, or to *output*.
 
     Where its CA's certificate is in the folder, it is verified with that; with *needs_ca* InputError is raised where
     there is none, or if it has not signed it. Where the profile keeps key and certificate inside a kubeconfig,
     that is written, and the loose key deleted.
     """
-    files, crt = certificate.files, certificate.files.crt
-    assert crt
+    files, crt = certificate.files, certificate.crt
     if output is not None:
         atomic.create_file(output, issued.pem, PUBLIC_MODE)
-        return Kept(output)
+        return replace(issued, path=output)
     if certificate.kind is Kind.CA:
         return _keep_ca(ctx, certificate, issued)
     # What asks through the Certificates API and is in no profile is signed by the cluster's CA.
     ca = ctx.known[certificate.issuer or "ca"]
-    assert ca.files.crt
-    ca_file = ctx.root / ca.files.crt
+    ca_file = ctx.root / ca.crt
     if needs_ca and not ca_file.is_file():
         raise InputError(
             f"{ca_file} does not exist, so the certificate cannot be verified. Copy the CA's certificate, without its "
-            f"key: `cp {quote(ca.files.crt.name)} {quote(str(ca_file))}`, then fetch it again."
+            f"key: `cp {quote(ca.crt.name)} {quote(str(ca_file))}`, then fetch it again."
         )
-    verified, issuer, late = None, None, timedelta(0)
+    verified = issuer = None
     with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as store:
-        staging, executor = store.stage((ca.files.crt,), (crt,)), Executor(ctx, store)
+        staging, executor = store.stage((ca.crt,), (crt,)), Executor(ctx, store)
         executor.run_step(staging, steps.save_issued(crt, issued.pem))
         if ca_file.is_file():
             outcome = executor.run_step(staging, steps.verify(ctx.openssl, ca, crt))
@@ -257,8 +237,7 @@ def keep(
                     f"the CA in {ca_file} has not signed the certificate. Either another CA has, or the file is not "
                     "that of the CA that did. It was not saved."
                 )
-            issuer = _issuer(issued.x509, read_regular(ca_file))
-            late = issued.x509.outlives(issuer) if verified and issuer else late
+            issuer = _issuer(issued.x509, read_regular(ca_file)) if verified else None
         target, loose = crt, tuple[PurePosixPath, ...]()
         if files.kubeconfig and issued.key and ca_file.is_file():
             target, loose = files.kubeconfig, (files.key,)
@@ -272,21 +251,20 @@ def keep(
             store.publish(staging, (target,), secret, loose)
         else:
             store.discard(staging)
-    return Kept(path, is_new, verified, issuer, late)
+    return replace(issued, path=path, is_new=is_new, verified=verified, issuer=issuer)
 
 
-def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate) -> Kept:
+def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate) -> IssuedCertificate:
     """Put a CA's certificate into the PKI folder; with the one above it, if that is known, as the chain.
 
     Where it renews the one that is here, the kubeconfigs that have that inside get it as well.
     """
-    crt, new = certificate.files.crt, issued.x509
-    assert crt
+    crt, new = certificate.crt, issued.x509
     path, pems = ctx.root / crt, certificate_pems(issued.pem)
     with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as store:
         old = _renewed_by(new, status_of(ctx.root, [certificate])[certificate.name], path)
         if old and old.sha256 == new.sha256 and len(pems) == 1:
-            return Kept(path, is_new=False)
+            return replace(issued, path=path, is_new=False)
         rewrite = Kubeconfigs(ctx.root).of_ca(certificate, (old,)) if old else ()
         updated = tuple(path for step in rewrite for path in step.makes)
         if len(pems) == 1 and old and (old.issuer, old.authority_key_id) == (new.issuer, new.authority_key_id):
@@ -298,7 +276,7 @@ def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate) 
             executor.run_step(staging, steps.save_issued(name, content.encode("ascii")))
         executor.finish(staging, rewrite, updated)
         store.publish(staging, [crt, *chains, *updated], updated)
-    return Kept(path, updated=updated if old else None)
+    return replace(issued, path=path, updated=updated if old else None)
 
 
 def _renewed_by(new: X509, status: CertificateStatus, path: Path) -> X509 | None:

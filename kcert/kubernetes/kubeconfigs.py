@@ -16,8 +16,8 @@ from kcert.files import read_optional
 from kcert.issue.adopt import known_files, made_here
 from kcert.issue.context import Context
 from kcert.issue.execute import Executor
-from kcert.issue.steps import Step
-from kcert.kubeconfig import Kubeconfig, context_of
+from kcert.issue.steps import Step, kubeconfig_for
+from kcert.kubeconfig import Kubeconfig
 from kcert.kubernetes import credentials, merging
 from kcert.kubernetes.components import check_prefix
 from kcert.kubernetes.credentials import Credentials, server_url
@@ -32,27 +32,18 @@ SECONDS_FOR_KUBECTL = 30.0
 
 
 @dataclass(frozen=True)
-class KubeconfigOptions:
-    """The options that kubeconfigs are made with.
-
-    ``server`` and ``context`` replace those of the profile. With ``embed`` the files are inside; otherwise they are
-    named: below ``prefix`` if one is given, beside the kubeconfig where not.
-    """
-
-    server: str | None = None
-    context: str | None = None
-    embed: bool = True
-    prefix: str | None = None
-
-
-@dataclass(frozen=True)
 class Draft:
-    """One kubeconfig before it is written: the certificate, the content, and its file in the PKI folder."""
+    """One kubeconfig before it is written: the certificate, the content, and its file in the PKI folder.
+
+    With ``embed`` the files are inside; otherwise they are named: below ``prefix`` if one is given, beside the
+    kubeconfig where not.
+    """
 
     credentials: Credentials
     kubeconfig: Kubeconfig
     file: PurePosixPath
-    options: KubeconfigOptions
+    embed: bool = True
+    prefix: str | None = None
 
     @property
     def name(self) -> str:
@@ -66,19 +57,19 @@ class Draft:
 
     def text(self) -> str:
         """Return the file's content."""
-        if not self.options.embed:
+        if not self.embed:
             return self.kubeconfig.linked(self.path_of)
         contents = self.credentials.contents
         return self.kubeconfig.embedded(lambda path: base64.b64encode(contents[path]).decode("ascii"))
 
     def path_of(self, path: PurePosixPath) -> str:
         """Return the path of a file that is not embedded."""
-        return f"{self.options.prefix.rstrip('/')}/{path}" if self.options.prefix is not None else str(path)
+        return f"{self.prefix.rstrip('/')}/{path}" if self.prefix is not None else str(path)
 
     def commands(self) -> tuple[tuple[str, ...], ...]:
         """Return the four `kubectl config` commands that make the same file, to be typed in the PKI folder."""
         kubeconfig, begin, file = self.kubeconfig, ("kubectl", "config"), f"--kubeconfig={self.file}"
-        embed = ("--embed-certs=true",) if self.options.embed else ()
+        embed = ("--embed-certs=true",) if self.embed else ()
         cluster = (f"--server={kubeconfig.server}", f"--certificate-authority={self.path_of(kubeconfig.ca)}")
         user = (f"--client-certificate={self.path_of(kubeconfig.crt)}", f"--client-key={self.path_of(kubeconfig.key)}")
         context = (f"--cluster={kubeconfig.cluster}", f"--user={kubeconfig.user}")
@@ -91,29 +82,36 @@ class Draft:
 
 
 def drafts(
-    ctx: Context, names: Iterable[str], options: KubeconfigOptions, without: tuple[Certificate, ...] = ()
+    ctx: Context,
+    names: Iterable[str],
+    *,
+    server: str | None,
+    context: str | None,
+    embed: bool,
+    prefix: str | None,
+    without: tuple[Certificate, ...],
 ) -> tuple[Draft, ...]:
     """Return the kubeconfigs called *names*; if none is named, all that the cluster needs but those *without*.
 
-    Raises InputError for an unknown name, for options that are not possible, and for a certificate that is missing,
-    stale or expired.
+    *server* and *context* replace those of the profile. Raises InputError for an unknown name, for options that are not
+    possible, and for a certificate that is missing, stale or expired.
     """
-    if options.context is not None and (why := check_context_name(options.context)):
-        raise InputError(f"--context {options.context!a} is invalid: {why}.")
-    if options.prefix is not None:
-        check_prefix(options.prefix)
-        if options.embed:
+    if context is not None and (why := check_context_name(context)):
+        raise InputError(f"--context {context!a} is invalid: {why}.")
+    if prefix is not None:
+        check_prefix(prefix)
+        if embed:
             raise InputError("--path-prefix is for files that are not embedded: it needs --no-embed.")
-    if options.server is not None:
-        options = replace(options, server=server_url(options.server))
+    server = None if server is None else server_url(server)
     clients = credentials.clients(ctx)
     wanted: dict[str, Certificate] = {}
     for name in names:
         wanted |= {cert.name: cert for cert in credentials.named(ctx, name, clients)}
     chosen = tuple(wanted.values()) or tuple(cert for cert in clients if cert not in without)
-    if not options.embed and any(cert.files.kubeconfig for cert in chosen):
+    if not embed and any(cert.files.kubeconfig for cert in chosen):
         raise InputError("--no-embed: in this profile, a key and its certificate are only in their kubeconfig.")
-    return tuple(draft(ctx, client, options) for client in credentials.credentials(ctx, chosen))
+    made = (draft(ctx, client, server, context) for client in credentials.credentials(ctx, chosen))
+    return tuple(replace(draft, embed=embed, prefix=prefix) for draft in made)
 
 
 def foreign_kubeconfigs(ctx: Context) -> tuple[Certificate, ...]:
@@ -125,28 +123,21 @@ def foreign_kubeconfigs(ctx: Context) -> tuple[Certificate, ...]:
     return tuple(cert for cert in own if not made_here(ctx.root, cert, known))
 
 
-def draft(ctx: Context, client: Credentials, options: KubeconfigOptions) -> Draft:
-    """The kubeconfig of a certificate."""
+def draft(ctx: Context, client: Credentials, server: str | None = None, context: str | None = None) -> Draft:
+    """The kubeconfig of a certificate, with its files inside."""
     certificate, cluster = client.certificate, ctx.cluster
-    assert certificate.subject
     profile = profiles.PROFILES[cluster.profile]
-    made = Kubeconfig(
-        cluster=cluster.name,
-        server=options.server or profile.server(cluster, certificate),
-        user=certificate.subject.common_name,
-        context=options.context or profile.context or context_of(certificate.name, cluster.name),
-        ca=client.ca,
-        crt=client.crt,
-        key=client.key,
-    )
-    return Draft(client, made, kubeconfig_of(certificate), options)
+    made = kubeconfig_for(certificate, client.issuer, cluster.name)
+    server = server or profile.server(cluster, certificate)
+    made = replace(made, server=server, context=context or profile.context or made.context)
+    return Draft(client, made, kubeconfig_of(certificate))
 
 
-def require_writable(made: Iterable[Draft], *, kubectl: bool) -> None:
+def require_writable(made: Iterable[Draft], server: str | None, context: str | None, *, kubectl: bool) -> None:
     """Raise InputError for a .conf of kubeadm that would differ from kcert.yaml, ProgramError without *kubectl*."""
     for draft in made:
         if draft.is_packed:
-            for option, value in (("--server", draft.options.server), ("--context", draft.options.context)):
+            for option, value in (("--server", server), ("--context", context)):
                 if value is not None:
                     raise InputError(
                         f"{option}: {draft.file} has the value in kcert.yaml. Write another file with --output, or "
@@ -173,7 +164,9 @@ def keep(ctx: Context, made: Sequence[Draft], *, kubectl: bool = False) -> Itera
     with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as workspace:
         for draft in made:
             yield draft, "begins"
-            if is_there(ctx.root, draft):
+            content = read_optional(path := ctx.root / draft.file, advice="Move it away, and kcert writes a new one.")
+            is_open = content is not None and path.stat().st_mode & 0o077
+            if content is not None and not is_open and merging.same(content, draft.text().encode()):
                 yield draft, "current"
                 continue
             client = draft.credentials
@@ -183,16 +176,8 @@ def keep(ctx: Context, made: Sequence[Draft], *, kubectl: bool = False) -> Itera
                 _by_kubectl(Executor(ctx, workspace), staging, draft)
             else:
                 staging.write(draft.file, draft.text(), secret=True)
-            state: State = "replaced" if (ctx.root / draft.file).exists() else "written"
             workspace.publish(staging, [draft.file], [draft.file])
-            yield draft, state
-
-
-def is_there(root: Path, draft: Draft) -> bool:
-    """True if the PKI folder has this kubeconfig already, closed to others."""
-    path = root / draft.file
-    content = read_optional(path, advice="Move it away, and kcert writes a new one.")
-    return content is not None and not path.stat().st_mode & 0o077 and merging.same(content, draft.text().encode())
+            yield draft, "written" if content is None else "replaced"
 
 
 def _by_kubectl(executor: Executor, staging: Staging, draft: Draft) -> None:
@@ -223,8 +208,8 @@ def for_screen(ctx: Context, made: tuple[Draft, ...]) -> str:
 
 def absolute(ctx: Context, draft: Draft) -> bytes:
     """The content for a file outside the PKI folder: paths begin at the root."""
-    if not draft.options.embed and draft.options.prefix is None:
-        draft = replace(draft, options=replace(draft.options, prefix=str(ctx.root.absolute())))
+    if not draft.embed and draft.prefix is None:
+        draft = replace(draft, prefix=str(ctx.root.absolute()))
     return draft.text().encode()
 
 

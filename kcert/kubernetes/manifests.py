@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from kcert.certificates import Certificate
 from kcert.config import Cluster
 from kcert.errors import InputError, KcertError, ProgramError, UnansweredError, VerdictError, sentence
 from kcert.files import LARGEST_DOCUMENT, open_at_once
+from kcert.issue.context import Context
 from kcert.kubernetes import FAILURES, signers
 from kcert.kubernetes.signing_request import (
     KIND,
@@ -74,37 +76,26 @@ def decoding(argv: tuple[str, ...]) -> str:
     return f"{format_command(argv)} | base64 -d"
 
 
-def object_name_of(certificate: Certificate) -> str:
-    """Return the usual name of the object of *certificate*: that of its request."""
-    assert certificate.files.csr
-    return certificate.files.csr.stem
-
-
-def compose(
-    root: Path,
+def compose(  # noqa: PLR0917 - one for each option
+    ctx: Context,
     certificate: Certificate,
-    openssl: str,
-    option: str,
-    *,
     signer: str | None,
     usages: Sequence[str],
     expires: int | None,
     name: str | None,
 ) -> SigningRequest:
-    """Return the object for the request of *certificate* in the PKI folder *root*, for which commands need *option*.
+    """Return the object for the request of *certificate* in the PKI folder.
 
     *signer*, *usages* and *name* follow from the request where they are not given. Raises InputError for a request
     that is none, and for what the API server would not take.
     """
-    assert certificate.files.csr
-    path = root / certificate.files.csr
+    path = ctx.root / certificate.csr
     if not path.is_file():
-        raise InputError(
-            f"{path} does not exist: `kcert csr new {quote(certificate.name)}{option}` creates key and request."
-        )
+        command = f"`kcert csr new {quote(certificate.name)}{ctx.folder_option}`"
+        raise InputError(f"{path} does not exist: {command} creates key and request.")
     content = contents(path)
-    request = read_asked(openssl, content, str(path))
-    name = name or object_name_of(certificate)
+    request = read_asked(ctx.openssl, content, str(path))
+    name = name or certificate.csr.stem
     if why := object_name(name):
         raise InputError(f"{name!a} cannot be the name of an object of Kubernetes: {why}. Give it another with --name.")
     signer = signers.full_name(signer) if signer else signers.fitting(request)
@@ -115,20 +106,11 @@ def compose(
     usages = usages or played.usages(request.public_key.algorithm)
     if expires is not None:
         check_expires(expires, "--expires")
-    return SigningRequest(
-        name=name,
-        request=content,
-        signer=signer,
-        usages=check_usages(usages, "--usage"),
-        expires=expires,
-        source=str(path),
-    )
+    return SigningRequest(name, content, signer, check_usages(usages, "--usage"), expires, source=str(path))
 
 
-def write(
-    root: Path, csr: SigningRequest, output: Path | None, waits: Callable[[str], None]
-) -> tuple[Path, SigningRequest | None]:
-    """Write the manifest into the PKI folder *root*, where what it replaces is backed up, or to *output*.
+def write(ctx: Context, csr: SigningRequest, output: Path | None) -> tuple[Path, SigningRequest | None]:
+    """Write the manifest into the PKI folder, where what it replaces is backed up, or to *output*.
 
     Return its path, and what is there already if that is the same request: it stays, with all that was decided.
     """
@@ -137,31 +119,23 @@ def write(
         atomic.create_file(output, content, PUBLIC_MODE)
         return output, None
     name = PurePosixPath(f"{csr.name}-csr.yaml")
-    with Workspace.open(root, "kcert csr manifest", waits) as workspace:
-        existing = _there(root / name)
-        if existing and _spec(existing) == _spec(csr):
-            return root / name, existing
+    with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as workspace:
+        existing = existing_manifest(ctx.root, csr.name)
+        if existing and replace(existing, conditions=(), certificate=None, source=csr.source, document=None) == csr:
+            return ctx.root / name, existing
         staging = workspace.stage((), (name,))
         staging.write(name, content)
         workspace.publish(staging, (name,), ())
-    return root / name, None
+    return ctx.root / name, None
 
 
-def usages_asked(root: Path, name: str) -> tuple[str, ...] | None:
-    """Return the usages that the manifest of the object *name* in *root* asks for; None if there is no manifest."""
-    existing = _there(root / f"{name}-csr.yaml")
-    return existing.usages if existing else None
-
-
-def _there(path: Path) -> SigningRequest | None:
+def existing_manifest(root: Path, name: str) -> SigningRequest | None:
+    """Return the object *name* of the manifest in the PKI folder *root*; None if there is none that can be read."""
+    path = root / f"{name}-csr.yaml"
     try:
         return load(path) if path.is_file() else None
     except InputError:
         return None  # whatever that is, it is backed up
-
-
-def _spec(csr: SigningRequest) -> tuple[object, ...]:
-    return csr.name, csr.request, csr.signer, csr.usages, csr.expires
 
 
 def named(root: Path, name: str, option: str = "") -> Path:
@@ -186,15 +160,6 @@ def looked_at(path: Path) -> SigningRequest:
 def looked_up(argv: tuple[str, ...], name: str) -> SigningRequest:
     """Return the object *name*, which the command *argv* of kubectl prints."""
     return parse(kubectl(argv).stdout, f"the object {name}")
-
-
-def decide(path: Path, decision: Callable[[SigningRequest], SigningRequest]) -> tuple[SigningRequest, SigningRequest]:
-    """Put a *decision* into the manifest at *path*; return the object before it and after it."""
-    before = load(path)
-    after = decision(before)
-    if after != before:
-        atomic.edit_file(path, text(after).encode("utf-8"))
-    return before, after
 
 
 def kubectl(argv: tuple[str, ...]) -> Reading:

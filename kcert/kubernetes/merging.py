@@ -21,9 +21,6 @@ from kcert.errors import InputError, MachineError
 from kcert.files import defer_signals, read_regular
 from kcert.quoting import quote
 
-_LISTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
-"""The three lists of a kubeconfig, and the key of an entry's content."""
-
 _REPLACED_FIELDS = {
     "cluster": {"server", "certificate-authority", "certificate-authority-data", "insecure-skip-tls-verify"},
     "user": {
@@ -41,9 +38,6 @@ _REPLACED_FIELDS = {
 }
 """The fields of a cluster or user that a new CA or certificate makes void. All others (proxy-url, tls-server-name, as,
 extensions) are the user's own and stay. See https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/."""
-
-_SETS = {"cluster": "set-cluster", "user": "set-credentials"}
-"""The command of kubectl that changes an entry for every context with it."""
 
 
 def same(key: bytes, other: bytes) -> bool:
@@ -77,12 +71,13 @@ def merge(path: Path, content: bytes, addition: bytes, *, replace: bool) -> tupl
             f"another name."
         )
     after, updated = dict(before), list[str]()
-    for key, kind in (("clusters", "cluster"), ("users", "user")):
+    for kind, replaced in _REPLACED_FIELDS.items():
+        key = f"{kind}s"
         called = _own_entry(path, context, kind, new[key][0]["name"])
         old = _entry(path, before, key, called)
         values = (old or {}).get(kind)
         kept: dict[str, Any] = values if isinstance(values, dict) else {}
-        value = {field: kept[field] for field in kept if field not in _REPLACED_FIELDS[kind]} | new[key][0][kind]
+        value = {field: kept[field] for field in kept if field not in replaced} | new[key][0][kind]
         if old and old.get(kind) == value:
             continue
         _check_unshared(path, before, name, kind, called)
@@ -97,7 +92,8 @@ def _with_context(path: Path, before: dict[str, Any], new: dict[str, Any]) -> di
     """Return *before* with the entries of *new* at the end of its lists."""
     name = new["contexts"][0]["name"]
     after, names = dict(before), {}
-    for key, kind in (("clusters", "cluster"), ("users", "user")):
+    for kind in _REPLACED_FIELDS:
+        key = f"{kind}s"
         entry, entries = new[key][0], before.get(key) or []
         existing = {named["name"]: named.get(kind) for named in entries}
         if existing.get(entry["name"], entry[kind]) != entry[kind]:
@@ -139,10 +135,11 @@ def _check_unshared(path: Path, config: dict[str, Any], name: str, kind: str, ca
         ascii(other)[1:-1] for other, context in contexts if isinstance(context, dict) and context.get(kind) == called
     ]
     if others:
+        command = "set-cluster" if kind == "cluster" else "set-credentials"
         raise InputError(
             f"in {path} the {kind} {ascii(called)[1:-1]} would have to change, and {', '.join(others)} has it as well: "
             "kcert does not change other contexts. --context NAME adds the new one under its own name; `kubectl "
-            f"config {_SETS[kind]}` changes it for all of them."
+            f"config {command}` changes it for all of them."
         )
 
 
@@ -155,7 +152,7 @@ def _parsed(path: Path, content: bytes) -> dict[str, Any]:
         raise InputError(f"{path} is not a kubeconfig: it {error}.") from None
     if not isinstance(config, dict) or config.get("kind", "Config") != "Config" or "apiVersion" not in config:
         raise InputError(f"{path} is not a kubeconfig: it has no `apiVersion: v1` and `kind: Config`.")
-    for key in _LISTS:
+    for key in ("clusters", "contexts", "users"):
         entries = config.get(key)
         if entries is None:
             continue

@@ -7,7 +7,7 @@ controllers answer; where they refuse, kcert gives their own words.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,68 +67,54 @@ EXTENDED_USAGES = {
 
 @dataclass(frozen=True)
 class Signer:
-    """One signer: what it is for, which usages it takes, and what it finds wrong with a request."""
+    """One signer: what it is for, and the purpose that its certificates have."""
 
     name: str
     purpose: str
     usage: str
-    violation: Callable[[Request, tuple[str, ...]], str | None]
 
     def usages(self, algorithm: str) -> tuple[str, ...]:
         """The usages to ask it for with a key of *algorithm*: encipherment is for RSA alone (RFC 5480, section 3)."""
         return ("digital signature", *(("key encipherment",) if algorithm == "rsa" else ()), self.usage)
 
+    def violation(self, request: Request, usages: tuple[str, ...]) -> str | None:
+        """Return what it finds first to be wrong with *request* and *usages*, in its own words; None if nothing is."""
+        wrong = self._wrong_for_client(usages) if self.name == CLIENT else self._wrong_for_kubelet(request, usages)
+        return next(wrong, None)
 
-def _client(_request: Request, usages: tuple[str, ...]) -> str | None:
-    foreign = next(
-        (usage for usage in usages if usage not in ("digital signature", "key encipherment", "client auth")), None
-    )
-    if foreign:
-        return f"invalid usage for client certificate: {foreign}"
-    return None if "client auth" in usages else "missing required usage for client certificate: client auth"
+    def _wrong_for_client(self, usages: tuple[str, ...]) -> Iterator[str]:
+        for usage in usages:
+            if usage not in ("digital signature", "key encipherment", self.usage):
+                yield f"invalid usage for client certificate: {usage}"
+        if self.usage not in usages:
+            yield f"missing required usage for client certificate: {self.usage}"
 
-
-def _kubelet_client(request: Request, usages: tuple[str, ...]) -> str | None:
-    if request.subject.organizations != (NODES,):
-        return "subject organization is not system:nodes"
-    kinds = {name.type for name in request.alt_names}
-    for kind, label in (("DNS", "DNS"), ("email", "Email"), ("IP", "IP"), ("URI", "URI")):
-        if kind in kinds:
-            return f"{label} subjectAltNames are not allowed"
-    if not (request.subject.common_name or "").startswith(NODE_PREFIX):
-        return "subject common name does not begin with system:node:"
-    return _exactly(usages, "client auth")
-
-
-def _kubelet_serving(request: Request, usages: tuple[str, ...]) -> str | None:
-    if request.subject.organizations != (NODES,):
-        return "subject organization is not system:nodes"
-    kinds = {name.type for name in request.alt_names}
-    if not kinds & {"DNS", "IP"}:
-        return "DNS or IP subjectAltName is required"
-    for kind, label in (("email", "Email"), ("URI", "URI")):
-        if kind in kinds:
-            return f"{label} subjectAltNames are not allowed"
-    if unfit := _exactly(usages, "server auth"):
-        return unfit
-    if not (request.subject.common_name or "").startswith(NODE_PREFIX):
-        return "subject common name does not begin with system:node:"
-    return None
-
-
-def _exactly(usages: tuple[str, ...], purpose: str) -> str | None:
-    least = {"digital signature", purpose}
-    if set(usages) in (least, least | {"key encipherment"}):
-        return None
-    return f"usages did not match [{' '.join(sorted(least | {'key encipherment'}))}]"
+    def _wrong_for_kubelet(self, request: Request, usages: tuple[str, ...]) -> Iterator[str]:
+        is_server = self.name == KUBELET_SERVING
+        if request.subject.organizations != (NODES,):
+            yield "subject organization is not system:nodes"
+        kinds = {name.type for name in request.alt_names}
+        if is_server and not kinds & {"DNS", "IP"}:
+            yield "DNS or IP subjectAltName is required"
+        for kind in ("email", "URI") if is_server else ("DNS", "email", "IP", "URI"):
+            if kind in kinds:
+                yield f"{'Email' if kind == 'email' else kind} subjectAltNames are not allowed"
+        most = {"digital signature", "key encipherment", self.usage}
+        is_fit = set(usages) in (most, most - {"key encipherment"})
+        is_node = (request.subject.common_name or "").startswith(NODE_PREFIX)
+        # Each signer looks at the two in an order of its own.
+        if not is_node and (is_fit or not is_server):
+            yield "subject common name does not begin with system:node:"
+        if not is_fit:
+            yield f"usages did not match [{' '.join(sorted(most))}]"
 
 
 SIGNERS = {
     signer.name: signer
     for signer in (
-        Signer(CLIENT, "clients of the API server: people, programs, components", "client auth", _client),
-        Signer(KUBELET_CLIENT, "kubelets, as clients of the API server", "client auth", _kubelet_client),
-        Signer(KUBELET_SERVING, "kubelets, as servers", "server auth", _kubelet_serving),
+        Signer(CLIENT, "clients of the API server: people, programs, components", "client auth"),
+        Signer(KUBELET_CLIENT, "kubelets, as clients of the API server", "client auth"),
+        Signer(KUBELET_SERVING, "kubelets, as servers", "server auth"),
     )
 }
 """The signers that kcert can play, by name."""
@@ -199,6 +185,7 @@ def of_name(cluster: Cluster, name: str, signer: str | None = None, *, by_root: 
     accepted, and for what the Certificates API does not sign; with *by_root* that may be a CA, which a root outside
     the cluster has signed.
     """
+    signer = full_name(signer or "")
     if signer in _STEMS:
         name = f"{_STEMS[signer]}{name.removeprefix(NODE_PREFIX).removeprefix(_STEMS[signer])}"
     known = profiles.named(profiles.certificates(cluster), name)

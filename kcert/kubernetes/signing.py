@@ -7,13 +7,13 @@ request is signed as the certificate of kcert.yaml that it is for, and never as 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path, PurePosixPath
 
 from kcert import profiles
-from kcert.certificates import AltName, Certificate, Key, Kind, Role
+from kcert.certificates import Certificate, Files, Key, Kind, Role
 from kcert.errors import InputError, ProgramError, VerdictError
 from kcert.issue import steps
 from kcert.issue.checks import days_within, require_ca, with_passphrases
@@ -22,7 +22,7 @@ from kcert.issue.execute import Executor
 from kcert.issue.status import drift, status_of
 from kcert.issue.steps import Step
 from kcert.kubernetes import signers
-from kcert.kubernetes.manifests import by_hand, contents
+from kcert.kubernetes.manifests import by_hand, contents, load
 from kcert.kubernetes.signing_request import (
     APPROVED,
     DENIED,
@@ -62,27 +62,31 @@ SHORTEST_RSA = 2048
 # --- What the API server does
 
 
-def approve(csr: SigningRequest, openssl: str) -> SigningRequest:
-    """Return *csr* with the condition Approved, as `kubectl certificate approve` sets it; once is enough.
+def decide(path: Path, decision: str, openssl: str = "openssl") -> tuple[SigningRequest, SigningRequest]:
+    """Put the condition *decision*, Approved or Denied, into the manifest at *path*, as `kubectl certificate` does.
 
-    Raises VerdictError for what the API server forbids, InputError where it was denied.
+    Return the object before it and after it; once is enough. Raises VerdictError for what the API server forbids,
+    InputError where the opposite was decided.
     """
-    _check_admission(csr, requested(openssl, csr))
-    return _decided(csr, APPROVED, DENIED, "KubectlApprove", "This CSR was approved by kubectl certificate approve.")
-
-
-def deny(csr: SigningRequest) -> SigningRequest:
-    """Return *csr* with the condition Denied, as `kubectl certificate deny` sets it; once is enough."""
-    return _decided(csr, DENIED, APPROVED, "KubectlDeny", "This CSR was denied by kubectl certificate deny.")
-
-
-def _decided(csr: SigningRequest, kind: str, opposite: str, reason: str, message: str) -> SigningRequest:
-    if csr.condition(opposite):
+    before = load(path)
+    verb, opposite = ("approve", DENIED) if decision == APPROVED else ("deny", APPROVED)
+    if decision == APPROVED:
+        _check_admission(before, requested(openssl, before))
+    if before.condition(opposite):
         raise InputError(
-            f'certificate signing request "{csr.name}" is already {opposite}, which the API server never '
+            f'certificate signing request "{before.name}" is already {opposite}, which the API server never '
             "undoes. To decide again, create an object with another name."
         )
-    return csr if csr.condition(kind) else csr.with_condition(kind, reason, message)
+    if before.condition(decision):
+        return before, before
+    message = f"This CSR was {decision.lower()} by kubectl certificate {verb}."
+    after = before.with_condition(decision, f"Kubectl{verb.capitalize()}", message)
+    _save(path, after)
+    return before, after
+
+
+def _save(path: Path, csr: SigningRequest) -> None:
+    atomic.edit_file(path, text(csr).encode("utf-8"))
 
 
 def _check_admission(csr: SigningRequest, request: Request) -> None:
@@ -96,11 +100,11 @@ def _check_admission(csr: SigningRequest, request: Request) -> None:
 # --- What kube-controller-manager does
 
 
-def _check_signable(path: Path, csr: SigningRequest, openssl: str) -> None:
-    """Raise VerdictError for an object that no signer looks at, or that its signer refuses.
+def _check_signable(path: Path, csr: SigningRequest, openssl: str) -> Request:
+    """Return the request in *csr*.
 
-    In the second case the manifest *path* gets the condition Failed. Raises InputError for a signer that kcert does not
-    have.
+    Raises VerdictError for an object that no signer looks at, or that its signer refuses: then the manifest *path* gets
+    the condition Failed. Raises InputError for a signer that kcert does not have.
     """
     if csr.condition(DENIED):
         raise VerdictError(f"{csr.name} was denied, so no signer processes it.")
@@ -122,12 +126,12 @@ def _check_signable(path: Path, csr: SigningRequest, openssl: str) -> None:
     request = requested(openssl, csr)
     _check_admission(csr, request)
     if violation := signer.violation(request, csr.usages):
-        after = csr.with_condition(FAILED, "SignerValidationFailure", violation)
-        atomic.edit_file(path, text(after).encode("utf-8"))
+        _save(path, csr.with_condition(FAILED, "SignerValidationFailure", violation))
         raise VerdictError(
             f"the signer {csr.signer} rejects {csr.name}: {violation}. {path} has the condition Failed now, as it "
             "would have in a cluster."
         )
+    return request
 
 
 def sign_object(
@@ -138,38 +142,37 @@ def sign_object(
     Return it with its certificate, as the manifest is then, and what that says. Raises VerdictError where the signer
     refuses it, InputError where the CA is not fit to sign.
     """
-    _check_signable(path, csr_object, ctx.openssl)
-    ctx, _ = with_passphrases(ctx, ())
+    name, request = csr_object.name, _check_signable(path, csr_object, ctx.openssl)
     if not ctx.root.is_dir():
         raise InputError(
             f"{ctx.root}, the folder of the CA, does not exist: `kcert ca{ctx.folder_option}` creates one."
         )
-    spec, now = ctx.known["ca"], datetime.now(timezone.utc)
-    ca = require_ca(ctx, replace(spec, name=csr_object.name), status_of(ctx.root, [spec], now)["ca"], now)
-    request = requested(ctx.openssl, csr_object)
     # A real signer copies these four kinds and drops all others.
-    names = tuple(name for name in request.alt_names if name.type in ("DNS", "IP", "email", "URI"))
-    for name in names:
-        if not writable(name):
+    names = tuple(san for san in request.alt_names if san.type in ("DNS", "IP", "email", "URI"))
+    for san in names:
+        if not writable(san):
             raise InputError(
-                f"{csr_object.source} asks for the name {str(name)!a}, which cannot be written into an openssl.cnf, so "
+                f"{csr_object.source} asks for the name {str(san)!a}, which cannot be written into an openssl.cnf, so "
                 "kcert cannot sign it; a cluster would."
             )
-    csr, out, config = (
-        SIGNER / name for name in (f"{csr_object.name}.csr", f"{csr_object.name}.crt", f"openssl-{csr_object.name}.cnf")
-    )
-    between = _validity(csr_object, longest, ca, now)
-    argv = commands.signature_between(ctx.openssl, csr, ca=spec, out=out, between=between, cnf=config)
-    nothing = "none" if adds_identifiers(ctx.openssl) else ""
-    settings = render_signer(signers.as_extensions(csr_object.usages), names, ca, nothing=nothing)
-    made = (
-        steps.write_config(config, settings),
-        _signer_files(csr_object, csr, by_hand(path, csr_object, "request", ctx.root)),
-        Step("issue", (out,), argv),
-    )
-    pem, x509 = _signed(ctx, spec, made, csr_object.name, request, names, out)
+    csr, crt, cnf = SIGNER / f"{name}.csr", SIGNER / f"{name}.crt", SIGNER / f"openssl-{name}.cnf"
+    files = Files(SIGNER / f"{name}.key", cnf, csr, crt)
+
+    def issue(spec: Certificate, ca: X509, now: datetime) -> tuple[Step, ...]:
+        between = _validity(csr_object, longest, ca, now)
+        nothing = "none" if adds_identifiers(ctx.openssl) else ""
+        settings = render_signer(signers.as_extensions(csr_object.usages), names, ca, nothing=nothing)
+        argv = commands.signature_between(ctx.openssl, csr, ca=spec, out=crt, between=between, cnf=cnf)
+        return (
+            steps.write_config(cnf, settings),
+            _signer_files(csr_object, csr, by_hand(path, csr_object, "request", ctx.root)),
+            Step("issue", (crt,), argv),
+        )
+
+    certificate = replace(ctx.known["ca"], name=name, issuer="ca", alt_names=names, files=files)
+    pem, x509, _ = _signed(ctx, certificate, request, issue)
     signed = replace(csr_object, certificate=pem)
-    atomic.edit_file(path, text(signed).encode("utf-8"))
+    _save(path, signed)
     return signed, x509
 
 
@@ -201,29 +204,38 @@ def _validity(csr: SigningRequest, longest: timedelta, ca: X509, now: datetime) 
     return now - BACKDATED, min(end, ca.not_after)
 
 
-def _signed(  # noqa: PLR0917 - who signs what, as what
+def _signed(
     ctx: Context,
-    ca: Certificate,
-    made: tuple[Step, ...],
-    name: str,
+    certificate: Certificate,
     request: Request,
-    names: tuple[AltName, ...],
-    out: PurePosixPath,
-) -> tuple[bytes, X509]:
-    """Return the certificate *out* of *name*, which the steps *made* make of *request* with the SANs *names*.
+    issue: Callable[[Certificate, X509, datetime], tuple[Step, ...]],
+) -> tuple[bytes, X509, X509]:
+    """Return the *certificate* that its CA makes of *request*, what it says, and the CA; *issue* returns the steps.
 
-    Raises ProgramError if openssl fails.
+    Raises InputError where the CA is not fit to sign, ProgramError if openssl fails.
     """
-    assert ca.files.crt
+    ctx, _ = with_passphrases(ctx, ())
+    spec, now = ctx.known[certificate.issuer or "ca"], datetime.now(timezone.utc)
+    status = status_of(ctx.root, [spec], now)[spec.name]
+    key = ctx.root / spec.files.key
+    if status.x509 and not key.exists():
+        raise InputError(
+            f"{key} does not exist, and without the CA's key nothing can be signed. If it is kept in another folder, "
+            "specify it with --ca-dir; if it is on another machine, run `kcert csr sign --file` there."
+        )
+    ca, spec = require_ca(ctx, certificate, status, now), status.certificate
+    made = issue(spec, ca, now)
     with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as store:
-        staging = store.stage((ca.files.crt, ca.files.key), [path for step in made for path in step.makes])
-        Executor(ctx, store).run_all(staging, made, name)
-        pem = staging.path(out).read_bytes()
+        staging = store.stage((spec.crt, spec.files.key), [path for step in made for path in step.makes])
+        Executor(ctx, store).run_all(staging, made, certificate.name)
+        pem = staging.path(certificate.crt).read_bytes()
         store.discard(staging)
     x509 = read_certificate(pem.decode("ascii", "replace"))
-    if not isinstance(x509, X509) or unlike(x509, request, None) or set(x509.alt_names) != set(names):
-        raise ProgramError(f"openssl made a certificate that is not what {name} asks for. It was not saved.")
-    return pem, x509
+    if not isinstance(x509, X509) or unlike(x509, request, None) or set(x509.alt_names) != set(certificate.alt_names):
+        raise ProgramError(
+            f"openssl made a certificate that is not what {certificate.name} asks for. It was not saved."
+        )
+    return pem, x509, ca
 
 
 def unlike(x509: X509, request: Request, key: bytes | None, *, of_ca: bool = False) -> tuple[str, ...]:
@@ -269,7 +281,10 @@ def match_request(ctx: Context, path: Path, name: str | None) -> tuple[Certifica
         raise InputError(f"{path} asks for {same[0].name} with other SANs: {_compared(same[0], request)}.")
     named = [cert for cert in matching if name is not None or (cert.files.csr and cert.files.csr.name == path.name)]
     certificate = (named or matching)[0]
-    if not named and _is_privileged(certificate):
+    assert certificate.subject
+    identities = (certificate.subject.common_name, *certificate.subject.organizations)
+    is_system = any(identity.startswith(("system:", "kubeadm:")) for identity in identities)
+    if not named and (certificate.role != Role.USER or is_system):
         command = format_command(("kcert", "csr", "sign", "--file", str(path), "--as", certificate.name))
         raise InputError(
             f"{path} asks for {certificate.name} ({str(request.subject)!a}), which has more permissions than a user "
@@ -280,49 +295,34 @@ def match_request(ctx: Context, path: Path, name: str | None) -> tuple[Certifica
 
 def sign_request(ctx: Context, path: Path, certificate: Certificate, request: Request) -> tuple[Path, X509]:
     """Sign the *request* at *path* as *certificate*, into NAME.crt beside it; return that path, and what it says."""
-    ctx, _ = with_passphrases(ctx, ())
-    files, now = certificate.files, datetime.now(timezone.utc)
-    assert certificate.issuer and files.crt and files.cnf and files.csr
-    csr, pem = files.csr, request.pem.encode("ascii")
-    target = path.with_name(files.crt.name)
+    csr, crt, cnf, pem = certificate.csr, certificate.crt, certificate.files.cnf, request.pem.encode("ascii")
+    assert cnf
+    target = path.with_name(crt.name)
     if target.exists():
         raise InputError(f"{target} exists already: move it away, then sign {path} again.")
-    spec = ctx.known[certificate.issuer]
-    status = status_of(ctx.root, [spec], now)[spec.name]
-    ca = require_ca(ctx, certificate, status, now)
-    spec = status.certificate
-    assert spec.files.crt
-    made = (
-        Step("request", (csr,), perform=lambda staging, _root: staging.write(csr, pem)),
-        steps.write_config(files.cnf, render(certificate)),
-        steps.sign(certificate, spec, ctx.openssl, days_within(certificate, ca, now)),
-        steps.verify(ctx.openssl, spec, files.crt),
-    )
-    content, x509 = _signed(ctx, spec, made, certificate.name, request, certificate.alt_names, files.crt)
+
+    def issue(spec: Certificate, ca: X509, now: datetime) -> tuple[Step, ...]:
+        return (
+            Step("request", (csr,), perform=lambda staging, _root: staging.write(csr, pem)),
+            steps.write_config(cnf, render(certificate)),
+            steps.sign(certificate, spec, ctx.openssl, days_within(certificate, ca, now)),
+            steps.verify(ctx.openssl, spec, crt),
+        )
+
+    content, x509, ca = _signed(ctx, certificate, request, issue)
     if wrong := drift(certificate, x509, ca):
         raise ProgramError(f"openssl made a certificate that is not what was asked for: {'; '.join(wrong)}.")
     atomic.create_file(target, content, PUBLIC_MODE)
     return target, x509
 
 
-def _is_privileged(certificate: Certificate) -> bool:
-    """Return True for an administrator, a component or a node."""
-    assert certificate.subject
-    identities = (certificate.subject.common_name, *certificate.subject.organizations)
-    return certificate.role != Role.USER or any(identity.startswith(("system:", "kubeadm:")) for identity in identities)
-
-
 def _compared(certificate: Certificate, request: Request) -> str:
     """Say which SANs only one of kcert.yaml and the request has."""
-
-    def listed(names: Iterable[AltName], others: Iterable[AltName]) -> str:
-        return ", ".join(ascii(str(name))[1:-1] for name in names if name not in set(others))
-
-    missing, more = (
-        listed(certificate.alt_names, request.alt_names),
-        listed(request.alt_names, certificate.alt_names),
-    )
-    differs = [f"it lacks {missing}"] * bool(missing) + [f"it also asks for {more}"] * bool(more)
+    here, asked = certificate.alt_names, request.alt_names
+    missing = [ascii(str(name))[1:-1] for name in here if name not in asked]
+    more = [ascii(str(name))[1:-1] for name in asked if name not in here]
+    differs = [f"it lacks {', '.join(missing)}"] if missing else []
+    differs += [f"it also asks for {', '.join(more)}"] if more else []
     return f"{' and '.join(differs)}; the kcert.yaml here and the one that it was made with have to be the same"
 
 

@@ -84,6 +84,11 @@ class Reader:
         """Return the content of the next element if it has *tag*; else None, and nothing is read."""
         return self.any(what)[1] if self.tag == tag else None
 
+    def all(self, what: str) -> Iterator[tuple[int, bytes]]:
+        """Yield the tag and the content of every element that is left."""
+        while self.more:
+            yield self.any(what)
+
     def each(self, tag: int, what: str) -> Iterator[Reader]:
         """Yield the elements of every element that is left; each has to have *tag*."""
         while self.more:

@@ -108,10 +108,8 @@ def _extended_key_usage(fields: dict[str, Any], value: bytes) -> None:
 
 
 def _alt_names(fields: dict[str, Any], value: bytes) -> list[int]:
-    inside = Reader(value).sequence("invalid subject alternative names")
-    elements = []
-    while inside.more:
-        elements.append(inside.any("invalid subject alternative name"))
+    what = "invalid subject alternative name"
+    elements = list(Reader(value).sequence(f"{what}s").all(what))
     fields["alt_names"] = tuple(_alt_name(tag, content) for tag, content in elements)
     for tag, content in elements:
         if fault := _alt_name_fault(tag, content):

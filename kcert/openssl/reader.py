@@ -371,15 +371,13 @@ def _request(content: bytes, pem: str) -> Request:
 def _requested(attributes: Reader) -> list[list[Extension]]:
     """Read the extensions of each extensionRequest: like Go, of its first value, and not of a malformed attribute."""
     requested, what = [], "malformed attribute"
-    while attributes.more:
-        tag, content = attributes.any(what)
+    for tag, content in attributes.all(what):
         attribute = Reader(content)
         try:
-            oid, values = attribute.oid(what), Reader(attribute.read(der.SET, what))
-            while values.more:
-                values.any(what)
+            oid, values = attribute.oid(what), attribute.read(der.SET, what)
+            list(Reader(values).all(what))
         except DerError:
             continue
-        if tag == der.SEQUENCE and oid == _EXTENSION_REQUEST and values.der:
-            requested.append(read_extensions(Reader(values.der).sequence("malformed extensions")))
+        if tag == der.SEQUENCE and oid == _EXTENSION_REQUEST and values:
+            requested.append(read_extensions(Reader(values).sequence("malformed extensions")))
     return requested

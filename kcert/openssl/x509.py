@@ -52,11 +52,6 @@ class Name:
         return self.values("O")
 
     @property
-    def units(self) -> tuple[str, ...]:
-        """Every OU, which Kubernetes does not look at."""
-        return self.values("OU")
-
-    @property
     def uids(self) -> tuple[str, ...]:
         """The user's UID, which Kubernetes reads there from 1.33 on (k8s.io/apimachinery/pkg/apis/asn1, X509UID)."""
         return self.values("1.3.6.1.4.1.57683.2")

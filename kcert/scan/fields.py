@@ -98,7 +98,7 @@ def _user(subject: Name) -> list[Field]:
     return [
         Field("user (CN)", name, "User", {"user": name}) if name else Field("user (CN)", "none", "No user"),
         *_groups(subject.organizations, name),
-        *[Field("OU", unit, "Unit") for unit in subject.units],
+        *[Field("OU", unit, "Unit") for unit in subject.values("OU")],
         *[Field("UID", uid) for uid in subject.uids],
     ]
 

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 
 from kcert.errors import InputError, MachineError, warn
 from kcert.files import defer_signals, read_regular
-from kcert.store.directory import Directory, locked, refuse_foreign_link
+from kcert.store.directory import Directory, locked, mount_of, refuse_foreign_link
 from kcert.store.history import MEMORY, History, Memory, recall
 
 FOLDER_MODE = 0o700
@@ -151,7 +151,7 @@ class Workspace:
 
         What prevents it only then (a disk that fills up) is still found by ``publish``.
         """
-        mount = self._own.mount
+        mount = mount_of(self._own.descriptor)
         for name in (relative for relative in names if not relative.is_absolute()):
             if name in self._waiting:
                 raise MachineError(

@@ -49,11 +49,6 @@ class Directory:
         """Close the folder."""
         os.close(self.descriptor)
 
-    @property
-    def mount(self) -> object:
-        """Return what distinguishes the mount that this folder is on: files are renamed within one only."""
-        return _mount_of(self.descriptor)
-
     def status(self, name: str) -> os.stat_result | None:
         """The status of an entry, a link's own; None if there is none."""
         try:
@@ -204,11 +199,11 @@ class Directory:
             raise InputError(link_refused(self.path / name))
 
     def check_replaceable(self, name: str, mount: object) -> None:
-        """Raise an error where no file of the mount *mount* could be renamed to *name*; nothing is changed."""
+        """Raise an error where no file of the *mount* could be renamed to *name*; nothing is changed."""
         path = self.path / name
         if not os.access(".", os.W_OK | os.X_OK, dir_fd=self.descriptor):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.path))
-        if self.mount != mount:
+        if mount_of(self.descriptor) != mount:
             raise MachineError(
                 f"{self.path} is on another file system than the PKI folder, so nothing can be moved there in one "
                 f"step. Unmount it, or move the whole PKI folder to one file system. Nothing was changed."
@@ -225,7 +220,7 @@ class Directory:
             descriptor = os.open(name, _READING, dir_fd=self.descriptor)
             try:
                 _refuse_immutable(descriptor, path)
-                if _mount_of(descriptor) != mount:
+                if mount_of(descriptor) != mount:
                     raise MachineError(
                         f"{path} is a mount point, and cannot be replaced: unmount it. Nothing was changed."
                     )
@@ -233,8 +228,8 @@ class Directory:
                 os.close(descriptor)
 
 
-def _mount_of(descriptor: int) -> object:
-    """The mount of an open file: Linux names it, and a file system can be mounted at two places."""
+def mount_of(descriptor: int) -> object:
+    """Return the mount of an open file, within which alone files are renamed; a file system can have two."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii").splitlines():
             if line.startswith("mnt_id:"):

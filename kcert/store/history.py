@@ -122,18 +122,17 @@ class History:
     ) -> None:
         """Add the command that ended as *outcome* (None: there is none), with the SHA-256 of the *files* it made."""
         started = outcome.started if outcome else datetime.now(timezone.utc)
-        entry = {
-            "time": started.isoformat("T", "milliseconds").replace("+00:00", "Z"),
-            "argv": list(outcome.command.argv) if outcome else [],
-            "folder": str(folder.absolute()),
-            "status": outcome.status if outcome else 0,
-            "seconds": round(outcome.seconds, 4) if outcome else 0.0,
-            "files": files,
-            "step": step,
-            "prepared": [asdict(own) for own in prepared],
-            "previous": self._last,
-        }
-        line = json.dumps(entry).encode() + b"\n"
+        entry = Entry(
+            time=started.isoformat("T", "milliseconds").replace("+00:00", "Z"),
+            argv=outcome.command.argv if outcome else (),
+            folder=str(folder.absolute()),
+            status=outcome.status if outcome else 0,
+            seconds=round(outcome.seconds, 4) if outcome else 0.0,
+            files=dict(files),
+            step=step,
+            prepared=tuple(prepared),
+        )
+        line = json.dumps({**asdict(entry), "previous": self._last}).encode() + b"\n"
         self._write_head(_hash(line))
         written = os.write(self._file, line)
         if written < len(line):  # the disk is full: half a line is not a line
@@ -235,16 +234,17 @@ def foreign(root: Path, own: Path, entries: Iterable[Entry]) -> str:
 def unexplained(root: Path, own: Path) -> tuple[Path, ...]:
     """The files below *root* with a certificate that no command in the history in *own* made."""
     hashes = {digest for entry in entries(own) for digest in entry.files.values() if digest}
-    files = sorted(path for suffix in ("*.crt", "*.pem") for path in root.rglob(suffix))
+    paths = (path for suffix in ("*.crt", "*.pem") for path in root.rglob(suffix))
     others = []
-    for path in files:
+    for path in paths:
+        if any(part.startswith(".") for part in path.relative_to(root).parts):
+            continue
         with contextlib.suppress(OSError):
             # Each certificate as openssl writes it.
-            pems = [block.pem for block in pem_blocks(read_regular(path)) if block.is_certificate]
-            hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-            if not hidden and any(_hash(pem.encode()) not in hashes for pem in pems):
+            pems = (block.pem for block in pem_blocks(read_regular(path)) if block.is_certificate)
+            if any(_hash(pem.encode()) not in hashes for pem in pems):
                 others.append(path)
-    return tuple(others)
+    return tuple(sorted(others))
 
 
 def _at_one_moment(own: Path) -> tuple[list[bytes], bytes]:

@@ -14,7 +14,7 @@ from kcert.durations import in_words
 from kcert.issue.context import IssuancePlan
 from kcert.issue.steps import Step
 from kcert.kubernetes import signers
-from kcert.kubernetes.issued import IssuedCertificate, Kept
+from kcert.kubernetes.issued import IssuedCertificate
 from kcert.kubernetes.manifests import kubectl, purpose_of, summary
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
 from kcert.openssl.x509 import X509, Name, Request, listed
@@ -33,6 +33,7 @@ from kcert.ui.console import (
     say_apart,
     say_paragraphs,
     screen,
+    show_file,
     show_output,
 )
 from kcert.ui.lesson import OutputOfCommands
@@ -93,25 +94,21 @@ def ran(argv: tuple[str, ...], *, quiet: bool = False) -> None:
 
 def asked(certificate: Certificate, option: str) -> None:
     """Print the next step after key and request."""
-    assert certificate.files.csr
-    stem = certificate.files.csr.stem
-    name = certificate.name if certificate.role == "user" else stem
-    words = f"Next, make the object for the cluster from {certificate.files.csr}:"
+    name = certificate.name if certificate.role == "user" else certificate.csr.stem
+    words = f"Next, make the object for the cluster from {certificate.csr}:"
     next_command(words, "kcert", "csr", "manifest", name, option=option)
 
 
 def wrote(root: Path, certificate: Certificate, csr_object: SigningRequest, path: Path, *, explain: bool) -> None:
     """Print the object, and how to make it by hand."""
-    csr = certificate.files.csr
-    assert csr
     heading(f"{csr_object.name}: a CertificateSigningRequest")
     if explain:
         say_paragraphs(lessons.lesson("step-manifest").opening)
-        block([f"cat {quote(str(root / csr))} | base64 | tr -d '\\n'"], "command")
+        block([f"cat {quote(str(root / certificate.csr))} | base64 | tr -d '\\n'"], "command")
         screen().print()
     block(clean(text(csr_object)).splitlines(), "config")
     screen().print()
-    _file(f"-> {path}")
+    show_file(path)
     screen().print()
     next_command("Next, submit it to a cluster:", "kcert", "csr", "submit", str(path))
     next_command("Or continue without a cluster:", "kcert", "csr", "approve", "--file", str(path))
@@ -124,10 +121,6 @@ def next_command(words: str, *argv: str, option: str = "") -> None:
     screen().print()
 
 
-def _file(text: str) -> None:
-    block([clean_line(text)], "file")
-
-
 def stays(csr: SigningRequest, path: Path) -> None:
     """Say that the manifest has this very request already."""
     decided = ", ".join(condition["type"] for condition in csr.true_conditions)
@@ -137,12 +130,10 @@ def stays(csr: SigningRequest, path: Path) -> None:
     )
 
 
-def unpacked(by_hand: str, certificate: Certificate, root: Path, output: str | None) -> None:
+def unpacked(by_hand: str, certificate: Certificate, root: Path, output: Path | None) -> None:
     """Show how to get the certificate by hand."""
-    crt = certificate.files.crt
-    assert crt
     if by_hand:
-        block([f"{by_hand} > {quote(output or str(root / crt))}"], "command")
+        block([f"{by_hand} > {quote(str(output or root / certificate.crt))}"], "command")
         screen().print()
 
 
@@ -298,7 +289,7 @@ def _owner(subject: Name, *, is_client: bool) -> None:
 
 def signed_request(certificate: Certificate, x509: X509, path: Path) -> None:
     """Say where the certificate is, and what to do with it."""
-    _file(f"-> {path}")
+    show_file(path)
     say(f"Valid until {x509.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
     next_command(
         "Next, in the folder with the key and the request:",
@@ -311,22 +302,25 @@ def signed_request(certificate: Certificate, x509: X509, path: Path) -> None:
     )
 
 
-def kept(certificate: Certificate, issued: IssuedCertificate, kept: Kept, option: str) -> None:
+def kept(certificate: Certificate, issued: IssuedCertificate, option: str) -> None:
     """Say where the certificate is, whether the CA in the folder has signed it, and what comes next."""
-    if kept.verified is False:
+    if issued.verified is False:
         say("The certificate is saved, but the CA of another cluster signed it, not the CA in this folder.", "notice")
-    if kept.issuer and kept.late:
-        say_apart(f"The certificate {certificate.name} {ends_late(kept.late, kept.issuer)}", "notice")
-    path, x509 = kept.path, issued.x509
-    _file(f"-> {path}" if kept.is_new else f"{path} already is this certificate and is not changed")
+    if issued.issuer and (late := issued.x509.outlives(issued.issuer)):
+        say_apart(f"The certificate {certificate.name} {ends_late(late, issued.issuer)}", "notice")
+    path, x509 = issued.path, issued.x509
+    if issued.is_new:
+        show_file(path)
+    else:
+        block([f"{clean_line(str(path))} already is this certificate and is not changed"], "file")
     screen().print()
     with_key = "the key and the request" if issued.key else "the request (the key is not here)"
     say(f"The certificate matches {with_key} and is valid until {x509.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
     if certificate.files.kubeconfig and path.name == certificate.files.kubeconfig.name:
         argv = ("kubectl", "--kubeconfig", str(path), "auth", "whoami")
         next_command(f"{path} now contains the key and the certificate. To try it:", *argv)
-    elif kept.updated is not None:
-        listed = ", ".join(clean_line(str(name)) for name in kept.updated)
+    elif issued.updated is not None:
+        listed = ", ".join(clean_line(str(name)) for name in issued.updated)
         say(
             "The new CA certificate has the same key, so every certificate that the CA signed stays valid. The old CA "
             f"certificate is in the backup.{f' Files with the new one: {listed}.' if listed else ''} Copy the new "

@@ -12,12 +12,11 @@ from kcert.config import STABLE, Version
 from kcert.errors import InputError
 from kcert.issue.context import Context
 from kcert.issue.status import CertificateStatus, State
-from kcert.kubernetes import bundles, encryption, packing_script
-from kcert.kubernetes.bundles import Bundle
-from kcert.kubernetes.components.component import ComponentInstance, Option, Reads, Setting
+from kcert.kubernetes import bundles, encryption
+from kcert.kubernetes.components.component import ComponentInstance, Option
 from kcert.kubernetes.encryption import Change, EncryptionConfig
 from kcert.kubernetes.export import FOLDER, Export
-from kcert.kubernetes.install import HostFile
+from kcert.kubernetes.install import Bundle, HostFile
 from kcert.quoting import format_command, quote
 from kcert.store import SECRET_MODE
 from kcert.store.atomic import Written
@@ -51,13 +50,13 @@ def show_options(instance: ComponentInstance, *, explain: bool) -> None:
         say(lessons.option_reason(component.NAME))
     screen().print()
     for option in component.options(instance):
-        _option(option.argument, _why(instance, option), option.reads, explain=explain)
+        _option(instance, option, option.argument, explain=explain)
     settings = tuple(component.settings(instance))
     if settings:
         screen().print()
         say_apart(f"In {instance.profile.configurations[instance.component]}:")
     for setting in settings:
-        _option(f"{setting.name}: {_value(setting)}", _why(instance, setting), setting.reads, explain=explain)
+        _option(instance, setting, f"{setting.name}: {_value(setting)}", explain=explain)
     screen().print()
     if explain and instance.component == "kube-controller-manager":
         signing = lessons.lesson("csrapproving-csrsigning")
@@ -131,17 +130,17 @@ def unsigning(why: str) -> str:
     )
 
 
-def _why(instance: ComponentInstance, given: Option | Setting) -> str:
+def _why(instance: ComponentInstance, given: Option) -> str:
     return lessons.option_reason(instance.component, given.name)
 
 
-def _option(text: str, why: str, reads: Reads | None, *, explain: bool) -> None:
+def _option(instance: ComponentInstance, option: Option, text: str, *, explain: bool) -> None:
     block([text], "command")
-    if explain and why:
-        say(f"{why}{f' ({reads.file})' if reads else ''}", bullet=2 * INDENT)
+    if explain and (why := _why(instance, option)):
+        say(f"{why}{f' ({option.reads.file})' if option.reads else ''}", bullet=2 * INDENT)
 
 
-def _value(setting: Setting) -> str:
+def _value(setting: Option) -> str:
     if isinstance(setting.value, bool):
         return "true" if setting.value else "false"
     return ", ".join(setting.value) if isinstance(setting.value, tuple) else setting.value
@@ -269,8 +268,7 @@ def _list(files: Sequence[HostFile]) -> None:
 
 def _warn(made: Sequence[Bundle]) -> None:
     """Say on standard error which key the control plane does not get, and what follows."""
-    why = next((bundle.unsigning for bundle in made if bundle.unsigning and bundle.signs), None)
-    if why:
+    if why := next((bundle.unsigning for bundle in made if bundle.unsigning), None):
         warning(unsigning(why))
 
 
@@ -279,7 +277,7 @@ def show_commands(ctx: Context, made: Sequence[Bundle]) -> None:
     lines = ["# As root on each host; where root may not log in, use the archives of `kcert bundle`."]
     for bundle in made:
         lines += ["", f"# {bundle.host.name}"]
-        copied = packing_script.copying(ctx, bundle)
+        copied = bundles.copy_commands(ctx, bundle)
         lines += [line if isinstance(line, str) else format_command(line, MOST_WIDTH) for line in copied]
     _warn(made)
     print_lines(lines)

@@ -12,10 +12,10 @@ from kcert.durations import in_words
 from kcert.issue.context import Context, Issued, Renewal, Result
 from kcert.issue.external_ca import sign_by_hand, sign_by_root
 from kcert.issue.status import CertificateStatus
-from kcert.kubernetes.components import restarts, unusable_key, user_certificates
+from kcert.kubernetes.components import restarts, unusable_key
 from kcert.profiles.profile import kubeconfig_of
 from kcert.quoting import format_command, quote
-from kcert.roles import ROLES
+from kcert.roles import ROLES, USER_ROLES
 from kcert.ui.console import block, say, say_apart, say_commands, screen
 
 
@@ -56,13 +56,13 @@ def _nothing(ctx: Context, renewal: Renewal, first: CertificateStatus | None) ->
 
 def _hand_out(ctx: Context, issued: Sequence[Issued]) -> None:
     done = [result.plan.certificate for result in issued]
-    owners = user_certificates(done)
+    owners = [spec.name for spec in done if spec.role in USER_ROLES]
     if owners:
         say(f"Give these certificates to their owners: {', '.join(owners)}.")
     # A kubeconfig that a user has copied still contains the old CA.
     authorities = [result.plan for result in issued if result.plan.certificate.kind is Kind.CA]
     rewritten = {path for plan in authorities for step in plan.steps if step.late for path in step.makes}
-    components = {kubeconfig_of(spec) for spec in ctx.specs if spec.subject and not user_certificates([spec])}
+    components = {kubeconfig_of(spec) for spec in ctx.specs if spec.subject and spec.role not in USER_ROLES}
     if theirs := sorted(str(path) for path in rewritten - components):
         say(f"Give these kubeconfigs, which contain the new CA, to their owners: {', '.join(theirs)}.")
     if owners or theirs:

@@ -45,7 +45,7 @@ def fields(record: X509 | Request) -> dict[str, Any]:
     said = {
         "cn": subject.common_name or "",
         "o": list(subject.organizations),
-        "ou": list(subject.units),
+        "ou": list(subject.values("OU")),
         "dns": names["DNS"],
         "ips": names["IP"],
         "emails": names["email"],

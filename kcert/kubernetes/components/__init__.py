@@ -11,16 +11,17 @@ from kcert.config import Cluster, Host, Version, version
 from kcert.errors import InputError, did_you_mean
 from kcert.issue.adopt import mark_adopted
 from kcert.issue.status import CertificateStatus, status_of
+from kcert.kubernetes.components import programs
 from kcert.kubernetes.components.component import Component, ComponentInstance, FolderState
-from kcert.kubernetes.components.control_plane import Etcd, KubeApiserver, KubeControllerManager, KubeScheduler
-from kcert.kubernetes.components.node import Kubelet, KubeProxy
 from kcert.kubernetes.encryption import FILE as ENCRYPTION_CONFIG
 from kcert.openssl.pem import is_encrypted
-from kcert.roles import USER_ROLES
 
 COMPONENTS: dict[str, Component] = {
     program.NAME: program()
-    for program in (Etcd, KubeApiserver, KubeControllerManager, KubeScheduler, KubeProxy, Kubelet)
+    for program in (
+        *(programs.Etcd, programs.KubeApiserver, programs.KubeControllerManager, programs.KubeScheduler),
+        *(programs.KubeProxy, programs.Kubelet),
+    )
 }
 """Every component by its name, in the order in which they are started."""
 
@@ -69,16 +70,10 @@ def restarts(cluster: Cluster, certificates: Iterable[Certificate]) -> dict[str,
     return hosts
 
 
-def user_certificates(certificates: Iterable[Certificate]) -> tuple[str, ...]:
-    """Return the names of those *certificates* that belong to people, who have to be given the new file."""
-    return tuple(cert.name for cert in certificates if cert.role in USER_ROLES)
-
-
 def folder_state(root: Path, cluster: Cluster) -> FolderState:
     """Return what options depend on in the PKI folder *root*; where nothing is made yet, it will be as usual."""
     ca = next(cert for cert in profiles.certificates(cluster) if cert.name == "ca")
-    crt = ca.files.crt
-    assert crt
+    crt = ca.crt
     encrypts = (root / ENCRYPTION_CONFIG).is_file()
     if not (root / crt).exists():
         return FolderState(encrypts=encrypts)

@@ -30,13 +30,13 @@ class Reads:
 
 @dataclass(frozen=True)
 class Option:
-    """One option as it is given to a component, and the file that it names (None: it names none).
+    """An option of a component, or a key of its configuration file (``authorization.mode``), and the file it names.
 
     ``mounts`` is a file on the host that its value names and a static pod has to see, where ``reads`` is none.
     """
 
     name: str
-    value: str
+    value: str | bool | tuple[str, ...]
     reads: Reads | None = None
     mounts: str = ""
 
@@ -44,20 +44,6 @@ class Option:
     def argument(self) -> str:
         """One argument of a command line."""
         return f"{self.name}={self.value}"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One key of a configuration file, by its path (authentication, x509, clientCAFile)."""
-
-    path: tuple[str, ...]
-    value: str | bool | tuple[str, ...]
-    reads: Reads | None = None
-
-    @property
-    def name(self) -> str:
-        """Its path in one word: authentication.x509.clientCAFile."""
-        return ".".join(self.path)
 
 
 @dataclass(frozen=True)
@@ -98,7 +84,7 @@ class ComponentInstance:
         """The component's name."""
         return self.program.NAME
 
-    def given(self) -> tuple[Option | Setting, ...]:
+    def given(self) -> tuple[Option, ...]:
         """Return its options and the keys of its configuration file."""
         return (*self.program.options(self), *self.program.settings(self))
 
@@ -117,19 +103,19 @@ class ComponentInstance:
         ranges = self.cluster.service_cidrs
         return ",".join(ranges if self.version >= DUAL_STACK else ranges[:1])
 
-    def reads(self, certificate: str, part: Part) -> Reads:
-        """A part of the certificate called *certificate*, where this component finds it."""
+    @property
+    def image(self) -> str:
+        """The image of a component that is released with Kubernetes."""
+        return f"registry.k8s.io/{self.component}:v1.{self.version.minor}.{self.version.patch}"
+
+    def file(self, name: str, certificate: str, part: Part) -> Option:
+        """The option that names a part of the certificate called *certificate*, where this component finds it."""
         cert = self.known[certificate]
         if self.prefix is None:
             path = str(self.profile.install_path(cert, part, self.component))
         else:
             path = f"{self.prefix.rstrip('/')}/{file_of(cert, part)}"
-        return Reads(cert, part, path)
-
-    def file(self, name: str, certificate: str, part: Part) -> Option:
-        """The option that names a file."""
-        reads = self.reads(certificate, part)
-        return Option(name, reads.path, reads)
+        return Option(name, path, Reads(cert, part, path))
 
     def pair(self, names: tuple[str, str], certificate: str) -> Iterator[Option]:
         """The two options that name a certificate and its key."""
@@ -138,52 +124,40 @@ class ComponentInstance:
 
 
 @dataclass(frozen=True)
-class Unit:
-    """The part of a systemd unit that differs by component."""
-
-    description: str
-    documentation: str
-    after: tuple[str, ...] = ("network-online.target",)
-    type: str = "simple"
-
-
-@dataclass(frozen=True)
-class Probe:
-    """The address at which the kubelet asks whether a static pod is healthy."""
-
-    host: str
-    port: int
-    scheme: str
-    alive: str
-    ready: str
-
-
-@dataclass(frozen=True)
 class Pod:
     """The part of a static pod that differs by component.
 
-    ``folders`` are paths on the host that it needs besides those its options name, by the volume's name;
-    ``writes`` are those among them that it writes to. ``image`` is name and tag.
+    ``image`` is name and tag; the kubelet asks for ``alive`` and ``ready`` at ``port`` of ``host``. ``folders`` are
+    paths on the host that it needs besides those its options name, by the volume's name; ``writes`` are those among
+    them that it writes to.
     """
 
     image: str
     cpu: str
-    probe: Probe
-    folders: Mapping[str, str]
+    port: int
+    alive: str
+    ready: str
+    host: str = "127.0.0.1"
+    scheme: str = "HTTPS"
+    folders: Mapping[str, str] = field(default_factory=dict)
     writes: frozenset[str] = frozenset()
     memory: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 class Component:
-    """One program of Kubernetes: where it runs, and its options."""
+    """One program of Kubernetes: where it runs, its options, and what its systemd unit says of it."""
 
     NAME: str
-    UNIT: Unit
+    DESCRIPTION: str
+    DOCUMENTATION = "https://kubernetes.io/docs/reference/command-line-tools-reference/{}/"
+    AFTER: tuple[str, ...] = ("network-online.target",)
+    TYPE = "simple"
+    ON_NODES = False
 
-    def hosts(self, _profile: Profile, cluster: Cluster, /) -> tuple[Host, ...]:
-        """Return the hosts that it runs on: by default the control plane."""
-        return cluster.control_plane
+    def hosts(self, profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
+        """Return the hosts that it runs on: those with a kubelet, or by default the control plane."""
+        return profile.kubelet_hosts(cluster) if self.ON_NODES else cluster.control_plane
 
     def options(self, instance: ComponentInstance) -> Iterator[Option]:
         """Yield its options, those that belong together side by side."""
@@ -193,7 +167,7 @@ class Component:
         """Yield the options of its static pod."""
         return self.options(instance)
 
-    def settings(self, _instance: ComponentInstance, /) -> Iterator[Setting]:
+    def settings(self, _instance: ComponentInstance, /) -> Iterator[Option]:
         """Yield the keys of its configuration file: by default it has none."""
         return iter(())
 
@@ -204,8 +178,3 @@ class Component:
     def why_no_unit(self, _profile: Profile, /) -> str | None:
         """Return why it cannot be started as a systemd unit in this profile; None if it can."""
         return None
-
-
-def registry(name: str, version: Version) -> str:
-    """The image of a component that is released with Kubernetes."""
-    return f"registry.k8s.io/{name}:v1.{version.minor}.{version.patch}"

@@ -15,9 +15,9 @@ from kcert.config import Cluster, Host
 from kcert.errors import InputError
 from kcert.issue.context import Context
 from kcert.kubernetes import bundles
-from kcert.kubernetes.bundles import Bundle
 from kcert.kubernetes.components import COMPONENTS, folder_state
 from kcert.kubernetes.export import FOLDER, Export
+from kcert.kubernetes.install import Bundle
 from kcert.profiles.profile import ETCD_PORT
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 from kcert.store.atomic import OutputFile, Written, make_folder, write_files
@@ -57,12 +57,11 @@ def export(ctx: Context, made: tuple[Bundle, ...]) -> Export:
     archives = (
         OutputFile(PurePosixPath("bundles", bundle.file), bundles.archive(bundle), SECRET_MODE) for bundle in made
     )
-    groups = _groups(ctx.cluster)
     return Export(
         target=NAME,
         files=(*texts(ctx, made), *archives),
         columns=("host", "address", "groups", "files", "restarts"),
-        holds=tuple(_row(bundle, groups) for bundle in made),
+        holds=tuple(map(_row, made)),
     )
 
 
@@ -91,7 +90,6 @@ def signs_with(ctx: Context) -> PurePosixPath | None:
 
 def inventory(cluster: Cluster, made: Iterable[Bundle]) -> str:
     """The inventory, as YAML."""
-
     called = _called(cluster)
     ports = {"etcd": ETCD_PORT, "kube-apiserver": profiles.PROFILES[cluster.profile].secure_port(cluster)}
     content = {
@@ -111,17 +109,17 @@ def inventory(cluster: Cluster, made: Iterable[Bundle]) -> str:
             },
         }
     }
-    head = _HEAD.format(cluster=cluster.name, profile=cluster.profile)
-    return head + plain_yaml.dump(content)
+    return _HEAD.format(cluster=cluster.name, profile=cluster.profile) + plain_yaml.dump(content)
 
 
 def _called(cluster: Cluster) -> Mapping[str, str]:
     """Return the inventory's name of each host: its own, unless a group has that name, which Ansible would confuse."""
-    taken = {"all", "ungrouped", *_groups(cluster), *(host.name for host in bundles.hosts(cluster))}
+    groups = ("all", "ungrouped", *_groups(cluster))
+    taken = {*groups, *(host.name for host in cluster.hosts)}
     called = {}
-    for host in bundles.hosts(cluster):
+    for host in cluster.hosts:
         name = host.name
-        if name in ("all", "ungrouped", *_groups(cluster)):
+        if name in groups:
             while name in taken:
                 name += "-host"
             taken.add(name)
@@ -149,7 +147,11 @@ def _groups(cluster: Cluster) -> Mapping[str, tuple[Host, ...]]:
     return {"control_plane": cluster.control_plane, "etcd": cluster.etcd, "nodes": cluster.nodes}
 
 
-def _row(bundle: Bundle, groups: Mapping[str, tuple[Host, ...]]) -> tuple[str, ...]:
-    own = [group for group, hosts in groups.items() if any(host.name == bundle.host.name for host in hosts)]
+def _row(bundle: Bundle) -> tuple[str, ...]:
+    own = [
+        group
+        for group, hosts in _groups(bundle.cluster).items()
+        if any(host.name == bundle.host.name for host in hosts)
+    ]
     readers = [name for name in COMPONENTS if any(name in file.readers for file in bundle.files)]
     return (bundle.host.name, bundle.host.addresses[0], ", ".join(own), str(len(bundle.files)), " ".join(readers))

@@ -141,7 +141,8 @@ def _sorted_out(ctx: Context, options: Options) -> tuple[list[Certificate], list
     wanted: list[Certificate] = []
     left: dict[str, list[str]] = {}
     for cert in (*(cert for cert in known.values() if cert.kind is not Kind.CA), *others):
-        if why := _why_not(cert, options) or _unfit(cert, statuses.get(cert.name)):
+        why = _SERVICE_ACCOUNT if cert.chapter == "service-account" else None if options.on_disk else _on_disk(cert)
+        if why := why or _unfit(cert, statuses.get(cert.name)):
             left.setdefault(why, []).append(cert.name)
         else:
             wanted.append(cert)
@@ -156,12 +157,6 @@ def _omitted(names: Sequence[str], why: str) -> str:
     """Return a sentence about what is omitted; a thousand nodes are not listed one by one."""
     more = len(names) - _MOST_NAMES
     return f"{', '.join(names[:_MOST_NAMES])}{f', and {more} more' if more > 0 else ''}: {why}."
-
-
-def _why_not(cert: Certificate, options: Options) -> str | None:
-    if cert.chapter == "service-account":
-        return _SERVICE_ACCOUNT
-    return None if options.on_disk else _on_disk(cert)
 
 
 def _on_disk(cert: Certificate) -> str | None:
@@ -211,16 +206,14 @@ def _read_cas(ctx: Context, options: Options, names: Mapping[str, str], wanted: 
     for cert in wanted:
         status = statuses[cert.name]
         assert status.x509
-        assert cert.files.crt
         ends = status.x509.not_after
         if (days := (ends - now).days) < 1:
             command = f"`kcert renew {cert.name}{ctx.folder_option}`"
             raise InputError(
-                f"{cert.files.crt} expires within a day, and so does every certificate that it signs: {command} "
-                f"renews it."
+                f"{cert.crt} expires within a day, and so does every certificate that it signs: {command} renews it."
             )
         # In a CA's file that holds two, the new one is first; cert-manager takes several as one chain.
-        crt = next(block.pem for block in pem_blocks(read_file(ctx.root / cert.files.crt)) if block.is_certificate)
+        crt = next(block.pem for block in pem_blocks(read_file(ctx.root / cert.crt)) if block.is_certificate)
         key = _key(ctx, cert) if options.secret else ""
         yield _Ca(cert, names[cert.name], crt, key, ends, days)
 
@@ -282,7 +275,12 @@ def _of_certificates(
             "duration": f"{hours}h",
             # kcert calls a certificate expiring as long before; of a short life a third.
             "renewBefore": f"{min(_RENEW_BEFORE_DAYS * _HOURS, hours // 3)}h",
-            "privateKey": _private_key(cert),
+            "privateKey": {
+                "algorithm": cert.key.algorithm.upper(),
+                "size": cert.key.bits if cert.key.algorithm == "rsa" else int(cert.key.curve.removeprefix("P-")),
+                "encoding": "PKCS8",
+                "rotationPolicy": "Always",  # by default Never before cert-manager 1.18
+            },
         }
         comment = f"{cert.name}: {_who(cert)}"
         if _on_disk(cert):
@@ -302,17 +300,6 @@ def _usages(cert: Certificate) -> list[str]:
     usages += ["server auth"] if cert.kind.is_server else []
     usages += ["client auth"] if cert.kind.is_client else []
     return usages
-
-
-def _private_key(cert: Certificate) -> dict[str, Any]:
-    ecdsa = cert.key.algorithm == "ecdsa"
-    return {
-        "algorithm": "ECDSA" if ecdsa else "RSA",
-        "size": int(cert.key.curve.rpartition("-")[2]) if ecdsa else cert.key.bits,
-        "encoding": "PKCS8",
-        # The default is Never before cert-manager 1.18, and Always since.
-        "rotationPolicy": "Always",
-    }
 
 
 def _who(cert: Certificate) -> str:
