@@ -270,7 +270,7 @@ READERS = {
     ".py": python,
     ".yaml": data,
     ".html": page,
-    ".svg": page,
+    **dict.fromkeys((".svg", ".xml", ".rels"), page),
     ".json": schema,
     ".1": manual,
     **dict.fromkeys((".cnf", ".css", ".js", ".kubeconfig", ".service", ".sh", ".toml", ""), script),

@@ -1,4 +1,4 @@
-"""What hosts need: a component's options, the encryption config (never a key), bundles and exports."""
+"""The words on what hosts need: a component's options, the encryption config (never a key), bundles and exports."""
 
 from __future__ import annotations
 

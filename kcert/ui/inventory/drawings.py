@@ -163,7 +163,7 @@ class _Drawing:
 
     @property
     def right(self) -> int:
-        """Where the boxes of the servers begin."""
+        """The column in which the boxes of the servers begin."""
         return _LEFT + self.arrow
 
     def server(self, server: str, clients: Mapping[str, Presented]) -> None:
