@@ -47,6 +47,11 @@ def quote(argument: str) -> str:
     return shlex.quote(argument)
 
 
+def in_sentence(value: str) -> str:
+    """*value* for a sentence, in which a backtick would begin or end a command: then it is quoted as in one."""
+    return quote(value) if "`" in value else value
+
+
 def _escaped(character: str) -> str:
     """One character inside bash's ``$'…'``: byte by byte, because ``\\U`` depends on the locale of who runs it."""
     if character in "\\'":

@@ -177,7 +177,7 @@ def _kinds(tree: ast.Module) -> Iterator[tuple[int, str]]:
             name = ast.unparse(node.func).rpartition(".")[2]
             if name in ERRORS:
                 yield id(node.args[0]), "error"
-            elif name in {"Entry", "option", "argument"} and len(node.args) > 1:
+            elif name in {"Entry", "option", "argument"}:
                 yield id(node.args[1]), "help"
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             yield id(node.value), "docstring"
@@ -269,8 +269,7 @@ READERS = {
     ".md": markdown,
     ".py": python,
     ".yaml": data,
-    ".html": page,
-    **dict.fromkeys((".svg", ".xml", ".rels"), page),
+    **dict.fromkeys((".html", ".rels", ".svg", ".xml"), page),
     ".json": schema,
     ".1": manual,
     **dict.fromkeys((".cnf", ".css", ".js", ".kubeconfig", ".service", ".sh", ".toml", ""), script),

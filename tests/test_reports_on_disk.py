@@ -42,9 +42,10 @@ def test_with_force_a_copy_of_it_stays(own_pki: Callable[..., Pki], kcert: Kcert
     target.write_text("not a report\n", encoding="utf-8")
     target.chmod(0o600)
 
-    kcert.done("inventory", "pki", "--format", "csv", "-o", target, "--force")
+    ended = kcert.done("inventory", "pki", "--format", "csv", "-o", target, "--force")
 
     (backup,) = tmp_path.glob("mine.txt.*")
+    assert ended.lines == [f"    -> {target}", f"The previous file is {backup}."]
     assert backup.read_text(encoding="utf-8") == "not a report\n"
     assert target.read_text(encoding="utf-8").startswith("component,")
     assert target.stat().st_mode & 0o777 == 0o600

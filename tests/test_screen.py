@@ -140,6 +140,16 @@ def test_what_is_shown_can_be_typed_by_hand(own_pki: Callable[..., Pki], kcert: 
     assert tmp_path == own.home
 
 
+def test_a_long_name_of_a_file_moves_no_date_out_of_a_pipe(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own_pki("course")
+    name = "n" * 60
+
+    lines = kcert.done("client", name, "--no-explain").lines
+
+    (row,) = (line for line in lines if line.startswith(f"{name}.crt "))
+    assert re.fullmatch(rf"{name}\.crt  A user's certificate: {name}  \d{{4}}-\d\d-\d\d", row)
+
+
 def test_what_openssl_said_stands_below_its_command(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own = own_pki("course")
     (own.folder / "admin.crt").unlink()

@@ -12,6 +12,7 @@ from kcert.check.identities import listed
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.clusters import cluster_kind_of
 from kcert.openssl.x509 import X509
+from kcert.quoting import in_sentence
 from kcert.scan import KubeconfigUse
 from kcert.scan.fs import cluster_root_of
 
@@ -28,9 +29,10 @@ def server_not_in_san(ctx: RuleContext) -> Iterator[Violation]:
         if any(name.value == host for cert in own for name in sans.connected_hosts(ctx, cert)):
             continue  # likewise
         names, kind = own[0].certificate.alt_names, cluster_kind_of(own[0].path) or ctx.scan.kind
-        does = f"expects {host} (tls-server-name)" if kubeconfig.server_name else f"connects to {kubeconfig.server}"
+        shown, server = in_sentence(host), in_sentence(kubeconfig.server or "")
+        does = f"expects {shown} (tls-server-name)" if kubeconfig.server_name else f"connects to {server}"
         message = (
-            f"{kubeconfig.path} {does}, and {host} is not among the SANs of the API server's certificate "
+            f"{kubeconfig.path} {does}, and {shown} is not among the SANs of the API server's certificate "
             f"({own[0].path}): kubectl rejects it. A new certificate with this SAN is the other way to fix it"
             f"{f': {kind.sans}' if kind and kind.sans else ''}."
         )
@@ -94,7 +96,7 @@ def wrong_ca(ctx: RuleContext) -> Iterator[Violation]:
             "reports that it is signed by an unknown CA."
         )
         sha256 = kubeconfig.authorities[0].sha256[:16]
-        evidence = f"the CA of cluster {kubeconfig.cluster or '(without a name)'} has sha256 {sha256}…"
+        evidence = f"the CA of cluster {in_sentence(kubeconfig.cluster or '(without a name)')} has sha256 {sha256}…"
         fix = _authority_set(ctx, kubeconfig, shown)
         if _is_of_another_cluster(ctx, kubeconfig):
             message += (
@@ -146,18 +148,19 @@ def invalid(ctx: RuleContext) -> Iterator[Violation]:
 def insecure(ctx: RuleContext) -> Iterator[Violation]:
     """Yield kubeconfigs with which the server is not verified."""
     for kubeconfig in _once(ctx):
-        plain = (kubeconfig.server or "").startswith("http://")
+        server, plain = in_sentence(kubeconfig.server or ""), (kubeconfig.server or "").startswith("http://")
         if plain and (kubeconfig.authorities or kubeconfig.user):
             message = (
-                f"{kubeconfig.path} connects to {kubeconfig.server} without TLS: its certificates are not used, and "
+                f"{kubeconfig.path} connects to {server} without TLS: its certificates are not used, and "
                 "everything is readable on the network. Set the server to https://."
             )
-            yield Violation(kubeconfig.path, message, f"server: {kubeconfig.server}", "")
+            yield Violation(kubeconfig.path, message, f"server: {server}", "")
         if not kubeconfig.verifies and not kubeconfig.authorities:
             message = (
-                f"{kubeconfig.path} has insecure-skip-tls-verify for the cluster {kubeconfig.cluster}: kubectl trusts "
-                f"any server that answers at {kubeconfig.server}, and sends it the user's token. Give kubectl the CA "
-                "that signed the API server's certificate instead (certificate-authority); that turns the option off."
+                f"{kubeconfig.path} has insecure-skip-tls-verify for the cluster {in_sentence(kubeconfig.cluster)}: "
+                f"kubectl trusts any server that answers at {server}, and sends it the user's token. Give kubectl the "
+                "CA that signed the API server's certificate instead (certificate-authority); that turns the option "
+                "off."
             )
             signer = next((ca for ca in ctx.authorities if _has_signed_api_server(ctx, ca)), None)
             fix = _ca_embedded(kubeconfig, signer) if signer and kubeconfig.cluster else ""

@@ -17,6 +17,7 @@ from typing import Any
 
 from kcert.errors import nearest
 from kcert.files import LARGEST_DOCUMENT
+from kcert.quoting import in_sentence
 
 
 class NotADocumentError(Exception):
@@ -184,22 +185,23 @@ def _part(holder: object, option: str) -> Part | None:
 def _refused_whole(document: dict[str, Any], clusters: dict[str, object], users: dict[str, object]) -> Iterator[str]:
     """Yield what is wrong with the file itself: its version, names that nothing has, misspelled fields."""
     if (version := document.get("apiVersion")) not in ("v1", None, ""):
-        yield f"has apiVersion {version}, and kubectl reads only v1"
+        yield f"has apiVersion {in_sentence(str(version))}, and kubectl reads only v1"
     named = {text_at(entry, "name") or "": entry for entry in list_at(document, "contexts")}
     current = document.get("current-context")
     if isinstance(current, str) and current and current not in named:
-        yield f"has current-context {current}, and no context of that name: kubectl stops with an error"
+        yield f"has current-context {in_sentence(current)}, and no context of that name: kubectl stops with an error"
     for name, entry in named.items():
         for what, known in (("cluster", clusters), ("user", users)):
             value = text_at(entry, "context", what)
             if value and value not in known:
                 does = "localhost:8080" if what == "cluster" else "the API server without a certificate"
-                yield f"has no {what} {value}, which the context {name} names: kubectl connects to {does}"
+                wanted, context = in_sentence(value), in_sentence(name)
+                yield f"has no {what} {wanted}, which the context {context} names: kubectl connects to {does}"
     for holder in (*clusters.values(), *users.values()):
         for field_name in holder if isinstance(holder, dict) else ():
             near = next(iter(nearest(str(field_name), _FIELDS, 1, 0.85)), None)
             if field_name not in _FIELDS and near:
-                yield f"has the field {field_name}, which kubectl ignores: {near} was meant"
+                yield f"has the field {in_sentence(str(field_name))}, which kubectl ignores: {near} was meant"
 
 
 _FIELDS = (
@@ -219,14 +221,15 @@ def _refused(cluster: tuple[str, object], user: tuple[str, object]) -> Iterator[
     options = [("certificate-authority", *cluster), ("client-certificate", *user), ("client-key", *user)]
     for option, name, holder in options:
         if value_at(holder, option) and value_at(holder, f"{option}-data"):
-            yield f"has both {option} and {option}-data for {name}: delete one of the two"
+            yield f"has both {option} and {option}-data for {in_sentence(name)}: delete one of the two"
     if value_at(cluster[1], "insecure-skip-tls-verify") is True and _part(cluster[1], "certificate-authority"):
         yield (
-            f"has insecure-skip-tls-verify and a CA for the cluster {cluster[0]}: kubectl accepts only one of them. "
-            "Delete insecure-skip-tls-verify"
+            f"has insecure-skip-tls-verify and a CA for the cluster {in_sentence(cluster[0])}: kubectl accepts only "
+            "one of them. Delete insecure-skip-tls-verify"
         )
     certificate, key = _part(user[1], "client-certificate"), _part(user[1], "client-key")
+    owner = in_sentence(user[0])
     if certificate and not key:
-        yield f"has a client certificate for {user[0]}, and no key that belongs to it: add client-key-data"
+        yield f"has a client certificate for {owner}, and no key that belongs to it: add client-key-data"
     if key and not certificate:
-        yield f"has a client key for {user[0]}, and no certificate: kubectl connects as system:anonymous"
+        yield f"has a client key for {owner}, and no certificate: kubectl connects as system:anonymous"

@@ -21,6 +21,7 @@ from kcert.ui.console import (
     counted,
     error_screen,
     first_few,
+    in_columns,
     say,
     screen,
 )
@@ -107,22 +108,16 @@ def _write_text(judgement: CheckResult) -> None:
         _finding(group, fixed_by.get(fixes, ""))
         if fixes:
             fixed_by.setdefault(fixes, group.first.rule)
-    _restarts(judgement)
-    if groups:
-        say("Explanations:")
-        block([f"kcert explain {rule}" for rule in dict.fromkeys(group.first.rule for group in groups)], "command")
-
-
-def _restarts(judgement: CheckResult) -> None:
-    """Say which components use the fixed files only after a restart."""
-    kind = judgement.scan.kind
-    names = {name for finding in judgement.findings for name in finding.restart}
+    kind, names = judgement.scan.kind, {name for finding in judgement.findings for name in finding.restart}
     if names:
         listed = ", ".join(name for name in COMPONENTS if name in names)
         say(f"After the fixes, restart the components that read these files only when they start: {listed}.")
         if kind and kind.restart:
             say(f"With {kind.title}: {kind.restart}.")
         screen().print()
+    if groups:
+        say("Explanations:")
+        block([f"kcert explain {rule}" for rule in dict.fromkeys(group.first.rule for group in groups)], "command")
 
 
 def _summary(judgement: CheckResult, groups: Sequence[_Group]) -> None:
@@ -132,17 +127,15 @@ def _summary(judgement: CheckResult, groups: Sequence[_Group]) -> None:
         say(good, "good" if judgement.checked else "notice")
         return
     say(_counts(judgement), "bad" if judgement.count(Severity.ERROR) else "notice")
-    widths = [max(map(len, column)) for column in zip(*map(_row, groups), strict=True)]
+    rows = []
     for group in groups:
-        severity, rule, files = _row(group)
-        line = Text(f"  {severity:<{widths[0]}}  ", style=STYLES[group.first.severity])
-        screen().print(line.append(f"{rule:<{widths[1]}}  {files}", style="not bold"), soft_wrap=True)
+        files = group.paths[0] if len(group.paths) == 1 else f"{len(group.paths)} files"
+        rows.append((group.first.severity.value, group.first.rule, files))
+    for group, line in zip(groups, in_columns(rows).splitlines(), strict=True):
+        text = Text(f"  {line}", style=STYLES[group.first.severity])
+        text.stylize("not bold", 2 + len(group.first.severity.value))
+        screen().print(text, soft_wrap=True)
     screen().print()
-
-
-def _row(group: _Group) -> tuple[str, str, str]:
-    paths = group.paths
-    return group.first.severity.value, group.first.rule, paths[0] if len(paths) == 1 else f"{len(paths)} files"
 
 
 def _counts(judgement: CheckResult) -> str:

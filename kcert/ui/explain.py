@@ -124,10 +124,7 @@ def show_course(chapters: Chapters, form: str) -> None:
     """Show every lesson, chapter by chapter."""
     every = [lesson for members in chapters.values() for lesson in members]
     _present(
-        form,
-        lambda: _lessons(every),
-        lambda: "\n".join(_markdown_book(chapters)),
-        lambda: _page_of_book(chapters),
+        form, lambda: _lessons(every), lambda: "\n".join(_markdown_book(chapters)), lambda: _page_of_book(chapters)
     )
 
 

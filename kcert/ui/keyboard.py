@@ -78,10 +78,8 @@ def ask(owner: Owner, key: str, twice: bool) -> str:
             f"{owner.variable} in the environment, or use {owner.option} FILE. (To remove the passphrase: "
             "`openssl pkey -in OLD -out NEW`.)"
         )
-    first = _typed(owner, f"Passphrase {f'for {owner.whose} new key' if twice else f'of {owner.whose} key'} {key}: ")
-    if twice and _typed(owner, "Repeat the passphrase: ") != first:
-        raise InputError("the two passphrases differ: nothing was created. Try again.")
-    return first
+    prompt = f"Passphrase {f'for {owner.whose} new key' if twice else f'of {owner.whose} key'} {key}: "
+    return _passphrase(prompt, twice, f"{owner.variable} or {owner.option}", "nothing was created")
 
 
 def ask_for_seal(variable: str, *, twice: bool) -> str:
@@ -91,30 +89,28 @@ def ask_for_seal(variable: str, *, twice: bool) -> str:
     """
     if not sys.stdin.isatty():
         raise InputError(f"--seal needs a passphrase, and there is no terminal to type it: set {variable}.")
-    try:
-        passphrase = getpass.getpass("Passphrase for the sealed exam: ")
-        if twice and getpass.getpass("Repeat the passphrase: ") != passphrase:
-            raise InputError("the two passphrases differ, so no exam was started. Try again.")
-    except EOFError:
-        raise InputError(f"no passphrase was typed. Without a terminal, set {variable}.") from None
-    return passphrase
+    return _passphrase("Passphrase for the sealed exam: ", twice, variable, "no exam was started")
 
 
-def _typed(owner: Owner, prompt: str) -> str:
+def _passphrase(prompt: str, twice: bool, source: str, outcome: str) -> str:
+    """Return what is typed at the *prompt*; *source* is where it may come from instead, *outcome* what a failure is."""
+    questions = [prompt if prompt.isprintable() else ascii(prompt)[1:-1]]
+    questions += ["Repeat the passphrase: "] if twice else []
     try:
         with warnings.catch_warnings():
             # getpass would go on and show what is typed.
             warnings.simplefilter("error", getpass.GetPassWarning)
-            return getpass.getpass(prompt if prompt.isprintable() else ascii(prompt)[1:-1])
+            typed = [getpass.getpass(question) for question in questions]
     except UnicodeDecodeError as error:
         raise InputError(
-            f"the passphrase is not valid {error.encoding.upper()}, the encoding of this locale, so nothing was "
-            f"created with it. {owner.variable} and {owner.option} take a passphrase byte for byte."
+            f"the passphrase is not valid {error.encoding.upper()}, the encoding of this locale, so {outcome} with "
+            f"it. {source} takes a passphrase byte for byte."
         ) from None
     except (EOFError, getpass.GetPassWarning):
-        raise InputError(
-            f"no passphrase was given. Without a terminal, use {owner.variable} or {owner.option}."
-        ) from None
+        raise InputError(f"no passphrase was given. Without a terminal, use {source}.") from None
+    if len(set(typed)) > 1:
+        raise InputError(f"the two passphrases differ: {outcome}. Try again.")
+    return typed[0]
 
 
 def ask_questions(questions: Iterable[Question], seed: int, count: int) -> int:

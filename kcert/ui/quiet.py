@@ -16,7 +16,7 @@ from kcert.ui import in_no_group, print_json, print_lines, without_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
 
     from kcert.config import Cluster
     from kcert.issue.context import IssuancePlan
@@ -194,7 +194,12 @@ def _plan(root: Path, plan: IssuancePlan, *, explain: bool) -> Iterator[str]:
         yield from _comment(lessons.why(certificate.role))
     for note in plan.notes:
         yield from _comment(note)
-    yield from _folders(path for path in (files.key, files.crt, *files.kept) if path and not path.is_absolute())
+    paths = [path for path in (files.key, files.crt, *files.kept) if path and not path.is_absolute()]
+    folders = sorted({str(parent) for path in paths for parent in path.parents if str(parent) != "."})
+    if folders:  # below the PKI folder they are open, as those of /etc/kubernetes are
+        names = " ".join(quote(folder) for folder in folders)
+        yield f"mkdir -p {names}"
+        yield f"chmod 755 {names}"
     if plan.replaces:
         yield from _backed_up(root, plan)
     elif plan.keeps_key and not plan.is_import:
@@ -238,15 +243,6 @@ def _backed_up(root: Path, plan: IssuancePlan) -> Iterator[str]:
     for source, name in plan.copies:
         if source != name:
             yield f"cp {quote(str(source))} {quote(str(name))}"
-
-
-def _folders(paths: Iterable[PurePosixPath]) -> Iterator[str]:
-    """Make the folders below the PKI folder, open as those of /etc/kubernetes are."""
-    folders = sorted({str(parent) for path in paths for parent in path.parents if str(parent) != "."})
-    if folders:
-        names = " ".join(quote(folder) for folder in folders)
-        yield f"mkdir -p {names}"
-        yield f"chmod 755 {names}"
 
 
 def passphrase_asked(commands: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -89,9 +89,15 @@ def _part(part: Part, *, text: bool, explain: bool) -> None:
     if part.commands:
         screen().print()
     explained: set[str] = set()
+    width = min(screen().width, MOST_WIDTH)
     for field in part.fields:
-        _field(field, explain=explain and field.meaning not in explained)
-        explained |= {field.meaning} if field.meaning else set()
+        value = clean_line(field.value)
+        if len(value) > LONGEST:
+            value = f"{value[:LONGEST]} … ({len(value) - LONGEST} characters more; --text prints all)"
+        _wrapped(Text.assemble((f"{field.name}: ", "heading"), value), width)
+        if explain and field.meaning and field.meaning not in explained:
+            explained.add(field.meaning)
+            _wrapped(Text(_meaning(field)), width - len(INDENT), INDENT)
 
 
 def _annotated(output: str) -> None:
@@ -121,16 +127,6 @@ def _note(line: str, notes: dict[str, str]) -> str:
     if line.rstrip().endswith(": critical"):
         meanings += [notes.pop("critical")] if "critical" in notes else []
     return "; ".join(" ".join(note.split()) for note in meanings)
-
-
-def _field(field: Field, *, explain: bool) -> None:
-    value = clean_line(field.value)
-    if len(value) > LONGEST:
-        value = f"{value[:LONGEST]} … ({len(value) - LONGEST} characters more; --text prints all)"
-    width = min(screen().width, MOST_WIDTH)
-    _wrapped(Text.assemble((f"{field.name}: ", "heading"), value), width)
-    if explain and field.meaning:
-        _wrapped(Text(_meaning(field)), width - len(INDENT), INDENT)
 
 
 def _wrapped(text: Text, width: int, indent: str = "") -> None:

@@ -129,3 +129,14 @@ def test_a_load_balancer_of_k3s_is_told_how_to_get_into_the_certificate(tmp_path
     )
     assert "127.0.0.1" not in finding.fix
     assert "10.43.0.1" not in finding.fix
+
+
+def test_a_backtick_in_a_value_ends_no_command_of_a_sentence(tmp_path: Path) -> None:
+    workshop = kubeadm.lay_out(tmp_path)
+    text = kubeconfig(server="https://a`b:6443", authority=workshop["ca"].crt, user=workshop["admin"])
+    put(tmp_path / "etc/kubernetes/admin.conf", text.replace("current-context: ", "current-context: c`"), 0o600)
+
+    messages = " ".join(finding.message for finding in judged(root=tmp_path))
+
+    assert r"connects to $'https://a\x60b:6443', and $'a\x60b' is not among the SANs" in messages
+    assert r"has current-context $'c\x60" in messages

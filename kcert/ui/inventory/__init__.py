@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import cast
 
 from rich.console import Group
 from rich.padding import Padding
@@ -31,16 +30,6 @@ MOST_PROBLEMS = 10
 """The number of unreadable files that are named beside a list that is not a table."""
 
 
-def _content(form: str, entries: Sequence[Entry], scan: ScanResult, *, wide: bool) -> bytes:
-    """Return the inventory in the format *form*, as the bytes of a file."""
-    if form in TABLES:
-        if wide:
-            return in_columns(rows_of(entries, COLUMNS, empty="-"), WIDEST).encode()
-        return in_columns(rows_of(entries, COLUMNS | {"names": _cn_and_count}, NARROW, "-")).encode()
-    module = importlib.import_module(f"kcert.ui.inventory.{'drawings' if form in DRAWINGS else 'formats'}")
-    return cast("bytes", getattr(module, form)(entries, scan))
-
-
 def present(
     entries: Sequence[Entry], scan: ScanResult, form: str, *, looked_around: bool, openssl: str, wide: bool = False
 ) -> None:
@@ -58,9 +47,15 @@ def present(
         raise InputError(
             f"{form} is not text and cannot be printed on a terminal: write it to a file, --output certificates.{form}."
         )
-    sys.stdout.flush()
-    sys.stdout.buffer.write(_content(form, entries, scan, wide=wide))
-    sys.stdout.buffer.flush()
+    if form not in TABLES:
+        module = importlib.import_module(f"kcert.ui.inventory.{'drawings' if form in DRAWINGS else 'formats'}")
+        sys.stdout.flush()
+        sys.stdout.buffer.write(getattr(module, form)(entries, scan))
+        sys.stdout.buffer.flush()
+    elif wide:
+        sys.stdout.write(in_columns(rows_of(entries, COLUMNS, empty="-"), WIDEST))
+    else:
+        sys.stdout.write(in_columns(rows_of(entries, COLUMNS | {"names": _cn_and_count}, NARROW, "-")))
     for problem in scan.problems[:MOST_PROBLEMS]:
         say(f"kcert: {described(problem)}", to=error_screen())
     if (left := len(scan.problems) - MOST_PROBLEMS) > 0:
@@ -124,18 +119,17 @@ def _draw(entries: Sequence[Entry], scan: ScanResult, openssl: str, most: int | 
         _columns(entries, most)
     else:
         for entry in entries:
-            _paragraph(entry, most)
+            whose = _whose(entry, "  ").append("  ").append(_expiry(entry, " "))
+            screen().print(whose, soft_wrap=True)
+            screen().print(Text(f"    {clean_line(entry.path)}", style="file"), soft_wrap=True)
+            screen().print(Padding(_facts(entry, most), (0, 0, 1, 4)))
     if most is not None and any(len(entry.san) > most for entry in entries):
         say("`--wide` lists every SAN.", "quiet")
     _close(entries, scan, openssl)
 
 
-def _paragraph(entry: Entry, most: int | None) -> None:
-    console = screen()
-    whose = Text.assemble((clean_line(entry.component or "-"), "heading"), f"  {entry.kind}  ", _expiry(entry, " "))
-    console.print(whose, soft_wrap=True)
-    console.print(Text(f"    {clean_line(entry.path)}", style="file"), soft_wrap=True)
-    console.print(Padding(_facts(entry, most), (0, 0, 1, 4)))
+def _whose(entry: Entry, separator: str = "\n") -> Text:
+    return Text.assemble((clean_line(entry.component or "-"), "heading"), f"{separator}{entry.kind}")
 
 
 def _columns(entries: Sequence[Entry], most: int | None) -> None:
@@ -146,9 +140,8 @@ def _columns(entries: Sequence[Entry], most: int | None) -> None:
     grid.add_column("certificate", ratio=1, overflow="fold")
     grid.add_column("expires", min_width=12, no_wrap=True)
     for entry in entries:
-        whose = Text.assemble((clean_line(entry.component or "-"), "heading"), f"\n{entry.kind}")
         path = Text(clean_line(entry.path), style="file", overflow="fold")
-        grid.add_row(whose, Group(path, _facts(entry, most)), _expiry(entry))
+        grid.add_row(_whose(entry), Group(path, _facts(entry, most)), _expiry(entry))
     if entries:
         console.print(grid)
         console.print()

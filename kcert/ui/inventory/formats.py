@@ -121,9 +121,8 @@ def prometheus(entries: Sequence[Entry], scan: ScanResult) -> bytes:
 
 def _labels(entry: Entry) -> str:
     names = ("component", "kind", "cn", "issuer", "path", "option", "source", "serial")
-    values = {name: clean_line(getattr(entry, name) or "") for name in names}
-    escaped = {name: value.replace("\\", "\\\\").replace('"', '\\"') for name, value in values.items()}
-    return ",".join(f'{name}="{value}"' for name, value in escaped.items())
+    values = (clean_line(getattr(entry, name) or "").replace("\\", "\\\\").replace('"', '\\"') for name in names)
+    return ",".join(f'{name}="{value}"' for name, value in zip(names, values, strict=True))
 
 
 def tree(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
