@@ -58,8 +58,11 @@ def _escaped(character: str) -> str:
         return f"\\{character}"
     if character.isprintable() and character != "`" and not INVISIBLE.match(character):
         return character
-    # A byte that is not text is kept by Python's surrogateescape; no name holds any other surrogate.
-    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+    try:
+        octets = character.encode("utf-8", "surrogateescape")  # the very bytes of a file's name
+    except UnicodeEncodeError:  # no file can have such a name, but JSON can
+        octets = character.encode("utf-8", "replace")
+    return "".join(f"\\x{octet:02x}" for octet in octets)
 
 
 def folder_argument(folder: Path) -> str:

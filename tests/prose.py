@@ -177,7 +177,7 @@ def _kinds(tree: ast.Module) -> Iterator[tuple[int, str]]:
             name = ast.unparse(node.func).rpartition(".")[2]
             if name in ERRORS:
                 yield id(node.args[0]), "error"
-            elif name in {"Entry", "option", "argument"}:
+            elif name in {"Entry", "option", "argument"} and node.args[1:]:
                 yield id(node.args[1]), "help"
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             yield id(node.value), "docstring"

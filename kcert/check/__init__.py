@@ -25,7 +25,7 @@ from kcert.check import (
     sans,
     signers,
 )
-from kcert.check.repairs import signer_of
+from kcert.check.repairs import Signer, signer_of
 from kcert.check.rule import CertificateInstance, Rule, RuleContext, Severity, Violation
 from kcert.clusters import COMPONENTS, KIND, KUBEADM, cluster_kind_of
 from kcert.clusters.kind import ClusterKind
@@ -301,11 +301,16 @@ class Renewals:
             # What says that it is a CA has no issuer that openssl's commands could name; the plan has.
             certain = fault.fix or rule == "self-signed-leaf"
             return self._updating(cert, rule) if certain else ""
-        if rule not in DATES:
+        issuer, signer = self.ctx.issuer_of(cert), signer_of(self.ctx, cert)
+        if rule not in DATES or issuer is None or signer is None or signer.remark:
             return ""
-        planned = self.ctx.described or cert.wanted
-        target = self._described(cert) if planned else self._discovered(cert)
-        return format_command(("kcert", "renew", target[0], "--dir", str(target[1]))) if target else ""
+        if self.ctx.signatures.verdict(cert.certificate, (issuer.certificate,)):
+            return ""
+        if cert.wanted:
+            name, folder = cert.wanted.name, _folder_of(cert, cert.wanted)
+        else:
+            name, folder = ("", cert.path) if self.ctx.described else self._discovered(cert, signer)
+        return format_command(("kcert", "renew", name, "--dir", str(folder))) if name else ""
 
     def _updating(self, cert: CertificateInstance, rule: str) -> str:
         """Return the command that updates *cert* to match kcert.yaml, if the certificate needs nothing else.
@@ -334,36 +339,21 @@ class Renewals:
             for ca in self.ctx.authorities
         )
 
-    def _described(self, cert: CertificateInstance) -> tuple[str, Path] | None:
-        if cert.wanted is None or not self._is_renewable(cert):
-            return None
-        return cert.wanted.name, _folder_of(cert, cert.wanted)
-
-    def _is_renewable(self, cert: CertificateInstance) -> bool:
-        issuer, signer = self.ctx.issuer_of(cert), signer_of(self.ctx, cert)
-        if issuer is None or signer is None or signer.remark:
-            return False
-        return self.ctx.signatures.verdict(cert.certificate, (issuer.certificate,)) is None
-
-    def _discovered(self, cert: CertificateInstance) -> tuple[str, Path] | None:
-        """Return the name that ``kcert renew`` gives the certificate, and its folder, which no kcert.yaml describes."""
-        signer = signer_of(self.ctx, cert) if self._is_renewable(cert) else None
-        if signer is None:
-            return None
+    def _discovered(self, cert: CertificateInstance, signer: Signer) -> tuple[str, Path]:
+        """Return the name that ``kcert renew`` gives *cert* (empty: none), and its folder, which has no kcert.yaml."""
         around = {*signer.crt.parents[:2]}
         folders = [folder for folder in cert.path.parents[:2] if folder in around]
-        folder = next((folder for folder in folders if folder.name == "pki"), next(iter(folders), None))
-        if folder is None:
-            return None
+        if not folders:
+            return "", cert.path
+        folder = next((folder for folder in folders if folder.name == "pki"), folders[0])
         if folder not in self._folders:
             self._folders[folder] = FolderContent(folder, self.ctx.openssl)
         specs = self._folders[folder].specs
         spec = next((spec for spec in specs if folder / spec.files.primary == cert.path and spec.issuer), None)
         if spec is None or len(named(specs, spec.name)) != 1:
-            return None
-        if not spec.files.kubeconfig and folder / spec.files.key != cert.use.key_path:
-            return None
-        return spec.name, folder
+            return "", folder
+        fits = spec.files.kubeconfig or folder / spec.files.key == cert.use.key_path
+        return spec.name if fits else "", folder
 
 
 def _folder_of(cert: CertificateInstance, spec: Certificate) -> Path:

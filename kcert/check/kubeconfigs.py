@@ -14,7 +14,6 @@ from kcert.clusters import cluster_kind_of
 from kcert.openssl.x509 import X509
 from kcert.quoting import in_sentence
 from kcert.scan import KubeconfigUse
-from kcert.scan.fs import cluster_root_of
 
 
 def server_not_in_san(ctx: RuleContext) -> Iterator[Violation]:
@@ -162,17 +161,9 @@ def insecure(ctx: RuleContext) -> Iterator[Violation]:
                 "CA that signed the API server's certificate instead (certificate-authority); that turns the option "
                 "off."
             )
-            signer = next((ca for ca in ctx.authorities if _has_signed_api_server(ctx, ca)), None)
+            signer = next(filter(None, (_signer_of(ctx, shown) for shown in ctx.api_servers)), None)
             fix = _ca_embedded(kubeconfig, signer) if signer and kubeconfig.cluster else ""
             yield Violation(kubeconfig.path, message, "insecure-skip-tls-verify: true", fix)
-
-
-def _has_signed_api_server(ctx: RuleContext, ca: CertificateInstance) -> bool:
-    return any(
-        ca.certificate.subject == shown.certificate.issuer and _leads_to(ctx, shown, (ca.certificate,))
-        for shown in ctx.api_servers
-        if cluster_root_of(shown.path) == cluster_root_of(ca.path)
-    )
 
 
 def _cluster_set(kubeconfig: KubeconfigUse, *options: str) -> str:

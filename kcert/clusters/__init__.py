@@ -49,11 +49,11 @@ def _rancher(name: str, title: str, unit: str) -> ClusterKind:
     tls = f"{home}/server/tls"
     # Of each file its role, and the service by which `certificate rotate` knows it.
     known: dict[str, tuple[Role, str]] = {
+        "/etcd/server-ca.crt": (Role.ETCD_CA, ""),
+        "/etcd/peer-ca.crt": (Role.ETCD_CA, ""),
         "/client-ca.crt": (Role.CLUSTER_CA, ""),
         "/server-ca.crt": (Role.CLUSTER_CA, ""),
         "/request-header-ca.crt": (Role.FRONT_PROXY_CA, ""),
-        "/etcd/server-ca.crt": (Role.ETCD_CA, ""),
-        "/etcd/peer-ca.crt": (Role.ETCD_CA, ""),
         "/serving-kube-apiserver.crt": (Role.APISERVER, "api-server"),
         "/client-kube-apiserver.crt": (Role.APISERVER_KUBELET_CLIENT, "api-server"),
         "/client-auth-proxy.crt": (Role.FRONT_PROXY_CLIENT, "auth-proxy"),

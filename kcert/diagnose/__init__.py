@@ -21,11 +21,10 @@ from kcert.diagnose.context import (
     address_of,
     clean,
     context_of,
-    kind_of_line,
     options_in,
     strip_prefix,
 )
-from kcert.diagnose.engine import Cause, Explanation, Pattern, knowledge
+from kcert.diagnose.engine import Cause, Explanation, Pattern, kind_of_line, knowledge
 from kcert.diagnose.reading import Entry, Found, entries
 
 SHOWN_LINES = 3

@@ -144,17 +144,10 @@ def _unescape(text: str) -> str:
     return text
 
 
-ADDRESS = "address"
-"""Under this name ``LogMatch.known`` holds the address that the log named last."""
-
-GRPC = "grpc"
-"""Under this name ``LogMatch.known`` holds the address in the lines that gRPC wrote before "}. Err: ..."."""
-
-KIND = "kind"
-"""Under this name ``LogMatch.known`` holds the kind of cluster that the log named last."""
-
-ROLES = "roles"
-"""Under this name ``LogMatch.known`` holds the roles of the certificates in the PKI folder that kcert made here."""
+ADDRESS, GRPC, KIND, ROLES = "address", "grpc", "kind", "roles"
+"""What ``LogMatch.known`` holds under these names: the address that the log named last, the address in the lines that
+gRPC wrote before "}. Err: ...", the kind of cluster that the log named last, and the roles of the certificates in the
+PKI folder that kcert made here."""
 
 KCERT_FOLDER = "kcert"
 """The kind of a PKI folder that kcert made."""
@@ -211,29 +204,6 @@ _OPTION = re.compile(r"FLAG: --([a-z-]+)=\"?([^\"]+)")
 _GRPC_ADDRESS = re.compile(r"Addr=([^\s/,]+:\d+)")
 _GRPC_END = "}. Err"
 _FILE_OPTIONS = frozenset(("client-ca-file", "tls-cert-file", "tls-private-key-file"))
-
-_KIND_OF_LINE = (
-    ("k3s", re.compile(r"\bk3[sd]\b|\bk3[sd]-|/rancher/k3s\b|127\.0\.0\.1:6444|\bnode-token file|Cluster-Http-Server")),
-    ("rke2", re.compile(r"\brke2\b|:9345\b")),
-    ("k0s", re.compile(r"\bk0s(?:controller|worker)?\b")),
-    ("microk8s", re.compile(r"\bmicrok8s\b|127\.0\.0\.1:16443|:16443\b")),
-    ("minikube", re.compile(r"minikube")),
-    ("kind", re.compile(r"\bkind-control-plane|\bkind-registry\b|/kind/|\bkind-[\w-]+ cluster")),
-    ("openshift", re.compile(r"openshift|/static-pod-resources/")),
-    ("rke1", re.compile(r"/etc/kubernetes/ssl/kube-|\brke up\b")),
-    ("kubespray", re.compile(r"kubespray|/etc/ssl/etcd/ssl/|/etc/kubernetes/ssl/")),
-    ("kops", re.compile(r"\bkops\b|/srv/kubernetes/")),
-    ("typhoon", re.compile(r"typhoon")),
-    ("hardway", re.compile(r"/var/lib/kubernetes/|kubernetes-the-hard-way")),
-    (
-        "kubeadm",
-        re.compile(
-            r"kubeadm|/etc/kubernetes/(?:pki|manifests)/|/etc/kubernetes/(?:admin|super-admin|kubelet|scheduler|"
-            r"controller-manager|bootstrap-kubelet)\.conf|error execution phase|"
-            r"\[(?:preflight|discovery|kubelet-check|certs|bootstrap)\]"
-        ),
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -325,11 +295,6 @@ class LogMatch:
         return ""
 
     @cached_property
-    def kind(self) -> str:
-        """The kind of cluster that the line names, or else an earlier one; empty if none does."""
-        return kind_of_line(self.context) or self.known.get(KIND, "")
-
-    @cached_property
     def checked(self) -> str:
         """The file that `openssl verify` names in the line after its reason."""
         match = _CHECKED.fullmatch(self.around[1])
@@ -344,11 +309,6 @@ def context_of(message: Message) -> str:
     """Return the program and its message, without the port of a client."""
     text = _CALLER.sub(lambda match: match[0].rpartition(":")[0], message.text)
     return f"{message.program}: {text}"
-
-
-def kind_of_line(text: str) -> str:
-    """Return the kind of cluster that a line names; empty if it names none."""
-    return next((name for name, pattern in _KIND_OF_LINE if name in clusters.KINDS and pattern.search(text)), "")
 
 
 def address_of(text: str) -> str:

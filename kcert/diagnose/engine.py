@@ -17,7 +17,7 @@ from kcert import plain_yaml
 from kcert.certificates import is_address
 from kcert.clusters import KINDS
 from kcert.diagnose import functions
-from kcert.diagnose.context import ROLES, SERVER_NAME, LogMatch, Target
+from kcert.diagnose.context import KIND, ROLES, SERVER_NAME, LogMatch, Target
 from kcert.quoting import quote
 
 FOLDER = Path(__file__).parent / "causes"
@@ -95,7 +95,7 @@ class Cause:
 
     def explain(self, match: LogMatch, cluster: str = "") -> Explanation | None:
         """Return what the line means; None if no case applies, or the line means nothing after all."""
-        kind = cluster or match.kind
+        kind = cluster or kind_of_line(match.context) or match.known.get(KIND, "")
         values = _values(match, kind)
         if self.values:
             more = functions.FUNCTIONS[self.values](match)
@@ -124,6 +124,7 @@ class Knowledge:
     macros: Mapping[str, str]
     glossary: Mapping[str, str]
     clients: tuple[tuple[re.Pattern[str], str], ...]
+    kinds: Mapping[str, re.Pattern[str]]
 
 
 @cache
@@ -137,7 +138,13 @@ def knowledge() -> Knowledge:
         common["macros"],
         common["glossary"],
         tuple((re.compile(client["says"]), client["hint"]) for client in common["clients"]),
+        {kind: re.compile(pattern) for kind, pattern in common["kinds"].items()},
     )
+
+
+def kind_of_line(text: str) -> str:
+    """Return the kind of cluster that a line names; empty if it names none."""
+    return next((kind for kind, pattern in knowledge().kinds.items() if pattern.search(text)), "")
 
 
 def _read(name: str) -> dict[str, Any]:

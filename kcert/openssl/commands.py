@@ -187,7 +187,7 @@ def private_key(openssl: str, key: Key, out: Word, *, passphrase: str = "") -> t
     if key.algorithm == "rsa":
         locked = (CIPHER, "-passout", passphrase) if passphrase else ()
         return _argv(openssl, "genrsa", *locked, *written, str(key.bits))
-    curve = CURVES.get(key.curve, "secp521r1")
+    curve = {**CURVES, "P-521": "secp521r1"}[key.curve]
     if passphrase:
         # `openssl ecparam -genkey` has no way to encrypt what it writes.
         options = ("-algorithm", "EC", "-pkeyopt", f"ec_paramgen_curve:{curve}")

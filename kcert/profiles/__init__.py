@@ -64,9 +64,7 @@ def load(path: Path | None) -> Cluster:
 def certificates(cluster: Cluster) -> tuple[Certificate, ...]:
     """Every certificate that *cluster* needs, in the order in which they are made; no two share a file."""
     wanted = tuple(PROFILES[cluster.profile].certificates(cluster))
-    for certificate in wanted:
-        _check_length(cluster, certificate)
-    _check_files(cluster, wanted)
+    _check(cluster, wanted)
     return wanted if cluster.adopted is None else tuple(replace(spec, adopted=cluster.adopted) for spec in wanted)
 
 
@@ -109,16 +107,14 @@ def near(name: str, wanted: Iterable[Certificate]) -> str:
     return f"; {question}" if question else f". There are: {', '.join(known)}."
 
 
-def _check_length(cluster: Cluster, certificate: Certificate) -> None:
-    name = certificate.subject.common_name if certificate.subject else ""
-    if len(name) > COMMON_NAME_LENGTH:
-        raise InputError(
-            f"{_place(cluster, certificate)}the common name {name!a} has {len(name)} characters, a certificate holds "
-            f"{COMMON_NAME_LENGTH}: a shorter name is needed."
-        )
-
-
-def _check_files(cluster: Cluster, wanted: tuple[Certificate, ...]) -> None:
+def _check(cluster: Cluster, wanted: tuple[Certificate, ...]) -> None:
+    for certificate in wanted:
+        name = certificate.subject.common_name if certificate.subject else ""
+        if len(name) > COMMON_NAME_LENGTH:
+            raise InputError(
+                f"{_place(cluster, certificate)}the common name {name!a} has {len(name)} characters, a certificate "
+                f"holds {COMMON_NAME_LENGTH}: a shorter name is needed."
+            )
     taken: dict[tuple[str, str], Certificate] = {}
     for certificate in wanted:
         # macOS does not distinguish Jane.key from jane.key.

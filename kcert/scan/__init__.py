@@ -165,7 +165,6 @@ class ScanResult:
     webhooks: list[tuple[Path, str]] = field(default_factory=list)
     kind: ClusterKind | None = None
     looked: list[str] = field(default_factory=list)
-    files_read: int = 0
     as_meant: Sequence[ScanResult] = ()
     swapped: Sequence[tuple[Path, Path]] = ()
 

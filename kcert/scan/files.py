@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,21 +73,22 @@ def look_into(path: Path) -> Inside:
 
 def inside(content: Content) -> Inside:
     """Return what a file's content holds."""
-    data, mode, identity = content.data, content.mode, content.identity
+    data, opened = content.data, Inside(mode=content.mode, identity=content.identity)
     if (der := only_certificate(data)) is not None:
-        return Inside((armoured(der),), labels=("CERTIFICATE",), mode=mode, identity=identity)
+        return replace(opened, certificates=(armoured(der),), labels=("CERTIFICATE",))
     if not data.strip():
-        return Inside(nothing="is empty", mode=mode, identity=identity)
+        return replace(opened, nothing="is empty")
     if is_der(data):
-        return Inside(nothing="is DER, not PEM, which Kubernetes does not read", mode=mode, identity=identity)
+        return replace(opened, nothing="is DER, not PEM, which Kubernetes does not read")
     start = as_utf8(data[:1_000_000])
     if _DOCUMENT.search(start) or (b"[Service]" in data and b"ExecStart" in data):
-        return Inside(text=data, mode=mode, identity=identity)
+        return replace(opened, text=data)
     blocks = pem_blocks(data)
     certificates = [block for block in blocks if block.is_certificate]
     keys = [block for block in blocks if block.is_key and block.recognized]
     public = [block.pem for block in blocks if block.is_public_key and not block.fault]
-    return Inside(
+    return replace(
+        opened,
         certificates=tuple(block.pem for block in certificates if not block.fault),
         faults=tuple(block.fault for block in blocks if block.fault),
         # The headers of an encrypted PKCS#1 key are no part of its DER: only the file's own text will do for openssl.
@@ -96,8 +97,6 @@ def inside(content: Content) -> Inside:
         public_key="".join(public).encode() or None,
         labels=tuple(block.label for block in blocks),
         nothing=_other_form(data, blocks),
-        mode=mode,
-        identity=identity,
     )
 
 

@@ -175,13 +175,13 @@ def is_set_aside(parts: tuple[str, ...]) -> bool:
     return any(_BACKUP_FOLDER.fullmatch(folder) for folder in parts[:-1])
 
 
-def is_left_over(path: Path, names: frozenset[str]) -> bool:
+def is_left_over(path: Path, paths: frozenset[Path]) -> bool:
     """True for what a kubelet keeps of earlier rotations: only ``…-current.pem`` is in use."""
     match = _ROTATED.fullmatch(path.name)
-    return bool(match and f"kubelet-{match['side']}-current.pem" in names)
+    return bool(match and path.with_name(f"kubelet-{match['side']}-current.pem") in paths)
 
 
-def is_copy(path: Path, names: Container[str]) -> bool:
+def is_copy(path: Path, paths: Container[Path]) -> bool:
     """True for a file as it was before a change: ``admin.conf.bak``, ``admin-2025-01-01`` beside ``admin``.
 
     The endings are those of editors, ``sed -i.bak``, package managers, people with a calendar, and kcert itself.
@@ -189,7 +189,7 @@ def is_copy(path: Path, names: Container[str]) -> bool:
     if _BACKUP_ENDING.fullmatch(path.name):
         return True
     match = _COPY.fullmatch(path.name)
-    return bool(match and match["name"] in names)
+    return bool(match and path.parent / match["name"] in paths)
 
 
 def certificate_kind(certificate: X509, role: Role | None) -> Kind:

@@ -342,18 +342,12 @@ class _Linker:
             # With the right name alone, and in another cluster's home, it is that cluster's.
             and not (home in self.complete and cluster_root_of(ca.path) != home and has_another_key(ca))
         ]
-        if not candidates:
-            return None
 
-        def distance(ca: CertificateRef) -> tuple[bool, bool, bool, bool]:
-            return (
-                has_another_key(ca),
-                ca.group != use.group,
-                ca.path != use.path,
-                ca.path.parent != use.path.parent,
-            )
+        def distance(ca: CertificateRef) -> tuple[bool, ...]:
+            path = ca.path
+            return has_another_key(ca), ca.group != use.group, path != use.path, path.parent != use.path.parent
 
-        return min(candidates, key=distance).path
+        return min(candidates, key=distance).path if candidates else None
 
 
 def _is_signer(ca: X509, certificate: X509) -> bool:

@@ -67,13 +67,15 @@ def survey(
 
 def find_beside(path: Path, openssl: str) -> ScanResult:
     """The certificates and keys in the folder of *path*, and the CA of the folder above; nothing further."""
+    above = [path.parent.parent / name for name in ("ca.crt", "ca.pem")]
+    beside = sorted(file for file in path.parent.iterdir() if file.suffix.lower() in _PEM_ENDINGS)[:MOST_BESIDE]
+    private = sorted(path.parent.parent.glob("private/*.key"))[:MOST_BESIDE]  # easy-rsa keeps keys there
+    paths = dict.fromkeys([path, *beside, *(file for file in above if file.is_file()), *private])
     finder = Finder(None, openssl)
-    finder.look_beside(path)
+    take(finder, [file for file in paths if finder.opened(file).text is None])
+    finder.findings.problems.clear()
     return linked(finder.findings, openssl)
 
-
-USUAL = ("/etc/ssl/etcd",)
-"""Folders that belong to no kind of cluster alone."""
 
 UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 """The folders in which systemd looks, the one with precedence first (systemd.unit(5))."""
@@ -154,8 +156,8 @@ class Finder(Collector):
         homes = [Path.home()] if root is None else [root / "root", *sorted(root.glob("home/*"))]
         top = root or Path(os.sep)
         named = dict.fromkeys((folder, home) for home in homes for kind in KINDS.values() for folder in kind.places)
-        paths = [self.places.absolute(folder) for folder in USUAL]
-        paths += [at_root(folder, top, home) for folder, home in named]
+        # The first belongs to no kind of cluster alone.
+        paths = [self.places.absolute("/etc/ssl/etcd"), *(at_root(folder, top, home) for folder, home in named)]
         usual = [path for path in _outermost(paths) if os.access(path, os.F_OK)]
         config = Path.home() / ".kube" / "config"
         if root is None and os.access(config, os.F_OK):
@@ -187,15 +189,6 @@ class Finder(Collector):
             options = tuple((name, value.strip("\"'")) for name, _, value in lines if name.startswith("--"))
             follow_options(self, Started(component, options), folder / component)
 
-    def look_beside(self, path: Path) -> None:
-        """Look at *path* and at the files around it."""
-        above = [path.parent.parent / name for name in ("ca.crt", "ca.pem")]
-        beside = sorted(file for file in path.parent.iterdir() if file.suffix.lower() in _PEM_ENDINGS)[:MOST_BESIDE]
-        private = sorted(path.parent.parent.glob("private/*.key"))[:MOST_BESIDE]  # easy-rsa keeps keys there
-        paths = dict.fromkeys([path, *beside, *(file for file in above if file.is_file()), *private])
-        take(self, [file for file in paths if self.opened(file).text is None])
-        self.findings.problems.clear()
-
     def _look_at_server(self, server: Server) -> None:
         self.findings.looked.append(str(server))
         shown, reason = certificates_of(self.openssl, server)
@@ -206,21 +199,16 @@ class Finder(Collector):
             self.add(pem, Path(str(server)), kind, position=position, live=str(server))
 
     def _walked(self, folder: Path) -> Iterable[Path]:
-        names: dict[Path, set[str]] = {}
         paths = []
         start = self.places.followed(folder)
-        depth = len(start.parts)
         for entry in walk(start):
-            if isinstance(entry, Path):
-                if layouts.is_set_aside(entry.parts[depth:]):
-                    continue
-                paths.append(entry)
-                names.setdefault(entry.parent, set()).add(entry.name)
-            else:
+            if not isinstance(entry, Path):
                 path, trouble = entry
                 self.findings.problems.append(Problem(path, trouble.what, trouble.reason, expects="folder"))
-        frozen = {parent: frozenset(beside) for parent, beside in names.items()}
-        return [path for path in paths if not layouts.is_left_over(path, frozen[path.parent])]
+            elif not layouts.is_set_aside(entry.parts[len(start.parts) :]):
+                paths.append(entry)
+        in_use = frozenset(paths)
+        return [path for path in paths if not layouts.is_left_over(path, in_use)]
 
     def _look_at_file(self, path: Path) -> None:
         loose: list[Path] = []

@@ -56,7 +56,10 @@ UNNAMED = Named()
 
 
 class Collector:
-    """Opens each file once, and takes down what it holds. One for each survey."""
+    """Opens each file once, and takes down what it holds. One for each survey.
+
+    ``taken`` are the files that something named, or that were taken down: the walk through the folders passes them.
+    """
 
     def __init__(self, root: Path | None) -> None:
         self.places = Places(root)
@@ -64,7 +67,7 @@ class Collector:
         self.group = 0
         self._files: dict[Path, Inside] = {}
         self._certificates: dict[str, X509 | Unreadable] = {}
-        self._named: set[tuple[int, int]] = set()
+        self.taken: set[tuple[int, int]] = set()
         self._sources: set[Path | tuple[int, int]] = set()
 
     def opened(self, path: Path) -> Inside:
@@ -72,7 +75,6 @@ class Collector:
         target = self.places.followed(path)
         if target not in self._files:
             self._files[target] = look_into(target)
-            self.findings.files_read += 1
         opened = self._files[target]
         if target != path and opened.trouble and opened.trouble.what == "missing":
             return replace(opened, trouble=dangling(path))
@@ -90,14 +92,6 @@ class Collector:
             return True
         self._sources.add(known)
         return False
-
-    def is_named(self, opened: Inside) -> bool:
-        """True for a file that something named before, or that was taken already."""
-        return opened.identity in self._named and opened.trouble is None
-
-    def mark_named(self, opened: Inside) -> None:
-        """Exclude this file from the walk through the folders."""
-        self._named.add(opened.identity)
 
     def read(self, pem: str) -> X509 | Unreadable:
         """Read a certificate; the same PEM gives the same object."""
@@ -215,17 +209,11 @@ class _Follower:
         user = self._certificates(context.certificate)
         key = self._key(context.key)
         kubeconfig = None if self.is_webhook else self._taken_down(context, key, authorities, user)
-        if context.authority is not None and self._is_new("cluster", context.cluster):
-            role = None if self.is_webhook else Role.CLUSTER_CA
-            for position, pem in enumerate(authorities):
-                self._add(context.authority, pem, kubeconfig, position, kind=Kind.CA, role=role)
-        if context.certificate is not None and self._is_new("user", context.user_name):
-            role = None if self.is_webhook else kubeconfig_role(self.named.component)
-            for position, pem in enumerate(user):
-                if position:  # the rest of its chain
-                    self._add(context.certificate, pem, kubeconfig, position)
-                else:
-                    self._add(context.certificate, pem, kubeconfig, 0, kind=Kind.CLIENT, role=role, key=key)
+        ca_role = None if self.is_webhook else Role.CLUSTER_CA
+        cluster, user_name = ("cluster", context.cluster), ("user", context.user_name)
+        self._add(cluster, context.authority, authorities, kubeconfig, kind=Kind.CA, role=ca_role)
+        role = None if self.is_webhook else kubeconfig_role(self.named.component)
+        self._add(user_name, context.certificate, user, kubeconfig, kind=Kind.CLIENT, role=role, key=key)
 
     def _taken_down(
         self, context: Context, key: KeyFile | Path | None, authorities: list[str], user: list[str]
@@ -246,34 +234,35 @@ class _Follower:
         self.collector.findings.kubeconfigs.append(kubeconfig)
         return kubeconfig
 
-    def _is_new(self, what: str, name: str) -> bool:
-        new = (what, name) not in self.done
-        self.done.add((what, name))
-        return new
-
     def _add(
         self,
-        part: Part,
-        pem: str,
+        holder: tuple[str, str],
+        part: Part | None,
+        pems: list[str],
         kubeconfig: KubeconfigUse | None,
-        position: int,
         *,
-        kind: Kind | None = None,
-        role: Role | None = None,
+        kind: Kind | None,
+        role: Role | None,
         key: KeyFile | Path | None = None,
     ) -> None:
-        node = self.named.node if role is Role.KUBELET_CLIENT else None
-        self.collector.add(
-            pem,
-            self._file_of(part) or self.path,
-            kind,
-            Named(part.option, self.path, self.named.component, node),
-            role=role,
-            key=key,
-            position=position,
-            embedded=part.embedded,
-            kubeconfig=kubeconfig,
-        )
+        if part is None or holder in self.done:
+            return
+        self.done.add(holder)
+        for position, pem in enumerate(pems):
+            if position and kind is not Kind.CA:
+                kind = role = key = None  # the rest of its chain
+            node = self.named.node if role is Role.KUBELET_CLIENT else None
+            self.collector.add(
+                pem,
+                self._file_of(part) or self.path,
+                kind,
+                Named(part.option, self.path, self.named.component, node),
+                role=role,
+                key=key,
+                position=position,
+                embedded=part.embedded,
+                kubeconfig=kubeconfig,
+            )
 
     def _named(self, part: Part) -> Path | None:
         path = part.path or ""
@@ -297,7 +286,7 @@ class _Follower:
         if path is None:
             return None, Inside()
         opened = self.collector.opened(path)
-        self.collector.mark_named(opened)
+        self.collector.taken.add(opened.identity)
         return path, opened
 
     def _certificates(self, part: Part | None) -> list[str]:

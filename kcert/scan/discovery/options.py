@@ -23,8 +23,7 @@ def follow_options(collector: Collector, started: Started, source: Path) -> None
     """Take down all that the options of one component name."""
     known = FILE_OPTIONS[started.component]
     resolved: dict[str, Path] = {}
-    named: list[tuple[str, FileOption, Path]] = []
-    keys: dict[Path, Path] = {}
+    named: list[tuple[str, FileOption, Path, Path | None]] = []
     for name, value in started.options:
         option = known.get(name)
         if option is None or not value:
@@ -36,9 +35,8 @@ def follow_options(collector: Collector, started: Started, source: Path) -> None
         if path is None:
             continue
         resolved[name] = collector.shown(path)
-        named.append((name, option, path))
-        if key and (key_path := collector.places.named(started.on_host(key), source)):
-            keys[path] = collector.shown(key_path)
+        key_path = collector.places.named(started.on_host(key), source) if key else None
+        named.append((name, option, path, collector.shown(key_path) if key_path else None))
     options = dict(started.options)
     node = options.get("--hostname-override") if started.component in ("kubelet", "kube-proxy") else None
     if node and not re.fullmatch(r"[A-Za-z0-9.-]+", node):
@@ -47,17 +45,17 @@ def follow_options(collector: Collector, started: Started, source: Path) -> None
     collector.findings.configurations.append(configuration)
     bootstrap = resolved.get("--bootstrap-kubeconfig")
     waiting_for_join = bootstrap is not None and lexists(bootstrap)
-    for name, option, path in named:
+    for name, option, path, own_key in named:
         may_be_missing = option.may_be_missing or (option.holds == "kubeconfig" and waiting_for_join)
         if may_be_missing and not lexists(path):
             continue
         use = Named(name, source, started.component, node, configuration, started)
-        _follow(collector, path, option, use, resolved.get(option.key or "") or keys.get(path))
+        _follow(collector, path, option, use, resolved.get(option.key or "") or own_key)
 
 
 def _follow(collector: Collector, path: Path, option: FileOption, named: Named, key_path: Path | None) -> None:
     opened = collector.opened(path)
-    collector.mark_named(opened)
+    collector.taken.add(opened.identity)
     if option.holds in ("kubeconfig", "webhook"):
         follow_kubeconfig(collector, path, named, is_webhook=option.holds == "webhook")
     elif option.holds == "configuration":
@@ -135,12 +133,9 @@ def take(collector: Collector, loose: list[Path], *, given: bool = False) -> Non
 
 
 def _without_copies(collector: Collector, loose: list[Path]) -> list[Path]:
-    names: dict[Path, set[str]] = {}
+    kept, paths = [], set(loose)
     for path in loose:
-        names.setdefault(path.parent, set()).add(path.name)
-    kept = []
-    for path in loose:
-        if not layouts.is_copy(path, names[path.parent]):
+        if not layouts.is_copy(path, paths):
             kept.append(path)
         elif (opened := collector.opened(path)).key is not None:
             collector.key(collector.shown(path), opened)
@@ -148,10 +143,10 @@ def _without_copies(collector: Collector, loose: list[Path]) -> list[Path]:
 
 
 def _take_one(collector: Collector, path: Path, opened: Inside, with_keys: dict[Path, Inside], *, given: bool) -> None:
-    named_before = collector.is_named(opened)
+    named_before = opened.identity in collector.taken and opened.trouble is None
     collector.key(collector.shown(path), opened)
     if opened.certificates and (given or not named_before):
-        collector.mark_named(opened)
+        collector.taken.add(opened.identity)
         key_path = _key_beside(collector, path, with_keys, given=given) if with_keys or given else None
         for position, pem in enumerate(opened.certificates):
             collector.add(pem, path, key=None if position else key_path, position=position)
@@ -186,12 +181,7 @@ def _key_beside(collector: Collector, path: Path, with_keys: dict[Path, Inside],
 
 
 KINDS = ("Secret", "ConfigMap")
-WEBHOOKS = (
-    "ValidatingWebhookConfiguration",
-    "MutatingWebhookConfiguration",
-    "APIService",
-    "CustomResourceDefinition",
-)
+WEBHOOKS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", "APIService", "CustomResourceDefinition")
 _CLIENT_CONFIGS = (("spec",), ("spec", "conversion", "webhook", "clientConfig"))
 """The fields in which an APIService and a CustomResourceDefinition have their caBundle and their service."""
 

@@ -163,7 +163,7 @@ class _Drawing:
 
     @property
     def right(self) -> int:
-        """The column in which the boxes of the servers begin."""
+        """Left edge of the servers' boxes."""
         return _LEFT + self.arrow
 
     def server(self, server: str, clients: Mapping[str, Presented]) -> None:
