@@ -68,11 +68,7 @@ class Executor:
     issued: list[Issued] = field(default_factory=list)
     _ca_certificates: dict[str, X509 | None] = field(default_factory=dict)
     _prepared: defaultdict[Path, list[Prepared]] = field(default_factory=lambda: defaultdict(list))
-<<<<<<< HEAD
-    """Actions of kcert itself in each staging folder, for the record of the next command there."""
-=======
     """Steps of kcert itself in each staging folder, for the record of the next command there."""
->>>>>>> main
 
     def run(self, plans: Sequence[IssuancePlan]) -> None:
         """Carry out *plans* in order; with several jobs the keys are generated first, so many at a time."""

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""The words on what hosts need: a component's options, the encryption config (never a key), bundles and exports."""
-=======
 """Output for hosts: the options of a component, the encryption config (never a key), bundles and exports."""
->>>>>>> main
 
 from __future__ import annotations
 
