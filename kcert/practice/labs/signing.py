@@ -240,7 +240,7 @@ def _not_given(grader: Grader, name: str) -> str | None:
         return "it has another key than the request"
     if certificate.subject != request.subject:
         return f"its owner is {user(certificate.subject)}"
-    if certificate.ca or not certificate.allows_client_auth or certificate.allows_server_auth:
+    if certificate.ca or not certificate.allows("clientAuth") or certificate.allows("serverAuth"):
         return "it is not only for a client"
     verify = (grader.openssl, "verify", "-purpose", "sslclient", "-CAfile", str(grader.pki / "ca.crt"))
     if why := short_lived(certificate, grader.now):
