@@ -17,7 +17,6 @@ from typing import Literal
 
 from kcert.clusters import COMPONENTS, kind_of_machine
 from kcert.clusters.kind import ClusterKind
-from kcert.diagnose.reading import log_lines
 from kcert.durations import duration
 from kcert.errors import InputError, ProgramError, ReaderGoneError, did_you_mean
 from kcert.quoting import format_command
@@ -161,6 +160,8 @@ def show(command: Command) -> None:
 
 def read_lines(command: Command) -> Iterator[bytes]:
     """Yield the lines of the log, as the command prints them; raises ProgramError if it fails in the end."""
+    from kcert.diagnose.reading import log_lines  # with all of the diagnosis, which `kcert doctor` does without
+
     with stream(command) as process:
         assert process.stdout is not None
         yield from log_lines(process.stdout)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtensionOID
 
 from kcert import profiles
 from kcert.errors import InputError
@@ -107,6 +113,31 @@ def test_kelsey_hightower_s_pages_are_described(tmp_path: Path) -> None:
     cluster, statuses = described(tmp_path / "pki", tmp_path / "kcert.yaml")
     assert (cluster.profile, cluster.dns_domain, cluster.control_plane[0].name) == ("kelsey", "cluster.local", "server")
     assert {name: status.reason for name, status in statuses.items() if status.state is State.STALE} == {}
+
+
+def test_sans_that_kcert_yaml_cannot_have_are_omitted(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([]), datetime.now(timezone.utc)
+    elements = (
+        (0x82, b"kubernetes.default"),
+        (0x82, b"cp1"),
+        (0x82, b"CP_1"),
+        (0x87, bytes(5)),
+        (0x87, b"\x0a\0\0\x05"),
+    )
+    sans = b"".join(bytes((tag, len(content))) + content for tag, content in elements)
+    extension = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, bytes((0x30, len(sans))) + sans)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=9))
+    certificate = builder.add_extension(extension, critical=True).sign(key, hashes.SHA256())
+    (tmp_path / "apiserver.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
+
+    cluster, _ = described(tmp_path, tmp_path / "kcert.yaml")
+
+    assert [(host.name, host.addresses) for host in cluster.control_plane] == [("cp1", ("10.0.0.5",))]
+    assert cluster.api_server.extra_sans == ()
+    text = (tmp_path / "kcert.yaml").read_text()
+    assert "# Not certain: the SAN 'IP:<invalid: 0000000000>' is omitted, because kcert.yaml cannot have it." in text
+    assert "# Not certain: the SAN 'DNS:CP_1' is omitted" in text
 
 
 def test_a_difference_that_clients_notice_is_stale(tmp_path: Path) -> None:

@@ -13,19 +13,19 @@ from kcert.quoting import Raw, folder_argument, format_command, quote
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
-def argument(value: str | Path) -> str:
+def unquoted(value: str | Path) -> str:
     """One argument, not quoted yet: a path never looks like an option."""
     return value if isinstance(value, str) else folder_argument(value)
 
 
 def word(value: str | Path) -> str:
     """One argument, quoted."""
-    return quote(argument(value))
+    return quote(unquoted(value))
 
 
 def command(*words: str | Path) -> str:
     """The command that these words are."""
-    return format_command(tuple(map(argument, words)), WIDTH)
+    return format_command(tuple(map(unquoted, words)), WIDTH)
 
 
 def then(*commands: str) -> str:
@@ -66,7 +66,7 @@ def joined(*files: str) -> str:
 
 def kubectl_config(path: Path, *words: str) -> str:
     """A command of ``kubectl config`` that reads or changes the kubeconfig at *path*."""
-    return command("kubectl", "config", f"--kubeconfig={argument(path)}", *words)
+    return command("kubectl", "config", f"--kubeconfig={unquoted(path)}", *words)
 
 
 def embedded(path: Path, option: str, name: str, content: str, *, key: str = "") -> str:
@@ -77,7 +77,7 @@ def embedded(path: Path, option: str, name: str, content: str, *, key: str = "")
     """
     field = "certificate-authority" if option.startswith("certificate-authority") else "client-certificate"
     verb = "set-cluster" if field == "certificate-authority" else "set-credentials"
-    file = f"{argument(path)}.{field}.new"
+    file = f"{unquoted(path)}.{field}.new"
     options = (f"--{field}={file}", *([f"--client-key={key}"] if key else []), "--embed-certs=true")
     return then(
         f"(umask 077; {content} > {quote(file)})",

@@ -251,7 +251,7 @@ def _key_made(ctx: RuleContext, problem: Problem) -> str:
         return repairs.reissue_commands(ctx, owner, new_key=True) if owner else ""
     private = path.with_suffix(".key")
     if path.suffix == ".pub":
-        argv = commands.public_key("openssl", bash.argument(private), bash.argument(path))
+        argv = commands.public_key("openssl", bash.unquoted(private), bash.unquoted(path))
         return bash.command(*argv) if private.is_file() else ""
     owners = [cert for cert in ctx.found if any(use.key_path == path for use in cert.uses)]
     owners += [cert for cert in ctx.found if not cert.embedded and cert not in owners and path in key_names(cert.path)]
@@ -275,10 +275,10 @@ def _signing_key_made(path: Path) -> str:
     """Return the commands for a new service account key; tokens that the old key signed become invalid."""
     if path.stem not in ("sa", "service-account", "service-accounts"):
         return ""
-    new, public = f"{bash.argument(placing.target_of(path))}.new", path.with_suffix(".pub")
+    new, public = f"{bash.unquoted(placing.target_of(path))}.new", path.with_suffix(".pub")
     made = [bash.command(*commands.private_key("openssl", Key(), new)), placing.key_into_place(path)]
     if public.exists():
-        new_public = f"{bash.argument(public)}.new"
+        new_public = f"{bash.unquoted(public)}.new"
         made.insert(1, bash.command(*commands.public_key("openssl", new, new_public)))
         made.append(bash.command("mv", new_public, public))
     return f"{repairs.TOKENS_END}\n{bash.then(*made)}"
@@ -349,7 +349,7 @@ def _copied(ctx: RuleContext, problem: Problem, origin: CertificateInstance) -> 
         return placing.alone(ctx, origin)
     one_name = all(_is_named_as(origin.certificate, cert) for cert in company)
     if origin.path.name == problem.path.name or (one_name and problem.option != _SIGNING):
-        return bash.argument(origin.path)
+        return bash.unquoted(origin.path)
     return placing.alone(ctx, origin)
 
 

@@ -120,7 +120,7 @@ def encrypted_keys(ctx: RuleContext) -> Iterator[Violation]:
             f"{key.path} is encrypted, and {use}. No component of Kubernetes can ask "
             "for a passphrase: it does not start."
         )
-        path = bash.argument(target_of(key.path))
+        path = bash.unquoted(target_of(key.path))
         opened = bash.command("openssl", "pkey", "-in", path, "-out", f"{path}.new")
         fix = "" if key.embedded else bash.then(opened, bash.command("mv", f"{path}.new", path))
         yield Violation(key.path, message, f"{key.path} contains an encrypted private key", fix)

@@ -264,14 +264,14 @@ def powerful_user(ctx: RuleContext) -> Iterator[Violation]:
 def missing_server_auth(ctx: RuleContext) -> Iterator[Violation]:
     """Yield certificates of servers that lack serverAuth."""
     for cert in ctx.leaves:
-        if cert.is_server and not cert.certificate.allows_server_auth:
+        if cert.is_server and not cert.certificate.allows("serverAuth"):
             yield _without_usage(ctx, cert, "is presented by a server", "serverAuth")
 
 
 def missing_client_auth(ctx: RuleContext) -> Iterator[Violation]:
     """Yield certificates of clients that lack clientAuth."""
     for cert in ctx.leaves:
-        if cert.is_client and not cert.certificate.allows_client_auth:
+        if cert.is_client and not cert.certificate.allows("clientAuth"):
             etcd = bool(cert.roles & {Role.ETCD_SERVER, Role.ETCD_PEER})
             does = "is also presented by etcd as a client, to its peers and to itself" if etcd else ""
             yield _without_usage(ctx, cert, does or "is presented by a client", "clientAuth")

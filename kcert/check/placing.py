@@ -102,14 +102,14 @@ def rewritten(path: Path, content: str, *, first: str = "") -> str:
     It is readable by its owner alone until it has the old file's mode, and for good if a private key is in it.
     """
     file = target_of(path)
-    new = f"{bash.argument(file)}.whole.new"
+    new = f"{bash.unquoted(file)}.whole.new"
     mode = "" if holds_a_key(path) else bash.command("chmod", mode_of(path), new)
     return bash.then(f"(umask 077; {content} > {bash.word(new)})", mode, first, bash.command("mv", new, file))
 
 
 def exchanged(first: Path, second: Path, *, secret: bool = False) -> str:
     """Let two files change places; what goes to *second* can be *secret*."""
-    new = f"{bash.argument(first)}.new"
+    new = f"{bash.unquoted(first)}.new"
     closed = bash.command("chmod", "600", new) if secret else ""
     moves = [bash.command("mv", *pair) for pair in ((first, new), (second, first), (new, second))]
     return bash.then(*moves[:2], closed, moves[2])
@@ -121,7 +121,7 @@ def key_into_place(key: Path) -> str:
     Without the key of a CA, all that it signed is lost, and without that of a service account its tokens: keep it.
     """
     target = target_of(key)
-    moved = bash.command("mv", f"{bash.argument(target)}.new", target)
+    moved = bash.command("mv", f"{bash.unquoted(target)}.new", target)
     if not target.is_file():
         return moved
     names = (target.with_name(f"{target.name}.old{number or ''}") for number in itertools.count())
@@ -140,7 +140,7 @@ def mode_of(path: Path) -> str:
 
 def alone(ctx: RuleContext, cert: CertificateInstance) -> str:
     """Return the certificate as a file argument, without other certificates in its file."""
-    return bash.literal(cert.certificate.pem) if ctx.has_siblings(cert) else bash.argument(cert.path)
+    return bash.literal(cert.certificate.pem) if ctx.has_siblings(cert) else bash.unquoted(cert.path)
 
 
 def values(path: Path, option: str) -> list[str]:
@@ -209,7 +209,7 @@ def converted(ctx: RuleContext, problem: Problem) -> str:
     data = read_bytes(problem.path)
     if not data or problem.path == problem.source:
         return ""
-    path = bash.argument(target_of(problem.path))
+    path = bash.unquoted(target_of(problem.path))
     new = f"{path}.new"
     written = bash.command("mv", new, path)
     if is_der(data):
@@ -295,7 +295,7 @@ def set_aside(ctx: RuleContext, problem: Problem) -> str:
     named = problem.source is not None or problem.expects not in ("certificate", "key")
     if named or not lexists(problem.path) or format_of(ctx, problem):
         return ""  # a keystore or another format is not damaged
-    path = bash.argument(problem.path)
+    path = bash.unquoted(problem.path)
     remark = "# kcert cannot tell what this file contained. Restore it from a backup."
     return f"{remark}\n{bash.command('mv', path, f'{path}.damaged')}"
 

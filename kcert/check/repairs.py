@@ -105,7 +105,7 @@ def signer_of(ctx: RuleContext, cert: CertificateInstance) -> Signer | None:
     # The key beside a file of several CAs is that of the first.
     usual = Path("that-ca.key") if position else usual_key(crt)
     # openssl takes the first certificate of a file.
-    argument = bash.literal(issuer.certificate.pem) if position else bash.argument(crt)
+    argument = bash.literal(issuer.certificate.pem) if position else bash.unquoted(crt)
     remark = _NO_CA_HERE if issuer.embedded else (_WHICH_KEY if position else _NO_KEY_HERE).format(key=bash.word(usual))
     return Signer(crt, key or usual, argument, None if renewed_first else left, "" if key else f"{remark}\n")
 
@@ -137,7 +137,7 @@ def _days(ctx: RuleContext, cert: CertificateInstance, limit: int | None = None)
 
 def _scratch(cert: CertificateInstance, *parts: str) -> list[str]:
     """Return the names of the files that the commands for *cert* write first, beside its own."""
-    stem = bash.argument(target_of(cert.path).with_suffix(""))
+    stem = bash.unquoted(target_of(cert.path).with_suffix(""))
     return [f"{stem}.{part}.new" for part in parts]
 
 
@@ -159,7 +159,7 @@ def issued(
     key = key or cert.use.key_path
     inside = cert.embedded or placing.holds_a_key(cert.path)
     cnf, csr, crt, new = _scratch(cert, "cnf", "csr", "crt", "key")
-    beside_key = f"{bash.argument(target_of(key))}.new" if key else ""
+    beside_key = f"{bash.unquoted(target_of(key))}.new" if key else ""
     own, public_key = (new if inside else beside_key) if new_key else _own_key(cert), ""
     if not own and (new_key or cert.embedded or signer is None):
         return ""
@@ -171,7 +171,7 @@ def issued(
     rsa = spec.algorithm == "rsa" if new_key else cert.certificate.public_key.algorithm.startswith("rsa")
     signing = commands.signature(
         *("openssl", csr, crt, _days(ctx, cert, signer.days if signer else None), cnf),
-        key=bash.argument(signer.key) if signer else own,
+        key=bash.unquoted(signer.key) if signer else own,
         ca=signer.argument if signer else "",
         serial=_UNIQUE if signer else "",
         public_key=public_key,
@@ -205,7 +205,7 @@ def _own_key(cert: CertificateInstance) -> str:
     if use.key is None or use.key_path is None:
         return ""
     if not use.key.embedded:
-        return bash.argument(use.key_path)
+        return bash.unquoted(use.key_path)
     user = use.kubeconfig.user_name if use.kubeconfig else ""
     if not cert.embedded or not _PLAIN_NAME.fullmatch(user):
         return ""
@@ -234,7 +234,7 @@ def reissue_ca(ctx: RuleContext, cert: CertificateInstance) -> str:
     good = cert.certificate.ca and (usage is None or "keyCertSign" in usage) and cert.certificate.version > 1
     cnf, crt = _scratch(origin, "cnf", "crt")
     signing = commands.signature_again(
-        *("openssl", alone(ctx, origin), bash.argument(key_path), crt, _days(ctx, cert)), cnf="" if good else cnf
+        *("openssl", alone(ctx, origin), bash.unquoted(key_path), crt, _days(ctx, cert)), cnf="" if good else cnf
     )
     made = bash.then(
         "" if good else _written(cnf, corrections.config(ctx, cert, is_signed=False)),
@@ -249,7 +249,7 @@ def reissue_ca(ctx: RuleContext, cert: CertificateInstance) -> str:
 def copied(ctx: RuleContext, origin: CertificateInstance) -> list[str]:
     """Return the commands that copy a changed CA to every other file that contains it."""
     places = [copy for copy in ctx.copies[origin.certificate.sha256] if copy.path != origin.path and not copy.live]
-    source = bash.argument(target_of(origin.path))
+    source = bash.unquoted(target_of(origin.path))
     if ctx.has_siblings(origin):
         if ctx.number_of(origin) != 1:
             return []
@@ -265,7 +265,7 @@ def replace_ca(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = T
     if key is None or not made:
         return ""
     others = {_key_beside(copy) for copy in ctx.copies[cert.certificate.sha256]} - {key, None}
-    signer = Signer(cert.path, key, bash.argument(cert.path))
+    signer = Signer(cert.path, key, bash.unquoted(cert.path))
     signed = (
         leaf
         for leaf in ctx.leaves

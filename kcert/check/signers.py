@@ -166,7 +166,7 @@ def not_a_ca(ctx: RuleContext) -> Iterator[Violation]:
 def _is_trusted_itself(ctx: RuleContext, cert: CertificateInstance) -> bool:
     """True for a server's self-signed certificate that clients trust as it is: Go takes it without CA:TRUE."""
     certificate = cert.certificate
-    names_server = bool(certificate.alt_names) and certificate.allows_server_auth
+    names_server = bool(certificate.alt_names) and certificate.allows("serverAuth")
     if certificate.extended_key_usage is None:
         names_server &= any(not copy.is_authority for copy in ctx.copies[certificate.sha256])
     only_clients = all(use.kubeconfig is not None or use.live for use in cert.uses)

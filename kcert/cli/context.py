@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from kcert import profiles
@@ -129,8 +129,6 @@ def signing_context(options: ReadOptions, command: str, described: Cluster, prog
     )
     if not isinstance(options, Signing):
         return ctx
-    from dataclasses import replace
-
     from kcert.issue import external_ca
 
     ctx = replace(ctx, passphrases=Passphrases(Passphrase(file=options.ca_passphrase_file, asks=_ask)))
@@ -170,53 +168,47 @@ def run(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
 def warn_of_permissions(ctx: Context) -> None:
     """Warn of who else could change what is read, run or written, in all folders that hold keys."""
     folders = [folder for folder in (ctx.root, ctx.ca_dir, ctx.root_dir) if folder is not None]
-    keys = [folder / spec.files.key for folder in folders for spec in ctx.specs if spec.kind is Kind.CA]
     below = [ctx.root / spec.files.key.parent for spec in ctx.specs if not spec.files.key.is_absolute()]
-    checked = dict.fromkeys((*folders, *below))
-    for sentence in (
-        *permission_warnings(checked, ctx.cluster.source, ctx.openssl),
-        *readable_keys(dict.fromkeys(keys)),
-    ):
-        warning(sentence)
+    for folder in dict.fromkeys((*folders, *below)):
+        _warn_of_others(folder, "keys and certificates in it")
+    if ctx.cluster.source is not None:
+        _warn_of_others(ctx.cluster.source, "who is in which group")
+    if os.geteuid() == ROOT and (program := find(ctx.openssl)) is not None:
+        _warn_of_replaceable(Path(program).absolute())
+    keys = [folder / spec.files.key for folder in folders for spec in ctx.specs if spec.kind is Kind.CA]
+    for key in dict.fromkeys(keys):
+        _warn_of_readable(key)
 
 
-_CONTENT = "keys and certificates in it"
+def _warn_of_others(path: Path, what: str) -> None:
+    """Warn if others could change *path*, and so *what*."""
+    if not path.exists():
+        return
+    if is_writable_by_others(path.stat()):
+        warning(f"others can write to {path}, and so change {what}: `chmod go-w {quote(str(path))}`.")
+    elif owner := foreign_owner(path):
+        user = "you are root, and " if os.geteuid() == ROOT else ""
+        warning(f"{user}{path} belongs to {owner}, who can change {what} at any time.")
 
 
-def permission_warnings(folders: Iterable[Path], config: Path | None, openssl: str) -> Iterator[str]:
-    """Yield a sentence for each way in which others could change *folders* of keys, their *config* or the program."""
-    paths = [*((folder, _CONTENT) for folder in folders), (config, "who is in which group")]
-    for path, what in paths:
-        if path is None or not path.exists():
-            continue
-        if is_writable_by_others(path.stat()):
-            yield f"others can write to {path}, and so change {what}: `chmod go-w {quote(str(path))}`."
-        elif owner := foreign_owner(path):
-            user = "you are root, and " if os.geteuid() == ROOT else ""
-            yield f"{user}{path} belongs to {owner}, who can change {what} at any time."
-    if os.geteuid() == ROOT and (program := find(openssl)) is not None:
-        yield from _replaceable(Path(program).absolute())
-
-
-def readable_keys(keys: Iterable[Path]) -> Iterator[str]:
-    """Yield a sentence for each of these *keys* of CAs that others can read or write; missing ones are skipped."""
-    for key in keys:
-        try:
-            mode = stat.S_IMODE(key.stat().st_mode)
-        except OSError:
-            continue
-        if mode & 0o077:
-            yield (
-                f"{key} is accessible to other users (mode {mode:04o}). Anyone with a CA key can act as any user of "
-                f"the cluster. Run `chmod 600 {quote(str(key))}`. (FAT file systems do not support file modes, so "
-                "chmod has no effect there.)"
-            )
-
-
-def _replaceable(program: Path) -> Iterator[str]:
-    """Yield a sentence if another user could replace the program that root starts."""
+def _warn_of_replaceable(program: Path) -> None:
+    """Warn if another user could replace the program that root starts."""
     real = program.resolve()
     for path in dict.fromkeys((program.parent, real.parent, real)):
         if is_writable_by_others(path.stat()) or foreign_owner(path):
-            yield f"you are root, and others can replace {program}, which root starts: they can write to {path}."
+            warning(f"you are root, and others can replace {program}, which root starts: they can write to {path}.")
             return
+
+
+def _warn_of_readable(key: Path) -> None:
+    """Warn if others can read or write the *key* of a CA; it may be missing."""
+    try:
+        mode = stat.S_IMODE(key.stat().st_mode)
+    except OSError:
+        return
+    if mode & 0o077:
+        warning(
+            f"{key} is accessible to other users (mode {mode:04o}). Anyone with a CA key can act as any user of the "
+            f"cluster. Run `chmod 600 {quote(str(key))}`. (FAT file systems do not support file modes, so chmod has no "
+            "effect there.)"
+        )

@@ -6,8 +6,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
-import typer
-
 from kcert import profiles
 from kcert.certificates import Kind
 from kcert.cli import context
@@ -46,6 +44,7 @@ from kcert.cli.options import (
     Sans,
     Signing,
     Subcommands,
+    argument,
     load_cluster,
 )
 from kcert.durations import duration
@@ -138,9 +137,7 @@ def manifest(
 def submit(
     options: FetchOptions,
     *,
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Name the manifest file, or the user, node or component.")
-    ],
+    name: Annotated[str, argument("NAME", "Name the manifest file, or the user, node or component.")],
     quiet: Quiet = False,
 ) -> None:
     """Create the request in the cluster: `kubectl apply -f`."""

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from kcert.cli.options import (
     DEFAULT_FOLDER,
     ConfigFile,
     Program,
     ReadOptions,
+    argument,
     complete_certificates,
     complete_clients,
     complete_signers,
+    option,
 )
 from kcert.errors import InputError, UnansweredError
 from kcert.quoting import quote
@@ -28,91 +28,45 @@ if TYPE_CHECKING:
     from kcert.kubernetes.signing_request import SigningRequest
 
 Requester = Annotated[
-    str,
-    typer.Argument(
-        metavar="NAME",
-        help="Name the user, node or component that requests the certificate.",
-        autocompletion=complete_clients,
-    ),
+    str, argument("NAME", "Name the user, node or component that requests the certificate.", complete_clients)
 ]
 NewName = Annotated[
-    str,
-    typer.Argument(
-        metavar="NAME",
-        help="Name the user, node or component, as for `kcert csr new`.",
-        autocompletion=complete_certificates,
-    ),
+    str, argument("NAME", "Name the user, node or component, as for `kcert csr new`.", complete_certificates)
 ]
-MaybeName = Annotated[
-    str | None, typer.Argument(metavar="NAME", help="Name the CertificateSigningRequest, as `kcert csr list` shows it.")
-]
-File = Annotated[
-    Path | None, typer.Option("--file", "-f", metavar="FILE", help="Use this manifest, without a cluster.")
-]
-ShownFile = Annotated[
-    Path | None,
-    typer.Option("--file", "-f", metavar="FILE", help="Read this manifest or request, without a cluster."),
-]
-ObjectName = Annotated[
-    str | None, typer.Option("--name", metavar="NAME", help="Name the CertificateSigningRequest.", show_default="NAME")
-]
-Wait = Annotated[
-    str | None, typer.Option("--wait", metavar="TIME", help="Wait for the certificate for at most this long: 60s.")
-]
+MaybeName = Annotated[str | None, argument("NAME", "Name the CertificateSigningRequest, as `kcert csr list` shows it.")]
+File = Annotated[Path | None, option("--file,-f FILE", "Use this manifest, without a cluster.")]
+ShownFile = Annotated[Path | None, option("--file,-f FILE", "Read this manifest or request, without a cluster.")]
+ObjectName = Annotated[str | None, option("--name NAME", "Name the CertificateSigningRequest.", show_default="NAME")]
+Wait = Annotated[str | None, option("--wait TIME", "Wait for the certificate for at most this long: 60s.")]
 Usages = Annotated[
     list[str] | None,
-    typer.Option(
-        "--usage",
-        metavar="USAGE",
-        help="Request this usage, such as 'client auth'; repeatable.",
-        show_default="by the signer",
-    ),
+    option("--usage USAGE", "Request this usage, such as 'client auth'; repeatable.", show_default="by the signer"),
 ]
-Expires = Annotated[
-    str | None, typer.Option("--expires", metavar="TIME", help="Request a lifetime of at most this long: 24h, 30d.")
-]
+Expires = Annotated[str | None, option("--expires TIME", "Request a lifetime of at most this long: 24h, 30d.")]
 SigningDuration = Annotated[
-    str,
-    typer.Option(
-        "--cluster-signing-duration", metavar="TIME", help="Limit the lifetime, as kube-controller-manager does."
-    ),
+    str, option("--cluster-signing-duration TIME", "Limit the lifetime, as kube-controller-manager does.")
 ]
 ToSign = Annotated[
     list[Path],
-    typer.Option(
-        "--file",
-        "-f",
-        metavar="FILE",
-        help="Sign this manifest, or this request (.csr) of a certificate of the cluster; repeatable.",
-    ),
+    option("--file,-f FILE", "Sign this manifest, or this request (.csr) of a certificate of the cluster; repeatable."),
 ]
 SignAs = Annotated[
     str | None,
-    typer.Option(
-        "--as",
+    option(
+        "--as NAME",
+        "Sign the request as this certificate of kcert.yaml: an administrator, a component or a node.",
         autocompletion=complete_certificates,
-        metavar="NAME",
-        help="Sign the request as this certificate of kcert.yaml: an administrator, a component or a node.",
         show_default="by the file name",
     ),
-]
-Kubeconfig = Annotated[
-    str | None, typer.Option("--kubeconfig", metavar="FILE", help="Run kubectl with this kubeconfig.")
-]
-Context = Annotated[
-    str | None, typer.Option("--context", metavar="NAME", help="Run kubectl with this context of the kubeconfig.")
 ]
 SIGNER_HELP = (
     "Choose the signer: kube-apiserver-client for a user, kube-apiserver-client-kubelet for a kubelet's client "
     "certificate, kubelet-serving for its serving certificate, or another signer by its full name."
 )
-
-Signer = Annotated[str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=complete_signers)]
+Signer = Annotated[str, option("--signer SIGNER", SIGNER_HELP, autocompletion=complete_signers)]
 MaybeSigner = Annotated[
     str | None,
-    typer.Option(
-        "--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=complete_signers, show_default="by the subject"
-    ),
+    option("--signer SIGNER", SIGNER_HELP, autocompletion=complete_signers, show_default="by the subject"),
 ]
 
 
@@ -120,8 +74,8 @@ MaybeSigner = Annotated[
 class ClusterOptions:
     """Options of commands that connect to a cluster."""
 
-    kubeconfig: Kubeconfig = None
-    context: Context = None
+    kubeconfig: Annotated[str | None, option("--kubeconfig FILE", "Run kubectl with this kubeconfig.")] = None
+    context: Annotated[str | None, option("--context NAME", "Run kubectl with this context of the kubeconfig.")] = None
 
     def kubectl(self, *words: str) -> tuple[str, ...]:
         """Return the command line that does *words* in the cluster."""

@@ -59,7 +59,8 @@ def diagnose(
     machine = kind_of_machine()
     diagnoser = Diagnoser(cluster, machine, roles_here(machine))
     if log != "-":
-        lines = _lines(log) if _is_line(log) else log_file(Path(log))
+        pasted = (line.encode(errors="surrogateescape") for line in log.splitlines(keepends=True))
+        lines = pasted if _is_line(log) else log_file(Path(log))
         for _ in follow(lines, diagnoser):
             pass
     elif format == "text" and output is None:
@@ -75,10 +76,6 @@ def diagnose(
         show(diagnoser.result(), format)
     if diagnoser.result().findings:
         raise typer.Exit(FOUND)
-
-
-def _lines(text: str) -> list[bytes]:
-    return [line.encode(errors="surrogateescape") for line in text.splitlines(keepends=True)]
 
 
 def _is_line(log: str) -> bool:

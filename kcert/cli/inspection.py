@@ -350,11 +350,15 @@ def init(
 ) -> None:
     """Write a commented kcert.yaml for an example cluster or for the given machines. An existing file is kept."""
     from kcert import lessons, profiles
-    from kcert.config import version
+    from kcert.config import example, version
     from kcert.ui import plan
 
     if source is not None:
-        _describe(config, source)
+        from kcert.issue.describe import describe
+
+        described = describe(source, profiles.load(None))
+        example.write(config, described.text())
+        plan.described(config, described, *described.matching())
         return
     lessons.check_own()
     cluster = profiles.write_example(
@@ -369,16 +373,3 @@ def init(
     )
     plan.wrote_example(config)
     plan.known_issues(profiles.PROFILES[profile].known_issues(cluster), profile)
-
-
-def _describe(config: Path, source: Path) -> None:
-    """Write the kcert.yaml that describes the PKI folder *source*, and report how well it fits."""
-    from kcert import profiles
-    from kcert.config import example
-    from kcert.issue.describe import describe
-    from kcert.ui import plan
-
-    described = describe(source, profiles.load(None))
-    text = described.text()
-    example.write(config, text)
-    plan.described(config, described, *described.matching())

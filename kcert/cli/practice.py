@@ -175,7 +175,7 @@ def exam(
     """Start several labs with a time limit, or print the time that is left, or the score, of the exam in the folder."""
     from kcert.openssl import program
     from kcert.practice import exam as exams
-    from kcert.practice import session, state
+    from kcert.practice import state
     from kcert.ui import practice
 
     openssl = program.openssl(openssl)
@@ -191,7 +191,7 @@ def exam(
         raise InputError(f"--finish: {dir} contains no exam.")
     begun = exams.begin(
         dir,
-        seed=session.random_seed() if seed is None else seed,
+        seed=seed,
         minutes=exams.MINUTES if minutes is None else minutes,
         count=exams.LABS if labs is None else labs,
         setup=practice.begins,
@@ -244,8 +244,7 @@ def quiz(
 
     if not 1 <= count <= quizzes.MOST:
         raise InputError(f"--count {count} is invalid: expected 1 to {quizzes.MOST}.")
-    seed = session.random_seed() if seed is None else seed
-    session.check_seed(seed)
+    seed = session.chosen_seed(seed)
     right = ask_questions(quizzes.questions(seed, count, program.openssl(openssl)), seed, count)
     raise typer.Exit(0 if right == count else FOUND)
 

@@ -145,9 +145,11 @@ def _unescape(text: str) -> str:
 
 
 ADDRESS, GRPC, KIND, ROLES = "address", "grpc", "kind", "roles"
-"""What ``LogMatch.known`` holds under these names: the address that the log named last, the address in the lines that
-gRPC wrote before "}. Err: ...", the kind of cluster that the log named last, and the roles of the certificates in the
-PKI folder that kcert made here."""
+"""Names of the values in ``LogMatch.known``.
+
+The address that the log named last, and the one in gRPC's lines before "}. Err: ..."; the kind of cluster that the log
+named last; and the roles of the certificates in the PKI folder that kcert made here.
+"""
 
 KCERT_FOLDER = "kcert"
 """The kind of a PKI folder that kcert made."""

@@ -20,7 +20,9 @@ from kcert.config import (
     Host,
     Lifetimes,
     User,
+    check_address,
     check_context_name,
+    check_dns_name,
     check_host_name,
     check_user_name,
     example,
@@ -33,7 +35,6 @@ from kcert.issue.status import State, status_of
 from kcert.roles import NODE_PREFIX
 
 _OPTIONS = re.compile(rb"--(service-cluster-ip-range|cluster-domain)[= ]\"?([0-9A-Za-z.:,/-]+)")
-_CLUSTER_NAME = "kubernetes.default.svc."
 _COMPONENT_USERS = ("system:", "kube-", "kubernetes-admin", "kubernetes-super-admin", "admin", "service-account")
 _BOOK = ".kubernetes.local"
 """The domain of the machines in Kelsey Hightower's book."""
@@ -98,24 +99,23 @@ class _Describer:
         self.leaves = [file for file in files if not file.x509.ca]
         self.unknown: list[str] = []
         self.options = dict(_options(folder))
+        # The name by which pods call the API server is in its serving certificate alone.
+        names = (file.x509.alt_names for file in self.leaves)
+        self.sans = next((sans for sans in names if AltName("DNS", "kubernetes.default") in sans), ())
 
     def description(self) -> Description:
-        # The name by which pods call the API server is in its serving certificate alone.
-        called = AltName("DNS", "kubernetes.default")
-        server = next((file for file in self.leaves if called in file.x509.alt_names), None)
-        sans = server.x509.alt_names if server else ()
-        if server is None:
+        if not self.sans:
             self.unknown.append("no certificate of an API server was found, so its names and addresses are examples.")
         api, name = self._api_server()
-        services = self._service_cidrs(sans, set(api.addresses if api else ()))
+        services = self._service_cidrs(set(api.addresses if api else ()))
         first = {str(ipaddress.ip_network(network, strict=False)[1]) for network in services}
-        api, hosts, etcd = self._machines(sans, api, first)
+        api, hosts, etcd = self._machines(api, first)
         cluster = replace(
             self.example,
             name=name or self.example.name,
             api_server=api,
             service_cidrs=services,
-            dns_domain=self._dns_domain(sans),
+            dns_domain=self._dns_domain(),
             control_plane=hosts,
             etcd=etcd,
             nodes=self._nodes(hosts),
@@ -129,7 +129,11 @@ class _Describer:
         cluster = replace(cluster, users=tuple(self._users(root, cluster)))
         specs = (spec for spec in profiles.certificates(cluster) if spec.role is Role.APISERVER)
         usual = {name for spec in specs for name in spec.alt_names}
-        more = tuple(san for san in sans if san not in usual and san.type in ("DNS", "IP"))
+        checks = {"DNS": check_dns_name, "IP": check_address}
+        extra = [san for san in self.sans if san not in usual and san.type in checks]
+        omitted = [san for san in extra if checks[san.type](san.value)]
+        self.unknown += [f"the SAN {str(san)!a} is omitted, because kcert.yaml cannot have it." for san in omitted]
+        more = tuple(san for san in extra if san not in omitted)
         cluster = replace(cluster, api_server=replace(cluster.api_server, extra_sans=more))
         return Description(cluster, root, self.unknown)
 
@@ -149,7 +153,7 @@ class _Describer:
         return ApiServer(host, (), port), name
 
     def _machines(
-        self, sans: tuple[AltName, ...], api: ApiServer | None, services: set[str]
+        self, api: ApiServer | None, services: set[str]
     ) -> tuple[ApiServer, tuple[Host, ...], tuple[Host, ...]]:
         """Return the API server, the control-plane hosts and the members of etcd, as far as SANs show.
 
@@ -159,9 +163,9 @@ class _Describer:
         of_etcd = (file for file in servers if "etcd" in f"{file.name} {file.x509.subject.common_name}")
         etcd = {host.name: host for file in of_etcd for host in _hosts(file.x509.alt_names)}
         known = {*services, *(filter(None, (api.host, *api.addresses)) if api else ())}
-        hosts = {host.name: host for host in _hosts(sans, known)}
+        hosts = {host.name: host for host in _hosts(self.sans, known)}
         members = tuple(etcd.values())
-        if etcd and etcd.keys() <= {san.value for san in sans}:
+        if etcd and etcd.keys() <= {san.value for san in self.sans}:
             control_plane = members
         else:
             # The name of a load balancer comes behind those of the hosts.
@@ -169,9 +173,8 @@ class _Describer:
         others = [host for host in hosts.values() if host not in control_plane]
         if not control_plane:
             self.unknown.append("the control-plane hosts are examples: no certificate names a host and its address.")
-            own = (san.value for san in sans if san.type == "IP" and not _is_loopback(san.value))
-            nameless = (Host("localhost", (address,)) for address in own if address not in known)
-            book = self._named_by_the_book(sans)
+            nameless = (Host("localhost", (address,)) for address in _addresses(self.sans) if address not in known)
+            book = self._named_by_the_book()
             control_plane = (book or next(nameless, self.example.control_plane[0]),)
         elif len(control_plane) > 1:
             self.unknown.append("which control-plane host has which address: they are in the order of the SANs.")
@@ -181,34 +184,33 @@ class _Describer:
             )
             reached = others[-1] if others else control_plane[0]
             api = ApiServer(reached.name, reached.addresses if hosts else (), 6443)
-            if not hosts and reached.name not in {san.value for san in sans}:
-                near = (san.value for san in sans if san.value.startswith(f"{reached.name}."))
+            if not hosts and reached.name not in {san.value for san in self.sans}:
+                near = (san.value for san in self.sans if san.value.startswith(f"{reached.name}."))
                 api = replace(api, host=next(near, "localhost"))
         return api, control_plane, members or control_plane
 
-    def _named_by_the_book(self, sans: tuple[AltName, ...]) -> Host | None:
+    def _named_by_the_book(self) -> Host | None:
         """Return the host of Kelsey Hightower's book, whose certificate has its name but not its address."""
-        own = (san.value for san in sans if san.value.endswith(_BOOK) and san.value != f"api-server{_BOOK}")
+        own = (san.value for san in self.sans if san.value.endswith(_BOOK) and san.value != f"api-server{_BOOK}")
         name = next(own, "").removesuffix(_BOOK)
         return Host(name, self.example.control_plane[0].addresses) if name and not check_host_name(name) else None
 
-    def _service_cidrs(self, sans: tuple[AltName, ...], others: set[str]) -> tuple[str, ...]:
+    def _service_cidrs(self, others: set[str]) -> tuple[str, ...]:
         if ranges := self.options.get("service-cluster-ip-range"):
             return tuple(ranges.split(","))
         first: dict[int, str] = {}
-        addresses = (ipaddress.ip_address(san.value) for san in sans if san.type == "IP" and san.value not in others)
-        for address in addresses:
-            if int(address) % 256 == 1 and not address.is_loopback:
+        for address in (ipaddress.ip_address(text) for text in _addresses(self.sans) if text not in others):
+            if int(address) % 256 == 1:
                 first.setdefault(address.version, str(address))
         if not first:
             return self.example.service_cidrs
         self.unknown.append("the size of the service range: only its first address is in the certificate.")
         return tuple(map(_network, first.values()))
 
-    def _dns_domain(self, sans: tuple[AltName, ...]) -> str:
-        values = [san.value for san in sans]
-        domains = [value.removeprefix(_CLUSTER_NAME) for value in values if value.startswith(_CLUSTER_NAME)]
-        domains += [value.removeprefix("kubernetes.svc.") for value in values if value.startswith("kubernetes.svc.")]
+    def _dns_domain(self) -> str:
+        names = [san.value for san in self.sans]
+        prefixes = ("kubernetes.default.svc.", "kubernetes.svc.")
+        domains = [name.removeprefix(prefix) for prefix in prefixes for name in names if name.startswith(prefix)]
         # kubernetes.default.svc.cluster is in most certificates, whatever the domain is.
         whole = (domain for domain in domains if domain != "cluster")
         return self.options.get("cluster-domain") or max(whole, key=len, default=self.example.dns_domain)
@@ -218,9 +220,7 @@ class _Describer:
         by_name: dict[str, tuple[str, ...]] = {}
         for file in self.leaves:
             common_name = file.x509.subject.common_name or ""
-            addresses = tuple(
-                san.value for san in file.x509.alt_names if san.type == "IP" and not _is_loopback(san.value)
-            )
+            addresses = _addresses(file.x509.alt_names)
             if common_name.startswith(NODE_PREFIX):
                 name = common_name.removeprefix(NODE_PREFIX)
                 by_name[name] = by_name.get(name) or addresses
@@ -317,7 +317,7 @@ def _hosts(sans: tuple[AltName, ...], others: AbstractSet[str] = frozenset()) ->
             usual = san.value.partition(".")[0] == "kubernetes" or san.value in ("localhost", *others)
             name = "" if usual or check_host_name(san.value) or san.value.endswith(_BOOK) else san.value
             behind.update({name: []} if name and name not in behind else {})
-        elif san.type == "IP" and san.value not in others and not _is_loopback(san.value):
+        elif san.value not in others and _addresses((san,)):
             addresses.append(san.value)
             behind.get(name, []).append(san.value)
     follow = {name: values for name, values in behind.items() if values}
@@ -327,6 +327,12 @@ def _hosts(sans: tuple[AltName, ...], others: AbstractSet[str] = frozenset()) ->
     each = max(1, len(addresses) // len(behind)) if behind else 1
     in_order = {name: addresses[at * each : (at + 1) * each] for at, name in enumerate(behind)}
     return tuple(Host(name, tuple(values)) for name, values in in_order.items() if values)
+
+
+def _addresses(sans: tuple[AltName, ...]) -> tuple[str, ...]:
+    """Return the addresses of machines: neither loopback addresses nor malformed ones."""
+    ips = (san.value for san in sans if san.type == "IP")
+    return tuple(ip for ip in ips if is_address(ip) and not _is_loopback(ip))
 
 
 def _is_loopback(text: str) -> bool:

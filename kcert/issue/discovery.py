@@ -226,14 +226,15 @@ def subject_of(x509: X509) -> Subject:
 
 def kind_of(x509: X509) -> Kind:
     """Return the kind of a leaf by what it may be used for."""
-    if x509.allows_server_auth and x509.allows_client_auth:
+    if x509.allows("serverAuth") and x509.allows("clientAuth"):
         return Kind.PEER
-    return Kind.SERVER if x509.allows_server_auth else Kind.CLIENT
+    return Kind.SERVER if x509.allows("serverAuth") else Kind.CLIENT
 
 
 def _is_usual(taken: Certificate, x509: X509) -> bool:
     """Return whether the template of its kind says just what *x509* says."""
-    if not (x509.basic_constraints_critical and x509.key_usage_critical and x509.path_length is None):
+    has_basic_constraints = "2.5.29.19" in x509.critical
+    if not (has_basic_constraints and x509.key_usage_critical and x509.path_length is None):
         return False
     uses, extended = set(x509.key_usage or ()), set(x509.extended_key_usage or ())
     if taken.kind is Kind.CA:

@@ -295,10 +295,10 @@ def _unlike_usages(certificate: Certificate, x509: X509) -> list[tuple[str, bool
             return [("its usages differ from those that were requested", True)]
         return []
     reasons = []
-    if certificate.kind.is_server and not x509.allows_server_auth:
+    if certificate.kind.is_server and not x509.allows("serverAuth"):
         # Kelsey Hightower's book lets clients of the API server be servers as well, which none of them is.
         reasons.append(("it may not be used by a server", ROLES[certificate.role].kind.is_server))
-    if certificate.kind.is_client and not x509.allows_client_auth:
+    if certificate.kind.is_client and not x509.allows("clientAuth"):
         reasons.append(("it may not be used by a client", True))
     return reasons
 

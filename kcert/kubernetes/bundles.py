@@ -226,19 +226,14 @@ def archive(bundle: Bundle) -> bytes:
         gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as compressed,
         tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
-        for text in bundle.texts():
-            _add(tar, *text)
-        for file in bundle.rows:
-            _add(tar, file.packed_path, file.mode, file.content)
+        files = ((file.packed_path, file.mode, file.content) for file in bundle.rows)
+        for name, mode, content in (*bundle.texts(), *files):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode, member.mtime = len(content), mode, LONG_AGO
+            member.uid = member.gid = 0
+            member.uname = member.gname = "root"
+            tar.addfile(member, io.BytesIO(content))
     return packed.getvalue()
-
-
-def _add(tar: tarfile.TarFile, name: str, mode: int, content: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size, member.mode, member.mtime = len(content), mode, LONG_AGO
-    member.uid = member.gid = 0
-    member.uname = member.gname = "root"
-    tar.addfile(member, io.BytesIO(content))
 
 
 def require_one_file(made: tuple[Bundle, ...], target: Path | None) -> None:

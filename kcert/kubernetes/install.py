@@ -1,4 +1,4 @@
-"""The files that a host needs besides certificates: units or static pods, configuration, and the script.
+"""The bundle of a host, and its files besides certificates: units or static pods, configuration, the script.
 
 Everything is made from the components' own options; nothing here is written down twice.
 """

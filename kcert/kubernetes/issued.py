@@ -156,7 +156,7 @@ def validate_issued(
     request = read_asked(openssl, contents(csr), str(csr))
     key = _key(root / files.key, root / files.kubeconfig if files.kubeconfig else None)
     reasons = unlike(x509, request, key, of_ca=certificate.kind is Kind.CA)
-    if certificate.kind.is_server and not x509.allows_server_auth:
+    if certificate.kind.is_server and not x509.allows("serverAuth"):
         reasons += (f"it is for clients, but {certificate.name} is a server certificate",)
     elif x509.extended_key_usage is not None and "anyExtendedKeyUsage" not in x509.extended_key_usage:
         has = x509.extended_key_usage

@@ -224,7 +224,7 @@ def picture(name: str) -> str:
 
 def why(role: str) -> str:
     """Return the purpose of a certificate of this *role*: one paragraph, on one line."""
-    return _paragraphs(lesson(role).opening)[0]
+    return _first_paragraph(lesson(role).opening)
 
 
 def reason(role: str, action: str) -> str:
@@ -233,7 +233,7 @@ def reason(role: str, action: str) -> str:
     It comes from the lesson of the role, or, where that has none or no *role* is given, from the lesson of the step.
     """
     own = lesson(role).sections.get(_SECTIONS.get(action, "")) if role else None
-    return " ".join(own.split()) if own else _paragraphs(lesson(f"step-{action}").opening)[0]
+    return " ".join(own.split()) if own else _first_paragraph(lesson(f"step-{action}").opening)
 
 
 class Once:
@@ -278,8 +278,8 @@ def section(topic: str, heading: str, **values: str) -> str:
     return _BLANK.sub(lambda match: values.get(match[1], match[0]), text)
 
 
-def _paragraphs(text: str) -> list[str]:
-    return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+def _first_paragraph(text: str) -> str:
+    return " ".join(text.partition("\n\n")[0].split())
 
 
 def parts_of(text: str) -> tuple[str, list[str], str, dict[str, str]]:
@@ -295,7 +295,14 @@ def _read(path: Path, text: str) -> Lesson:
     title, header, opening, sections = parts_of(text)
     if not title.startswith("# "):
         raise InputError(f"{path}:1: a lesson begins with its title: # Title")
-    values = dict(_header_line(path, number, line) for number, line in enumerate(header, start=2))
+    values: dict[str, str] = {}
+    for number, line in enumerate(header, start=2):
+        name, colon, value = line.partition(":")
+        if not colon or name not in ("chapter", "place"):
+            raise InputError(
+                f"{path}:{number}: expected chapter: NAME or place: NUMBER between the title and the first empty line."
+            )
+        values[name] = value.strip()
     if not values.get("chapter"):
         raise InputError(f"{path}:2: the second line of a lesson names its chapter: chapter: {CHAPTERS[0]}")
     if not opening.strip():
@@ -303,12 +310,3 @@ def _read(path: Path, text: str) -> Lesson:
     digits = values.get("place", "")
     position = int(digits) if digits.isascii() and digits.isdigit() else _NO_PLACE
     return Lesson(path.stem, title.removeprefix("# ").strip(), values["chapter"], opening, sections, position)
-
-
-def _header_line(path: Path, number: int, line: str) -> tuple[str, str]:
-    name, colon, value = line.partition(":")
-    if not colon or name not in ("chapter", "place"):
-        raise InputError(
-            f"{path}:{number}: expected chapter: NAME or place: NUMBER between the title and the first empty line."
-        )
-    return name, value.strip()

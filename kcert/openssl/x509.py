@@ -119,11 +119,6 @@ class X509:
     malformed: tuple[Refusal, ...] = ()
 
     @property
-    def basic_constraints_critical(self) -> bool:
-        """True if the basic constraints are there and critical."""
-        return "2.5.29.19" in self.critical
-
-    @property
     def key_usage_critical(self) -> bool:
         """True if the key usage is there and critical."""
         return "2.5.29.15" in self.critical
@@ -141,15 +136,10 @@ class X509:
         late = self.not_after - issuer.not_after
         return late if late > timedelta(days=1) else timedelta(0)
 
-    @property
-    def allows_server_auth(self) -> bool:
-        """True if the extended key usage allows a server to present it (none at all means any use)."""
-        return _allows(self.extended_key_usage, "serverAuth")
-
-    @property
-    def allows_client_auth(self) -> bool:
-        """True if the extended key usage allows a client to present it (none at all means any use)."""
-        return _allows(self.extended_key_usage, "clientAuth")
+    def allows(self, usage: str) -> bool:
+        """Return True if the extended key usage allows *usage*, as ``serverAuth``; none at all means any use."""
+        usages = self.extended_key_usage
+        return usages is None or usage in usages or "anyExtendedKeyUsage" in usages
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +169,6 @@ class Unreadable:
     reason: str
     pem: str = ""
     error: str = ""
-
-
-def _allows(usages: tuple[str, ...] | None, usage: str) -> bool:
-    return usages is None or usage in usages or "anyExtendedKeyUsage" in usages
 
 
 SHORTEST_RSA, LONGEST_RSA = 1024, 8192

@@ -150,22 +150,19 @@ class Result:
 
 def load(root: Path, openssl: str = "openssl") -> Exam | None:
     """Return the exam in the folder *root*; None if there is none; raises InputError if it is damaged."""
-    content = state.read(root, state.EXAM_FILE, openssl)
-    if content is None:
-        return None
-    try:
-        tasks = tuple(state.typed(Task, entry) for entry in content.pop("tasks"))
-        kept = tuple((bool(solved), int(hints), int(wrong)) for solved, hints, wrong in content.pop("kept"))
-        exam = state.typed(Exam, {**content, "tasks": tasks, "kept": kept})
-        for text in (exam.started, exam.deadline, exam.handed_in or exam.started):
-            state.check_timestamp(text)
-        folders = [str(number) for number in range(1, len(tasks) + 1)]
-        is_known = [task.folder for task in tasks] == folders and {task.lab for task in tasks} <= set(labs.NAMES)
-        is_sound = is_known and bool(tasks) and len(kept) in (0, len(tasks))
-    except (TypeError, ValueError, KeyError):
-        is_sound = False
-    if not is_sound:
-        raise state.damaged(root, state.EXAM_FILE)
+    return state.load_record(root, state.EXAM_FILE, openssl, _exam_of)
+
+
+def _exam_of(content: dict[str, Any]) -> Exam:
+    tasks = tuple(state.typed(Task, entry) for entry in content.pop("tasks"))
+    kept = tuple((bool(solved), int(hints), int(wrong)) for solved, hints, wrong in content.pop("kept"))
+    exam = state.typed(Exam, {**content, "tasks": tasks, "kept": kept})
+    state.check_timestamps(exam.started, exam.deadline, exam.handed_in)
+    folders = [str(number) for number in range(1, len(tasks) + 1)]
+    if [task.folder for task in tasks] != folders or not {task.lab for task in tasks} <= set(labs.NAMES):
+        raise ValueError  # another folder, or an unknown lab
+    if not tasks or len(kept) not in (0, len(tasks)):
+        raise ValueError
     return exam
 
 
@@ -183,9 +180,9 @@ def insist_on(exam: Exam, root: Path, *, minutes: int | None, count: int | None,
 def begin(
     root: Path,
     *,
-    seed: int,
-    minutes: int,
-    count: int,
+    seed: int | None = None,
+    minutes: int = MINUTES,
+    count: int = LABS,
     setup: Callable[[], None] = lambda: None,
     openssl: str = "openssl",
     replaces: bool = False,
@@ -201,7 +198,7 @@ def begin(
         raise InputError(f"--labs {count} is invalid: expected 1 to {len(labs.NAMES)}, the number of labs.")
     if not 1 <= minutes <= LONGEST:
         raise InputError(f"--minutes {minutes} is invalid: expected 1 to {LONGEST}.")
-    session.check_seed(seed)
+    seed = session.chosen_seed(seed)
     session.make_room(root, replaces=replaces)
     setup()
     rng = ScenarioRng("exam", seed, datetime.now(timezone.utc))

@@ -17,6 +17,7 @@ from functools import cache
 
 from kcert import lessons
 from kcert.errors import InputError
+from kcert.files import filled
 from kcert.practice.grader import Check, Grader
 from kcert.practice.scenario import LabBuilder, Scenario, ScenarioRng
 
@@ -115,7 +116,6 @@ FOLDER = lessons.FOLDER / "labs"
 STORY_WIDTH = 80
 """Columns of a story in its file."""
 
-_PLACEHOLDER = re.compile(r"\{\{ *(\w+) *\}\}")
 _ITEM = re.compile(r"^\d+\. ", re.MULTILINE)
 
 
@@ -150,14 +150,8 @@ def words(lab: str, /, **values: str) -> Words:
     Raises InputError for a file that cannot be read or is incomplete, and for an unknown placeholder.
     """
     path = lessons.file_of(f"labs/{lab}.md")
-
-    def value(match: re.Match[str]) -> str:
-        if match[1] not in values:
-            raise InputError(f"{path}: {match[0]} is not known; there are {', '.join(sorted(values))}.")
-        return values[match[1]]
-
     text = lessons.text_of(path)
-    title, lines, story, sections = lessons.parts_of(_PLACEHOLDER.sub(value, text) if values else text)
+    title, lines, story, sections = lessons.parts_of(filled(text, values, str(path)) if values else text)
     header = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     for what, there in (
         ("# Title", title.startswith("# ")),

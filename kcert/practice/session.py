@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -182,23 +183,19 @@ def begin(
     InputError for a lab that does not exist, and for a folder that holds something else.
     """
     lab = labs.lab(name)
-    if seed is None:
-        seed = random_seed()
-    check_seed(seed)
+    seed = chosen_seed(seed)
     record = make_room(root, replaces=replaces)
     new = State(lab.name, seed, state.moment(), solved=record, learner=learner, title=title)
     return _build(Session(root, new, openssl), seal)
 
 
-def check_seed(seed: int) -> None:
-    """Raise InputError for a seed that is out of range."""
+def chosen_seed(seed: int | None) -> int:
+    """Return *seed*, or a random one, short enough to be said across a room; raises InputError if out of range."""
+    if seed is None:
+        return secrets.randbelow(MOST_SEED) + 1
     if not 0 <= seed <= LARGEST_SEED:
         raise InputError(f"--seed {seed} is invalid: expected a number from 0 to {LARGEST_SEED}.")
-
-
-def random_seed() -> int:
-    """Return a random seed, short enough to be said across a room."""
-    return secrets.randbelow(MOST_SEED) + 1
+    return seed
 
 
 def reset(session: Session) -> Session:
@@ -245,25 +242,23 @@ def _holds(root: Path) -> str:
 
 
 def _solved_in(root: Path) -> tuple[Solved, ...]:
-    try:
+    with suppress(InputError):
         return state.load(root).solved
-    except InputError:
-        return ()
+    return ()
 
 
 def _build(session: Session, seal: Seal | None = None) -> Session:
     """Build the files; the state is written last, so that an interrupted start is recognized."""
-    root, lab, scenario = session.root, session.lab, session.scenario
+    root, scenario = session.root, session.scenario
     try:
         root.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         (root / OWN_FOLDER).mkdir(FOLDER_MODE, exist_ok=True)
         if seal:
             write_seal(root, seal)
         builder = LabBuilder(root, scenario, session.openssl)
-        lab.setup(builder)
+        session.lab.setup(builder)
         builder.write(STORY, f"{session.title}\n\n{wrapped(session.words.story)}\n")
-        session.state = replace(session.state, marks=Grader(root, scenario).fingerprints())
-        state.save(root, session.state, session.openssl)
+        session.keep(marks=Grader(root, scenario).fingerprints())
     except OSError as error:
         clear(root)
         raise MachineError(f"{error.filename or root}: {error.strerror or error}. The lab was not built.") from None
@@ -292,10 +287,7 @@ class LabListing:
 
 def listed(folder: Path) -> list[LabListing]:
     """Return every lab, with how it was solved in *folder* or up to two levels below it."""
-    latest: dict[str, Solved] = {}
-    for pattern in ("", "*", "*/*"):
-        for own in folder.glob(f"{pattern}/{OWN_FOLDER}" if pattern else OWN_FOLDER):
-            for solved in _solved_in(own.parent):
-                if solved.lab not in latest or latest[solved.lab].when < solved.when:
-                    latest[solved.lab] = solved
+    roots = [path.parent for above in ("", "*/", "*/*/") for path in folder.glob(above + OWN_FOLDER)]
+    records = sorted((solved for root in roots for solved in _solved_in(root)), key=lambda solved: solved.when)
+    latest = {solved.lab: solved for solved in records}
     return [LabListing(words(name), latest.get(name)) for name in labs.NAMES]

@@ -20,6 +20,7 @@ import json
 import os
 import secrets
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
@@ -100,18 +101,31 @@ def moment() -> str:
 
 def load(root: Path, openssl: str = "openssl") -> State:
     """Return the state of the lab in *root*; raises InputError if there is none or it is damaged."""
-    content = read(root, FILE, openssl)
-    if content is None:
-        raise _no_lab(root)
-    try:
-        solved = tuple(typed(Solved, entry) for entry in content.pop("solved"))
-        state = typed(State, {**content, "solved": solved})
-        starts = (entry.started or entry.when for entry in solved)  # an older kcert recorded no start
-        for text in (state.started, state.deadline or state.started, *(entry.when for entry in solved), *starts):
-            check_timestamp(text)
-    except (TypeError, ValueError, KeyError):
-        raise damaged(root, FILE) from None
+    if state := load_record(root, FILE, openssl, _state_of):
+        return state
+    if (root / OWN_FOLDER / EXAM_FILE).exists():
+        raise InputError(f"{root} contains an exam; its labs are in the folders below: --dir {quote(str(root / '1'))}.")
+    raise InputError(
+        f"{root} contains no lab. `kcert practice start LAB --dir {quote(str(root))}` starts one, and `kcert practice "
+        "list` lists them."
+    )
+
+
+def _state_of(content: dict[str, Any]) -> State:
+    solved = tuple(typed(Solved, entry) for entry in content.pop("solved"))
+    state = typed(State, {**content, "solved": solved})
+    check_timestamps(state.started, state.deadline, *(entry.when for entry in solved))
+    check_timestamps(*(entry.started or None for entry in solved))  # an older kcert recorded no start
     return state
+
+
+def load_record(root: Path, name: str, openssl: str, record_of: Callable[[dict[str, Any]], Record]) -> Record | None:
+    """Return the record in the file *name* of the dot folder; None if there is none; InputError if it is damaged."""
+    content = read(root, name, openssl)
+    try:
+        return None if content is None else record_of(content)
+    except (TypeError, ValueError, KeyError):
+        raise damaged(root, name) from None
 
 
 def typed(record: type[Record], values: Any) -> Record:
@@ -140,22 +154,11 @@ def _has_type(value: object, annotation: str) -> bool:
     return type(value) is bool and "bool" in annotation
 
 
-def check_timestamp(text: str) -> None:
-    """Raise ValueError unless *text* is a moment, ISO 8601 with a time zone."""
-    parsed = datetime.fromisoformat(text)
-    if parsed.tzinfo is None or not 2000 <= parsed.year < 9999:
-        raise ValueError(text)
-
-
-def _no_lab(root: Path) -> InputError:
-    if (root / OWN_FOLDER / EXAM_FILE).exists():
-        return InputError(
-            f"{root} contains an exam; its labs are in the folders below: --dir {quote(str(root / '1'))}."
-        )
-    return InputError(
-        f"{root} contains no lab. `kcert practice start LAB --dir {quote(str(root))}` starts one, and `kcert practice "
-        "list` lists them."
-    )
+def check_timestamps(*texts: str | None) -> None:
+    """Raise ValueError unless each of *texts* is None, or a moment, ISO 8601 with a time zone."""
+    for parsed in (datetime.fromisoformat(text) for text in texts if text is not None):
+        if parsed.tzinfo is None or not 2000 <= parsed.year < 9999:
+            raise ValueError(parsed)
 
 
 def save(root: Path, state: State, openssl: str = "openssl") -> None:
@@ -176,18 +179,17 @@ def read(root: Path, name: str, openssl: str = "openssl") -> dict[str, Any] | No
     try:
         whole = json.loads(text)
         if seal:
-            content = json.loads(seal.reveal(whole["sealed"], openssl))
+            content = json.loads(_enc(openssl, whole["sealed"], seal.key, decrypt=True))
             good = hmac.compare_digest(whole["mac"], seal.mac(f"{name} {whole['sealed']}"))
         else:
             content = whole["content"]
             good = whole["sum"] == _sum(content)
         good = good and whole["form"] == FORM and isinstance(content, dict)
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ProgramError, ValueError, KeyError, TypeError, RecursionError):
         good = False
     if not good:
         raise damaged(root, name)
-    record: dict[str, Any] = content
-    return record
+    return dict(content)
 
 
 def _refuse_links(root: Path, name: str) -> None:
@@ -212,7 +214,7 @@ def write(root: Path, name: str, content: dict[str, Any], openssl: str = "openss
     own.mkdir(FOLDER_MODE, exist_ok=True)
     _refuse_links(root, name)
     if seal := find_seal(root):
-        hidden = seal.hide(json.dumps(content), openssl)
+        hidden = _enc(openssl, json.dumps(content), seal.key)
         whole: dict[str, Any] = {"form": FORM, "sealed": hidden, "mac": seal.mac(f"{name} {hidden}")}
     else:
         whole = {"form": FORM, "content": content, "sum": _sum(content)}
@@ -249,27 +251,15 @@ class Seal:
     key: str
     wrapped: str
 
-    def hide(self, text: str, openssl: str) -> str:
-        """Return *text* encrypted, base64."""
-        return _enc(openssl, text.encode(), self.key, 1).decode("ascii").strip()
-
-    def reveal(self, hidden: str, openssl: str) -> str:
-        """Return the text that ``hide`` encrypted; raises ValueError if it was changed."""
-        try:
-            return _enc(openssl, hidden.encode(), self.key, 1, decrypt=True).decode()
-        except ProgramError:
-            raise ValueError(hidden) from None
-
     def mac(self, text: str) -> str:
         """Return the authentication code of *text*: HMAC-SHA256, hex."""
         return hmac.new(bytes.fromhex(self.key), text.encode(), hashlib.sha256).hexdigest()
 
     def opens_with(self, passphrase: str, openssl: str) -> bool:
         """Return True if the exam was sealed with *passphrase*."""
-        try:
-            return _enc(openssl, self.wrapped.encode(), passphrase, _ROUNDS, decrypt=True).decode() == self.key
-        except (ProgramError, UnicodeDecodeError):
-            return False
+        with suppress(ProgramError, UnicodeDecodeError):
+            return _enc(openssl, self.wrapped, passphrase, _ROUNDS, decrypt=True) == self.key
+        return False
 
 
 def new_seal(passphrase: str, openssl: str) -> Seal:
@@ -277,17 +267,17 @@ def new_seal(passphrase: str, openssl: str) -> Seal:
     if len(passphrase) < SHORTEST or not passphrase.isprintable():
         raise InputError(f"the passphrase for --seal has {len(passphrase)} characters: at least {SHORTEST} are needed.")
     key = secrets.token_hex(32)
-    return Seal(key, _enc(openssl, key.encode(), passphrase, _ROUNDS).decode("ascii").strip())
+    return Seal(key, _enc(openssl, key, passphrase, _ROUNDS))
 
 
-def _enc(openssl: str, text: bytes, passphrase: str, rounds: int, *, decrypt: bool = False) -> bytes:
-    """Run `openssl enc` with the *passphrase* in the environment, where no other user sees it."""
+def _enc(openssl: str, text: str, passphrase: str, rounds: int = 1, *, decrypt: bool = False) -> str:
+    """Encrypt *text* to base64, or decrypt it; the *passphrase* is in the environment, where no other user sees it."""
     cipher = ("-aes-256-cbc", "-pbkdf2", "-iter", str(rounds), "-a", "-A", "-pass", f"env:{SEAL_VARIABLE}")
     argv = (openssl, "enc", *cipher)
-    reading = run(Command((*argv, "-d") if decrypt else argv, passphrases={SEAL_VARIABLE: passphrase}), text)
+    reading = run(Command((*argv, "-d") if decrypt else argv, passphrases={SEAL_VARIABLE: passphrase}), text.encode())
     if not reading.succeeded:
         raise ProgramError(f"{openssl} enc failed (status {reading.status}).")
-    return reading.stdout
+    return reading.stdout.decode().strip()
 
 
 def find_seal(root: Path) -> Seal | None:
@@ -348,7 +338,7 @@ def _is_running(folder: Path) -> bool:
 
 
 def _is_ahead(deadline: Any) -> bool:
-    check_timestamp(deadline)
+    check_timestamps(deadline)
     return datetime.fromisoformat(deadline) > datetime.now(timezone.utc)
 
 

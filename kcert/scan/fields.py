@@ -88,7 +88,7 @@ def _who(certificate: X509) -> list[Field]:
     subject = certificate.subject
     if certificate.ca:
         return [Field("subject", str(subject), "CA name")]
-    if not certificate.allows_client_auth:
+    if not certificate.allows("clientAuth"):
         return [Field("subject", str(subject) or "(empty)", "Server name" if certificate.alt_names else None)]
     return [*_user(subject), Field("subject", str(subject))]
 
@@ -115,7 +115,7 @@ def _groups(groups: tuple[str, ...], user: str | None) -> list[Field]:
 def _names(certificate: X509) -> list[Field]:
     if certificate.alt_names:
         return [Field("SANs", listed(str(name) for name in certificate.alt_names), "Alternative names")]
-    if certificate.ca or not certificate.allows_server_auth or certificate.extended_key_usage is None:
+    if certificate.ca or not certificate.allows("serverAuth") or certificate.extended_key_usage is None:
         return []
     return [Field("SANs", "none", "No alternative names")]
 
@@ -130,7 +130,7 @@ def _use(certificate: X509) -> Field:
         return Field("usages", words or "any", "Old CA" if old_root else "Any use")
     meanings = {(True, True): "Both uses", (True, False): "Server use", (False, True): "Client use"}
     return Field(
-        "usages", words, meanings.get((certificate.allows_server_auth, certificate.allows_client_auth), "Other use")
+        "usages", words, meanings.get((certificate.allows("serverAuth"), certificate.allows("clientAuth")), "Other use")
     )
 
 

@@ -95,7 +95,7 @@ def role_of(path: Path, certificate: X509, neighbours: frozenset[str]) -> Role |
     # The course calls a kubelet's serving certificate after its node: node01.crt, CN node01.
     named_so = certificate.subject.common_name == stem
     is_server = "serverAuth" in (certificate.extended_key_usage or ()) or (
-        certificate.alt_names and certificate.allows_server_auth
+        certificate.alt_names and certificate.allows("serverAuth")
     )
     return Role.KUBELET_SERVER if named_so and is_server and stem not in _IN_COMPANY else None
 
@@ -116,7 +116,7 @@ def _serving_role(role: Role, certificate: X509) -> Role:
         Role.SCHEDULER: ("kube-scheduler", Role.SCHEDULER_SERVER),
     }
     name, server = serving.get(role, (None, role))
-    is_server = certificate.allows_server_auth and certificate.alt_names and not certificate.allows_client_auth
+    is_server = certificate.allows("serverAuth") and certificate.alt_names and not certificate.allows("clientAuth")
     return server if is_server and certificate.subject.common_name == name else role
 
 
@@ -125,14 +125,14 @@ _USERS = {ROLES[role].common_name: role for role in (Role.CONTROLLER_MANAGER, Ro
 
 def _kubelet_role(stem: str, certificate: X509) -> Role | None:
     if stem in ("kubelet", "kubelet-server-current"):
-        return Role.KUBELET_SERVER if certificate.allows_server_auth and not certificate.ca else None
+        return Role.KUBELET_SERVER if certificate.allows("serverAuth") and not certificate.ca else None
     if _KUBELET_CLIENT.fullmatch(stem):
         return Role.KUBELET_CLIENT
     if (certificate.subject.common_name or "").startswith(NODE_PREFIX):
-        if not (certificate.allows_server_auth and certificate.alt_names):
+        if not (certificate.allows("serverAuth") and certificate.alt_names):
             return Role.KUBELET_CLIENT
         # The signer kubernetes.io/kubelet-serving gives serverAuth alone; the hard way has one certificate for both.
-        return Role.KUBELET if certificate.allows_client_auth else Role.KUBELET_SERVER
+        return Role.KUBELET if certificate.allows("clientAuth") else Role.KUBELET_SERVER
     return None
 
 
@@ -199,9 +199,9 @@ def certificate_kind(certificate: X509, role: Role | None) -> Kind:
     if certificate.version == 1 and certificate.self_issued and role is None:
         return Kind.CA  # before version 3 there was no way to say so
     if certificate.extended_key_usage is not None:
-        if certificate.allows_server_auth and certificate.allows_client_auth:
+        if certificate.allows("serverAuth") and certificate.allows("clientAuth"):
             return Kind.PEER
-        return Kind.SERVER if certificate.allows_server_auth else Kind.CLIENT
+        return Kind.SERVER if certificate.allows("serverAuth") else Kind.CLIENT
     if role is not None:
         return ROLES[role].kind
     return Kind.SERVER if certificate.alt_names else Kind.CLIENT

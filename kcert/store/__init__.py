@@ -134,7 +134,7 @@ class Workspace:
             staging = Staging(self.own / "staging" / name)
             _check_same(folder, staging.folder)
             for path in (subfolder for subfolder in folders if not subfolder.is_absolute()):
-                with folder.created_for(path, FOLDER_MODE):
+                with folder.descended(path, FOLDER_MODE):
                     pass
         for link in links:
             staging.link(link, self.root / link)
@@ -158,7 +158,7 @@ class Workspace:
                     f"{self.root / name} has to be replaced by a file that an earlier kcert created, before anything "
                     f"else can replace it. Remove what blocks it."
                 )
-            with self._folder.nearest_to(name) as folder:
+            with self._folder.descended(name) as (folder, _):
                 folder.check_replaceable(name.relative_to(folder.path.relative_to(self.root)).parts[0], mount)
 
     def publish(
@@ -178,10 +178,9 @@ class Workspace:
             files = [name for name in names if _is_staged(folder, name)]
             self.check_writable((*files, *retired))
             for name in files:
-                with folder.nearest_to(name) as inner:
-                    mode = SECRET_MODE if name in private else PUBLIC_MODE
-                    with self._folder.parent_of(name) as target:
-                        inner.settle(name.name, mode, target.kept_owner(name.name) if target else None)
+                mode = SECRET_MODE if name in private else PUBLIC_MODE
+                with folder.descended(name) as (inner, _), self._folder.descended(name) as (target, is_there):
+                    inner.settle(name.name, mode, target.kept_owner(name.name) if is_there else None)
             journal = _Journal(tuple(files), tuple(retired), self._new_backup())
             draft = f"{_JOURNAL}.draft"
             folder.write(draft, journal.text().encode("ascii"), SECRET_MODE)
@@ -257,11 +256,11 @@ class Workspace:
         for name in (*staged, *journal.retires):
             self.back_up(name, journal.backup)
         for name in staged:
-            with staging.nearest_to(name) as source, self._folder.created_for(name, INNER_FOLDER_MODE) as target:
+            with staging.descended(name) as (source, _), self._folder.descended(name, INNER_FOLDER_MODE) as (target, _):
                 source.move(name.name, target, name.name)
         for name in journal.retires:
-            with self._folder.parent_of(name) as folder:
-                if folder is not None:
+            with self._folder.descended(name) as (folder, is_there):
+                if is_there:
                     folder.unlink(name.name)
         self._stagings.delete_tree(staging.path.name)
 
@@ -277,13 +276,13 @@ class Workspace:
 
     def back_up(self, name: PurePosixPath, backup: str) -> None:
         """Keep what the PKI folder has as *name* in the folder *backup* of its backups, with its mode and dates."""
-        with self._folder.parent_of(name) as source:
-            if source is None or source.status(name.name) is None:
+        with self._folder.descended(name) as (source, is_there):
+            if not is_there or source.status(name.name) is None:
                 return
             with (
                 self._own.own_child("backup", FOLDER_MODE) as backups,
                 backups.own_child(backup, FOLDER_MODE) as kept,
-                kept.created_for(name, FOLDER_MODE) as target,
+                kept.descended(name, FOLDER_MODE) as (target, _),
             ):
                 if target.status(name.name) is None:
                     source.keep(name.name, target, name.name)
@@ -314,8 +313,8 @@ def _create(root: Path) -> None:
 
 def _is_staged(staging: Directory, name: PurePosixPath) -> bool:
     """True for a file that was made here; a link leads to one of the PKI folder, which stays if it is."""
-    with staging.parent_of(name) as folder:
-        return folder is not None and folder.is_regular(name.name)
+    with staging.descended(name) as (folder, is_there):
+        return is_there and folder.is_regular(name.name)
 
 
 def _check_same(folder: Directory, path: Path) -> None:

@@ -88,25 +88,11 @@ class Directory:
         return folder
 
     @contextlib.contextmanager
-    def parent_of(self, name: PurePosixPath) -> Iterator[Directory | None]:
-        """Hold the folder below this one that has, or would have, the file *name*; None if it is missing."""
-        with self._descended(name, None) as (folder, whole):
-            yield folder if whole else None
+    def descended(self, name: PurePosixPath, create: int | None = None) -> Iterator[tuple[Directory, bool]]:
+        """Hold the lowest folder on the way to the file *name*, and say whether that is the file's own.
 
-    @contextlib.contextmanager
-    def nearest_to(self, name: PurePosixPath) -> Iterator[Directory]:
-        """Hold the lowest existing folder on the way to the file *name*."""
-        with self._descended(name, None) as (folder, _):
-            yield folder
-
-    @contextlib.contextmanager
-    def created_for(self, name: PurePosixPath, mode: int) -> Iterator[Directory]:
-        """Hold the folder for the file *name*, created with *mode*, as those above it, if it is missing."""
-        with self._descended(name, mode) as (folder, _):
-            yield folder
-
-    @contextlib.contextmanager
-    def _descended(self, name: PurePosixPath, create: int | None) -> Iterator[tuple[Directory, bool]]:
+        With the mode *create* it is always: folders that are missing are created with it.
+        """
         with contextlib.ExitStack() as stack:
             folder = self
             for part in name.parts[:-1]:

@@ -242,7 +242,7 @@ def begin_object(csr: SigningRequest, *, explain: bool) -> None:
 def signed_object(path: Path, csr: SigningRequest, x509: X509, option: str) -> None:
     """Say that the manifest has its certificate, and who it makes its owner."""
     say(f"{path}: status.certificate is set, valid until {x509.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
-    _owner(x509.subject, is_client=x509.allows_client_auth)
+    _owner(x509.subject, is_client=x509.allows("clientAuth"))
     argv = ("kcert", "csr", "fetch", csr.name, "--file", str(path))
     next_command("Next, in the folder with the key and the request:", *argv, option=option)
 
@@ -329,7 +329,7 @@ def kept(certificate: Certificate, issued: IssuedCertificate, option: str) -> No
         )
     elif x509.ca:
         say("Next, `kcert all` makes the certificates that it signs.")
-    elif x509.allows_client_auth:
+    elif x509.allows("clientAuth"):
         next_command("Next, put it into a kubeconfig:", "kcert", "kubeconfig", certificate.name, option=option)
 
 

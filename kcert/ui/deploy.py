@@ -298,7 +298,14 @@ def stream_archive(made: Sequence[Bundle]) -> None:
 def show_export(made: Export, written: Sequence[Written], *, explain: bool) -> None:
     """Print what the export contains and what it omits, and the files that were written."""
     if explain:
-        _explain(made)
+        say_paragraphs(lessons.lesson("export").opening)
+        heading(f"What {made.target} gets")
+        draw([made.columns, *made.holds], whole=0)
+        screen().print()
+        if made.left:
+            heading("What is not exported")
+        for text in (*made.left, *made.notes):
+            say_apart(text)
     for folder, group in groupby(written, key=lambda file: file.path.parent):
         files = tuple(group)
         kept = sum(not file.changed for file in files)
@@ -320,19 +327,6 @@ def print_paths(written: Sequence[Written], form: str = "text") -> None:
         return
     for file in written:
         print_path(file.path)
-
-
-def _explain(made: Export) -> None:
-    say_paragraphs(lessons.lesson("export").opening)
-    heading(f"What {made.target} gets")
-    draw([made.columns, *made.holds], whole=0)
-    screen().print()
-    if made.left:
-        heading("What is not exported")
-        for omitted in made.left:
-            say_apart(omitted)
-    for note in made.notes:
-        say_apart(note)
 
 
 def apply(path: Path, namespace: str, *, secret: bool) -> None:

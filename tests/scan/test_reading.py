@@ -68,8 +68,8 @@ def test_a_server_certificate_field_by_field(ca: Pair) -> None:
     assert str(found.issuer) == "CN=Kubernetes-CA"
     assert found.alt_names == (AltName("DNS", "kubernetes"), AltName("IP", "10.96.0.1"), AltName("IP", "fd00::1"))
     assert found.extended_key_usage == ("serverAuth",)
-    assert found.allows_server_auth
-    assert not found.allows_client_auth
+    assert found.allows("serverAuth")
+    assert not found.allows("clientAuth")
     assert found.public_key.algorithm == "ec"
     assert found.public_key.curve == "P-256"
     assert found.authority_key_id == known(ca.pem).subject_key_id
@@ -91,8 +91,8 @@ def test_a_ca_with_its_key_usage_and_path_length(ca: Pair) -> None:
 def test_no_extended_key_usage_means_any_use(ca: Pair) -> None:
     found = agrees(certificate(name("node-0"), ca))
     assert found.extended_key_usage is None
-    assert found.allows_server_auth
-    assert found.allows_client_auth
+    assert found.allows("serverAuth")
+    assert found.allows("clientAuth")
 
 
 @pytest.mark.parametrize("bits", [1024, 2048])

@@ -44,19 +44,16 @@ _HOURS = 24
 _RENEW_BEFORE_DAYS = 30
 _MOST_NAMES = 20
 
-_BEFORE_THE_API = (
-    "the API server reads them from its host's disk before it answers, and Secrets come from the API server"
-)
-_OF_ETCD = "etcd stores the Secrets, so it cannot read a Secret before it starts"
 _OF_PODS = "no pod is created or scheduled without them, and cert-manager runs in pods"
-_OF_KUBELETS = "a kubelet needs them before it can read a Secret; the Certificates API renews them (rotateCertificates)"
 _FOR_REPAIRS = "it is for emergencies in which the cluster rejects every user, so it has to be outside the cluster"
 _ON_DISK = {
-    "kube-apiserver": _BEFORE_THE_API,
-    "etcd": _OF_ETCD,
+    "kube-apiserver": "the API server reads them from its host's disk before it answers, and Secrets come from the API "
+    "server",
+    "etcd": "etcd stores the Secrets, so it cannot read a Secret before it starts",
     "kube-controller-manager": _OF_PODS,
     "kube-scheduler": _OF_PODS,
-    "kubelet": _OF_KUBELETS,
+    "kubelet": "a kubelet needs them before it can read a Secret; the Certificates API renews them "
+    "(rotateCertificates)",
 }
 """By the component that presents a certificate, why it cannot use a Secret. cert-manager holds these on request."""
 

@@ -172,15 +172,13 @@ def copied_in_a_hurry(rng: ScenarioRng) -> Scenario:
     return scenario.saying(lost=lost, copied=copied, subject=subject, minutes=str(rng.number(5, 50)))
 
 
-def setup_copied_in_a_hurry(builder: LabBuilder) -> None:
-    """Make all certificates, and copy one key over another."""
+def _setup_copied_in_a_hurry(builder: LabBuilder) -> None:
     builder.lay_out()
     lost, copied = (builder.scenario.values[name] for name in ("lost", "copied"))
     builder.write(f"pki/{lost}.key", (builder.root / f"pki/{copied}.key").read_bytes(), SECRET_MODE)
 
 
-def grade_copied_in_a_hurry(grader: Grader) -> Iterator[Check]:
-    """Check that both clients connect with keys of their own."""
+def _grade_copied_in_a_hurry(grader: Grader) -> Iterator[Check]:
     lost, copied = (grader.scenario.values[name] for name in ("lost", "copied"))
 
     def shared() -> str | None:
@@ -201,8 +199,7 @@ def kubectl_trusts_nobody(rng: ScenarioRng) -> Scenario:
     return rng.scenario(cluster, "ca", "kube-apiserver", name, name=name, old=old)
 
 
-def setup_kubectl_trusts_nobody(builder: LabBuilder) -> None:
-    """Make the new PKI, the certificate of the previous CA, and a kubeconfig with that one."""
+def _setup_kubectl_trusts_nobody(builder: LabBuilder) -> None:
     scenario = builder.scenario
     name, old = scenario.values["name"], scenario.values["old"]
     builder.lay_out()
@@ -216,8 +213,7 @@ def setup_kubectl_trusts_nobody(builder: LabBuilder) -> None:
     builder.write(f"pki/{name}.kubeconfig", made.embedded(Staging(builder.root / "pki").base64_of), SECRET_MODE)
 
 
-def grade_kubectl_trusts_nobody(grader: Grader) -> Iterator[Check]:
-    """Check that kubectl connects with the kubeconfig, and verifies the server."""
+def _grade_kubectl_trusts_nobody(grader: Grader) -> Iterator[Check]:
     scenario = grader.scenario
     name, server = scenario.values["name"], scenario.values["server"]
     path = grader.pki / f"{name}.kubeconfig"
@@ -270,6 +266,6 @@ LABS = (
     Lab("pods-cannot-call-home", pods_cannot_call_home),
     Lab("member-left-out", member_left_out),
     Lab("since-this-morning", since_this_morning),
-    Lab("copied-in-a-hurry", copied_in_a_hurry, setup_copied_in_a_hurry, grade_copied_in_a_hurry),
-    Lab("kubectl-trusts-nobody", kubectl_trusts_nobody, setup_kubectl_trusts_nobody, grade_kubectl_trusts_nobody),
+    Lab("copied-in-a-hurry", copied_in_a_hurry, _setup_copied_in_a_hurry, _grade_copied_in_a_hurry),
+    Lab("kubectl-trusts-nobody", kubectl_trusts_nobody, _setup_kubectl_trusts_nobody, _grade_kubectl_trusts_nobody),
 )

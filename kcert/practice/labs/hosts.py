@@ -101,34 +101,47 @@ def apiserver_without_etcd(rng: ScenarioRng) -> Scenario:
     )
 
 
-def setup_option(builder: LabBuilder) -> None:
-    """Make the host's /etc/kubernetes, with one option changed."""
+def _setup_option(builder: LabBuilder) -> None:
     option, right, wrong = (builder.scenario.values[name] for name in ("option", "right", "wrong"))
     _lay_out(builder, [(f"- {option}={right}", f"- {option}={wrong}")])
 
 
-def grade_etcd_does_not_start(grader: Grader) -> Iterator[Check]:
-    """Check that etcd names the right files, and that nothing else has changed."""
-
+def _grade_etcd_does_not_start(grader: Grader) -> Iterator[Check]:
     def missing() -> None:
         for option in OPTIONS:
             _named(grader, "etcd", option)
 
-    def refused() -> str | None:
-        shown = _credentials(grader, "etcd", "--peer-cert-file", "--peer-key-file")
-        peer = Side(shown, _named(grader, "etcd", "--peer-trusted-ca-file"))
-        return refusal(peer, peer, grader.scenario.cluster.control_plane[0].addresses[0])
-
+    address = grader.scenario.cluster.control_plane[0].addresses[0]
+    members = "etcd members connect to each other, with the files that the manifest names"
     yield grader.check("etcd finds every file that its manifest names", missing)
     yield _reaches_etcd(grader)
-    yield grader.check("etcd members connect to each other, with the files that the manifest names", refused)
+    yield grader.check(members, _refused, grader, _PEER, _PEER, address)
     yield from _as_before(grader, "etcd", "kube-apiserver")
 
 
-def grade_apiserver_without_etcd(grader: Grader) -> Iterator[Check]:
-    """Check that it reaches etcd with the files of its manifest, and that nothing else has changed."""
+def _grade_apiserver_without_etcd(grader: Grader) -> Iterator[Check]:
     yield _reaches_etcd(grader)
     yield from _as_before(grader, "kube-apiserver", "etcd")
+
+
+def _reaches_etcd(grader: Grader) -> Check:
+    what = "kube-apiserver reaches etcd, each with the files that its manifest names"
+    return grader.check(what, _refused, grader, _SERVER, _CLIENT, "127.0.0.1")
+
+
+_SERVER = ("etcd", "--cert-file", "--key-file", "--trusted-ca-file")
+_PEER = ("etcd", "--peer-cert-file", "--peer-key-file", "--peer-trusted-ca-file")
+_CLIENT = ("kube-apiserver", "--etcd-certfile", "--etcd-keyfile", "--etcd-cafile")
+
+
+def _refused(grader: Grader, server: Sequence[str], client: Sequence[str], address: str) -> str | None:
+    """Return why two components do not connect, each with the files that its options name; None if they do."""
+
+    def side(component: str, *options: str) -> Side:
+        crt, key, ca = (_named(grader, component, option) for option in options)
+        return Side(Credentials(crt, key), ca)
+
+    return refusal(side(*server), side(*client), address)
 
 
 def _as_before(grader: Grader, component: str, other: str) -> Iterator[Check]:
@@ -141,18 +154,6 @@ def _as_before(grader: Grader, component: str, other: str) -> Iterator[Check]:
     yield from grader.all_work()
     # Copies elsewhere do not count.
     yield grader.no_check_errors(f"{FOLDER}/pki", f"{FOLDER}/manifests")
-
-
-def _reaches_etcd(grader: Grader) -> Check:
-    """Check that kube-apiserver connects to etcd, each with the files of its manifest."""
-
-    def refused() -> str | None:
-        etcd = _credentials(grader, "etcd", "--cert-file", "--key-file")
-        server = Side(etcd, _named(grader, "etcd", "--trusted-ca-file"))
-        shown = _credentials(grader, "kube-apiserver", "--etcd-certfile", "--etcd-keyfile")
-        return refusal(server, Side(shown, _named(grader, "kube-apiserver", "--etcd-cafile")), "127.0.0.1")
-
-    return grader.check("kube-apiserver reaches etcd, each with the files that its manifest names", refused)
 
 
 def _configuration(grader: Grader, component: str) -> Configuration:
@@ -174,10 +175,6 @@ def _named(grader: Grader, component: str, option: str) -> bytes:
         return grader.content(path)
     except AbsentError:
         raise AbsentError(f"open {configuration.options[option]}: no such file or directory") from None
-
-
-def _credentials(grader: Grader, component: str, crt: str, key: str) -> Credentials:
-    return Credentials(_named(grader, component, crt), _named(grader, component, key))
 
 
 def _more_pods(grader: Grader) -> str | None:
@@ -216,7 +213,7 @@ _LIFETIMES = (200, 240, 275, 300, 330, 355, 190, 215)
 
 _SERVING = ("pki/apiserver", "pki/kube-apiserver", "pki/server", "pki/api", "pki/tls")
 _ETCD_CA = ("pki/etcd/ca", "pki/etcd-ca", "pki/etcd/etcd-ca", "pki/etcd/root")
-_CLIENT = ("pki/apiserver-etcd-client", "pki/etcd/client", "pki/etcd-client", "pki/to-etcd")
+_ETCD_CLIENT = ("pki/apiserver-etcd-client", "pki/etcd/client", "pki/etcd-client", "pki/to-etcd")
 
 
 def unknown_cluster(rng: ScenarioRng) -> Scenario:
@@ -232,7 +229,7 @@ def unknown_cluster(rng: ScenarioRng) -> Scenario:
     places = {
         "apiserver": rng.pick(_SERVING),
         "etcd-ca": rng.pick(_ETCD_CA),
-        "apiserver-etcd-client": rng.pick(_CLIENT),
+        "apiserver-etcd-client": rng.pick(_ETCD_CLIENT),
     }
     specs = tuple(_by_hand(spec, named.get(spec.name), places.get(spec.name)) for spec in scenario.specs)
     scenario = replace(scenario, specs=specs)
@@ -272,8 +269,7 @@ def _by_hand(spec: Certificate, common_name: str | None, stem: str | None) -> Ce
     return replace(spec, files=replace(spec.files, crt=PurePosixPath(f"{stem}.crt"), key=PurePosixPath(f"{stem}.key")))
 
 
-def setup_unknown_cluster(builder: LabBuilder) -> None:
-    """Make a host with its manifests, which name the files where they are."""
+def _setup_unknown_cluster(builder: LabBuilder) -> None:
     usual = {spec.name: spec.files for spec in profiles.certificates(builder.scenario.cluster)}
     moved = [
         pair
@@ -283,15 +279,14 @@ def setup_unknown_cluster(builder: LabBuilder) -> None:
     _lay_out(builder, [(f"=/etc/kubernetes/{old}\n", f"=/etc/kubernetes/{new}\n") for old, new in moved if old != new])
 
 
-def grade_unknown_cluster(grader: Grader) -> Iterator[Check]:
+def _grade_unknown_cluster(grader: Grader) -> Iterator[Check]:
     """Check that nothing was changed; the rest are answers."""
     yield grader.kept("nothing in etc/kubernetes was changed")
     yield grader.no_check_errors()
     yield grader.private_keys_protected()
 
 
-def asks_unknown_cluster(scenario: Scenario) -> tuple[ExpectedAnswer, ...]:
-    """Return the answers, in the order of the questions."""
+def _asks_unknown_cluster(scenario: Scenario) -> tuple[ExpectedAnswer, ...]:
     values = scenario.values
     return (
         ExpectedAnswer(values["serving"], "path"),
@@ -305,7 +300,7 @@ def asks_unknown_cluster(scenario: Scenario) -> tuple[ExpectedAnswer, ...]:
 
 
 LABS = (
-    Lab("etcd-does-not-start", etcd_does_not_start, setup_option, grade_etcd_does_not_start),
-    Lab("apiserver-without-etcd", apiserver_without_etcd, setup_option, grade_apiserver_without_etcd),
-    Lab("unknown-cluster", unknown_cluster, setup_unknown_cluster, grade_unknown_cluster, asks_unknown_cluster),
+    Lab("etcd-does-not-start", etcd_does_not_start, _setup_option, _grade_etcd_does_not_start),
+    Lab("apiserver-without-etcd", apiserver_without_etcd, _setup_option, _grade_apiserver_without_etcd),
+    Lab("unknown-cluster", unknown_cluster, _setup_unknown_cluster, _grade_unknown_cluster, _asks_unknown_cluster),
 )
