@@ -222,12 +222,11 @@ class RenewalPlanner:
                 f"certificates signed by the outgoing CA are still in use: {', '.join(left)}. Renew them first: "
                 f"`kcert renew --all{option}`."
             )
-        assert spec.files.crt
-        alone = new_ca_only_path(spec.files.crt)
+        alone = new_ca_only_path(spec.crt)
         if not (self.ctx.root / alone).is_file():
             raise InputError(
                 f"{self.ctx.root / alone} does not exist. Put the certificate of the new CA there, without any other; "
-                f"{spec.files.crt} is then replaced by it."
+                f"{spec.crt} is then replaced by it."
             )
         for leaf in self._signed_by(spec):
             if leaf.links:
@@ -236,7 +235,7 @@ class RenewalPlanner:
                     "itself: on each node, see that the new CA has signed it before this file reaches the control "
                     "plane: `openssl verify -CAfile ca.crt /var/lib/kubelet/pki/kubelet-client-current.pem`."
                 )
-        wanted, both, leaves = spec_from_x509(spec, x509), spec.files.crt, self._leaves(spec, x509)
+        wanted, both, leaves = spec_from_x509(spec, x509), spec.crt, self._leaves(spec, x509)
         root = (external_ca.root_cert_path(self.ctx),) if wanted.intermediate else ()
         root = root if all((self.ctx.root / path).is_file() for path in root) else ()
         made = (

@@ -158,8 +158,7 @@ class Executor:
             )
         links: list[PurePosixPath] = []
         if issuer and issuer is not certificate:
-            assert issuer.files.crt
-            links += [issuer.files.crt, issuer.files.key]
+            links += [issuer.crt, issuer.files.key]
         extracted = {path for step in plan.steps if step.scratch for path in step.makes}
         if plan.keeps_key and files.key not in extracted:
             links.append(files.key)
@@ -248,8 +247,7 @@ class Executor:
         """The request, or the certificate, has to be the key's, and what was asked for."""
         certificate, files = job.certificate, job.certificate.files
         if files.crt is None:
-            assert files.csr
-            request = read_request(job.text(files.csr))
+            request = read_request(job.text(certificate.csr))
             if not isinstance(request, Request) or key_belongs(key, request.public_key) is False:
                 raise ProgramError(f"openssl created a {files.csr} that is not a request of {files.key}.")
             return
@@ -342,9 +340,9 @@ class _Queue:
         jobs = [job for job in self.unverified if job.certificate.issuer == issuer]
         self.unverified = [job for job in self.unverified if job.certificate.issuer != issuer]
         ca = jobs[0].plan.issuer
-        assert ca and ca.files.crt
+        assert ca
         crts = [job.certificate.files.crt for job in jobs if job.certificate.files.crt]
-        staging = self.executor.store.stage([ca.files.crt], crts)
+        staging = self.executor.store.stage([ca.crt], crts)
         for job, crt in zip(jobs, crts, strict=True):
             staging.link(crt, job.staging.path(crt))
         command = shell.Command(commands.verification(self.executor.ctx.openssl, ca, *crts), staging.folder)

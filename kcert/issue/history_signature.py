@@ -79,10 +79,9 @@ def _recorded(own: Path) -> list[Entry]:
 def _check_signature(ctx: Context, text: bytes, signature: bytes, time: str) -> None:
     """Raise VerdictError unless the key of the CA made *signature* of *text*."""
     ca = ctx.known["ca"]
-    assert ca.files.crt
     with tempfile.TemporaryDirectory(prefix="kcert-") as name:
         folder = Path(name)
-        public = read(Command((ctx.openssl, "x509", "-noout", "-pubkey")), read_input(ctx.root / ca.files.crt))
+        public = read(Command((ctx.openssl, "x509", "-noout", "-pubkey")), read_input(ctx.root / ca.crt))
         for path, content in (("ca.pub", public.stdout), (SIGNED, text), (SIGNATURE, signature)):
             (folder / path).write_bytes(content)
         argv = (ctx.openssl, "dgst", "-sha256", "-verify", "ca.pub", "-signature", str(SIGNATURE), str(SIGNED))

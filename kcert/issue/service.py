@@ -96,11 +96,10 @@ def plan_new(
     if spec.kind is Kind.KEY_PAIR:
         return IssuancePlan(spec, None, steps.key_pair(spec, ctx.openssl, keeps_key=keeps_key), days, keeps_key)
     ca, files = issuer or spec, spec.files
-    assert files.crt
     made = [
         *steps.request(spec, ctx.openssl, render(spec, ctx.templates), keeps_key=keeps_key),
         steps.sign(spec, ca, ctx.openssl, days),
-        steps.verify(ctx.openssl, ca, files.crt),
+        steps.verify(ctx.openssl, ca, spec.crt),
         *steps.chain(spec, issuer),
     ]
     if files.kubeconfig:
@@ -151,8 +150,8 @@ def _plan_requests(ctx: Context, specs: tuple[Certificate, ...]) -> Work:
 
 def _has_request(ctx: Context, spec: Certificate, key: bytes) -> bool:
     """Return whether the request that is there has the same subject, names and key."""
-    assert spec.files.csr and spec.subject
-    path = ctx.root / spec.files.csr
+    assert spec.subject
+    path = ctx.root / spec.csr
     if not path.is_file():
         return False
     request = read_request(read_regular(path).decode("ascii", "replace"))

@@ -196,11 +196,9 @@ def _with_line_end(content: bytes) -> bytes:
 
 def chain(certificate: Certificate, issuer: Certificate | None) -> tuple[Step, ...]:
     """For a CA that *issuer* signed: write the file that has both, for programs that trust roots alone."""
-    crt = certificate.files.crt
     if certificate.kind is not Kind.CA or issuer is None or issuer is certificate:
         return ()
-    assert crt and issuer.files.crt
-    return (concatenate("chain", chain_of(crt), crt, issuer.files.crt),)
+    return (concatenate("chain", chain_of(certificate.crt), certificate.crt, issuer.crt),)
 
 
 def kubeconfig_for(certificate: Certificate, issuer: Certificate, cluster_name: str) -> Kubeconfig:
@@ -306,20 +304,19 @@ class Kubeconfigs:
 
         *old_key* is the key that goes (None: it stays); with *rewrites_own* its own kubeconfig is written otherwise.
         """
-        files = certificate.files
-        assert files.crt
         crts = self._with("client-certificate", [old.sha256] if old else [])
-        crts = [pair for pair in crts if not (rewrites_own and pair[0] == files.kubeconfig)]
+        crts = [pair for pair in crts if not (rewrites_own and pair[0] == certificate.files.kubeconfig)]
         paths = dict.fromkeys(path for path, _ in crts)
         keys = self._with("client-key", _digests("client-key", base64.b64encode(old_key or b"").decode()))
         keys = [pair for pair in keys if pair[0] in paths]
-        return self._update(paths, ("client-certificate", crts, files.crt), ("client-key", keys, files.key))
+        return self._update(
+            paths, ("client-certificate", crts, certificate.crt), ("client-key", keys, certificate.files.key)
+        )
 
     def of_ca(self, certificate: Certificate, old: Iterable[X509]) -> tuple[Step, ...]:
         """Return the step that updates the kubeconfigs when the file of a CA changes, in which *old* were."""
-        assert certificate.files.crt
         cas = self._with("certificate-authority", [x509.sha256 for x509 in old])
-        return self._update(sorted({path for path, _ in cas}), ("certificate-authority", cas, certificate.files.crt))
+        return self._update(sorted({path for path, _ in cas}), ("certificate-authority", cas, certificate.crt))
 
     def _with(self, part: Part, digests: Iterable[str]) -> list[_Place]:
         return [pair for digest in digests for pair in self._places.get((part, digest), ())]

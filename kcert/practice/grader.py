@@ -104,14 +104,11 @@ class Grader:
                     f"{self.name(self.pki / files.kubeconfig)} is not a kubeconfig with key and certificate inside"
                 )
             return Credentials(inside.crt, inside.key)
-        assert files.crt
-        return Credentials(self.content(self.pki / files.crt), self.content(self.pki / files.key))
+        return Credentials(self.content(self.pki / spec.crt), self.content(self.pki / files.key))
 
     def trusted(self, ca: str = "ca") -> bytes:
         """Return the content of the file of the CA called *ca*."""
-        crt = self.scenario.spec(ca).files.crt
-        assert crt
-        return self.content(self.pki / crt)
+        return self.content(self.pki / self.scenario.spec(ca).crt)
 
     def count_of_cas(self, ca: str = "ca") -> int:
         """Return the number of certificates in the file of the CA called *ca*."""
