@@ -294,7 +294,7 @@ def test_a_lesson_of_the_teachers_is_checked_as_kcerts_are(tmp_path: Path) -> No
                 'section "## missing-san: pod" has {fehlt}; known there: {missing}.',
             ),
             ("files-on-a-host.md", "the systemd unit", "", 'the section "## systemd unit" is missing or empty'),
-            ("labs/make-the-ca.md", "{{ subject }}", "{{ betreff }}", "make-the-ca.md: {{ betreff }} is not known"),
+            ("labs/make-the-ca.md", "{{ subject }}", "{{ betreff }}", "make-the-ca.md:19: {{ betreff }} is not known"),
             ("labs/make-the-ca.md", "## Hints", "## Tipps", "make-the-ca.md is not a lab: ## Hints is missing"),
         ],
         spread=True,
