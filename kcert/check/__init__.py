@@ -301,8 +301,10 @@ class Renewals:
             # What says that it is a CA has no issuer that openssl's commands could name; the plan has.
             certain = fault.fix or rule == "self-signed-leaf"
             return self._updating(cert, rule) if certain else ""
-        issuer, signer = self.ctx.issuer_of(cert), signer_of(self.ctx, cert)
-        if rule not in DATES or issuer is None or signer is None or signer.remark:
+        if rule not in DATES or not (issuer := self.ctx.issuer_of(cert)):
+            return ""
+        signer = signer_of(self.ctx, cert)
+        if signer is None or signer.remark:
             return ""
         if self.ctx.signatures.verdict(cert.certificate, (issuer.certificate,)):
             return ""
