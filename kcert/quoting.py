@@ -19,6 +19,9 @@ INVISIBLE = re.compile(
 SCRIPT_HEAD = ("#!/usr/bin/env bash", "set -euo pipefail", "umask 077")
 """The first lines of a printed bash script: it ends at the first failure, and what it makes is its owner's alone."""
 
+WIDTH = 100
+"""Columns of a command in a script, or in a fix."""
+
 _SAFE = re.compile(r"[A-Za-z0-9@%+=:,./_-]+")
 _SUBJECT = re.compile(r"/[^\"$`\\!]*=[^\"$`\\!]*")
 

@@ -181,12 +181,12 @@ def run_checks(
 
 
 def _complain_of_nothing(result: CheckResult, *, looked_around: bool) -> None:
-    for denied in result.not_checked("denied"):
+    if denied := result.not_checked("denied"):
         raise InputError(
-            f"nothing could be checked: this user may not read {denied.path}. Run it as root: `sudo kcert check`."
+            f"nothing could be checked: this user may not read {denied[0].path}. Run it as root: `sudo kcert check`."
         )
-    for server in result.not_checked("unreachable"):
-        raise InputError(f"nothing could be checked: {server.path} {server.reason}.")
+    if unreachable := result.not_checked("unreachable"):
+        raise InputError(f"nothing could be checked: {unreachable[0].path} {unreachable[0].reason}.")
     if looked_around:
         raise InputError(
             "nothing to check: there is no certificate where clusters keep them. Name a folder: kcert check FOLDER."

@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from kcert.issue.steps import WIDTH
-from kcert.quoting import Raw, folder_argument, format_command, quote
+from kcert.quoting import WIDTH, Raw, folder_argument, format_command, quote
 
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 

@@ -30,7 +30,7 @@ from kcert.kubeconfig import (
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.x509 import X509
-from kcert.quoting import format_command, here_document, quote
+from kcert.quoting import WIDTH, format_command, here_document, quote
 from kcert.shell import DEFAULT_TIMEOUT
 from kcert.store import Staging
 
@@ -39,9 +39,6 @@ SECONDS_FOR_LONG_KEYS = 900.0
 
 _Place = tuple[PurePosixPath, str]
 """A kubeconfig, and the base64 that is embedded in it."""
-
-WIDTH = 100
-"""Columns of a command in a script."""
 
 
 @dataclass(frozen=True)
