@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import shutil
+import ssl
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,27 @@ def test_a_renewed_ca_replaces_the_expired_one_in_every_kubeconfig(tmp_path: Pat
         text = (tmp_path / ETC / name).read_text()
         (tmp_path / ETC / name).write_text(text.replace(encoded(ca.crt), encoded(expired)))
     assert told(tmp_path) == [("expired", f"{ETC}/admin.conf"), ("expired", f"{ETC}/scheduler.conf")]
+    mended(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("stem", "content", "rule"),
+    [
+        pytest.param("etcd/ca", "der", "unreadable", id="etcd's is DER"),
+        pytest.param("front-proxy-ca", "der", "unreadable", id="the front proxy's is DER"),
+        pytest.param("etcd/ca", "", "missing-file", id="etcd's is missing"),
+    ],
+)
+def test_what_a_ca_signed_is_not_blamed_where_its_file_cannot_be_read(
+    stem: str, content: str, rule: str, tmp_path: Path
+) -> None:
+    kubeadm.lay_out(tmp_path)
+    crt = tmp_path / PKI / f"{stem}.crt"
+    pem = crt.read_text()
+    crt.unlink()
+    if content:
+        crt.write_bytes(ssl.PEM_cert_to_DER_cert(pem))
+    assert told(tmp_path) == [(rule, f"{PKI}/{stem}.crt")]
     mended(tmp_path)
 
 
