@@ -13,7 +13,7 @@ import pytest
 
 from tests.check.conftest import judged, mend
 from tests.check.sick import PKI
-from tests.zoo import kubeadm
+from tests.zoo import hardway, kubeadm
 from tests.zoo.issuing import Recipe, Workshop, changed, kubeconfig, put
 
 if TYPE_CHECKING:
@@ -111,6 +111,21 @@ def test_what_a_ca_signed_is_not_blamed_where_its_file_cannot_be_read(
     if content:
         crt.write_bytes(ssl.PEM_cert_to_DER_cert(pem))
     assert told(tmp_path) == [(rule, f"{PKI}/{stem}.crt")]
+    mended(tmp_path)
+
+
+@pytest.mark.parametrize("verifies", ["certificate", "private key"])
+def test_the_token_keys_match_where_a_certificate_or_a_private_key_verifies(verifies: str, tmp_path: Path) -> None:
+    file = "service-account.crt" if verifies == "certificate" else "service-account.key"
+    hardway.lay_out(
+        tmp_path, options={"kube-apiserver": {"--service-account-key-file": f"/var/lib/kubernetes/pki/{file}"}}
+    )
+    assert told(tmp_path) == []
+    other = Workshop({"ca": Recipe("CN=other", None, ca=True)})["ca"].traditional
+    put(tmp_path / "var/lib/kubernetes/pki/other.key", other, 0o600)
+    unit = tmp_path / "etc/systemd/system/kube-controller-manager.service"
+    unit.write_text(re.sub(r"(private-key-file=\S*/)service-account\.key", r"\1other.key", unit.read_text()))
+    assert told(tmp_path)[0] == ("key-mismatch", f"var/lib/kubernetes/pki/{file}")
     mended(tmp_path)
 
 
