@@ -16,8 +16,9 @@ from kcert.clusters import cluster_kind_of
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import key_belongs, public_part
 from kcert.openssl.x509 import PublicKey
-from kcert.scan import KeyFile
+from kcert.scan import CertificateRef, KeyFile
 from kcert.scan.fs import cluster_root_of
+from kcert.scan.layouts import FILE_OPTIONS, key_names
 
 _RSA_BITS = 2048
 """NIST SP 800-57 part 1 counts RSA 2048 as 112 bits of security, the least that it still allows."""
@@ -42,6 +43,9 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
             '"private key does not match public key".'
         )
         evidence = f"the public key in the certificate is not the one of {where}"
+        if violation := _option_of_another_pair(ctx, cert, use):
+            yield violation
+            continue
         owner = _owner_of_key(ctx, cert, use.key)
         if owner is not None and owner.holder == cert.holder:
             message += (
@@ -67,6 +71,40 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
         yield Violation(cert.path, message, evidence, fix, cert.is_authority)
     yield from _service_account_keys(ctx)
     yield from _keys_of_other_hosts(ctx)
+
+
+def _option_of_another_pair(ctx: RuleContext, cert: CertificateInstance, use: CertificateRef) -> Violation | None:
+    """Return the fault that an option names a file of another pair; None if the files themselves are at fault."""
+    own = next((ctx.scan.keys[path] for path in key_names(cert.path) if path in ctx.scan.keys), None)
+    key_option = _key_option(use)
+    if own is None or not key_option or use.configuration is None or use.key_path in (None, own.path):
+        return None
+    values, source = use.configuration.options, use.configuration.source
+    value = values.get(key_option)
+    if not value or not key_belongs(own.pem, cert.certificate.public_key):
+        return None
+    message = (
+        f"{use.option} and {key_option} of {use.component} name files that do not belong together: {use.component} "
+        f'stops with "private key does not match public key". The key of {cert.path} is {own.path}.'
+    )
+    fix = placing.option_changed(source, key_option, value, placing.as_written(value, use.key_path, own.path))
+    evidence = f"the public key in {cert.path} is not the one of {use.key_path}"
+    owner = _owner_of_key(ctx, cert, use.key)
+    if owner is not None and not any(other.option for other in owner.uses):
+        # The certificate of the key is the one that no option names.
+        message += f" {use.key_path} is the key of {owner.path}."
+        elsewhere = any(other.key_fits and _key_option(other) for other in cert.uses)
+        value = values.get(use.option or "", "")
+        new = placing.as_written(value, cert.path, owner.path)
+        fix = placing.option_changed(source, use.option or "", value, new) if elsewhere and value else ""
+        return Violation(cert.path, message, evidence, fix, authority=True, alone=True)
+    return Violation(source, message, evidence, fix)
+
+
+def _key_option(use: CertificateRef) -> str:
+    """Return the option for the key beside the option that names *use*; empty if there is none."""
+    option = FILE_OPTIONS.get(use.component or "", {}).get(use.option or "")
+    return option.key or "" if option else ""
 
 
 def _owner_of_key(ctx: RuleContext, cert: CertificateInstance, key: KeyFile | None) -> CertificateInstance | None:

@@ -129,6 +129,27 @@ def test_the_token_keys_match_where_a_certificate_or_a_private_key_verifies(veri
     mended(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("component", "option", "other"),
+    [
+        ("kube-apiserver", "--tls-private-key-file", "front-proxy-client.key"),
+        ("kube-controller-manager", "--cluster-signing-key-file", "etcd/ca.key"),
+        ("etcd", "--key-file", "etcd/peer.key"),
+        ("kube-apiserver", "--tls-cert-file", "front-proxy-client.crt"),
+    ],
+)
+def test_an_option_that_names_another_pair_is_corrected_and_no_key_replaced(
+    component: str, option: str, other: str, tmp_path: Path
+) -> None:
+    kubeadm.lay_out(tmp_path, options={component: {option: f"/{PKI}/{other}"}})
+    before = {path: path.read_bytes() for path in (tmp_path / PKI).rglob("*.*")}
+    place = f"{PKI}/{other}" if option.endswith("cert-file") else f"{ETC}/manifests/{component}.yaml"
+    assert told(tmp_path) == [("key-mismatch", place)]
+    mended(tmp_path)
+    assert f"{option}=/{PKI}/{other}" not in (tmp_path / ETC / "manifests" / f"{component}.yaml").read_text()
+    assert before == {path: path.read_bytes() for path in (tmp_path / PKI).rglob("*.*")}
+
+
 def test_the_ca_that_a_key_belongs_to_is_put_back(tmp_path: Path) -> None:
     kubeadm.lay_out(tmp_path)
     before, crt = (tmp_path / PKI / "ca.crt").read_bytes(), tmp_path / PKI / "ca.crt"
