@@ -16,7 +16,7 @@ from kcert.clusters import cluster_kind_of
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import key_belongs, public_part
 from kcert.openssl.x509 import PublicKey
-from kcert.scan import KeyFile, PublicKeyFile
+from kcert.scan import KeyFile
 from kcert.scan.fs import cluster_root_of
 
 _RSA_BITS = 2048
@@ -102,20 +102,20 @@ def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
         public = _public_keys_for(ctx, key)
         if not _lack_public_part(public, key):
             continue
-        file = public[0]
+        path = next(iter(public))
         message = (
-            f"{file.path} does not contain the public key of {key.path}, which signs the tokens of service accounts: "
+            f"{path} does not contain the public key of {key.path}, which signs the tokens of service accounts: "
             "the API server answers every token that is signed with it with Unauthorized. Adding the public key keeps "
             "the tokens of the other key valid; give every API server of the cluster the same files."
         )
         # The empty line ends a last line that has no newline: two blocks on one line are none for Go.
         public_key = bash.command("openssl", "pkey", "-in", key.path, "-pubout")
-        fix = placing.rewritten(file.path, f"{{ cat {bash.word(target_of(file.path))} && echo && {public_key}; }}")
-        yield Violation(file.path, message, f"no public key in {file.path} belongs to {key.path}", fix)
+        fix = placing.rewritten(path, f"{{ cat {bash.word(target_of(path))} && echo && {public_key}; }}")
+        yield Violation(path, message, f"no public key in {path} belongs to {key.path}", fix)
 
 
 def _keys_of_other_hosts(ctx: RuleContext) -> Iterator[Violation]:
-    hosts: dict[Path, tuple[KeyFile, list[PublicKeyFile]]] = {}
+    hosts: dict[Path, tuple[KeyFile, dict[Path, list[PublicKey | None]]]] = {}
     for key in ctx.scan.keys.values():
         if public := _public_keys_for(ctx, key):
             hosts.setdefault(cluster_root_of(key.source or key.path), (key, public))
@@ -125,43 +125,40 @@ def _keys_of_other_hosts(ctx: RuleContext) -> Iterator[Violation]:
             same = cluster is not None and ctx.owners.near(other_key.path).get(Role.CLUSTER_CA) == cluster
             if other == home or not same or not _lack_public_part(public, key):
                 continue
+            path = next(iter(public))
             message = (
-                f"{public[0].path} does not contain the public key of {key.path}, although both hosts have the same "
+                f"{path} does not contain the public key of {key.path}, although both hosts have the same "
                 "CA of the cluster: tokens of service accounts that one host signs are Unauthorized on the other. "
                 "Copy the pair from the correct host: its tokens stay valid, and those of the other host become "
                 "invalid."
             )
             evidence = f"{key.path} and {other_key.path} are different keys"
-            yield Violation(public[0].path, message, evidence, "")
+            yield Violation(path, message, evidence, "")
 
 
-def _lack_public_part(files: list[PublicKeyFile], key: KeyFile) -> bool:
+def _lack_public_part(files: dict[Path, list[PublicKey | None]], key: KeyFile) -> bool:
     """Return True if none of *files* contains the public key of *key*; False where one of them cannot be read."""
-    own = next((public_part(block) for block in pem_blocks(key.pem) if block.is_key), None)
-    known = [public_part(block) for file in files for block in pem_blocks(file.pem)]
-    return own is not None and bool(own.material and known) and None not in known and own not in known
+    known = [public for parts in files.values() for public in parts]
+    if not known or None in known:
+        return False
+    return all(key_belongs(key.pem, public) is False for public in known if public)
 
 
-def _public_keys_for(ctx: RuleContext, key: KeyFile) -> list[PublicKeyFile]:
-    """Return the public keys that verify what *key* signs; none if another certificate or key does so too."""
+def _public_keys_for(ctx: RuleContext, key: KeyFile) -> dict[Path, list[PublicKey | None]]:
+    """Return the public keys, by file, that verify what *key* signs: bare ones, and those of certificates and keys."""
     signs = key.option in ("--service-account-signing-key-file", "--service-account-private-key-file")
     if not signs and not (key.path.stem == "sa" and key.option is None):
-        return []
+        return {}
     root = cluster_root_of(key.source or key.path)
-    public = [
-        public_key
-        for public_key in ctx.scan.public_keys.values()
-        if cluster_root_of(public_key.source or public_key.path) == root
-    ]
-    named = [key_file for key_file in public if key_file.option == "--service-account-key-file"]
-    uses = [(use.option, use.path) for use in ctx.scan.uses]
-    uses += [(other.option, other.path) for other in ctx.scan.keys.values()]
-    others = any(option == "--service-account-key-file" and cluster_root_of(path) == root for option, path in uses)
-    return (
-        named
-        if named and not others
-        else [key_file for key_file in public if not named and key_file.path.stem == key.path.stem]
-    )
+    named: dict[Path, list[PublicKey | None]] = {}
+    beside: dict[Path, list[PublicKey | None]] = {}
+    for file in ctx.scan.public_keys.values():
+        if cluster_root_of(file.source or file.path) == root and (file.option or file.path.stem == key.path.stem):
+            (named if file.option else beside)[file.path] = [public_part(block) for block in pem_blocks(file.pem)]
+    for use in ctx.scan.uses:
+        if use.option == "--service-account-key-file" and cluster_root_of(use.source or use.path) == root:
+            named.setdefault(use.path, []).append(use.certificate.public_key)
+    return named or beside
 
 
 def weak_key(ctx: RuleContext) -> Iterator[Violation]:

@@ -258,8 +258,18 @@ class _Linker:
         if (ca := ROLES[role].ca) and (kind is None or kind.cas is None):
             own = list(self.by_role.get((use.group, ca), ()))
             # Where there is only one CA, it signs everything.
-            paths += own or ([] if paths else list(self.by_role.get((use.group, Role.CLUSTER_CA), ())))
+            alone = not paths and not self._is_unread(use, role)
+            paths += own or (list(self.by_role.get((use.group, Role.CLUSTER_CA), ())) if alone else [])
         return self._near(use, paths)
+
+    def _is_unread(self, use: CertificateRef, role: Role) -> bool:
+        """True if the CA that verifies it has a file of its own, which is missing or cannot be read."""
+        options, usual = ROLES[role].verified_by + ROLES[role].verified_by_default, layouts.kubeadm_ca(use.path, role)
+        return any(
+            problem.path == usual or (problem.component, problem.option) in options
+            for problem in (*self.findings.problems, *self.findings.unreadable)
+            if cluster_root_of(problem.source or problem.path) == cluster_root_of(use.path)
+        )
 
     def _fixed(self, use: CertificateRef, role: Role) -> list[Path]:
         """The CA files that the layout itself assigns to a role; none if an option does, or no layout is known.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import shutil
+import ssl
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import pytest
 
 from tests.check.conftest import judged, mend
 from tests.check.sick import PKI
-from tests.zoo import kubeadm
+from tests.zoo import hardway, kubeadm
 from tests.zoo.issuing import Recipe, Workshop, changed, kubeconfig, put
 
 if TYPE_CHECKING:
@@ -89,6 +90,42 @@ def test_a_renewed_ca_replaces_the_expired_one_in_every_kubeconfig(tmp_path: Pat
         text = (tmp_path / ETC / name).read_text()
         (tmp_path / ETC / name).write_text(text.replace(encoded(ca.crt), encoded(expired)))
     assert told(tmp_path) == [("expired", f"{ETC}/admin.conf"), ("expired", f"{ETC}/scheduler.conf")]
+    mended(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("stem", "content", "rule"),
+    [
+        pytest.param("etcd/ca", "der", "unreadable", id="etcd's is DER"),
+        pytest.param("front-proxy-ca", "der", "unreadable", id="the front proxy's is DER"),
+        pytest.param("etcd/ca", "", "missing-file", id="etcd's is missing"),
+    ],
+)
+def test_what_a_ca_signed_is_not_blamed_where_its_file_cannot_be_read(
+    stem: str, content: str, rule: str, tmp_path: Path
+) -> None:
+    kubeadm.lay_out(tmp_path)
+    crt = tmp_path / PKI / f"{stem}.crt"
+    pem = crt.read_text()
+    crt.unlink()
+    if content:
+        crt.write_bytes(ssl.PEM_cert_to_DER_cert(pem))
+    assert told(tmp_path) == [(rule, f"{PKI}/{stem}.crt")]
+    mended(tmp_path)
+
+
+@pytest.mark.parametrize("verifies", ["certificate", "private key"])
+def test_the_token_keys_match_where_a_certificate_or_a_private_key_verifies(verifies: str, tmp_path: Path) -> None:
+    file = "service-account.crt" if verifies == "certificate" else "service-account.key"
+    hardway.lay_out(
+        tmp_path, options={"kube-apiserver": {"--service-account-key-file": f"/var/lib/kubernetes/pki/{file}"}}
+    )
+    assert told(tmp_path) == []
+    other = Workshop({"ca": Recipe("CN=other", None, ca=True)})["ca"].traditional
+    put(tmp_path / "var/lib/kubernetes/pki/other.key", other, 0o600)
+    unit = tmp_path / "etc/systemd/system/kube-controller-manager.service"
+    unit.write_text(re.sub(r"(private-key-file=\S*/)service-account\.key", r"\1other.key", unit.read_text()))
+    assert told(tmp_path)[0] == ("key-mismatch", f"var/lib/kubernetes/pki/{file}")
     mended(tmp_path)
 
 

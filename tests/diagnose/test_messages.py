@@ -61,6 +61,7 @@ def test_a_message_is_understood(line: str, cause: str, says: str) -> None:
     name, explanation = told(line)
     assert name == cause
     assert says in explanation.cause
+    assert "go.dev" not in explanation.cause  # where Go's message says to read on is no address of a server
     assert explanation.proof
     assert explanation.repair
 
