@@ -140,8 +140,7 @@ class _LeafPlanner(RenewalPlanner):
         key = self._key(spec)
         keeps = key is not None and not new_key and not (updates and x509 and wanted.key != key_of(x509))
         belongs = bool(keeps and key and x509 and same_key(self.ctx.openssl, key, x509.public_key))
-        kubeconfig, crt = spec.files.kubeconfig, spec.files.crt
-        assert crt
+        kubeconfig, crt = spec.files.kubeconfig, spec.crt
         embeds = updates and kubeconfig is not None
         old_key = None if keeps and belongs else key
         rewrite = self.kubeconfigs.of_leaf(wanted, x509, old_key, rewrites_own=embeds)
@@ -156,7 +155,7 @@ class _LeafPlanner(RenewalPlanner):
         made = self._steps(wanted, ca_status.certificate, days, keeps_key=keeps, again=again)
         if not updates and not kubeconfig:
             # The certificates behind the first in the old file are presented with it.
-            further = certificate_pems(read_regular(self.ctx.root / str(spec.files.crt)))[1:]
+            further = certificate_pems(read_regular(self.ctx.root / crt))[1:]
             made += [steps.append_certificates(crt, tuple(further))] if further else []
         if embeds:
             made.append(steps.write_kubeconfig(wanted, ca_status.certificate, self.ctx.cluster.name))
@@ -174,17 +173,16 @@ class _LeafPlanner(RenewalPlanner):
     def _steps(self, spec: Certificate, ca: Certificate, days: int, *, keeps_key: bool, again: bool) -> list[Step]:
         """Return the steps to the new certificate; with *again* its request is made from the old one."""
         files, openssl = spec.files, self.ctx.openssl
-        assert files.crt
         made: list[Step] = []
         if keeps_key and files.kubeconfig:  # what is inside it alone has to come out before a command can read it
             made.append(steps.extract(files.key, files.kubeconfig, "client-key"))
             if again:
-                made.append(steps.extract(files.crt, files.kubeconfig, "client-certificate"))
+                made.append(steps.extract(spec.crt, files.kubeconfig, "client-certificate"))
         return [
             *made,
             *steps.request(spec, openssl, render(spec, self.ctx.templates), keeps_key=keeps_key, again=again),
             steps.sign(spec, ca, openssl, days),
-            steps.verify(openssl, ca, files.crt),
+            steps.verify(openssl, ca, spec.crt),
         ]
 
     def _signer(self, spec: Certificate, x509: X509 | None) -> CertificateStatus:
