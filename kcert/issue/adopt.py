@@ -206,8 +206,8 @@ def describes(cluster: Cluster, root: Path) -> bool:
     from kcert.issue.discovery import read_folder
 
     specs = detect_files(root, profiles.certificates(cluster))
-    present = [status for status in status_of(root, specs).values() if status.x509]
-    if any(status.lacks_sans for status in present):
+    present = [(status.certificate, x509) for status in status_of(root, specs).values() if (x509 := status.x509)]
+    if any(set(spec.alt_names) - set(spec.optional_sans) - set(x509.alt_names) for spec, x509 in present):
         return False
     files = read_folder(root)
     if not files:

@@ -22,7 +22,7 @@ SHOWN_LEAVES = 16
 
 
 @dataclass
-class RenewalPlanner:
+class CaRenewalPlanner:
     """Plans the renewal of CAs; ``statuses`` is the status of every certificate by name, ``remarks`` grow meanwhile."""
 
     ctx: Context

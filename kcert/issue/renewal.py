@@ -14,7 +14,7 @@ from kcert.errors import InputError
 from kcert.files import read_optional, read_regular
 from kcert.issue import checks, external_ca, steps
 from kcert.issue.adopt import known_files, made_here
-from kcert.issue.ca_renewal import RenewalPlanner, with_key_of
+from kcert.issue.ca_renewal import CaRenewalPlanner, with_key_of
 from kcert.issue.context import Context, IssuancePlan, Renewal, Work
 from kcert.issue.discovery import FolderContent, key_of, spec_from_x509
 from kcert.issue.status import CertificateStatus, State, names_issuer, status_of
@@ -43,7 +43,7 @@ def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal) 
     if root and root.x509 is None:
         statuses[ROOT] = external_ca.status_in_ca_dir(ctx, root.certificate)
         plans.append(external_ca.plan_import(ctx, root.certificate))
-    planner = _LeafPlanner(ctx, renewal, now, statuses, steps.Kubeconfigs(ctx.root))
+    planner = RenewalPlanner(ctx, renewal, now, statuses, steps.Kubeconfigs(ctx.root))
     requested = [statuses[spec.name] for spec in specs]
     chosen, left = (planner.named(requested), []) if renewal.named else planner.meant(requested)
     for status in chosen:
@@ -55,8 +55,8 @@ def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal) 
     return Work((*chosen, *left), tuple(plans), tuple(remarks))
 
 
-class _LeafPlanner(RenewalPlanner):
-    """Plans the renewal of leaves as well."""
+class RenewalPlanner(CaRenewalPlanner):
+    """Plans the renewal of what is meant: leaves and key pairs here, CAs as ``CaRenewalPlanner`` does."""
 
     def named(self, chosen: list[CertificateStatus]) -> list[CertificateStatus]:
         """Return *chosen*, which the user named; raises InputError for what cannot be renewed together or at all."""
@@ -293,8 +293,7 @@ class _LeafPlanner(RenewalPlanner):
                 f"{spec.name} is a key pair without a certificate, and does not expire. --new-key replaces it; then "
                 f"every token that it signed is rejected."
             )
-        if not self.renewal.new_key and self._key(spec) is not None:
-            note = f"The key is kept: {spec.files.public_key} is re-created from {spec.files.key}."
-            made = steps.key_pair(spec, self.ctx.openssl, keeps_key=True)
-            return IssuancePlan(spec, None, made, spec.days, keeps_key=True, notes=(note,))
-        return IssuancePlan(spec, None, steps.key_pair(spec, self.ctx.openssl), spec.days, notes=(_TOKENS,))
+        keeps = not self.renewal.new_key and self._key(spec) is not None
+        kept = f"The key is kept: {spec.files.public_key} is re-created from {spec.files.key}."
+        made = steps.key_pair(spec, self.ctx.openssl, keeps_key=keeps)
+        return IssuancePlan(spec, None, made, spec.days, keeps, notes=(kept if keeps else _TOKENS,))
