@@ -60,16 +60,13 @@ class FolderContent:
         leaves = _first_of_each(file for file in files if not file.x509.ca)
         names = {file.name: self._name(file) for file in (*cas, *leaves)}
         self._cas = [(self._spec(file, names[file.name], None), file.x509) for file in cas]
-        pairs = [(leaf, ca) for leaf in leaves for ca in cas if names_issuer(leaf.x509, ca.x509)]
-        self._signatures = Signatures(openssl, [(leaf.x509, (ca.x509,), ()) for leaf, ca in pairs])
-        issuers: dict[PurePosixPath, str] = {}
-        for leaf, ca in pairs:
-            if self._signatures.verdict(leaf.x509, (ca.x509,)) is None:
-                issuers.setdefault(leaf.name, names[ca.name])
+        pairs = ((leaf.x509, ca.x509) for leaf in leaves for ca in cas if names_issuer(leaf.x509, ca.x509))
+        self._signatures = Signatures(openssl, [(leaf, (ca,), ()) for leaf, ca in pairs])
         self.left_out: list[str] = []
         specs = [spec for spec, _ in self._cas]
         for file in leaves:
-            spec = self._spec(file, names[file.name], issuers.get(file.name))
+            issuer = self.issuer_of(file.x509)
+            spec = self._spec(file, names[file.name], issuer.name if issuer else None)
             path = root / file.name
             if spec.issuer is None:
                 bundle = next((ca.name for ca in cas if self._is_behind(ca, file.x509)), None)
