@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +53,12 @@ def k3s(root: Path, recipes: dict[str, Recipe] = K3S_FILES) -> Workshop:
 def test_k3s_has_a_ca_for_clients_and_another_for_servers(tmp_path: Path) -> None:
     k3s(tmp_path)
     assert judged(root=tmp_path) == ()
+
+
+def test_the_members_of_system_masters_are_known_in_a_copy_of_the_folder(tmp_path: Path) -> None:
+    k3s(tmp_path / "server")
+    shutil.copytree(tmp_path / "server" / TLS, tmp_path / "copy")
+    assert judged(tmp_path / "copy") == ()
 
 
 def test_the_fix_of_a_k3s_client_comes_from_the_ca_of_clients(tmp_path: Path) -> None:
