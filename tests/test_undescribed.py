@@ -99,7 +99,7 @@ def test_of_two_certificates_of_a_ca_the_one_with_the_key_signs(etc: Path, kcert
 
     ended = kcert("renew", "apiserver", "-q", "--dir", etc / "pki")
 
-    assert ended.status == 0, ended.stderr
+    assert (ended.status, ended.lines[0].split()[:2]) == (0, ["renewed", "apiserver"]), ended.stderr
     read(etc / "pki/apiserver.crt").verify_directly_issued_by(read(etc / "pki/ca.crt"))
 
 
