@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from kcert import plain_yaml, profiles
+from kcert import profiles
 from kcert.certificates import AltName, Key, Kind, Role, is_address
 from kcert.clusters import HARD_WAY, KIND, KUBEADM, KUBESPRAY, cluster_kind_of
 from kcert.config import (
@@ -139,8 +139,7 @@ class _Describer:
 
     def _api_server(self) -> tuple[ApiServer | None, str]:
         """Return where clients connect to, and the cluster's name, as the kubeconfigs have them."""
-        paths = (self.folder / file.name for file in self.files if file.server)
-        clusters = Counter(called for path in paths if (called := _cluster_name(path)))
+        clusters = Counter(file.cluster for file in self.files if file.cluster)
         name = next((name for name, _ in clusters.most_common() if not check_context_name(name)), "")
         urls = (urlsplit(file.server) for file in self.files)
         servers = [(url.hostname, url.port or 443) for url in urls if url.hostname]
@@ -294,14 +293,6 @@ def _options(folder: Path) -> Iterator[tuple[str, str]]:
             continue
         for option, value in _OPTIONS.findall(content):
             yield option.decode("ascii"), value.decode("ascii")
-
-
-def _cluster_name(path: Path) -> str:
-    """Return what a kubeconfig calls its first cluster; nothing if it is not such a file."""
-    try:
-        return str(plain_yaml.load(read_regular(path))["clusters"][0]["name"])
-    except (plain_yaml.NotPlainError, OSError, KeyError, IndexError, TypeError):
-        return ""
 
 
 def _hosts(sans: tuple[AltName, ...], others: AbstractSet[str] = frozenset()) -> tuple[Host, ...]:

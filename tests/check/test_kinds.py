@@ -83,6 +83,18 @@ def test_k0s_lets_a_component_s_group_read_its_key(tmp_path: Path) -> None:
     assert [one.rule for one in judged(root=tmp_path)] == ["key-permissions"]
 
 
+def test_a_ca_that_only_a_kubeconfig_of_k0s_still_trusts_has_been_replaced(tmp_path: Path) -> None:
+    old, new = Workshop(K0S_FILES), Workshop(K0S_FILES)
+    for name in ("ca", "server", "admin"):
+        workshop = old if name == "admin" else new
+        put(tmp_path / PKI / f"{name}.crt", workshop[name].crt)
+        put(tmp_path / PKI / f"{name}.key", workshop[name].traditional, 0o640)
+    text = kubeconfig(server="https://localhost:6443", authority=old["ca"].crt, user=old["admin"])
+    put(tmp_path / PKI / "admin.conf", text, 0o640)
+    found = {(one.rule, one.path.name) for one in judged(root=tmp_path)}
+    assert found >= {("wrong-issuer", "admin.conf"), ("wrong-issuer", "admin.crt")}
+
+
 def test_a_kubeconfig_s_ca_does_not_say_who_signs_clients(tmp_path: Path) -> None:
     workshop = Workshop(K3S_FILES)
     text = kubeconfig(

@@ -150,6 +150,19 @@ def test_an_option_that_names_another_pair_is_corrected_and_no_key_replaced(
     assert before == {path: path.read_bytes() for path in (tmp_path / PKI).rglob("*.*")}
 
 
+def test_an_intermediate_ca_that_the_chain_lacks_is_appended(tmp_path: Path) -> None:
+    recipes = changed(
+        {**kubeadm.RECIPES, "middle": Recipe("CN=middle", "ca", ca=True, days=3000)},
+        **{name: {"issuer": "middle"} for name in ("apiserver", "apiserver-kubelet-client")},
+    )
+    workshop = kubeadm.lay_out(tmp_path, recipes)
+    complete = workshop["apiserver-kubelet-client"].crt + workshop["middle"].crt
+    (tmp_path / PKI / "apiserver-kubelet-client.crt").write_bytes(complete)
+    assert told(tmp_path) == [("wrong-issuer", f"{PKI}/apiserver.crt")]
+    mended(tmp_path)
+    assert (tmp_path / PKI / "apiserver.crt").read_bytes() == workshop["apiserver"].crt + workshop["middle"].crt
+
+
 def test_the_ca_that_a_key_belongs_to_is_put_back(tmp_path: Path) -> None:
     kubeadm.lay_out(tmp_path)
     before, crt = (tmp_path / PKI / "ca.crt").read_bytes(), tmp_path / PKI / "ca.crt"
