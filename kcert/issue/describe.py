@@ -36,6 +36,7 @@ from kcert.roles import NODE_PREFIX
 
 _OPTIONS = re.compile(rb"--(service-cluster-ip-range|cluster-domain)[= ]\"?([0-9A-Za-z.:,/-]+)")
 _COMPONENT_USERS = ("system:", "kube-", "kubernetes-admin", "kubernetes-super-admin", "admin", "service-account")
+_IN_PODS = AltName("DNS", "kubernetes.default")
 _BOOK = ".kubernetes.local"
 """The domain of the machines in Kelsey Hightower's book."""
 
@@ -90,6 +91,7 @@ def describe(folder: Path, cluster: Cluster) -> Description:
             "has its file names. `kcert check`, `kcert show`, `kcert inventory` and `kcert renew NAME` work there "
             f"without a kcert.yaml. {kind.renewal}"
         )
+    files = _without_copies(folder, files)
     return _Describer(folder, cluster, files).description()
 
 
@@ -101,7 +103,7 @@ class _Describer:
         self.options = dict(_options(folder))
         # The name by which pods call the API server is in its serving certificate alone.
         names = (file.x509.alt_names for file in self.leaves)
-        self.sans = next((sans for sans in names if AltName("DNS", "kubernetes.default") in sans), ())
+        self.sans = next((sans for sans in names if _IN_PODS in sans), ())
 
     def description(self) -> Description:
         if not self.sans:
@@ -280,6 +282,23 @@ class _Describer:
                 continue
             seen.add(name)
             yield User(name, tuple(group for group in subject.organizations if not check_user_name(group)))
+
+
+def _without_copies(folder: Path, files: list[CertificateFile]) -> list[CertificateFile]:
+    """Return *files* without those in copies of the PKI folder, such as a pki.old beside kubeadm's pki.
+
+    The API server's certificate shows them. Raises InputError where it is not clear which folder is not a copy.
+    """
+    folders = {file.name.parent for file in files if _IN_PODS in file.x509.alt_names and not file.server}
+    nearest = [each for each in folders if len(each.parts) == min(len(other.parts) for other in folders)]
+    own = [each for each in nearest if each.name == "pki"] if len(nearest) > 1 else nearest
+    if folders and len(own) != 1:
+        hosts = ", ".join(sorted(map(str, nearest)))
+        raise InputError(
+            f"--from {folder}: it has the certificates of several hosts ({hosts}). Use the folder of one of them."
+        )
+    copies = folders.difference(own)
+    return [file for file in files if not copies.intersection(file.name.parents)]
 
 
 def _options(folder: Path) -> Iterator[tuple[str, str]]:
