@@ -115,7 +115,9 @@ def test_copies_of_the_folders_of_several_hosts_are_not_taken_for_one_pki_folder
         (tmp_path / f"{host}-disk/etc/kubernetes").rename(tmp_path / host)
     run = kcert("init", "--from", ".", folder=tmp_path)
     assert run.status == 2
-    assert "the certificates of several hosts (cp1/pki, cp2/pki). Use the folder of one of them." in " ".join(run.stderr.split())
+    assert "the certificates of several hosts (cp1/pki, cp2/pki). Use the folder of one of them." in " ".join(
+        run.stderr.split()
+    )
     assert not (tmp_path / "kcert.yaml").exists()
 
 
