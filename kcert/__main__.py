@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import io
 import os
 import select
@@ -32,6 +33,10 @@ IGNORED = (
 )
 """Variables with which rich and typer print something else: escape sequences into a pipe, another width."""
 
+_NEW_OBJECTS = 20_000
+"""New objects after which Python looks for unreachable cycles. With its own 700, that search takes a tenth of the time
+in which 20,000 certificates are read, and finds nothing."""
+
 _NO_MEMORY = (
     "there is not enough memory, or a limit (`ulimit -a`) allows too little. Finished files are in place, and "
     "unfinished ones were discarded."
@@ -40,6 +45,7 @@ _NO_MEMORY = (
 
 def main() -> NoReturn:
     """Run the command line and exit with its status."""
+    gc.set_threshold(_NEW_OBJECTS)
     _open_streams()
     _clean_environment()
     sys.unraisablehook = remember_missed

@@ -10,8 +10,8 @@ import enum
 import ipaddress
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Literal
+from pathlib import PurePath, PurePosixPath
+from typing import Literal, TypeVar
 
 
 class Kind(enum.Enum):
@@ -231,6 +231,15 @@ class Certificate:
 
 ROOT = "root"
 """The name of the root CA above the cluster's own CA."""
+
+
+_Place = TypeVar("_Place", bound=PurePath)
+
+
+def key_names(crt: _Place) -> tuple[_Place, ...]:
+    """Return where the key of the certificate *crt* may be, likeliest first: as openssl, cfssl and easy-rsa have it."""
+    beside = (crt.with_name(f"{crt.stem}{ending}") for ending in (".key", "-key.pem", "_key.pem"))
+    return (*beside, *(folder / "private" / f"{crt.stem}.key" for folder in (crt.parent, crt.parent.parent)))
 
 
 def root_beside(crt: PurePosixPath) -> PurePosixPath:

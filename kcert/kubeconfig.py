@@ -73,8 +73,9 @@ def scalar(text: str) -> str:
 
 @dataclass(frozen=True)
 class Embedded:
-    """The content of a kubeconfig with one cluster and one user: the server, and three PEM files as bytes."""
+    """The content of a kubeconfig with one cluster and one user: name and server, and three PEM files as bytes."""
 
+    cluster: str
     server: str
     ca: bytes
     crt: bytes
@@ -89,8 +90,10 @@ def opened(content: bytes) -> Embedded | None:
 
     try:
         document = plain_yaml.load(content)
-        cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
+        named, user = document["clusters"][0], document["users"][0]["user"]
+        cluster = named["cluster"]
         return Embedded(
+            cluster=str(named.get("name", "")),
             server=str(cluster["server"]),
             ca=base64.b64decode(cluster["certificate-authority-data"], validate=True),
             crt=base64.b64decode(user["client-certificate-data"], validate=True),

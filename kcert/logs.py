@@ -18,7 +18,7 @@ from typing import Literal
 from kcert.clusters import COMPONENTS, kind_of_machine
 from kcert.clusters.kind import ClusterKind
 from kcert.durations import duration
-from kcert.errors import InputError, ProgramError, ReaderGoneError, did_you_mean
+from kcert.errors import InputError, ProgramError, ReaderGoneError, did_you_mean, sentence
 from kcert.quoting import format_command
 from kcert.shell import Command, exec_interactive, find, read, stream
 
@@ -254,8 +254,7 @@ def _answer(ask: Command) -> str:
         return reading.stdout.decode(errors="replace")
     lines = [line for line in reading.stderr.splitlines() if line.strip()]
     last = ascii(lines[-1].strip())[1:-1][:300] if lines else f"it ended with status {reading.status}."
-    stop = "" if last.endswith((".", "?", "!")) else "."
-    raise ProgramError(f"`{format_command(ask.argv[:2])}` failed: {last}{stop}")
+    raise ProgramError(f"`{format_command(ask.argv[:2])}` failed: {sentence(last)}")
 
 
 def _options(request: LogRequest) -> tuple[str, ...]:

@@ -23,6 +23,9 @@ process."""
 MOST = 1000
 """Documents in one file."""
 
+LARGEST = 100_000
+"""Values in a document with aliases, each counted as often as it is written out; 100 characters count as one more."""
+
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = ("map", "seq", "str", "int", "float", "bool", "null")
 _CONSTRUCTORS_RAISE = (RecursionError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -81,10 +84,14 @@ def load_all(text: str | bytes, *, aliases: bool = False) -> list[Any]:
 def load(text: str | bytes, *, aliases: bool = False) -> Any:
     """Return the value of the only document of *text*, None if it is empty; with *aliases* those are followed.
 
-    Raises NotPlainError, also where there are several documents, and AliasError.
+    Raises NotPlainError, also where there are several documents, AliasError, and TooDeepError: the value can be walked
+    and dumped.
     """
     with _checked(text, aliases=aliases):
-        return yaml.load(text, Loader=_plain_loader())  # noqa: S506 - a safe loader
+        value = yaml.load(text, Loader=_plain_loader())  # noqa: S506 - a safe loader
+        if aliases:
+            _check_written_out(value)
+        return value
 
 
 def compose(text: str | bytes) -> yaml.Node | None:
@@ -130,6 +137,20 @@ def _check_events(text: str | bytes, *, aliases: bool) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
             raise TooDeepError(f"is nested more than {DEEPEST} levels deep")
+
+
+def _check_written_out(value: object) -> None:
+    """Check what a value comes to where everything that aliases share, or that contains itself, is written out."""
+    waiting, size = [(value, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        size += 1 + (len(value) // 100 if isinstance(value, str) else 0)
+        if size > LARGEST:
+            raise AliasError(f"stands for more than {LARGEST} values once its aliases are followed")
+        if depth > DEEPEST:
+            raise TooDeepError(f"is nested more than {DEEPEST} levels deep")
+        inside = (*value, *value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ()
+        waiting += [(part, depth + 1) for part in inside]
 
 
 @contextlib.contextmanager

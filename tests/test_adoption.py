@@ -70,6 +70,16 @@ def test_a_ca_without_its_key_will_do(tmp_path: Path, kcert: Kcert) -> None:
     assert "-> jane.kubeconfig  (mode 0600)" in kcert.done("kubeconfig", "jane", "--no-explain").stdout
 
 
+def test_the_key_of_a_crt_may_be_called_as_cfssl_calls_it(tmp_path: Path, kcert: Kcert) -> None:
+    lay_out(tmp_path)
+    for name in ("ca", "admin"):
+        (tmp_path / f"pki/{name}.key").rename(tmp_path / f"pki/{name}-key.pem")
+
+    assert {one["state"] for one in json.loads(kcert.done("plan", "--format", "json").stdout)} == {"current"}
+    kcert.done("renew", "admin", "--quiet")
+    assert not (tmp_path / "pki/admin.key").exists()
+
+
 def test_a_ca_of_another_name_tells_that_others_made_the_folder(tmp_path: Path, kcert: Kcert) -> None:
     lay_out(tmp_path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,27 @@ def test_a_cluster_that_no_profile_fits_is_named(kind: str, tmp_path: Path) -> N
         InputError, match=f"certificates are those of {title}, and no profile of kcert.yaml has its file"
     ):
         described(tmp_path / folder, tmp_path / "kcert.yaml")
+
+
+def test_copies_of_the_folders_of_several_hosts_are_not_taken_for_one_pki_folder(tmp_path: Path) -> None:
+    for host in ("cp1", "cp2"):
+        kinds.lay_out("kubeadm", tmp_path / f"{host}-disk")
+        (tmp_path / f"{host}-disk/etc/kubernetes").rename(tmp_path / host)
+    run = kcert("init", "--from", ".", folder=tmp_path)
+    assert run.status == 2
+    assert "the certificates of several hosts (cp1/pki, cp2/pki). Use the folder of one of them." in " ".join(
+        run.stderr.split()
+    )
+    assert not (tmp_path / "kcert.yaml").exists()
+
+
+def test_copies_beside_kubeadm_s_pki_do_not_hide_it(tmp_path: Path) -> None:
+    kinds.lay_out("kubeadm", tmp_path / "disk")
+    (tmp_path / "disk/etc/kubernetes").rename(tmp_path / "kubernetes")
+    shutil.copytree(tmp_path / "kubernetes/pki", tmp_path / "kubernetes/pki-2025")
+    run = kcert("init", "--from", "kubernetes", folder=tmp_path)
+    assert run.status == 0, run.stderr
+    assert "profile: kubeadm" in (tmp_path / "kcert.yaml").read_text()
 
 
 def test_kelsey_hightower_s_pages_are_described(tmp_path: Path) -> None:

@@ -110,6 +110,20 @@ def test_what_is_wrong_is_named(loader: str) -> None:
     assert plain_yaml.load("a: &a [b]\nc: *a\n", aliases=True) == {"a": ["b"], "c": ["b"]}
 
 
+def test_aliases_that_multiply_or_never_end_are_refused(loader: str) -> None:
+    lists = "".join(f"b{n}: &b{n} [{', '.join([f'*b{n - 1}'] * 9)}]\n" for n in range(1, 9))
+    for text, said in {
+        f"b0: &b0 [x, x]\n{lists}": "more than 100000 values",
+        f"a: &a {'x' * 100_000}\nb: [{', '.join(['*a'] * 200)}]\n": "more than 100000 values",
+        "a: &a [b, *a]\n": "nested more than 50 levels",
+        "a: &a {b: {c: *a}}\n": "nested more than 50 levels",
+        "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 60)): "nested more than 50 levels",
+    }.items():
+        with pytest.raises(plain_yaml.NotPlainError) as error:
+            plain_yaml.load(text, aliases=True)
+        assert said in str(error.value), loader
+
+
 HOSTILE = ("!!bool zz", "!!timestamp abc", '!!float ""', '!!int ""', "!!map x")
 
 

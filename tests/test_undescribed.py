@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,17 @@ def test_a_kubeconfig_keeps_its_key_and_its_group(etc: Path, kcert: Kcert) -> No
     other = [line for line in after.splitlines() if line not in before]
     assert ended.status == 0, ended.stderr
     assert [line.split(":")[0].strip() for line in other] == ["client-certificate-data"]
+
+
+def test_of_two_certificates_of_a_ca_the_one_with_the_key_signs(etc: Path, kcert: Kcert) -> None:
+    ca, old = etc / "pki/ca", etc / "pki/a-ca.crt"
+    argv = ("openssl", "x509", "-in", f"{ca}.crt", "-signkey", f"{ca}.key", "-days", "99", "-out", old)
+    subprocess.run(argv, check=True, capture_output=True)
+
+    ended = kcert("renew", "apiserver", "-q", "--dir", etc / "pki")
+
+    assert (ended.status, ended.lines[0].split()[:2]) == (0, ["renewed", "apiserver"]), ended.stderr
+    read(etc / "pki/apiserver.crt").verify_directly_issued_by(read(etc / "pki/ca.crt"))
 
 
 @pytest.mark.thorough

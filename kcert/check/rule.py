@@ -298,8 +298,12 @@ class RuleContext:
 
     @cached_property
     def api_servers(self) -> tuple[CertificateInstance, ...]:
-        """The certificates that API servers present."""
-        return tuple(cert for cert in self.found if Role.APISERVER in cert.roles)
+        """The certificates that API servers present; one that does not start, for lack of their keys, presents none."""
+        return tuple(
+            cert
+            for cert in self.found
+            if any(use.role is Role.APISERVER and use.key_fits is not False for use in cert.uses)
+        )
 
 
 def _has_key(cert: CertificateInstance) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kcert.certificates import Role
 from kcert.check import bash, sans
-from kcert.check.placing import as_written, option_changed
+from kcert.check.placing import as_written, holds_a_key, option_changed, rewritten
 from kcert.check.repairs import reissue_commands, reissued
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error
 from kcert.openssl.program import key_belongs
@@ -29,11 +29,28 @@ def wrong_issuer(ctx: RuleContext) -> Iterator[Violation]:
             if _is_blamed(ctx, use.issuer_path, use.certificate):
                 continue  # an option names the wrong CA
             message, certain = _why_refused(cert, use, verdict)
-            yield Violation(cert.path, message, verdict, reissue_commands(ctx, cert) if certain else "")
+            fix = reissue_commands(ctx, cert) if certain else ""
+            yield next(_incomplete(ctx, cert, use), Violation(cert.path, message, verdict, fix))
             break
         else:
             yield from _signed_otherwise(ctx, cert)
             yield from _unknown_to_the_api_server(ctx, cert)
+
+
+def _incomplete(ctx: RuleContext, cert: CertificateInstance, use: CertificateRef) -> Iterator[Violation]:
+    """Yield the fault that the file lacks the intermediate CA, for each known one with which the chain is right."""
+    for ca in ctx.found:
+        signed = ca.certificate.ca and ca.certificate.subject == use.certificate.issuer
+        if not signed or ctx.signatures.verdict(use.certificate, use.issuers, (*use.chain, ca.certificate)):
+            continue
+        message = (
+            f"{cert.description} was signed by the intermediate CA {ca.certificate.subject}, whose certificate has to "
+            f"follow it in the file (a copy is in {ca.path}): clients and servers trust only {use.issuer_path}."
+        )
+        pems = dict.fromkeys((use.certificate.pem, *(link.pem for link in use.chain), ca.certificate.pem))
+        certain = not cert.embedded and not cert.live and not holds_a_key(cert.path)
+        fix = rewritten(cert.path, bash.joined(bash.literal(*pems))) if certain else ""
+        yield Violation(cert.path, message, f"the chain lacks {use.certificate.issuer}", fix, authority=True)
 
 
 def _unknown_to_the_api_server(ctx: RuleContext, cert: CertificateInstance) -> Iterator[Violation]:

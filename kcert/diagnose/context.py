@@ -181,7 +181,7 @@ _ADDRESSES = (
     re.compile(r"\btarget=(etcd-endpoints|endpoint)://[^\s/]*/(?:#initially=)?\[?([^\s/,;\]]+:\d+)"),
     re.compile(r"HTTPSConnectionPool\((host)='([^']+)'"),
     re.compile(r"\b(connection) to ([\w.-]+:\d+)"),
-    re.compile(r"(?<!\(see )(https)://([^\s/\"'?\])<>,;]+?):?(?=[\s/\"'?\])<>,;]|$)"),
+    re.compile(r"(?<!\bsee )(?<!\bsee: )(https)://([^\s/\"'?\])<>,;]+?):?(?=[\s/\"'?\])<>,;]|$)"),
 )
 _PORT = re.compile(r"port=(\d{1,5})")
 _KUBECTL = "Unable to connect to the server"

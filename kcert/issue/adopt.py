@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kcert import profiles
-from kcert.certificates import AltName, Certificate, Files, Key, Kind, Subject, Usages
+from kcert.certificates import AltName, Certificate, Files, Key, Kind, Subject, Usages, key_names
 from kcert.config import Cluster, check_user_name
 from kcert.errors import InputError, MachineError
 from kcert.files import read_input, read_regular
@@ -91,19 +91,17 @@ def key_of_text(text: str) -> Key | None:
 
 
 def _files_at(root: Path, certificate: Certificate) -> Files:
-    files = certificate.files
-    crt, private = files.crt, files.key.parent / "private" / files.key.name
-    assert crt and files.csr
-    if (root / crt).exists() or (root / files.key).exists():
-        away = not (root / files.key).exists() and (root / private).exists()
-        return replace(files, key=private) if away else files
-    pem, pem_key = crt.with_suffix(".pem"), crt.with_name(f"{crt.stem}-key.pem")
-    # A CA's key is often somewhere else; a leaf in one file with its key is not cfssl's.
-    if (root / pem).exists() and (certificate.kind is Kind.CA or (root / pem_key).exists()):
-        return replace(files, crt=pem, key=pem_key)
-    issued = crt.parent / "issued" / crt.name
-    if (root / issued).exists():
-        return replace(files, crt=issued, key=private, csr=crt.parent / "reqs" / f"{crt.stem}.req")
+    files, crt = certificate.files, certificate.crt
+    if (root / files.key).exists():
+        return files
+    cfssl = replace(files, crt=crt.with_suffix(".pem"), key=crt.with_name(f"{crt.stem}-key.pem"))
+    easy_rsa = {"crt": f"issued/{crt.name}", "key": f"private/{crt.stem}.key", "csr": f"reqs/{crt.stem}.req"}
+    for named in (files, cfssl, replace(files, **{part: crt.parent / path for part, path in easy_rsa.items()})):
+        assert named.crt
+        key = next((path for path in key_names(named.crt) if (root / path).exists()), None)
+        # A CA's key is often somewhere else; a leaf in one file with its key is not cfssl's.
+        if (root / named.crt).exists() and (key or certificate.kind is Kind.CA or named is not cfssl):
+            return replace(named, key=key or named.key)
     return files
 
 
@@ -208,8 +206,8 @@ def describes(cluster: Cluster, root: Path) -> bool:
     from kcert.issue.discovery import read_folder
 
     specs = detect_files(root, profiles.certificates(cluster))
-    present = [status for status in status_of(root, specs).values() if status.x509]
-    if any(status.lacks_sans for status in present):
+    present = [(status.certificate, x509) for status in status_of(root, specs).values() if (x509 := status.x509)]
+    if any(set(spec.alt_names) - set(spec.optional_sans) - set(x509.alt_names) for spec, x509 in present):
         return False
     files = read_folder(root)
     if not files:

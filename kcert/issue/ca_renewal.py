@@ -22,7 +22,7 @@ SHOWN_LEAVES = 16
 
 
 @dataclass
-class RenewalPlanner:
+class CaRenewalPlanner:
     """Plans the renewal of CAs; ``statuses`` is the status of every certificate by name, ``remarks`` grow meanwhile."""
 
     ctx: Context
@@ -111,8 +111,7 @@ class RenewalPlanner:
             raise InputError(f"kcert.yaml specifies {wanted.key}, but {name} uses {key_of(x509)}: {other}.")
         self._check_own_key(wanted, x509, other)
         issuer, openssl, days = self.issuer_of(wanted), self.ctx.openssl, self._days_of(wanted)
-        leaves, crt = self._leaves(wanted, x509), wanted.files.crt
-        assert crt
+        leaves, crt = self._leaves(wanted, x509), wanted.crt
         checked = [steps.verify(openssl, issuer or wanted, crt, *(() if issuer else leaves))]
         if issuer and leaves:
             checked.append(steps.verify(openssl, wanted, *leaves))
@@ -154,13 +153,11 @@ class RenewalPlanner:
         wanted = self.with_days(replace(spec_from_x509(spec, x509), intermediate=True))
         other = f"`kcert renew {name} --new-key --root-dir FOLDER{option}` starts a rotation to a new one"
         self._check_own_key(wanted, x509, other)
-        crt = wanted.files.crt
-        assert crt
         note = f"{ascii(str(x509.issuer))[1:-1]} has signed it, and has to sign it again; nothing changes until then."
         # The request goes there together with the openssl.cnf, which says what kind of CA it is.
         made = self._request_again(wanted)
         asking = replace(wanted, files=replace(wanted.files, crt=None))
-        return IssuancePlan(asking, None, made, wanted.days, keeps_key=True, inputs=(crt,), notes=(note,))
+        return IssuancePlan(asking, None, made, wanted.days, keeps_key=True, inputs=(wanted.crt,), notes=(note,))
 
     def _is_named_by_serial(self, ca: Certificate, x509: X509) -> bool:
         """Return True if certificates name the CA by its serial number, because a key identifier is missing.
@@ -180,8 +177,7 @@ class RenewalPlanner:
         if wanted.passphrase:
             self.ctx.passphrases.of(wanted).value(self.ctx.root / wanted.files.key, is_new=True)
         issuer, openssl, days = self.issuer_of(wanted), self.ctx.openssl, self._days_of(wanted)
-        both, leaves = wanted.files.crt, self._leaves(wanted, x509)
-        assert both
+        both, leaves = wanted.crt, self._leaves(wanted, x509)
         alone, before = new_ca_only_path(both), both.with_name(f"{both.stem}-old{both.suffix}")
         new = replace(wanted, files=replace(wanted.files, crt=alone))
         made = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from kcert import plain_yaml, profiles
+from kcert import profiles
 from kcert.certificates import AltName, Key, Kind, Role, is_address
 from kcert.clusters import HARD_WAY, KIND, KUBEADM, KUBESPRAY, cluster_kind_of
 from kcert.config import (
@@ -36,6 +36,7 @@ from kcert.roles import NODE_PREFIX
 
 _OPTIONS = re.compile(rb"--(service-cluster-ip-range|cluster-domain)[= ]\"?([0-9A-Za-z.:,/-]+)")
 _COMPONENT_USERS = ("system:", "kube-", "kubernetes-admin", "kubernetes-super-admin", "admin", "service-account")
+_IN_PODS = AltName("DNS", "kubernetes.default")
 _BOOK = ".kubernetes.local"
 """The domain of the machines in Kelsey Hightower's book."""
 
@@ -90,6 +91,7 @@ def describe(folder: Path, cluster: Cluster) -> Description:
             "has its file names. `kcert check`, `kcert show`, `kcert inventory` and `kcert renew NAME` work there "
             f"without a kcert.yaml. {kind.renewal}"
         )
+    files = _without_copies(folder, files)
     return _Describer(folder, cluster, files).description()
 
 
@@ -101,7 +103,7 @@ class _Describer:
         self.options = dict(_options(folder))
         # The name by which pods call the API server is in its serving certificate alone.
         names = (file.x509.alt_names for file in self.leaves)
-        self.sans = next((sans for sans in names if AltName("DNS", "kubernetes.default") in sans), ())
+        self.sans = next((sans for sans in names if _IN_PODS in sans), ())
 
     def description(self) -> Description:
         if not self.sans:
@@ -139,8 +141,7 @@ class _Describer:
 
     def _api_server(self) -> tuple[ApiServer | None, str]:
         """Return where clients connect to, and the cluster's name, as the kubeconfigs have them."""
-        paths = (self.folder / file.name for file in self.files if file.server)
-        clusters = Counter(called for path in paths if (called := _cluster_name(path)))
+        clusters = Counter(file.cluster for file in self.files if file.cluster)
         name = next((name for name, _ in clusters.most_common() if not check_context_name(name)), "")
         urls = (urlsplit(file.server) for file in self.files)
         servers = [(url.hostname, url.port or 443) for url in urls if url.hostname]
@@ -283,6 +284,23 @@ class _Describer:
             yield User(name, tuple(group for group in subject.organizations if not check_user_name(group)))
 
 
+def _without_copies(folder: Path, files: list[CertificateFile]) -> list[CertificateFile]:
+    """Return *files* without those in copies of the PKI folder, such as a pki.old beside kubeadm's pki.
+
+    The API server's certificate shows them. Raises InputError where it is not clear which folder is not a copy.
+    """
+    folders = {file.name.parent for file in files if _IN_PODS in file.x509.alt_names and not file.server}
+    nearest = [each for each in folders if len(each.parts) == min(len(other.parts) for other in folders)]
+    own = [each for each in nearest if each.name == "pki"] if len(nearest) > 1 else nearest
+    if folders and len(own) != 1:
+        hosts = ", ".join(sorted(map(str, nearest)))
+        raise InputError(
+            f"--from {folder}: it has the certificates of several hosts ({hosts}). Use the folder of one of them."
+        )
+    copies = folders.difference(own)
+    return [file for file in files if not copies.intersection(file.name.parents)]
+
+
 def _options(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield the options that manifests and units in *folder*, and beside it, set."""
     folders: Iterable[Path] = (folder, folder / "manifests", folder.parent / "manifests")
@@ -294,14 +312,6 @@ def _options(folder: Path) -> Iterator[tuple[str, str]]:
             continue
         for option, value in _OPTIONS.findall(content):
             yield option.decode("ascii"), value.decode("ascii")
-
-
-def _cluster_name(path: Path) -> str:
-    """Return what a kubeconfig calls its first cluster; nothing if it is not such a file."""
-    try:
-        return str(plain_yaml.load(read_regular(path))["clusters"][0]["name"])
-    except (plain_yaml.NotPlainError, OSError, KeyError, IndexError, TypeError):
-        return ""
 
 
 def _hosts(sans: tuple[AltName, ...], others: AbstractSet[str] = frozenset()) -> tuple[Host, ...]:

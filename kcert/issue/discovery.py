@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from kcert.certificates import Certificate, Key, Kind, Role, Subject, Usages
+from kcert.certificates import Certificate, Key, Kind, Role, Subject, Usages, key_names
 from kcert.clusters import KUBEADM, cluster_kind_of
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_regular
@@ -41,12 +41,13 @@ DEPTH = 3
 
 @dataclass(frozen=True)
 class CertificateFile:
-    """The first certificate of a file; ``server`` is set if it is inside a kubeconfig, ``sha256`` is the file's."""
+    """The first certificate of a file, whose ``sha256`` it has; a kubeconfig gives ``server`` and ``cluster`` too."""
 
     name: PurePosixPath
     x509: X509
     sha256: str
     server: str = ""
+    cluster: str = ""
 
 
 class FolderContent:
@@ -59,16 +60,13 @@ class FolderContent:
         leaves = _first_of_each(file for file in files if not file.x509.ca)
         names = {file.name: self._name(file) for file in (*cas, *leaves)}
         self._cas = [(self._spec(file, names[file.name], None), file.x509) for file in cas]
-        pairs = [(leaf, ca) for leaf in leaves for ca in cas if names_issuer(leaf.x509, ca.x509)]
-        self._signatures = Signatures(openssl, [(leaf.x509, (ca.x509,), ()) for leaf, ca in pairs])
-        issuers: dict[PurePosixPath, str] = {}
-        for leaf, ca in pairs:
-            if self._signatures.verdict(leaf.x509, (ca.x509,)) is None:
-                issuers.setdefault(leaf.name, names[ca.name])
+        pairs = ((leaf.x509, ca.x509) for leaf in leaves for ca in cas if names_issuer(leaf.x509, ca.x509))
+        self._signatures = Signatures(openssl, [(leaf, (ca,), ()) for leaf, ca in pairs])
         self.left_out: list[str] = []
         specs = [spec for spec, _ in self._cas]
         for file in leaves:
-            spec = self._spec(file, names[file.name], issuers.get(file.name))
+            issuer = self.issuer_of(file.x509)
+            spec = self._spec(file, names[file.name], issuer.name if issuer else None)
             path = root / file.name
             if spec.issuer is None:
                 bundle = next((ca.name for ca in cas if self._is_behind(ca, file.x509)), None)
@@ -108,9 +106,10 @@ class FolderContent:
         return "/".join((*parts, stem))
 
     def _spec(self, file: CertificateFile, name: str, issuer: str | None) -> Certificate:
-        x509 = file.x509
-        role, stem = self._role(file), file.name.with_suffix("")
-        own = {"kubeconfig": file.name} if file.server else {"key": self._key_of(file.name), "crt": file.name}
+        x509, stem = file.x509, file.name.with_suffix("")
+        role, key = self._role(file), stem.with_name(f"{stem.name}.key")
+        key = next((name for name in key_names(file.name) if (self.root / name).is_file()), key)
+        own = {"kubeconfig": file.name} if file.server else {"key": key, "crt": file.name}
         return Certificate(
             name=name,
             role=role,
@@ -135,13 +134,6 @@ class FolderContent:
             return Role.CLUSTER_CA
         return Role.APISERVER if kind_of(file.x509) is Kind.SERVER else Role.USER
 
-    def _key_of(self, crt: PurePosixPath) -> PurePosixPath:
-        """Return the file of its key: beside it as openssl's users or cfssl name it, or in easy-rsa's private/."""
-        beside = crt.with_suffix(".key")
-        private = [folder / "private" / f"{crt.stem}.key" for folder in (crt.parent, crt.parent.parent)]
-        candidates = (beside, crt.with_name(f"{crt.stem}-key.pem"), *private)
-        return next((path for path in candidates if (self.root / path).is_file()), beside)
-
 
 def _first_of_each(files: Iterable[CertificateFile]) -> list[CertificateFile]:
     """Return each certificate once, under the first of its names; in a kubeconfig it counts by itself."""
@@ -155,12 +147,12 @@ def read_folder(root: Path) -> list[CertificateFile]:
     """Return the first certificate of each file below *root*; of a kubeconfig that which its user presents."""
     certificates = []
     for name, content in contents(root, (*_ENDINGS, *_KUBECONFIG_ENDINGS)):
-        certificate, server = content, ""
+        certificate, known = content, ("", "")
         if name.suffix in _KUBECONFIG_ENDINGS:
             inside = opened(content)
-            certificate, server = (inside.crt, inside.server) if inside else (b"", "")
+            certificate, known = (inside.crt, (inside.server, inside.cluster)) if inside else (b"", known)
         if x509 := first_certificate(certificate):
-            certificates.append(CertificateFile(name, x509, hashlib.sha256(certificate).hexdigest(), server))
+            certificates.append(CertificateFile(name, x509, hashlib.sha256(certificate).hexdigest(), *known))
     return certificates
 
 

@@ -89,8 +89,7 @@ def plan_import(
 
     *leaves* have to verify with it, *late* are the last steps.
     """
-    crt, root = ca.files.crt, root_cert_path(ctx)
-    assert crt
+    crt, root = ca.crt, root_cert_path(ctx)
     names = [crt, *besides]
     if ca.intermediate:
         names += [chain_of(crt), *([root] if root.parent == crt.parent else [])]
@@ -111,9 +110,7 @@ def plan_import(
 
 def root_cert_path(ctx: Context) -> PurePosixPath:
     """Return the path of the root's certificate: in the same folder as the first CA's certificate."""
-    first = next(spec.files.crt for spec in ctx.specs if spec.kind is Kind.CA)
-    assert first
-    return root_beside(first)
+    return root_beside(next(spec.crt for spec in ctx.specs if spec.kind is Kind.CA))
 
 
 def status_in_ca_dir(ctx: Context, ca: Certificate) -> CertificateStatus:

@@ -14,7 +14,7 @@ from kcert.errors import InputError
 from kcert.files import read_optional, read_regular
 from kcert.issue import checks, external_ca, steps
 from kcert.issue.adopt import known_files, made_here
-from kcert.issue.ca_renewal import RenewalPlanner, with_key_of
+from kcert.issue.ca_renewal import CaRenewalPlanner, with_key_of
 from kcert.issue.context import Context, IssuancePlan, Renewal, Work
 from kcert.issue.discovery import FolderContent, key_of, spec_from_x509
 from kcert.issue.status import CertificateStatus, State, names_issuer, status_of
@@ -43,7 +43,7 @@ def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal) 
     if root and root.x509 is None:
         statuses[ROOT] = external_ca.status_in_ca_dir(ctx, root.certificate)
         plans.append(external_ca.plan_import(ctx, root.certificate))
-    planner = _LeafPlanner(ctx, renewal, now, statuses, steps.Kubeconfigs(ctx.root))
+    planner = RenewalPlanner(ctx, renewal, now, statuses, steps.Kubeconfigs(ctx.root))
     requested = [statuses[spec.name] for spec in specs]
     chosen, left = (planner.named(requested), []) if renewal.named else planner.meant(requested)
     for status in chosen:
@@ -55,8 +55,8 @@ def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal) 
     return Work((*chosen, *left), tuple(plans), tuple(remarks))
 
 
-class _LeafPlanner(RenewalPlanner):
-    """Plans the renewal of leaves as well."""
+class RenewalPlanner(CaRenewalPlanner):
+    """Plans the renewal of what is meant: leaves and key pairs here, CAs as ``CaRenewalPlanner`` does."""
 
     def named(self, chosen: list[CertificateStatus]) -> list[CertificateStatus]:
         """Return *chosen*, which the user named; raises InputError for what cannot be renewed together or at all."""
@@ -140,8 +140,7 @@ class _LeafPlanner(RenewalPlanner):
         key = self._key(spec)
         keeps = key is not None and not new_key and not (updates and x509 and wanted.key != key_of(x509))
         belongs = bool(keeps and key and x509 and same_key(self.ctx.openssl, key, x509.public_key))
-        kubeconfig, crt = spec.files.kubeconfig, spec.files.crt
-        assert crt
+        kubeconfig, crt = spec.files.kubeconfig, spec.crt
         embeds = updates and kubeconfig is not None
         old_key = None if keeps and belongs else key
         rewrite = self.kubeconfigs.of_leaf(wanted, x509, old_key, rewrites_own=embeds)
@@ -156,7 +155,7 @@ class _LeafPlanner(RenewalPlanner):
         made = self._steps(wanted, ca_status.certificate, days, keeps_key=keeps, again=again)
         if not updates and not kubeconfig:
             # The certificates behind the first in the old file are presented with it.
-            further = certificate_pems(read_regular(self.ctx.root / str(spec.files.crt)))[1:]
+            further = certificate_pems(read_regular(self.ctx.root / crt))[1:]
             made += [steps.append_certificates(crt, tuple(further))] if further else []
         if embeds:
             made.append(steps.write_kubeconfig(wanted, ca_status.certificate, self.ctx.cluster.name))
@@ -174,17 +173,16 @@ class _LeafPlanner(RenewalPlanner):
     def _steps(self, spec: Certificate, ca: Certificate, days: int, *, keeps_key: bool, again: bool) -> list[Step]:
         """Return the steps to the new certificate; with *again* its request is made from the old one."""
         files, openssl = spec.files, self.ctx.openssl
-        assert files.crt
         made: list[Step] = []
         if keeps_key and files.kubeconfig:  # what is inside it alone has to come out before a command can read it
             made.append(steps.extract(files.key, files.kubeconfig, "client-key"))
             if again:
-                made.append(steps.extract(files.crt, files.kubeconfig, "client-certificate"))
+                made.append(steps.extract(spec.crt, files.kubeconfig, "client-certificate"))
         return [
             *made,
             *steps.request(spec, openssl, render(spec, self.ctx.templates), keeps_key=keeps_key, again=again),
             steps.sign(spec, ca, openssl, days),
-            steps.verify(openssl, ca, files.crt),
+            steps.verify(openssl, ca, spec.crt),
         ]
 
     def _signer(self, spec: Certificate, x509: X509 | None) -> CertificateStatus:
@@ -295,8 +293,7 @@ class _LeafPlanner(RenewalPlanner):
                 f"{spec.name} is a key pair without a certificate, and does not expire. --new-key replaces it; then "
                 f"every token that it signed is rejected."
             )
-        if not self.renewal.new_key and self._key(spec) is not None:
-            note = f"The key is kept: {spec.files.public_key} is re-created from {spec.files.key}."
-            made = steps.key_pair(spec, self.ctx.openssl, keeps_key=True)
-            return IssuancePlan(spec, None, made, spec.days, keeps_key=True, notes=(note,))
-        return IssuancePlan(spec, None, steps.key_pair(spec, self.ctx.openssl), spec.days, notes=(_TOKENS,))
+        keeps = not self.renewal.new_key and self._key(spec) is not None
+        kept = f"The key is kept: {spec.files.public_key} is re-created from {spec.files.key}."
+        made = steps.key_pair(spec, self.ctx.openssl, keeps_key=keeps)
+        return IssuancePlan(spec, None, made, spec.days, keeps, notes=(kept if keeps else _TOKENS,))

@@ -85,12 +85,6 @@ class CertificateStatus:
         return sorted(spec.subject.parts) != sorted(x509.subject.parts) or _kind_of(x509.public_key) != str(spec.key)
 
     @property
-    def lacks_sans(self) -> bool:
-        """True if clients would not find a name or address in it that they connect to."""
-        spec, x509 = self.certificate, self.x509
-        return bool(x509) and bool(set(spec.alt_names) - set(spec.optional_sans) - set(x509.alt_names if x509 else ()))
-
-    @property
     def reason(self) -> str:
         """The reasons in one line."""
         return "; ".join(self.reasons)

@@ -107,33 +107,32 @@ def request(
 
     With *again* it is made from the certificate that is there: with its subject, byte for byte.
     """
-    files, passphrase = certificate.files, certificate.passphrase
-    assert files.csr and files.cnf
+    files, passphrase, csr = certificate.files, certificate.passphrase, certificate.csr
+    assert files.cnf
     if again:
-        assert files.crt
-        argv = commands.request_again(openssl, files.crt, files.key, files.csr, passphrase=passphrase)
+        argv = commands.request_again(openssl, certificate.crt, files.key, csr, passphrase=passphrase)
     else:
         subject = str(certificate.subject)
-        argv = commands.request(openssl, files.key, subject, files.csr, cnf=files.cnf, passphrase=passphrase)
+        argv = commands.request(openssl, files.key, subject, csr, cnf=files.cnf, passphrase=passphrase)
     return (
         *(() if keeps_key else (generate_key(certificate, openssl),)),
         write_config(files.cnf, cnf),
-        Step("request-again" if again else "request", (files.csr,), argv),
+        Step("request-again" if again else "request", (csr,), argv),
     )
 
 
 def sign(certificate: Certificate, issuer: Certificate, openssl: str, days: int, *, serial: str = "") -> Step:
     """Sign the request of *certificate* with the CA *issuer*, which may be itself, and then can keep its *serial*."""
-    files, ca = certificate.files, None if issuer is certificate else issuer.files.crt
-    assert files.csr and files.crt and files.cnf
+    ca, cnf = None if issuer is certificate else issuer.crt, certificate.files.cnf
+    assert cnf
     argv = commands.signature(
-        *(openssl, files.csr, files.crt, days, files.cnf),
+        *(openssl, certificate.csr, certificate.crt, days, cnf),
         key=issuer.files.key,
         ca=ca or "",
         passphrase=issuer.passphrase,
         serial=f"0x{serial}" if serial and not ca else "",
     )
-    return Step("signature" if ca else "self-signature", (files.crt,), argv)
+    return Step("signature" if ca else "self-signature", (certificate.crt,), argv)
 
 
 def verify(openssl: str, issuer: Certificate, *crts: PurePosixPath) -> Step:
@@ -201,15 +200,13 @@ def chain(certificate: Certificate, issuer: Certificate | None) -> tuple[Step, .
 def kubeconfig_for(certificate: Certificate, issuer: Certificate, cluster_name: str) -> Kubeconfig:
     """Return the kubeconfig that holds *certificate*: its user has the name that the API server takes from it."""
     assert certificate.subject
-    crt, ca = certificate.files.crt, issuer.files.crt
-    assert crt and ca
     return Kubeconfig(
         cluster=cluster_name,
         server=certificate.server,
         user=certificate.subject.common_name,
         context=f"{certificate.name}@{cluster_name}",  # contexts of several clusters fit into one file
-        ca=ca,
-        crt=crt,
+        ca=issuer.crt,
+        crt=certificate.crt,
         key=certificate.files.key,
     )
 

@@ -111,10 +111,6 @@ class Kelsey(Profile):
         """Return the API server's own URL, as in the book."""
         return self.node_server(cluster)
 
-    def sets_service_range(self, cluster: Cluster) -> bool:
-        """Return False if the book is followed: it has no --service-cluster-ip-range (its issue 905)."""
-        return cluster.fix_known_issues
-
     def bindings(self, cluster: Cluster, host: str) -> RoleBindings:
         """Return one certificate for all that a component does."""
         etcd = "etcd-server" if _has_etcd_tls(cluster) else None
@@ -147,7 +143,7 @@ class Kelsey(Profile):
 
 _KNOWN_ISSUES = (
     KnownIssue("etcd", "plain-http-etcd"),
-    KnownIssue("kube-apiserver", "no-service-range"),
+    KnownIssue("kube-apiserver", "no-service-range"),  # issue 905 of the book
     KnownIssue("kube-apiserver", "no-full-service-name"),
     KnownIssue("kube-apiserver", "no-kubelet-client"),
     KnownIssue("kubelet", "loopback-only"),

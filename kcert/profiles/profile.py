@@ -172,10 +172,6 @@ class Profile(abc.ABC):
         """Return the issuer in the tokens of service accounts."""
         return f"https://kubernetes.default.svc.{cluster.dns_domain}"
 
-    def sets_service_range(self, cluster: Cluster) -> bool:
-        """Return whether the API server is given the range of services."""
-        return True
-
     def known_issues(self, cluster: Cluster) -> tuple[KnownIssue, ...]:
         """Return the mistakes of the book that this profile follows, as long as they are not fixed."""
         return ()

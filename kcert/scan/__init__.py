@@ -138,7 +138,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class PublicKeyFile:
-    """A public key on its own: kubeadm's ``sa.pub``, or --service-account-key-file."""
+    """Keys that verify tokens: kubeadm's ``sa.pub``, or --service-account-key-file, which takes private keys too."""
 
     path: Path
     pem: bytes

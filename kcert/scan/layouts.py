@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from kcert import certificates
 from kcert.certificates import Kind, Role
 from kcert.clusters import KINDS, cluster_kind_of
 from kcert.openssl.x509 import X509
@@ -209,15 +210,13 @@ def certificate_kind(certificate: X509, role: Role | None) -> Kind:
 
 @cache
 def key_names(path: Path) -> tuple[Path, ...]:
-    """Return where the key of the certificate at *path* may be, likeliest first: openssl, cfssl, easy-rsa, itself."""
-    stem = path.stem
-    beside = [path.with_name(f"{stem}.key"), path.with_name(f"{stem}-key.pem"), path.with_name(f"{stem}_key.pem")]
-    if stem in ("cert", "tls", "fullchain"):
-        beside += [path.with_name("key.pem"), path.with_name("tls.key"), path.with_name("privkey.pem")]
-    if stem.endswith("-cert"):
-        beside += [path.with_name(f"{stem.removesuffix('-cert')}-key.pem")]
-    private = [folder / "private" / f"{stem}.key" for folder in (path.parent, path.parent.parent)]
-    return (*beside, *private, path)
+    """Return where the key of the certificate at *path* may be, likeliest first; the last is its own file."""
+    other: tuple[str, ...] = ()
+    if path.stem in ("cert", "tls", "fullchain"):
+        other = ("key.pem", "tls.key", "privkey.pem")
+    elif path.stem.endswith("-cert"):
+        other = (f"{path.stem.removesuffix('-cert')}-key.pem",)
+    return (*certificates.key_names(path), *map(path.with_name, other), path)
 
 
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "etcd")

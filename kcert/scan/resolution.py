@@ -224,13 +224,19 @@ class _Linker:
         signer = self._by_name(use)
         if role is not None and (fixed := self._fixed(use, role)):
             return self._likeliest(use, fixed)
-        if signer is not None and any(_is_signer(ca, certificate) for ca in self.inside[signer].values()):
-            return signer
         candidates = self._verifiers(use, role) if role and not use.live else []
+        if signer is not None and any(_is_signer(ca, certificate) for ca in self.inside[signer].values()):
+            replaced = [path for path in candidates if self._unlikeliness(use, path) == 1]
+            # Where the kind of cluster has a CA of this name, what only a kubeconfig trusts is an earlier one.
+            earlier = replaced and cluster_kind_of(use.path) and self._is_embedded(use, signer)
+            return replaced[0] if earlier else signer
         if is_open and use.option and not self._trusted(use):
             # Nor does the name of another CA, which is not here, speak against it.
             candidates = [path for path in candidates if self._unlikeliness(use, path) < _APART]
         return self._likeliest(use, candidates) if candidates else self._issuer_of_user(use, signer)
+
+    def _is_embedded(self, use: CertificateRef, signer: Path) -> bool:
+        return all(ca.embedded for ca in self.by_name[use.certificate.issuer] if ca.path == signer)
 
     @staticmethod
     def _issuer_of_user(use: CertificateRef, signer: Path | None) -> Path | None:

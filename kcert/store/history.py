@@ -193,29 +193,33 @@ def verify(own: Path, since: str = BEGINNING) -> tuple[int, int]:
     hash was printed. Raises VerdictError, which names the first line that was changed, or says that lines are
     missing.
     """
-    previous, count, hashes = BEGINNING, 0, [BEGINNING]
-    path = own / "history.jsonl"
-    lines, head = _at_one_moment(own)
-    for count, (_, recorded) in enumerate(_parsed(own, lines), 1):
-        if recorded != previous:
-            blamed = f"line {count - 1} was changed after it was written, or " if count > 1 else ""
-            raise VerdictError(f"{path}: {blamed}a record before line {count} was deleted or inserted.")
-        previous = _hash(lines[count - 1])
-        hashes.append(previous)
-    _check_head(own, head, hashes)
+    hashes = _verified(own)
     if since not in hashes:
         raise VerdictError(
-            f"{path}: no record has the hash {since}. The record was changed or deleted, or the hash belongs to "
-            "another history."
+            f"{own / 'history.jsonl'}: no record has the hash {since}. The record was changed or deleted, or the hash "
+            "belongs to another history."
         )
-    return count, hashes.index(since)
+    return len(hashes) - 1, hashes.index(since)
 
 
 def head(own: Path) -> str:
     """Return the hash of the last line, which covers the whole history; raises VerdictError where that was changed."""
-    verify(own)
-    lines, _ = _at_one_moment(own)
-    return _hash(lines[-1]) if lines else BEGINNING
+    return _verified(own)[-1]
+
+
+def _verified(own: Path) -> list[str]:
+    """Return the hash of each line of an unchanged history, after that of no line."""
+    hashes = [BEGINNING]
+    lines, head = _at_one_moment(own)
+    for count, (_, previous) in enumerate(_parsed(own, lines), 1):
+        if previous != hashes[-1]:
+            blamed = f"line {count - 1} was changed after it was written, or " if count > 1 else ""
+            raise VerdictError(
+                f"{own / 'history.jsonl'}: {blamed}a record before line {count} was deleted or inserted."
+            )
+        hashes.append(_hash(lines[count - 1]))
+    _check_head(own, head, hashes)
+    return hashes
 
 
 def foreign(root: Path, own: Path, entries: Iterable[Entry]) -> str:

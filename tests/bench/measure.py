@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 KCERT = (sys.executable, "-m", "kcert")
 
+_NOT_A_USERS = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
+"""Without its bytecode Python compiles kcert at each start, and an unbuffered one writes each piece by itself."""
+
 HEADER = f"{'':68} {'min':>9} {'median':>9} {'max':>9}   n  bound"
 
 
@@ -71,7 +74,8 @@ class Row:
 
 def run(argv: Sequence[str | Path], folder: Path, **variables: str) -> CommandResult:
     """Run a command to its end in *folder*; one that fails ends the benchmark."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+    env = {**{name: value for name, value in os.environ.items() if name not in _NOT_A_USERS}, **variables}
+    env["PYTHONPATH"] = str(ROOT)
     start = time.perf_counter()
     process = subprocess.Popen(argv, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +55,12 @@ def test_k3s_has_a_ca_for_clients_and_another_for_servers(tmp_path: Path) -> Non
     assert judged(root=tmp_path) == ()
 
 
+def test_the_members_of_system_masters_are_known_in_a_copy_of_the_folder(tmp_path: Path) -> None:
+    k3s(tmp_path / "server")
+    shutil.copytree(tmp_path / "server" / TLS, tmp_path / "copy")
+    assert judged(tmp_path / "copy") == ()
+
+
 def test_the_fix_of_a_k3s_client_comes_from_the_ca_of_clients(tmp_path: Path) -> None:
     k3s(tmp_path)
     ca = (tmp_path / TLS / "client-ca.crt").read_bytes()
@@ -74,6 +81,18 @@ def test_k0s_lets_a_component_s_group_read_its_key(tmp_path: Path) -> None:
     assert judged(root=tmp_path) == ()
     (tmp_path / PKI / "admin.key").chmod(0o644)
     assert [one.rule for one in judged(root=tmp_path)] == ["key-permissions"]
+
+
+def test_a_ca_that_only_a_kubeconfig_of_k0s_still_trusts_has_been_replaced(tmp_path: Path) -> None:
+    old, new = Workshop(K0S_FILES), Workshop(K0S_FILES)
+    for name in ("ca", "server", "admin"):
+        workshop = old if name == "admin" else new
+        put(tmp_path / PKI / f"{name}.crt", workshop[name].crt)
+        put(tmp_path / PKI / f"{name}.key", workshop[name].traditional, 0o640)
+    text = kubeconfig(server="https://localhost:6443", authority=old["ca"].crt, user=old["admin"])
+    put(tmp_path / PKI / "admin.conf", text, 0o640)
+    found = {(one.rule, one.path.name) for one in judged(root=tmp_path)}
+    assert found >= {("wrong-issuer", "admin.conf"), ("wrong-issuer", "admin.crt")}
 
 
 def test_a_kubeconfig_s_ca_does_not_say_who_signs_clients(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.check.conftest import judged, mend
 from tests.check.sick import PKI
-from tests.zoo import kubeadm
+from tests.zoo import hardway, kubeadm
 from tests.zoo.issuing import Recipe, Workshop, changed, kubeconfig, put
 
 if TYPE_CHECKING:
@@ -112,6 +112,55 @@ def test_what_a_ca_signed_is_not_blamed_where_its_file_cannot_be_read(
         crt.write_bytes(ssl.PEM_cert_to_DER_cert(pem))
     assert told(tmp_path) == [(rule, f"{PKI}/{stem}.crt")]
     mended(tmp_path)
+
+
+@pytest.mark.parametrize("verifies", ["certificate", "private key"])
+def test_the_token_keys_match_where_a_certificate_or_a_private_key_verifies(verifies: str, tmp_path: Path) -> None:
+    file = "service-account.crt" if verifies == "certificate" else "service-account.key"
+    hardway.lay_out(
+        tmp_path, options={"kube-apiserver": {"--service-account-key-file": f"/var/lib/kubernetes/pki/{file}"}}
+    )
+    assert told(tmp_path) == []
+    other = Workshop({"ca": Recipe("CN=other", None, ca=True)})["ca"].traditional
+    put(tmp_path / "var/lib/kubernetes/pki/other.key", other, 0o600)
+    unit = tmp_path / "etc/systemd/system/kube-controller-manager.service"
+    unit.write_text(re.sub(r"(private-key-file=\S*/)service-account\.key", r"\1other.key", unit.read_text()))
+    assert told(tmp_path)[0] == ("key-mismatch", f"var/lib/kubernetes/pki/{file}")
+    mended(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("component", "option", "other"),
+    [
+        ("kube-apiserver", "--tls-private-key-file", "front-proxy-client.key"),
+        ("kube-controller-manager", "--cluster-signing-key-file", "etcd/ca.key"),
+        ("etcd", "--key-file", "etcd/peer.key"),
+        ("kube-apiserver", "--tls-cert-file", "front-proxy-client.crt"),
+    ],
+)
+def test_an_option_that_names_another_pair_is_corrected_and_no_key_replaced(
+    component: str, option: str, other: str, tmp_path: Path
+) -> None:
+    kubeadm.lay_out(tmp_path, options={component: {option: f"/{PKI}/{other}"}})
+    before = {path: path.read_bytes() for path in (tmp_path / PKI).rglob("*.*")}
+    place = f"{PKI}/{other}" if option.endswith("cert-file") else f"{ETC}/manifests/{component}.yaml"
+    assert told(tmp_path) == [("key-mismatch", place)]
+    mended(tmp_path)
+    assert f"{option}=/{PKI}/{other}" not in (tmp_path / ETC / "manifests" / f"{component}.yaml").read_text()
+    assert before == {path: path.read_bytes() for path in (tmp_path / PKI).rglob("*.*")}
+
+
+def test_an_intermediate_ca_that_the_chain_lacks_is_appended(tmp_path: Path) -> None:
+    recipes = changed(
+        {**kubeadm.RECIPES, "middle": Recipe("CN=middle", "ca", ca=True, days=3000)},
+        **{name: {"issuer": "middle"} for name in ("apiserver", "apiserver-kubelet-client")},
+    )
+    workshop = kubeadm.lay_out(tmp_path, recipes)
+    complete = workshop["apiserver-kubelet-client"].crt + workshop["middle"].crt
+    (tmp_path / PKI / "apiserver-kubelet-client.crt").write_bytes(complete)
+    assert told(tmp_path) == [("wrong-issuer", f"{PKI}/apiserver.crt")]
+    mended(tmp_path)
+    assert (tmp_path / PKI / "apiserver.crt").read_bytes() == workshop["apiserver"].crt + workshop["middle"].crt
 
 
 def test_the_ca_that_a_key_belongs_to_is_put_back(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.clusters import Pki
 
+BOMB = "a: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 7))
+
 NEW = """\
 apiVersion: v1
 clusters:
@@ -377,6 +379,8 @@ def test_whatever_a_kubeconfig_holds_stays_in_it(
         ("- a\n- b\n", "is not a kubeconfig"),
         ("kind: Pod\napiVersion: v1\n", "is not a kubeconfig"),
         ("just words", "is not a kubeconfig"),
+        (f"{BOMB}apiVersion: v1\nkind: Config\n", "more than 100000 values once its aliases are followed"),
+        ("a: &a [*a]\napiVersion: v1\nkind: Config\n", "it is nested more than 50 levels deep"),
         ("kind: Config\napiVersion: v1\nclusters: {a: 1}\n", "clusters is not a list"),
         ("kind: Config\napiVersion: v1\nusers: [1, 2]\n", "users is not a list of entries"),
         ("a: 1\n---\nb: 2\n", "it is not valid YAML"),

@@ -147,7 +147,7 @@ class KubeApiserver(Component):
         if profile.bootstrap_tokens or cluster.bootstrap_nodes:
             yield Option("--enable-bootstrap-token-auth", "true")
         yield Option("--allow-privileged", "true")
-        if profile.sets_service_range(cluster):
+        if "no-service-range" not in (issue.name for issue in profile.known_issues(cluster)):
             yield Option("--service-cluster-ip-range", instance.service_cidrs)
 
     def pod(self, instance: ComponentInstance) -> Pod:

@@ -65,16 +65,24 @@ def _follow(collector: Collector, path: Path, option: FileOption, named: Named, 
             _configuration(collector, path, opened.text, named.started)
     elif option.holds == "key":
         collector.key(collector.shown(path), opened, named)
-    elif option.holds == "public key" and not opened.certificates:
-        if opened.public_key is not None:
-            key_file = PublicKeyFile(path, opened.public_key, named.source, named.name)
-            collector.findings.public_keys.setdefault(path, key_file)
-        elif opened.key is not None:
-            collector.key(path, opened, named)
-        if opened.faults or (opened.public_key is None and opened.key is None):
-            collector.unfit(path, opened, "key", named)
+    elif option.holds == "public key":
+        _verifying_keys(collector, path, option, named)
     else:
         _certificates(collector, path, option, named, key_path)
+
+
+def _verifying_keys(collector: Collector, path: Path, option: FileOption, named: Named) -> None:
+    """Take down a file of keys, bare ones or in certificates; of a private key its public part verifies."""
+    opened = collector.opened(path)
+    if keys := (opened.public_key or b"") + (opened.key or b""):
+        collector.findings.public_keys.setdefault(path, PublicKeyFile(path, keys, named.source, named.name))
+    if opened.certificates:
+        _certificates(collector, path, option, named, None)
+        return
+    if opened.public_key is None and opened.key is not None:
+        collector.key(path, opened, named)
+    if opened.faults or not keys:
+        collector.unfit(path, opened, "key", named)
 
 
 def _configuration(collector: Collector, path: Path, content: bytes, started: Started | None) -> None:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from html import escape as escape_html
 from json import dumps
-from xml.sax.saxutils import escape
 
 from kcert.certificates import Kind
 from kcert.files import filled_file
@@ -270,5 +269,5 @@ def _cell(heading: str, text: str, entry: Entry) -> str:
 def _text(text: str, style: int) -> str:
     """Return a cell that is text, whatever it begins with: a name with = at its beginning is not a formula."""
     # _x0041_ would be read as an A (ECMA-376, part 1, 22.9.2.19). What XML cannot hold, rows_of() has made visible.
-    plain = escape(_ESCAPE.sub("_x005F_", text))
+    plain = escape_html(_ESCAPE.sub("_x005F_", text))
     return f'<c s="{style}" t="inlineStr"><is><t xml:space="preserve">{plain}</t></is></c>'
