@@ -42,9 +42,9 @@ RULES: dict[str, Rule] = {rule.name: rule for group in _GROUPS for rule in group
 """Every rule by its name, the worst trouble first."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A fault, under the name of its rule.
+@dataclass(frozen=True, kw_only=True)
+class Finding(Violation):
+    """A violation, under the name of its rule.
 
     ``fix`` is the commands with openssl, ``cluster_fix`` the command of the cluster's own tool that renews the file,
     ``cluster`` the name of that tool, and ``kcert_fix`` the command of kcert. Each is empty if there is none.
@@ -53,11 +53,6 @@ class Finding:
 
     rule: str
     severity: Severity
-    path: Path
-    message: str
-    evidence: str
-    fix: str
-    authority: bool = False
     cluster_fix: str = ""
     cluster: str = ""
     kcert_fix: str = ""
@@ -119,20 +114,16 @@ def _as_meant(ctx: RuleContext) -> RuleContext:
 
 
 def _finding(renewals: Renewals, rule: Rule, fault: Violation) -> Finding:
-    kind, own = cluster_command(renewals.ctx, fault, rule.name)
-    short = renewals.command(fault, rule.name)
+    kind, own = cluster_command(renewals.ctx, fault, rule)
+    short = renewals.command(fault, rule)
     return Finding(
-        rule.name,
-        rule.severity,
-        fault.path,
-        fault.message,
-        fault.evidence,
-        bash.without_nul(fault.fix),
-        authority=fault.authority,
+        **vars(replace(fault, fix=bash.without_nul(fault.fix))),
+        rule=rule.name,
+        severity=rule.severity,
         cluster_fix=own,
         cluster=kind.title if kind and own else "",
         kcert_fix=short,
-        restart=renewals.readers(fault.path) if (fault.fix or own or short) and rule.name not in AT_ONCE else (),
+        restart=renewals.readers(fault.path) if (fault.fix or own or short) and rule.restarts else (),
     )
 
 
@@ -216,46 +207,14 @@ def wanted_at(folder: Path, certificates: Iterable[Certificate]) -> dict[Path, C
     }
 
 
-DATES = frozenset({"expired", "expiring-soon", "not-yet-valid", "weak-signature", "duplicate-serial"})
-"""Rules whose findings end with a new certificate that says the same as the old one."""
-
-UPDATED = frozenset(
-    {
-        "key-mismatch",
-        "weak-key",
-        "wrong-issuer",
-        "self-signed-leaf",
-        "version-1",
-        "missing-san",
-        "san-type",
-        "malformed-san",
-        "service-cidr-mismatch",
-        "missing-server-auth",
-        "missing-client-auth",
-        "wrong-cn",
-        "wrong-organization",
-        "group-in-ou",
-        "powerful-user",
-    }
-)
-"""Rules whose findings end with the certificate that kcert planned, where it was kcert that planned it."""
-
-RENEWED = DATES | {"wrong-issuer", "key-mismatch"}
-"""Rules whose findings end when the cluster's own tool renews the certificate, with a new key and its own CA."""
-
-
-AT_ONCE = frozenset({"key-permissions", "second-manifest"})
-"""Rules whose fix changes nothing that a component has read."""
-
-
-def cluster_command(ctx: RuleContext, fault: Violation, rule: str) -> tuple[ClusterKind | None, str]:
+def cluster_command(ctx: RuleContext, fault: Violation, rule: Rule) -> tuple[ClusterKind | None, str]:
     """Return the kind of cluster, and the command of its own tool that fixes *fault*; empty if it has none."""
     kind = cluster_kind_of(fault.path) or (ctx.scan.kind if ctx.scan.kind in (KUBEADM, KIND) else None)
-    if kind is KUBEADM and rule == "missing-san" and fault.fix and kubeadm_ca(fault.path, Role.APISERVER):
+    if kind is KUBEADM and rule.name == "missing-san" and fault.fix and kubeadm_ca(fault.path, Role.APISERVER):
         return kind, _with_another_san(fault.path)
-    if not fault.fix and rule not in DATES:
+    if not fault.fix and not rule.renewed:
         return kind, ""  # a new certificate from the same CA is rejected as well
-    command = kind.renewal_command(fault.path) if kind and rule in RENEWED and not fault.authority else None
+    command = kind.renewal_command(fault.path) if kind and rule.cluster_renews and not fault.authority else None
     return kind, command or ""
 
 
@@ -290,18 +249,18 @@ class Renewals:
         """Return the components that read the file at *path* only when they start, in the order of ``COMPONENTS``."""
         return tuple(name for name in COMPONENTS if name in self._readers.get(path, ()))
 
-    def command(self, fault: Violation, rule: str) -> str:
+    def command(self, fault: Violation, rule: Rule) -> str:
         """Return the command of kcert that fixes *fault*; empty if that is not certain."""
         cert = self._leaves.get(fault.path)
         if fault.authority or cert is None or cert.live or cert.made_by_kubelet:
             return ""
         if "kubelet-client-current.pem" in fault.fix:
             return ""  # the kubelet renews that file by itself
-        if rule in UPDATED:
+        if rule.updated:
             # What says that it is a CA has no issuer that openssl's commands could name; the plan has.
-            certain = fault.fix or rule == "self-signed-leaf"
+            certain = fault.fix or rule.name == "self-signed-leaf"
             return self._updating(cert, rule) if certain else ""
-        if rule not in DATES or not (issuer := self.ctx.issuer_of(cert)):
+        if not rule.renewed or not (issuer := self.ctx.issuer_of(cert)):
             return ""
         signer = signer_of(self.ctx, cert)
         if signer is None or signer.remark:
@@ -314,7 +273,7 @@ class Renewals:
             name, folder = ("", cert.path) if self.ctx.described else self._discovered(cert, signer)
         return format_command(("kcert", "renew", name, "--dir", str(folder))) if name else ""
 
-    def _updating(self, cert: CertificateInstance, rule: str) -> str:
+    def _updating(self, cert: CertificateInstance, rule: Rule) -> str:
         """Return the command that updates *cert* to match kcert.yaml, if the certificate needs nothing else.
 
         kcert.yaml does not contain SANs and groups that were added without kcert; a command that removes them is not a
@@ -327,7 +286,7 @@ class Renewals:
         if not set(names) <= set(spec.alt_names) or not set(parts) <= set(spec.subject.parts):
             return ""
         # Of another size than kcert.yaml has, a key is replaced anyway; a foreign one has to be.
-        options = ("--new-key", "--stale") if rule == "key-mismatch" else ("--stale",)
+        options = ("--new-key", "--stale") if rule.name == "key-mismatch" else ("--stale",)
         return format_command(("kcert", "renew", spec.name, *options, "--dir", str(_folder_of(cert, spec))))
 
     def _can_sign(self, cert: CertificateInstance, spec: Certificate) -> bool:

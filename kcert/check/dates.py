@@ -141,8 +141,8 @@ def _span(time: timedelta) -> str:
 
 
 RULES = (
-    error("expired", expired),
-    error("not-yet-valid", not_yet_valid),
-    warning("expiring-soon", expiring_soon),
+    error("expired", expired, renewed=True, cluster_renews=True),
+    error("not-yet-valid", not_yet_valid, renewed=True, cluster_renews=True),
+    warning("expiring-soon", expiring_soon, renewed=True, cluster_renews=True),
     warning("issuer-expires-first", issuer_expires_first),
 )

@@ -360,5 +360,5 @@ def _is_named_as(authority: X509, cert: CertificateInstance) -> bool:
 RULES = (
     error("missing-file", missing_file),
     error("unreadable", unreadable),
-    error("second-manifest", second_manifest),
+    error("second-manifest", second_manifest, restarts=False),
 )

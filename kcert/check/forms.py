@@ -127,7 +127,7 @@ def encrypted_keys(ctx: RuleContext) -> Iterator[Violation]:
 
 
 RULES = (
-    error("weak-signature", weak_signature),
-    error("duplicate-serial", duplicate_serial),
-    warning("version-1", version_1, suppressed_by=("missing-san", "self-signed-leaf")),
+    error("weak-signature", weak_signature, renewed=True, cluster_renews=True),
+    error("duplicate-serial", duplicate_serial, renewed=True, cluster_renews=True),
+    warning("version-1", version_1, suppressed_by=("missing-san", "self-signed-leaf"), updated=True),
 )

@@ -284,15 +284,15 @@ def _without_usage(ctx: RuleContext, cert: CertificateInstance, does: str, missi
 
 
 RULES = (
-    error("missing-san", missing_san),
-    error("san-type", san_type),
-    error("service-cidr-mismatch", service_cidr_mismatch),
+    error("missing-san", missing_san, updated=True),
+    error("san-type", san_type, updated=True),
+    error("service-cidr-mismatch", service_cidr_mismatch, updated=True),
     warning("service-range-not-set", service_range_not_set),
-    warning("malformed-san", malformed_san, suppressed_by=("unreadable",)),
-    error("missing-server-auth", missing_server_auth),
-    error("missing-client-auth", missing_client_auth),
-    error("wrong-cn", wrong_cn),
-    error("group-in-ou", group_in_ou),
-    error("wrong-organization", wrong_organization, suppressed_by=("group-in-ou",)),
-    warning("powerful-user", powerful_user),
+    warning("malformed-san", malformed_san, suppressed_by=("unreadable",), updated=True),
+    error("missing-server-auth", missing_server_auth, updated=True),
+    error("missing-client-auth", missing_client_auth, updated=True),
+    error("wrong-cn", wrong_cn, updated=True),
+    error("group-in-ou", group_in_ou, updated=True),
+    error("wrong-organization", wrong_organization, suppressed_by=("group-in-ou",), updated=True),
+    warning("powerful-user", powerful_user, updated=True),
 )

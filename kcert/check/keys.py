@@ -265,8 +265,8 @@ def _holder(cert: CertificateInstance) -> str:
 
 
 RULES = (
-    error("key-mismatch", key_mismatch),
-    error("weak-key", weak_key),
-    error("key-permissions", key_permissions),
+    error("key-mismatch", key_mismatch, updated=True, cluster_renews=True),
+    error("weak-key", weak_key, updated=True),
+    error("key-permissions", key_permissions, restarts=False),
     warning("shared-key", shared_key, suppressed_by=("weak-key",)),
 )

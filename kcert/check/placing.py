@@ -64,18 +64,6 @@ def beside(ctx: RuleContext, cert: CertificateInstance) -> tuple[list[str], list
     return (before, after) if len(before) + len(after) <= MOST_BESIDE else None
 
 
-def among_others(ctx: RuleContext, cert: CertificateInstance, new: str, *, key: str = "") -> str:
-    """Return the command that prints the file *new* among all that is beside *cert* in its file.
-
-    If that is a private key, the file *key* takes its place, or it stays.
-    """
-    before, after = beside(ctx, cert) or ([], [])
-    whole = bash.joined(bash.literal(*before), new, bash.literal(*after), key)
-    if key or cert.embedded or not holds_a_key(cert.path):
-        return whole
-    return f"{{ {whole} && {bash.command('openssl', 'pkey', '-in', target_of(cert.path))}; }}"
-
-
 def into_place(
     ctx: RuleContext, cert: CertificateInstance, new: str, *, key: str = "", first: str = "", program: str = "mv"
 ) -> str:
@@ -83,17 +71,23 @@ def into_place(
 
     *first* runs right before, when all is complete. Empty if a command is not certain to keep the rest.
     """
-    use = cert.use
-    if beside(ctx, cert) is None or (cert.embedded and use.kubeconfig is None):
+    others, use = beside(ctx, cert), cert.use
+    if others is None:
         return ""
-    if not (cert.embedded or ctx.has_siblings(cert) or key or holds_a_key(cert.path) or isinstance(new, Raw)):
+    before, after = bash.literal(*others[0]), bash.literal(*others[1])
+    if cert.embedded:
+        if use.kubeconfig is None:
+            return ""
+        option = use.option or ""
+        name = use.kubeconfig.cluster if option.startswith("certificate-authority") else use.kubeconfig.user_name
+        return bash.embedded(cert.path, option, name, bash.joined(before, new, after), key=key)
+    with_key = holds_a_key(cert.path)
+    if not (ctx.has_siblings(cert) or key or with_key or isinstance(new, Raw)):
         return bash.then(first, bash.command(program, new, target_of(cert.path)))
-    content = among_others(ctx, cert, new, key="" if cert.embedded else key)
-    if use.kubeconfig is None or not cert.embedded:
-        return rewritten(cert.path, content, first=first)
-    option = use.option or ""
-    name = use.kubeconfig.cluster if option.startswith("certificate-authority") else use.kubeconfig.user_name
-    return bash.embedded(cert.path, option, name, content, key=key)
+    content = bash.joined(before, new, after, key)
+    if with_key and not key:
+        content = f"{{ {content} && {bash.command('openssl', 'pkey', '-in', target_of(cert.path))}; }}"
+    return rewritten(cert.path, content, first=first)
 
 
 def rewritten(path: Path, content: str, *, first: str = "") -> str:

@@ -356,12 +356,22 @@ Check = Callable[[RuleContext], Iterator[Violation]]
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule; a finding is dropped if a rule in ``suppressed_by`` has a finding on the same file."""
+    """One rule; a finding is dropped if a rule in ``suppressed_by`` has a finding on the same file.
+
+    A finding of a rule that is ``renewed`` ends with a new certificate that says the same as the old one, of one that
+    is ``updated`` with the certificate that kcert planned. ``cluster_renews`` is True if it ends when the cluster's own
+    tool renews the certificate, with a new key and its own CA. ``restarts`` is False if the fix changes nothing that a
+    component has read.
+    """
 
     name: str
     check: Check
     suppressed_by: tuple[str, ...] = ()
     severity: Severity = Severity.ERROR
+    renewed: bool = False
+    updated: bool = False
+    cluster_renews: bool = False
+    restarts: bool = True
 
 
 error = Rule

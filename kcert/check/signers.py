@@ -393,8 +393,8 @@ def _right_authority(ctx: RuleContext, cert: CertificateInstance) -> str:
 
 
 RULES = (
-    error("wrong-issuer", wrong_issuer),
-    error("self-signed-leaf", self_signed_leaf, suppressed_by=("key-mismatch",)),
+    error("wrong-issuer", wrong_issuer, updated=True, cluster_renews=True),
+    error("self-signed-leaf", self_signed_leaf, suppressed_by=("key-mismatch",), updated=True),
     error("not-a-ca", not_a_ca),
     error("wrong-ca-option", wrong_ca_option),
 )
