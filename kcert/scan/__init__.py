@@ -184,33 +184,40 @@ class Validity(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One use of a certificate. ``days_left`` counts whole days, and is negative for one that has expired.
+    """A use of a certificate at one moment. ``days_left`` counts whole days, and is negative once it has expired.
 
-    ``role`` and ``issuer_sha256`` (the certificate that signed this one, where it was found) are not part of
-    the lists, but of the drawings.
+    ``issuer_sha256`` is the certificate that signed this one, where it was found.
     """
 
-    component: str | None
-    kind: str
-    path: str
-    option: str | None
-    source: str | None
-    subject: str
-    cn: str | None
-    organizations: tuple[str, ...]
-    san: tuple[str, ...]
-    issuer: str
-    not_before: datetime
-    not_after: datetime
+    use: CertificateRef
     days_left: int
-    ca: bool
-    issuer_path: str | None
-    key_path: str | None
-    serial: str
-    sha256: str
     validity: Validity
-    role: Role | None
     issuer_sha256: str | None
+
+    @property
+    def certificate(self) -> X509:
+        """The certificate that is used."""
+        return self.use.certificate
+
+    @property
+    def path(self) -> str:
+        """The file to open, as text."""
+        return str(self.use.path)
+
+    @property
+    def cn(self) -> str:
+        """The common name; empty if there is none."""
+        return self.certificate.subject.common_name or ""
+
+    @property
+    def sans(self) -> tuple[str, ...]:
+        """The SANs, each with its type."""
+        return tuple(map(str, self.certificate.alt_names))
+
+    @property
+    def issuer(self) -> str:
+        """The CN of the issuer, or its whole name."""
+        return self.certificate.issuer.common_name or str(self.certificate.issuer)
 
     @property
     def whole_days(self) -> int:
@@ -222,59 +229,40 @@ def inventory(scan: ScanResult) -> list[Entry]:
     """An entry for each use of a certificate, in the order in which they were found."""
     now = datetime.now(timezone.utc)
     signers = _signers(scan)
-    return [_entry(use, now, signers) for use in scan.uses]
+    return [
+        Entry(
+            use,
+            (use.certificate.not_after - now) // timedelta(days=1),
+            _validity(use.certificate, now),
+            _signer(use.certificate, signers),
+        )
+        for use in scan.uses
+    ]
 
 
 def ending_within(entries: Iterable[Entry], within: timedelta) -> list[Entry]:
     """Return the entries whose certificates expire *within* this time, or have expired."""
     last = datetime.now(timezone.utc) + within
-    return [entry for entry in entries if entry.not_after <= last]
+    return [entry for entry in entries if entry.certificate.not_after <= last]
 
 
 ORDERS: dict[str, Callable[[Entry], tuple[Any, ...]]] = {
-    "expiry": lambda entry: (entry.not_after, entry.path),
-    "component": lambda entry: (entry.component is None, entry.component or "", entry.path),
-    "path": lambda entry: (entry.path, entry.option or ""),
-    "cn": lambda entry: (entry.cn is None, entry.cn or "", entry.path),
+    "expiry": lambda entry: (entry.certificate.not_after, entry.path),
+    "component": lambda entry: (entry.use.component is None, entry.use.component or "", entry.path),
+    "path": lambda entry: (entry.path, entry.use.option or ""),
+    "cn": lambda entry: (entry.certificate.subject.common_name is None, entry.cn, entry.path),
     "issuer": lambda entry: (entry.issuer, entry.path),
-    "kind": lambda entry: (entry.kind, entry.path),
+    "kind": lambda entry: (entry.use.kind.value, entry.path),
 }
 """The fields by which an inventory can be sorted."""
 
 
-def _entry(use: CertificateRef, now: datetime, signers: dict[Name, dict[str, X509]]) -> Entry:
-    certificate = use.certificate
-    return Entry(
-        component=use.component,
-        kind=use.kind.value,
-        path=str(use.path),
-        option=use.option,
-        source=str(use.source) if use.source else None,
-        subject=str(certificate.subject),
-        cn=certificate.subject.common_name,
-        organizations=certificate.subject.organizations,
-        san=tuple(str(name) for name in certificate.alt_names),
-        issuer=certificate.issuer.common_name or str(certificate.issuer),
-        not_before=certificate.not_before,
-        not_after=certificate.not_after,
-        days_left=(certificate.not_after - now) // timedelta(days=1),
-        ca=certificate.ca is True,
-        issuer_path=str(use.issuer_path) if use.issuer_path else None,
-        key_path=str(use.key_path) if use.key_path else None,
-        serial=certificate.serial,
-        sha256=certificate.sha256,
-        validity=_validity(certificate.not_before, certificate.not_after, now),
-        role=use.role,
-        issuer_sha256=_signer(certificate, signers),
-    )
-
-
-def _validity(not_before: datetime, not_after: datetime, now: datetime) -> Validity:
-    if now > not_after:
+def _validity(certificate: X509, now: datetime) -> Validity:
+    if now > certificate.not_after:
         return Validity.EXPIRED
-    if now < not_before:
+    if now < certificate.not_before:
         return Validity.NOT_YET
-    return Validity.EXPIRING if not_after - now < timedelta(days=SOON) else Validity.GOOD
+    return Validity.EXPIRING if certificate.not_after - now < timedelta(days=SOON) else Validity.GOOD
 
 
 def _signers(scan: ScanResult) -> dict[Name, dict[str, X509]]:

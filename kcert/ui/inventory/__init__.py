@@ -92,9 +92,10 @@ STYLES = {
 
 def _cn_and_count(entry: Entry) -> str:
     """Return the CN, and the number of SANs."""
-    cn = clean_line(entry.cn or "")
+    cn = clean_line(entry.cn)
+    sans = len(entry.certificate.alt_names)
     name = cn if len(cn) <= LONGEST_NAME else f"{cn[: LONGEST_NAME - 1]}…"
-    return f"{name} +{counted(len(entry.san), 'SAN')}".strip() if entry.san else name
+    return f"{name} +{counted(sans, 'SAN')}".strip() if sans else name
 
 
 def introduce(scan: ScanResult, *, looked_around: bool) -> None:
@@ -123,13 +124,13 @@ def _draw(entries: Sequence[Entry], scan: ScanResult, openssl: str, most: int | 
             screen().print(whose, soft_wrap=True)
             screen().print(Text(f"    {clean_line(entry.path)}", style="file"), soft_wrap=True)
             screen().print(Padding(_facts(entry, most), (0, 0, 1, 4)))
-    if most is not None and any(len(entry.san) > most for entry in entries):
+    if most is not None and any(len(entry.certificate.alt_names) > most for entry in entries):
         say("`--wide` lists every SAN.", "quiet")
     _close(entries, scan, openssl)
 
 
 def _whose(entry: Entry, separator: str = "\n") -> Text:
-    return Text.assemble((clean_line(entry.component or "-"), "heading"), f"{separator}{entry.kind}")
+    return Text.assemble((clean_line(entry.use.component or "-"), "heading"), f"{separator}{entry.use.kind.value}")
 
 
 def _columns(entries: Sequence[Entry], most: int | None) -> None:
@@ -148,14 +149,15 @@ def _columns(entries: Sequence[Entry], most: int | None) -> None:
 
 
 def _facts(entry: Entry, most: int | None) -> Table:
-    names, left = listed(entry.san[:most]), len(entry.san) - len(entry.san[:most])
+    use, sans, subject = entry.use, entry.sans, entry.certificate.subject
+    names, left = listed(sans[:most]), len(sans) - len(sans[:most])
     shown = {
         "CN": entry.cn or "(none)",
-        "O": listed(entry.organizations),
+        "O": listed(subject.organizations),
         "SANs": f"{names} and {left} more" if left else names,
         "issuer": entry.issuer,
-        "key": entry.key_path or "",
-        "used by": f"{entry.option} in {entry.source}" if entry.option and entry.source else entry.option or "",
+        "key": str(use.key_path or ""),
+        "used by": f"{use.option} in {use.source}" if use.option and use.source else use.option or "",
     }
     return facts(((name, clean_line(value)) for name, value in shown.items()), gap=1)
 
@@ -165,7 +167,7 @@ def _expiry(entry: Entry, separator: str = "\n") -> Text:
     words = f"{count} ago" if entry.validity is Validity.EXPIRED else f"{count} left"
     if entry.validity is Validity.NOT_YET:
         words = "not yet valid"
-    return Text.assemble(f"{entry.not_after:%Y-%m-%d}{separator}", (words, STYLES[entry.validity]))
+    return Text.assemble(f"{entry.certificate.not_after:%Y-%m-%d}{separator}", (words, STYLES[entry.validity]))
 
 
 def _summary(entries: Sequence[Entry]) -> None:
@@ -186,7 +188,7 @@ def _close(entries: Sequence[Entry], scan: ScanResult, openssl: str) -> None:
         say(described(problem), "notice")
     if entries:
         say("One file read by hand:", "quiet")
-        example = next((entry for entry in entries if not (entry.option or "").endswith("-data")), None)
+        example = next((entry for entry in entries if not (entry.use.option or "").endswith("-data")), None)
         path = example.path if example else "FILE"
         block([format_command((openssl, "x509", "-in", clean_line(path), "-noout", "-text"))], "command")
         say("kcert read them in batches, many with one process: `openssl storeutl -noout -text -certs`.", "quiet")

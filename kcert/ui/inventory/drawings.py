@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 from rich.cells import cell_len
 
-from kcert.certificates import Role
+from kcert.certificates import Kind, Role
 from kcert.files import filled_file
 from kcert.roles import ROLES
 from kcert.scan import Entry, ScanResult
@@ -40,11 +40,11 @@ def connections(entries: Iterable[Entry]) -> dict[str, dict[str, Presented]]:
 
     for entry in entries:
         # A certificate of no known role that only a client can present is a user's.
-        role = entry.role or (Role.USER if entry.kind == "client" else None)
+        role = entry.use.role or (Role.USER if entry.use.kind is Kind.CLIENT else None)
         spec = ROLES.get(role) if role else None
         if spec is None or not spec.presented_to:
             continue
-        component = entry.component or spec.component
+        component = entry.use.component or spec.component
         if spec.kind.is_server:
             add(component, EVERY, entry)
         if spec.kind.is_client and role is not Role.ETCD_SERVER:  # with which etcd serves
@@ -65,12 +65,12 @@ def mermaid(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG00
 
     Source: https://mermaid.js.org/syntax/flowchart.html
     """
-    certificates = {entry.sha256: entry for entry in entries}
+    certificates = {entry.certificate.sha256: entry for entry in entries}
     names = {sha256: f"c{number}" for number, sha256 in enumerate(certificates)}
     lines = ["flowchart LR"]
     for sha256, entry in certificates.items():
-        edges = ("[[", "]]") if entry.kind == "ca" else ("[", "]")
-        text = f"{_escaped(label(entry))}<br/>until {entry.not_after:%Y-%m-%d}"
+        edges = ("[[", "]]") if entry.use.kind is Kind.CA else ("[", "]")
+        text = f"{_escaped(label(entry))}<br/>until {entry.certificate.not_after:%Y-%m-%d}"
         lines.append(f'    {names[sha256]}{edges[0]}"{text}"{edges[1]}')
     for sha256, entry in certificates.items():
         if entry.issuer_sha256 in names:

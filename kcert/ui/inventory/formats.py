@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from html import escape as escape_html
 from json import dumps
 
+from kcert.certificates import Kind
 from kcert.files import filled_file
 from kcert.openssl.x509 import listed
 from kcert.scan import Entry, Problem, ScanResult, Validity
@@ -22,25 +23,25 @@ from kcert.ui.console import clean_line, counted, in_columns
 from kcert.ui.report import PAGES, comma_separated, markdown_table, page, rows_of
 
 COLUMNS: dict[str, Callable[[Entry], str]] = {
-    "component": lambda entry: entry.component or "",
-    "type": lambda entry: entry.kind,
+    "component": lambda entry: entry.use.component or "",
+    "type": lambda entry: entry.use.kind.value,
     "path": lambda entry: entry.path,
-    "CN": lambda entry: entry.cn or "",
-    "SANs": lambda entry: listed(entry.san),
-    "organizations": lambda entry: listed(entry.organizations),
+    "CN": lambda entry: entry.cn,
+    "SANs": lambda entry: listed(entry.sans),
+    "organizations": lambda entry: listed(entry.certificate.subject.organizations),
     "issuer": lambda entry: entry.issuer,
-    "expires": lambda entry: f"{entry.not_after:%Y-%m-%d}",
+    "expires": lambda entry: f"{entry.certificate.not_after:%Y-%m-%d}",
     "days left": lambda entry: str(entry.days_left),
-    "key file": lambda entry: entry.key_path or "",
-    "option": lambda entry: entry.option or "",
-    "named in": lambda entry: entry.source or "",
+    "key file": lambda entry: str(entry.use.key_path or ""),
+    "option": lambda entry: entry.use.option or "",
+    "named in": lambda entry: str(entry.use.source or ""),
 }
 """The columns of the course's spreadsheet, and where each use is named."""
 
 
 def label(entry: Entry) -> str:
     """Return the label of a certificate in a drawing: its CN, or its whole name."""
-    return clean_line(entry.cn or entry.subject or "(no name)")
+    return clean_line(entry.cn or str(entry.certificate.subject) or "(no name)")
 
 
 def described(problem: Problem) -> str:
@@ -75,26 +76,27 @@ def json(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 -
 
 def record(entry: Entry) -> dict[str, object]:
     """Return the JSON object of a use, its fields in the order of the manual."""
+    use, certificate = entry.use, entry.certificate
     return {
-        "component": entry.component,
-        "kind": entry.kind,
+        "component": use.component,
+        "kind": use.kind.value,
         "path": entry.path,
-        "option": entry.option,
-        "source": entry.source,
-        "subject": entry.subject,
-        "cn": entry.cn,
-        "organizations": list(entry.organizations),
-        "sans": list(entry.san),
-        "san": list(entry.san),  # its name until the next release
+        "option": use.option,
+        "source": str(use.source) if use.source else None,
+        "subject": str(certificate.subject),
+        "cn": certificate.subject.common_name,
+        "organizations": list(certificate.subject.organizations),
+        "sans": list(entry.sans),
+        "san": list(entry.sans),  # its name until the next release
         "issuer": entry.issuer,
-        "not_before": f"{entry.not_before:%Y-%m-%dT%H:%M:%SZ}",
-        "not_after": f"{entry.not_after:%Y-%m-%dT%H:%M:%SZ}",
+        "not_before": f"{certificate.not_before:%Y-%m-%dT%H:%M:%SZ}",
+        "not_after": f"{certificate.not_after:%Y-%m-%dT%H:%M:%SZ}",
         "days_left": entry.days_left,
-        "ca": entry.ca,
-        "issuer_path": entry.issuer_path,
-        "key_path": entry.key_path,
-        "serial": entry.serial,
-        "sha256": entry.sha256,
+        "ca": certificate.ca is True,
+        "issuer_path": str(use.issuer_path) if use.issuer_path else None,
+        "key_path": str(use.key_path) if use.key_path else None,
+        "serial": certificate.serial,
+        "sha256": certificate.sha256,
     }
 
 
@@ -109,7 +111,10 @@ def prometheus(entries: Sequence[Entry], scan: ScanResult) -> bytes:
     for field, meaning in (("not_after", "expires"), ("not_before", "becomes valid")):
         name = f"kcert_certificate_{field}_timestamp_seconds"
         lines += [f"# HELP {name} When the certificate {meaning}.", f"# TYPE {name} gauge"]
-        lines += [f"{name}{{{labels}}} {int(getattr(entry, field).timestamp())}" for labels, entry in series.items()]
+        lines += [
+            f"{name}{{{labels}}} {int(getattr(entry.certificate, field).timestamp())}"
+            for labels, entry in series.items()
+        ]
     lines += [
         "# HELP kcert_problems Files that are missing or cannot be read.",
         "# TYPE kcert_problems gauge",
@@ -119,8 +124,9 @@ def prometheus(entries: Sequence[Entry], scan: ScanResult) -> bytes:
 
 
 def _labels(entry: Entry) -> str:
+    fields = record(entry)
     names = ("component", "kind", "cn", "issuer", "path", "option", "source", "serial")
-    values = (clean_line(getattr(entry, name) or "").replace("\\", "\\\\").replace('"', '\\"') for name in names)
+    values = (clean_line(str(fields[name] or "")).replace("\\", "\\\\").replace('"', '\\"') for name in names)
     return ",".join(f'{name}="{value}"' for name, value in zip(names, values, strict=True))
 
 
@@ -128,14 +134,14 @@ def tree(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 -
     """Return each CA with what it signed below it; last, what a CA signed that was not found."""
     uses: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
-        uses[entry.sha256].append(entry)
+        uses[entry.certificate.sha256].append(entry)
     signed: dict[str, list[str]] = defaultdict(list)
     roots: list[str] = []
     foreign: dict[str, list[str]] = defaultdict(list)
     for sha256, (entry, *_) in uses.items():
         if entry.issuer_sha256 in uses:
             signed[entry.issuer_sha256 or ""].append(sha256)
-        elif entry.kind == "ca":
+        elif entry.use.kind is Kind.CA:
             roots.append(sha256)
         else:
             foreign[clean_line(entry.issuer)].append(sha256)
@@ -165,10 +171,10 @@ def _described(uses: list[Entry]) -> Iterator[str]:
     first = uses[0]
     count = counted(first.whole_days, "day")
     left = f"expired {count} ago" if first.days_left < 0 else f"{count} left"
-    yield f"{label(first)} ({first.kind}), until {first.not_after:%Y-%m-%d}, {left}"
-    for use in uses:
-        for_whom = " ".join(part for part in (use.component, use.option) if part)
-        yield f"    {clean_line(use.path)}" + (f"  [{clean_line(for_whom)}]" if for_whom else "")
+    yield f"{label(first)} ({first.use.kind.value}), until {first.certificate.not_after:%Y-%m-%d}, {left}"
+    for entry in uses:
+        for_whom = " ".join(part for part in (entry.use.component, entry.use.option) if part)
+        yield f"    {clean_line(entry.path)}" + (f"  [{clean_line(for_whom)}]" if for_whom else "")
 
 
 MOST_NAMES = 20  # more are folded away
@@ -188,9 +194,9 @@ def _page_row(entry: Entry) -> str:
     cells = {name: escape_html(clean_line(cell(entry))) for name, cell in COLUMNS.items()}
     for name in ("path", "key file", "named in"):
         cells[name] = cells[name].replace("/", "/<wbr>")  # a path is best broken where its folders end
-    cells["SANs"] = _one_a_line(entry.san)
-    cells["organizations"] = _one_a_line(entry.organizations)
-    cells["expires"] = f'<time datetime="{entry.not_after:%Y-%m-%dT%H:%M:%SZ}">{cells["expires"]}</time>'
+    cells["SANs"] = _one_a_line(entry.sans)
+    cells["organizations"] = _one_a_line(entry.certificate.subject.organizations)
+    cells["expires"] = f'<time datetime="{entry.certificate.not_after:%Y-%m-%dT%H:%M:%SZ}">{cells["expires"]}</time>'
     columns = "".join(f"<td>{cell}</td>" for cell in cells.values())
     return f'<tr class="{entry.validity.value.replace(" ", "-")}">{columns}</tr>'
 
@@ -250,7 +256,7 @@ def _sheet(entries: Sequence[Entry]) -> Iterator[str]:
 def _cell(heading: str, text: str, entry: Entry) -> str:
     color = _STATES.index(entry.validity)
     if heading == "expires":
-        days = (entry.not_after - _DAY_ZERO).total_seconds() / 86400
+        days = (entry.certificate.not_after - _DAY_ZERO).total_seconds() / 86400
         return f'<c s="{_DATE + color}"><v>{days!r}</v></c>'
     if heading == "days left":
         return f'<c s="{_NUMBER + color}"><v>{entry.days_left}</v></c>'
