@@ -358,9 +358,9 @@ Check = Callable[[RuleContext], Iterator[Violation]]
 class Rule:
     """One rule; a finding is dropped if a rule in ``suppressed_by`` has a finding on the same file.
 
-    A finding of a rule that is ``renewed`` ends with a new certificate that says the same as the old one, of one that
-    is ``updated`` with the certificate that kcert planned. ``cluster_renews`` is True if it ends when the cluster's own
-    tool renews the certificate, with a new key and its own CA. ``restarts`` is False if the fix changes nothing that a
+    ``renewed`` is True if its findings end with a new certificate that says the same as the old one. ``updated`` is
+    True if they end with the certificate that kcert planned. ``cluster_renews`` is True if they end when the cluster's
+    own tool renews the certificate, with a new key and its own CA. ``restarts`` is False if the fix changes nothing that a
     component has read.
     """
 
