@@ -360,8 +360,8 @@ class Rule:
 
     ``renewed`` is True if its findings end with a new certificate that says the same as the old one. ``updated`` is
     True if they end with the certificate that kcert planned. ``cluster_renews`` is True if they end when the cluster's
-    own tool renews the certificate, with a new key and its own CA. ``restarts`` is False if the fix changes nothing that a
-    component has read.
+    own tool renews the certificate, with a new key and its own CA. ``restarts`` is False if the fix changes nothing
+    that a component has read.
     """
 
     name: str
