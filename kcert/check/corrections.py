@@ -16,7 +16,7 @@ from kcert.issue.status import is_equivalent
 from kcert.openssl.commands import CA_USAGES, render_section, writable
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import public_part
-from kcert.openssl.x509 import X509, Name, PublicKey
+from kcert.openssl.x509 import LONGEST_RSA, SECURE_RSA, X509, Name, PublicKey
 from kcert.quoting import Raw
 from kcert.roles import KUBELET_ROLES, MASTERS, NODE_PREFIX, NODES, ROLES, kubeconfig_role
 from kcert.scan import CertificateRef, KeyFile, KubeconfigUse, Problem, layouts
@@ -147,7 +147,7 @@ def key(cert: CertificateInstance) -> Key:
         return cert.wanted.key
     public = cert.certificate.public_key
     if public.algorithm.startswith("rsa"):
-        return Key("rsa", max(2048, public.bits))
+        return Key("rsa", min(max(SECURE_RSA, public.bits), LONGEST_RSA))
     return Key("ecdsa", curve=public.curve if public.curve in ("P-384", "P-521") else "P-256")
 
 

@@ -12,7 +12,7 @@ from kcert.check import bash
 from kcert.check.placing import target_of
 from kcert.check.repairs import reissue_commands, reissued, replace_ca
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
-from kcert.openssl.x509 import Refusal, refusals
+from kcert.openssl.x509 import Refusal, refusals, weakness
 
 _BROKEN_DIGESTS = ("md2", "md4", "md5", "sha1", "sha-1")
 
@@ -90,15 +90,9 @@ def refused_certificates(ctx: RuleContext) -> Iterator[Violation]:
 def _has_its_own_rule(cert: CertificateInstance, refusal: Refusal) -> bool:
     """True for what ``weak-key`` and ``weak-signature`` report."""
     key = cert.certificate.public_key
-    if key.algorithm == "ec" and 0 < key.bits < SHORTEST_CURVE and "curve" in refusal.error:
+    if weakness(key) and (refusal.stage == "key" or "curve" in refusal.error):
         return True
-    if refusal.stage == "key":
-        return key.algorithm in ("rsa", "dsa")
     return refusal.stage == "verify" and "insecure" in refusal.error
-
-
-SHORTEST_CURVE = 224
-"""Bits. Go knows no smaller curve; NIST SP 800-57 counts it as 112 bits of security."""
 
 
 def encrypted_keys(ctx: RuleContext) -> Iterator[Violation]:

@@ -8,20 +8,16 @@ from pathlib import Path
 
 from kcert.certificates import Role
 from kcert.check import bash, placing
-from kcert.check.forms import SHORTEST_CURVE
 from kcert.check.placing import holds_a_key, target_of
 from kcert.check.repairs import reissue_commands, reissued, replace_ca
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.clusters import cluster_kind_of
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import key_belongs, public_part
-from kcert.openssl.x509 import PublicKey
+from kcert.openssl.x509 import PublicKey, weakness
 from kcert.scan import CertificateRef, KeyFile
 from kcert.scan.fs import cluster_root_of
 from kcert.scan.layouts import FILE_OPTIONS, key_names
-
-_RSA_BITS = 2048
-"""NIST SP 800-57 part 1 counts RSA 2048 as 112 bits of security, the least that it still allows."""
 
 _OTHERS = 0o066
 """Read and write for the group and for others (CIS Kubernetes Benchmark: keys and kubeconfigs are 600)."""
@@ -202,21 +198,13 @@ def _public_keys_for(ctx: RuleContext, key: KeyFile) -> dict[Path, list[PublicKe
 def weak_key(ctx: RuleContext) -> Iterator[Violation]:
     """Yield certificates with a key that is too short."""
     for cert in ctx.deduplicated:
-        weakness = _weakness(cert.certificate.public_key)
-        if weakness is not None:
+        short = weakness(cert.certificate.public_key)
+        if short is not None:
             message = (
-                f"{cert.description} has a key that is too short ({weakness}): some current programs reject it, and an "
+                f"{cert.description} has a key that is too short ({short}): some current programs reject it, and an "
                 "attacker may be able to compute the private key."
             )
-            yield reissued(ctx, cert, message, f"public key: {weakness}", new_key=True)
-
-
-def _weakness(key: PublicKey) -> str | None:
-    if key.algorithm.startswith("rsa") and 0 < key.bits < _RSA_BITS:
-        return f"RSA {key.bits} bits"
-    if key.algorithm == "ec" and 0 < key.bits < SHORTEST_CURVE:
-        return f"{key.curve or 'a curve'}, {key.bits} bits"
-    return f"DSA {key.bits} bits" if key.algorithm == "dsa" else None
+            yield reissued(ctx, cert, message, f"public key: {short}", new_key=True)
 
 
 def key_permissions(ctx: RuleContext) -> Iterator[Violation]:

@@ -16,14 +16,11 @@ from kcert.files import read_optional
 from kcert.openssl.pem import pem_blocks, private_key
 from kcert.openssl.program import key_belongs, public_part
 from kcert.openssl.reader import certificate_pems, read_certificate
-from kcert.openssl.x509 import X509, PublicKey, refusals
+from kcert.openssl.x509 import X509, PublicKey, refusals, weakness
 from kcert.roles import CLUSTER_ADMINS, MASTERS, NODES, ROLES
 
 EXPIRING_DAYS = 30
 """A certificate with fewer days left is called expiring."""
-
-SHORTEST_RSA = 2048
-"""Fewer bits do not withstand a well-funded attacker any more (NIST SP 800-57 part 1, table 2)."""
 
 
 class State(enum.Enum):
@@ -240,8 +237,7 @@ def _unlike(certificate: Certificate, x509: X509) -> list[tuple[str, bool]]:
     key = x509.public_key
     is_now = _kind_of(key)
     if is_now != str(certificate.key):
-        weak = key.algorithm == "rsa" and key.bits < SHORTEST_RSA
-        reasons.append((f"its key is {is_now!a}, not {certificate.key}".replace("'", ""), weak))
+        reasons.append((f"its key is {is_now!a}, not {certificate.key}".replace("'", ""), weakness(key) is not None))
     return reasons
 
 

@@ -36,7 +36,7 @@ from kcert.openssl import commands
 from kcert.openssl.commands import render, render_signer, writable
 from kcert.openssl.program import adds_identifiers, key_belongs
 from kcert.openssl.reader import read_certificate
-from kcert.openssl.x509 import X509, PublicKey, Request
+from kcert.openssl.x509 import SECURE_RSA, X509, PublicKey, Request
 from kcert.quoting import format_command, quote
 from kcert.store import PUBLIC_MODE, Staging, Workspace, atomic
 
@@ -54,9 +54,6 @@ LIST, SERIAL = SIGNER / "index.txt", SIGNER / "serial"
 
 SERIAL_BYTES = 16
 """kube-controller-manager draws 128 bits."""
-
-SHORTEST_RSA = 2048
-"""Bits; NIST SP 800-57 part 1 has no shorter RSA key since 2014."""
 
 
 # --- What the API server does
@@ -327,11 +324,9 @@ def _compared(certificate: Certificate, request: Request) -> str:
 
 
 def _key(public: PublicKey, path: Path) -> Key:
-    if public.algorithm == "rsa" and public.bits >= SHORTEST_RSA:
+    if public.algorithm == "rsa" and public.bits >= SECURE_RSA:
         return Key("rsa", public.bits)
     if public.curve in ("P-256", "P-384"):
         return Key("ecdsa", curve=public.curve)
     what = f"RSA {public.bits}" if public.algorithm == "rsa" else ascii(public.curve or public.algorithm)
-    raise InputError(
-        f"{path} has a key of {what}: RSA of {SHORTEST_RSA} bits or more, P-256 and P-384 are signed here."
-    )
+    raise InputError(f"{path} has a key of {what}: RSA of {SECURE_RSA} bits or more, P-256 and P-384 are signed here.")

@@ -174,6 +174,9 @@ class Unreadable:
 SHORTEST_RSA, LONGEST_RSA = 1024, 8192
 """Bits: crypto/rsa refuses shorter keys, crypto/tls longer ones in a certificate."""
 
+SECURE_RSA, SECURE_CURVE = 2048, 224
+"""Bits that NIST SP 800-57 part 1 counts as 112 bits of security, the least that it allows; Go has no smaller curve."""
+
 _VERIFIED = frozenset(
     {
         "sha256WithRSAEncryption", "sha384WithRSAEncryption", "sha512WithRSAEncryption", "rsassaPss", "ED25519",
@@ -209,6 +212,15 @@ def _signature(record: X509 | Request) -> Iterator[Refusal]:
     kind = f"insecure algorithm {_INSECURE[name]}" if name in _INSECURE else "algorithm unimplemented"
     because = "which is insecure" if name in _INSECURE else "which Go does not know"
     yield Refusal("verify", f"x509: cannot verify signature: {kind}", f"it is signed with {name}, {because}")
+
+
+def weakness(key: PublicKey) -> str | None:
+    """Return which key it is, if it is so short that an attacker may be able to compute the private key."""
+    if key.algorithm.startswith("rsa") and 0 < key.bits < SECURE_RSA:
+        return f"RSA {key.bits} bits"
+    if key.algorithm == "ec" and 0 < key.bits < SECURE_CURVE:
+        return f"{key.curve or 'a curve'}, {key.bits} bits"
+    return f"DSA {key.bits} bits" if key.algorithm == "dsa" else None
 
 
 def key_refusals(key: PublicKey) -> tuple[Refusal, ...]:

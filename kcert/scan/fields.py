@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-from kcert.openssl.x509 import X509, Name, PublicKey, Request, listed, refusals
+from kcert.openssl.x509 import X509, Name, PublicKey, Request, listed, refusals, weakness
 from kcert.scan import SOON, CertificateRef
-
-SHORTEST_RSA = 2048
 
 
 @dataclass(frozen=True)
@@ -164,8 +162,7 @@ def _validity(certificate: X509) -> Field:
 
 def key_fields(key: PublicKey) -> list[Field]:
     """Return the kind and the size of a public key."""
-    weak = key.algorithm == "rsa" and key.bits < SHORTEST_RSA
-    return [Field("public key", str(key), "Weak key" if weak else "Key")]
+    return [Field("public key", str(key), "Weak key" if weakness(key) else "Key")]
 
 
 def request_fields(request: Request, check: CommandResult | None = None) -> tuple[Field, ...]:

@@ -121,6 +121,26 @@ def test_plan_and_check_print_the_same_command_for_a_key(kcert: Kcert, own_pki: 
 
 
 @pytest.mark.thorough
+def test_a_key_that_go_finds_too_long_is_replaced_by_one_that_it_takes(
+    kcert: Kcert, own_pki: Callable[..., Pki]
+) -> None:
+    folder = own_pki("course", "small").folder.rename(kcert.folder / "of another tool")
+    (kcert.folder / "kcert.yaml").unlink()
+    shutil.rmtree(folder / ".kcert")
+    # Of five primes it takes seconds to find, of two a minute.
+    long = ["openssl", "genrsa", "-primes", "5", "-out", "kube-apiserver.key", "8448"]
+    subprocess.run(long, cwd=folder, check=True, capture_output=True)
+    signed(
+        folder, "kube-apiserver", "/CN=kube-apiserver", "extendedKeyUsage = serverAuth\nsubjectAltName = DNS:kubernetes"
+    )
+
+    (found,) = json.loads(kcert("check", folder, "--only", "unreadable", "--format", "json").stdout)["findings"]
+
+    assert "RSA key larger than 8192 bits" in found["evidence"]
+    assert "/kube-apiserver.key.new' 8192 &&" in " ".join(found["fix"].replace("\\\n", " ").split())
+
+
+@pytest.mark.thorough
 @pytest.mark.parametrize("described", [True, False], ids=["kcert.yaml", "example"])
 def test_in_its_own_folder_kcert_fixes_what_it_planned_otherwise(
     kcert: Kcert, own_pki: Callable[..., Pki], tmp_path: Path, *, described: bool
