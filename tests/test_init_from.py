@@ -121,6 +121,14 @@ def test_copies_of_the_folders_of_several_hosts_are_not_taken_for_one_pki_folder
     assert not (tmp_path / "kcert.yaml").exists()
 
 
+def test_kubeadm_s_folder_is_found_in_the_root_of_a_host(tmp_path: Path) -> None:
+    kinds.lay_out("kubeadm", tmp_path / "host")
+    run = kcert("init", "--from", "host", folder=tmp_path)
+    assert run.status == 0, run.stderr
+    assert "certificates in host/etc/kubernetes: 0 match" not in (words := " ".join(run.stdout.split()))
+    assert "kcert plan --dir host/etc/kubernetes" in words
+
+
 def test_copies_beside_kubeadm_s_pki_do_not_hide_it(tmp_path: Path) -> None:
     kinds.lay_out("kubeadm", tmp_path / "disk")
     (tmp_path / "disk/etc/kubernetes").rename(tmp_path / "kubernetes")

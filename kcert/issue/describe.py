@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from kcert import profiles
@@ -30,7 +30,7 @@ from kcert.config import (
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.issue.adopt import detect_files
-from kcert.issue.discovery import CertificateFile, key_of, kind_of, read_folder
+from kcert.issue.discovery import DEPTH, CertificateFile, key_of, kind_of, read_folder
 from kcert.issue.status import State, status_of
 from kcert.roles import NODE_PREFIX
 
@@ -82,7 +82,7 @@ def describe(folder: Path, cluster: Cluster) -> Description:
         folder = folder.parent  # kubeadm's: the kubeconfigs beside it say where the API server is
     files = read_folder(folder)
     if not files:
-        raise InputError(f"--from {folder}: no certificate was found in it.")
+        raise InputError(f"--from {folder}: no certificate was found in it, down to {DEPTH} levels of folders.")
     kinds = (cluster_kind_of(folder / file.name) for file in files)
     kind = next((kind for kind in kinds if kind not in (None, KUBEADM, KIND, KUBESPRAY, HARD_WAY)), None)
     if kind:
@@ -91,7 +91,9 @@ def describe(folder: Path, cluster: Cluster) -> Description:
             "has its file names. `kcert check`, `kcert show`, `kcert inventory` and `kcert renew NAME` work there "
             f"without a kcert.yaml. {kind.renewal}"
         )
-    files = _without_copies(folder, files)
+    own, files = _own_folder(folder, files)
+    if own.name == "pki" and len(own.parts) > 1:
+        return describe(folder / own, cluster)  # kubeadm's, in the root of a host
     return _Describer(folder, cluster, files).description()
 
 
@@ -284,10 +286,10 @@ class _Describer:
             yield User(name, tuple(group for group in subject.organizations if not check_user_name(group)))
 
 
-def _without_copies(folder: Path, files: list[CertificateFile]) -> list[CertificateFile]:
-    """Return *files* without those in copies of the PKI folder, such as a pki.old beside kubeadm's pki.
+def _own_folder(folder: Path, files: list[CertificateFile]) -> tuple[PurePosixPath, list[CertificateFile]]:
+    """Return the folder with the API server's certificate, and *files* without those in copies of it, such as pki.old.
 
-    The API server's certificate shows them. Raises InputError where it is not clear which folder is not a copy.
+    Raises InputError where it is not clear which folder is not a copy.
     """
     folders = {file.name.parent for file in files if _IN_PODS in file.x509.alt_names and not file.server}
     nearest = [each for each in folders if len(each.parts) == min(len(other.parts) for other in folders)]
@@ -298,7 +300,8 @@ def _without_copies(folder: Path, files: list[CertificateFile]) -> list[Certific
             f"--from {folder}: it has the certificates of several hosts ({hosts}). Use the folder of one of them."
         )
     copies = folders.difference(own)
-    return [file for file in files if not copies.intersection(file.name.parents)]
+    usual = own[0] if own else PurePosixPath()
+    return usual, [file for file in files if not copies.intersection(file.name.parents)]
 
 
 def _options(folder: Path) -> Iterator[tuple[str, str]]:
