@@ -24,6 +24,9 @@ FOLDER = Path(__file__).parent / "causes"
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]+)(?:\|([^{}]*))?\}")
 _OPTIONAL = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
+_NAME = re.compile(r"\bNAME\b")
+_THE_CERTIFICATE = re.compile(r"^ *# NAME: ([a-z-]+)\n", re.MULTILINE)
+"""The line in which a recipe says for which certificate its commands are."""
 _WORD = re.compile(r"\b[A-Z][A-Z_]{2,}\b")
 _LOGICAL_LINE = re.compile(r"(?<![\\|])\n")
 _LONGEST_NAMES = 300
@@ -326,9 +329,12 @@ class _Renderer:
             yield self._commands(always)
         for name in self._chosen(recipes):
             roles = self.roles if name == "kcert" else frozenset()
-            values = {**self.values, "certificate": ""}  # of a client, or one that the recipe names
-            is_other = fix in ("client", "resign") or "# NAME: " in recipes[name]
-            text = self._commands(recipes[name], values if is_other else self.values)
+            recipe, values = recipes[name], dict(self.values)
+            if certificate := _THE_CERTIFICATE.search(recipe):
+                recipe, values["certificate"] = recipe.replace(certificate[0], ""), certificate[1]
+            elif fix in ("client", "resign") or _NAME.search(_PLACEHOLDER.sub("", recipe)):
+                values["certificate"] = ""  # of a client, or one that the reader knows
+            text = self._commands(recipe, values)
             if text := functions.with_names_here(text, roles):
                 kind = self.kind if name == _BASES.get(self.kind) else name
                 yield f"# with {KINDS[kind].title if kind in KINDS else kind}"

@@ -237,14 +237,18 @@ class BootstrapReporter(ResultReporter):
                 sys.stdout.write(f"{name}  {'written' if name in made.changed else 'current'}\n")
             return
         state = "created" if made.created else "kept; --new-token replaces it"
+        if self._explain:
+            screen().print()
         say(f"Token {token.id}, valid until {token.expires:%Y-%m-%d %H:%M} UTC ({state}). Its secret part is in:")
         for name in (bootstrap.TOKEN, bootstrap.KUBECONFIG):
             show_file(root / name, "  (mode 0600)")
         if self._explain:
-            heading(str(bootstrap.TOKEN))
-            block(token.manifest(hide=True).splitlines())
-            heading(str(bootstrap.RBAC))
-            block(bootstrap.rbac().splitlines())
+            shown = {bootstrap.TOKEN: token.manifest(hide=True), bootstrap.RBAC: bootstrap.rbac()}
+            for name, manifest in shown.items():
+                screen().print()
+                heading(str(name))
+                block(manifest.splitlines())
+        screen().print()
         heading("Apply to the cluster")
         command_line(("kubectl", "apply", "-f", str(root / bootstrap.TOKEN)))
         for binding in bootstrap.BINDINGS:

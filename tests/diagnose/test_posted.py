@@ -167,6 +167,15 @@ def test_the_certificate_of_a_client_has_no_name_of_a_server(line: str) -> None:
     assert "-in NAME.csr" in finding.explanation.repair
 
 
+def test_the_commands_of_openssl_are_all_for_one_certificate() -> None:
+    for number, posted in enumerate(POSTED):
+        for finding in findings(number):
+            _, _, recipe = finding.explanation.repair.partition("# with openssl")
+            commands = [line for line in recipe.splitlines() if not line.lstrip().startswith("#")]
+            files = re.findall(r"-(?:in|key|out) (\S+)\.(?:key|csr|crt)\b", "\n".join(commands))
+            assert "NAME" not in files or set(files) <= {"NAME", "ca"}, (posted.lines, recipe)
+
+
 @pytest.mark.thorough
 def test_every_fix_of_every_kind_is_bash() -> None:
     scripts = {
