@@ -52,8 +52,6 @@ class Line:
 class Finding:
     """One cause in one log: its explanation, the first lines that report it, and how many there are."""
 
-    cause: str
-    lesson: str
     explanation: Explanation
     lines: tuple[Line, ...]
     count: int
@@ -131,7 +129,7 @@ class Diagnoser:
         if known is None and len(self._findings) >= MOST_FINDINGS:
             self.left_out += 1
             return None
-        finding = known or Finding(explanation.name, explanation.lesson, explanation, (), 0)
+        finding = known or Finding(explanation, (), 0)
         if len(finding.lines) < SHOWN_LINES:
             line = Line(entry.number, entry.text.decode(errors="replace").rstrip("\r\n"))
             finding = replace(finding, lines=(*finding.lines, line))

@@ -156,10 +156,15 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def _target(name: str, entry: Mapping[str, Any]) -> Target:
-    fixes = {verb: recipes for verb, recipes in entry.items() if verb not in _TARGET_WORDS}
+    fixes = {verb: _by_kind(recipes) for verb, recipes in entry.items() if verb not in _TARGET_WORDS}
     words = {key: str(entry.get(key, "")) for key in ("port", "role", "component", "note")}
     patterns = tuple(re.compile(pattern) for pattern in entry["patterns"])
     return Target(name, entry["noun"], patterns, fixes=fixes, **words)
+
+
+def _by_kind(recipes: Mapping[str, str]) -> dict[str, str]:
+    """Return *recipes*, whose keys name one or several kinds of cluster, by each of them."""
+    return {kind: text for kinds, text in recipes.items() for kind in kinds.split()}
 
 
 def _cause(name: str, entry: Mapping[str, Any]) -> Cause:
@@ -185,7 +190,7 @@ def _case(entry: Mapping[str, Any]) -> Case:
         {key: re.compile(entry[key]) for key in ("line", "before", "after") if key in entry},
         " ".join(entry.get("says", "").split()),
         entry.get("proof", "").rstrip("\n"),
-        fix if isinstance(fix, str) else {name: text for names, text in fix.items() for name in names.split()},
+        fix if isinstance(fix, str) else _by_kind(fix),
         entry.get("silent", False),
     )
 
@@ -354,7 +359,7 @@ class _Renderer:
         recipes = target.fixes.get(verb) or generic.fixes[verb]
         if verb not in target.fixes and "any" in target.fixes.get("renew", ()):
             recipes = target.fixes["renew"]  # no certificate of the cluster's own
-        result = {name: text for names, text in recipes.items() for name in names.split()}
+        result = dict(recipes)
         if verb == "trust" and self.values["client_hint"]:
             result["any"] = f"# {self.values['client_hint']}\n{result.get('any', '')}"
         if verb in ("renew", "client", "resign") and self.kind in KINDS and not {self.kind, "any"} & result.keys():

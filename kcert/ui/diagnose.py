@@ -69,31 +69,33 @@ def show_live(findings: Iterable[Finding | None], diagnoser: Diagnoser) -> None:
 
 def _record(finding: Finding) -> dict[str, object]:
     """Return a finding for JSON; ``lines`` are the first few of ``count``."""
+    explained = finding.explanation
     return {
         "lines": [{"number": line.number, "text": line.text} for line in finding.lines],
         "count": finding.count,
-        "name": finding.cause,
-        "cause": finding.explanation.cause,
-        "evidence": finding.explanation.proof,
-        "fix": finding.explanation.repair,
-        "proof": finding.explanation.proof,  # the names of evidence and fix until the next release
-        "repair": finding.explanation.repair,
-        "lesson": finding.lesson,
+        "name": explained.name,
+        "cause": explained.cause,
+        "evidence": explained.proof,
+        "fix": explained.repair,
+        "proof": explained.proof,  # the names of evidence and fix until the next release
+        "repair": explained.repair,
+        "lesson": explained.lesson,
     }
 
 
 def _finding(number: int, finding: Finding) -> None:
-    say_apart(f"{number}. {clean_line(finding.explanation.cause)}", style="heading")
+    explained = finding.explanation
+    say_apart(f"{number}. {clean_line(explained.cause)}", style="heading")
     first = finding.lines[0]
     times = f", and {finding.count - 1} more like it" if finding.count > 1 else ""
     say(f"Line {first.number}{times}:")
     block([clean_line(first.text[:SHOWN_OF_LINE]) + (" ..." if first.text[SHOWN_OF_LINE:] else "")], "said")
     screen().print()
-    for name, text in (("Confirm with", finding.explanation.proof), ("Fix", finding.explanation.repair)):
+    for name, text in (("Confirm with", explained.proof), ("Fix", explained.repair)):
         say(f"{name}:")
         block([clean_line(line) for line in text.splitlines()], "command")
         screen().print()
-    say_apart(f"Lesson: `kcert explain {finding.lesson}`")
+    say_apart(f"Lesson: `kcert explain {explained.lesson}`")
 
 
 def _total(diagnosis: Diagnosis) -> None:

@@ -377,7 +377,7 @@ def test_a_cause_that_is_not_in_the_table_makes_no_certificate() -> None:
         for found in (*messages, *(findings(number, cluster) for number in EACH_ANSWER)):
             for finding in found:
                 if match := MAKES_CERTIFICATES.search(finding.explanation.repair):
-                    makes[finding.cause] = match[0]
+                    makes[finding.explanation.name] = match[0]
     assert {cause: command for cause, command in makes.items() if cause not in known} == {}
     assert _words(*WITH_A_CERTIFICATE_TO_MAKE.values()) <= makes.keys()
 
@@ -462,7 +462,7 @@ def test_the_proof_shows_the_fault_and_the_fix_ends_it(
     with address_of(right, needed="{address}" in fault.log) as address:
         log = fault.log.format(address=address, crt=right.crt, key=right.key)
         found = diagnose([f"{line}\n".encode() for line in log.split("\n")], "kcert").findings
-        assert [finding.cause for finding in found] == [cause]
+        assert [finding.explanation.name for finding in found] == [cause]
         proof = found[0].explanation.proof.replace("/etc/kubernetes/pki", str(right.ca.parent))
         said = bash(filled_in(proof, right, name), right.crt.parent)
     assert re.search(fault.shown, said), said

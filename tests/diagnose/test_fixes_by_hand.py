@@ -62,9 +62,9 @@ class Folder(NamedTuple):
 
     def found(self, log: str, cause: str) -> dict[str, str]:
         """What `kcert diagnose` says in this folder."""
-        assert [found.cause for found in diagnose([f"{line}\n".encode() for line in log.split("\n")]).findings] == [
-            cause
-        ]
+        assert [
+            found.explanation.name for found in diagnose([f"{line}\n".encode() for line in log.split("\n")]).findings
+        ] == [cause]
         [finding] = json.loads(self.kcert("diagnose", "--format", "json", stdin=log.encode()).stdout)
         return finding  # type: ignore[no-any-return]
 
@@ -547,7 +547,9 @@ def test_etcd_starts_with_the_options_that_the_fix_prints(folder: Folder, cause:
     log = folder.elsewhere / "log"
     log.write_text(said_by_etcd)
     found = json.loads(folder.kcert("diagnose", str(log), "--format", "json").stdout)
-    assert [finding.cause for finding in diagnose(said_by_etcd.encode().splitlines(keepends=True)).findings] == [cause]
+    assert [
+        finding.explanation.name for finding in diagnose(said_by_etcd.encode().splitlines(keepends=True)).findings
+    ] == [cause]
     [repair] = [finding["repair"] for finding in found]
     assert "kcert flags" in repair
     assert "ready to serve client requests" in said(etcd, *urls, *here, cwd=folder.elsewhere)

@@ -55,7 +55,7 @@ def test_each_posted_log_is_understood() -> None:
     assert POSTED
     for number, posted in enumerate(POSTED):
         found = findings(number)
-        assert [finding.cause for finding in found] == posted.causes, posted.lines
+        assert [finding.explanation.name for finding in found] == posted.causes, posted.lines
         assert not found or posted.says in found[0].explanation.cause, posted.lines
 
 
@@ -70,7 +70,7 @@ def test_nothing_is_invented_and_every_word_that_stands_for_something_is_explain
             explanation = finding.explanation
             assert not re.search(r"[{}]{2}|\[\[|\]\]|\{[a-z_]+[|}]", f"{explanation.cause}{explanation.repair}")
             for text in (explanation.proof, explanation.repair):
-                assert text, (finding.cause, cluster)
+                assert text, (explanation.name, cluster)
                 commands = "\n".join(line.partition(" # ")[0] for line in text.splitlines() if line[:1] != "#")
                 invented = [word for word in _STAND_INS.findall(commands) if word not in log]
                 assert not invented, (posted.lines[0], text)

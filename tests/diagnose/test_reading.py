@@ -133,7 +133,7 @@ def test_an_indented_object_is_one_message() -> None:
 def test_a_line_that_was_cut_is_told_to_be_cut(end: str) -> None:
     result = finding(f"Nov 24 04:19:45 node kubelet[1]: x509: certificate {end}")
 
-    assert result.cause == CUT_LINE
+    assert result.explanation.name == CUT_LINE
     assert "--no-pager" in result.explanation.proof
 
 

@@ -110,16 +110,16 @@ def findings(name: str) -> tuple[Finding, ...]:
 
 @pytest.mark.parametrize("name", ONE_FAULT)
 def test_a_log_with_one_fault_has_one_finding(name: str) -> None:
-    assert [one.cause for one in findings(name)] == [ONE_FAULT[name]]
+    assert [one.explanation.name for one in findings(name)] == [ONE_FAULT[name]]
 
 
 @pytest.mark.parametrize("name", SEVERAL_FAULTS)
 def test_several_faults_are_told_apart(name: str) -> None:
-    assert [one.cause for one in findings(name)] == SEVERAL_FAULTS[name]
+    assert [one.explanation.name for one in findings(name)] == SEVERAL_FAULTS[name]
 
 
 def test_curl_is_understood() -> None:
-    causes = {one.cause for one in findings("curl-faults")}
+    causes = {one.explanation.name for one in findings("curl-faults")}
     assert causes >= {
         *("unknown-authority", "expired", "name-not-in-certificate", "refused-by-the-other-side"),
         *("server-without-tls", "key-mismatch", "missing-file-openssl"),
@@ -180,6 +180,6 @@ def test_every_cause_says_all_that_is_asked_of_it() -> None:
             explanation = one.explanation
             assert explanation.cause.endswith(".")
             assert explanation.cause.count("\n") == 0
-            assert explanation.proof, one.cause
-            assert explanation.repair, one.cause
-            assert one.lesson == causes()[one.cause].lesson
+            assert explanation.proof, explanation.name
+            assert explanation.repair, explanation.name
+            assert explanation.lesson == causes()[explanation.name].lesson
