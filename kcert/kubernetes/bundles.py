@@ -213,9 +213,10 @@ def _links(content: bytes) -> tuple[str, str, str] | None:
     try:
         document = plain_yaml.load(content, aliases=True)
         cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
-        return cluster["certificate-authority"], user["client-certificate"], user["client-key"]
+        links = cluster["certificate-authority"], user["client-certificate"], user["client-key"]
     except (plain_yaml.NotPlainError, KeyError, IndexError, TypeError):
         return None
+    return links if all(isinstance(link, str) for link in links) else None
 
 
 def archive(bundle: Bundle) -> bytes:

@@ -105,9 +105,9 @@ class Mark:
 
     @property
     def points(self) -> float:
-        """The points: the weight, less what hints and wrong answers cost."""
+        """The points, in whole hundredths: the weight, less what hints and wrong answers cost."""
         share = 1 - HINT_COSTS * self.hints - WRONG_COSTS * self.wrong
-        return self.weight * max(share, LEAST) if self.solved else 0.0
+        return round(self.weight * max(share, LEAST), 2) if self.solved else 0.0
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,8 @@ class Result:
 
     @property
     def points(self) -> float:
-        """All points."""
-        return sum(mark.points for mark in self.marks)
+        """All points, in whole hundredths."""
+        return round(sum(mark.points for mark in self.marks), 2)
 
     @property
     def of(self) -> int:
@@ -130,7 +130,7 @@ class Result:
     @property
     def percent(self) -> int:
         """The score, rounded down: 65.9 is not 66."""
-        return int(self.points * 100 / self.of)
+        return round(self.points * 100) // self.of
 
     @property
     def hidden(self) -> bool:

@@ -438,6 +438,17 @@ def test_a_kubeconfig_that_names_other_paths_is_refused(own_pki: Callable[..., P
     assert not (kcert.folder / "bundles").exists()
 
 
+@pytest.mark.parametrize("path", ["5", "[ca.crt]", "{ca: crt}", "~"])
+def test_a_kubeconfig_whose_path_is_not_text_is_refused(own_pki: Callable[..., Pki], kcert: Kcert, path: str) -> None:
+    made = own_pki("hardway")
+    kcert.done("kubeconfig", "kube-proxy", "--no-embed", "--path-prefix", "/var/lib/kubernetes/pki")
+    file = made.folder / "kube-proxy.kubeconfig"
+    text = re.sub("certificate-authority: .*", f"certificate-authority: {path}", file.read_text(encoding="utf-8"))
+    file.write_text(text, encoding="utf-8")
+
+    assert_refused(kcert("bundle", "node01"), 2, "kube-proxy.kubeconfig is not a kubeconfig that can be used")
+
+
 def test_a_kubeconfig_of_yesterdays_certificate_is_refused(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     made = own_pki()
     kcert.done("kubeconfig", "kube-proxy")

@@ -405,6 +405,23 @@ def test_the_same_seed_is_the_same_exam_and_mixes_chapters() -> None:
         assert len({words(name).chapter for name in names}) >= 5
 
 
+def test_the_score_is_exact(kcert: Kcert, tmp_path: Path) -> None:
+    """9.9 of 15 points are the pass mark, though the nearest floating-point numbers add up to less."""
+    by_weight = {words(name).difficulty: name for name in NAMES}
+    marks = [(2, 0, 0), (2, 1, 0), (3, 0, 3), (1, 2, 0), (2, 3, 0), (2, 2, 2), (3, 0, 1)]
+    names = [by_weight[weight] for weight, _, _ in marks]
+    tasks = tuple(exam.Task(str(number), name, 1) for number, name in enumerate(names, start=1))
+    kept = tuple((True, hints, wrong) for _, hints, wrong in marks)
+    over = exam.Exam(1, 10, "2026-01-01T08:00:00+00:00", "2026-01-01T08:10:00+00:00", tasks, kept=kept)
+    (tmp_path / "lab").mkdir()
+    exam.save(tmp_path / "lab", over)
+
+    result = json.loads(practice(kcert, "exam", "--format", "json"))
+
+    assert [task["points"] for task in result["tasks"]] == [2.0, 1.5, 2.1, 0.5, 0.5, 0.6, 2.7]
+    assert (result["points"], result["of"], result["percent"], result["passed"]) == (9.9, 15, 66, True)
+
+
 def test_a_damaged_exam_is_an_error_in_words(kcert: Kcert, tmp_path: Path) -> None:
     root = tmp_path / "lab"
     exam.begin(root, seed=1, minutes=10, count=1)
