@@ -48,7 +48,7 @@ class Steps(OutputOfCommands):
 
     def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
         """Show the openssl.cnf, the bash lines, or the command."""
-        if not self._explain:
+        if not self._explain or step.late:  # ``kept`` names the files that are changed in the end
             return
         if self._begin:
             self._begin()
