@@ -50,6 +50,7 @@ from kcert.cli.options import (
 from kcert.durations import duration
 from kcert.errors import InputError
 from kcert.issue.adopt import detect_files
+from kcert.openssl.program import openssl
 from kcert.quoting import quote
 
 app = Subcommands(
@@ -104,7 +105,6 @@ def manifest(
     """Write the CertificateSigningRequest for a request: NAME-csr.yaml in the PKI folder."""
     from kcert.kubernetes import manifests, signers
     from kcert.kubernetes.signing_request import text
-    from kcert.openssl.program import openssl
     from kcert.ui import csr, print_path, print_text
 
     cluster = load_cluster(options.config)
@@ -117,7 +117,7 @@ def manifest(
             f"{csr_file} does not exist, but a request for the signer {other} does: `kcert csr manifest {quote(name)} "
             f"--signer {other}{option}` creates the object for it."
         )
-    ctx = context.signing_context(options, "csr manifest", cluster, openssl(options.openssl))
+    ctx = context.signing_context(options, "csr manifest", cluster)
     written = manifests.compose(ctx, certificate, signer, usages or (), seconds, called)
     if str(output) == "-":
         print_text(text(written))
@@ -155,7 +155,6 @@ def submit(
 def list_(options: RequestOptions, *, format: ResultFormat = "text") -> None:
     """List the requests in the cluster (`kubectl get csr`), and explain those of kubelets."""
     from kcert.kubernetes.manifests import kubectl, summaries
-    from kcert.openssl.program import openssl
     from kcert.ui import csr, print_json
 
     if format == "text":
@@ -180,7 +179,6 @@ def show(
 ) -> None:
     """Decode a request, and explain which user or node the certificate would authenticate."""
     from kcert.kubernetes import manifests
-    from kcert.openssl.program import openssl
     from kcert.ui import csr
     from kcert.ui.report import written_to
 
@@ -207,7 +205,6 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
     """
     from kcert.kubernetes import manifests, signers, signing
     from kcert.kubernetes.signing_request import APPROVED, requested
-    from kcert.openssl.program import openssl
     from kcert.ui import csr, print_path
 
     program = openssl(options.openssl)
@@ -268,15 +265,13 @@ def sign(
     The certificate for NAME.csr is written beside it, as NAME.crt.
     """
     from kcert.kubernetes import issued, manifests, signing
-    from kcert.openssl.program import openssl
     from kcert.ui import csr, print_json, print_path
 
     if name is not None and len(files) > 1:
         raise InputError(f"--as {name!a} names the certificate of one request, and there are {len(files)} files.")
-    program = openssl(options.openssl)
     cluster = load_cluster(options.config)
     longest_life = duration(longest, "--cluster-signing-duration")
-    ctx = context.signing_context(options, "csr sign", cluster, program)
+    ctx = context.signing_context(options, "csr sign", cluster)
     context.warn_of_permissions(ctx)
     terse, records = quiet or format == "json", list[dict[str, object]]()
     try:
@@ -325,14 +320,13 @@ def fetch(
     from kcert.kubernetes import issued, manifests, signers
     from kcert.kubernetes.signing_request import parse
     from kcert.openssl.pem import pem_blocks
-    from kcert.openssl.program import openssl
     from kcert.ui import csr, print_json, print_path, print_text
 
-    program = openssl(options.openssl)
     quiet = quiet or format == "json"
-    cluster = load_cluster(options.config)
     if file is not None and wait is not None:
         raise InputError("--wait cannot be combined with --file: a file is read once.")
+    cluster = load_cluster(options.config)
+    ctx = context.signing_context(options, "csr fetch", cluster)
     content = b"" if file is None else manifests.contents(file)
     brought = any(block.is_certificate for block in pem_blocks(content))
     certificate = signers.of_name(cluster, name, signer, by_root=brought)
@@ -353,15 +347,13 @@ def fetch(
         existing = manifests.existing_manifest(options.dir, called)
         usages = existing.usages if existing else None
         by_hand = manifests.decoding(options.kubectl_get(called, "jsonpath={.status.certificate}"))
-    ctx = context.signing_context(options, "csr fetch", cluster, program)
     answer = issued.validate_issued(pem, certificate, ctx, usages)
     if str(output) == "-":
         print_text(pem.decode("ascii", "replace"))
         return
     if not quiet:
         csr.unpacked(by_hand, certificate, options.dir, output)
-    ctx = replace(ctx, reporter=csr.Steps(quiet=quiet))
-    answer = issued.keep(ctx, certificate, answer, output, needs_ca=brought)
+    answer = issued.keep(replace(ctx, reporter=csr.Steps(quiet=quiet)), certificate, answer, output, needs_ca=brought)
     if format == "json":
         record = csr.signed_record(certificate.name, answer.path, answer.x509, changed=answer.is_new)
         print_json(record | {"verified": answer.verified})
