@@ -586,6 +586,22 @@ def test_fetch_tells_apart_what_there_is_to_wait_for(pki_folder: Path, inside: I
     assert not (pki_folder / "jane.crt").exists()
 
 
+def test_a_manifest_or_a_certificate_may_come_through_a_pipe(pki_folder: Path, kcert: Kcert) -> None:
+    path = pki_folder / "jane-csr.yaml"
+    kcert.done("csr", "new", "jane", "--quiet")
+    kcert.done("csr", "manifest", "jane", "--quiet")
+    kcert.done("csr", "approve", "--file", path, "--quiet")
+    kcert.done("csr", "sign", "--file", path, "--quiet")
+    pem = base64.b64decode(manifest(path)["status"]["certificate"])
+
+    for sent in (path.read_bytes(), pem):
+        fetched = kcert("csr", "fetch", "jane", "--file", "/dev/stdin", stdin=sent)
+        assert fetched.status == 0, fetched.stderr
+        assert "/dev/stdin" not in fetched.stdout  # no command reads the same from there again
+        assert (pki_folder / "jane.crt").read_bytes() == pem
+        (pki_folder / "jane.crt").unlink()
+
+
 @pytest.mark.parametrize("name", ["ca", "index.txt", "signer"])
 def test_an_object_may_have_any_name_and_the_pki_folder_stays_as_it_is(
     applicant: Applicant, inside: InProcess, pki_folder: Path, name: str

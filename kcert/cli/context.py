@@ -34,9 +34,9 @@ from kcert.ui import warning
 def read_context(options: ReadOptions, command: str) -> Context:
     """Return the context of ``kcert COMMAND``, which reads a PKI folder, and the cluster that it is for."""
     require_folder_path(options.dir)
-    described, program = load_cluster(options.config), openssl(options.openssl)
+    described = load_cluster(options.config)
     require_described(described, options.dir)
-    return signing_context(options, command, described, program)
+    return signing_context(options, command, described)
 
 
 def require_folder_path(path: Path) -> None:
@@ -81,14 +81,9 @@ def issue_context(options: IssueOptions, command: str, described: Cluster, specs
     if (options.step or options.format == "markdown") and (options.jobs or 1) > 1:
         raise InputError(f"{chosen[0]} cannot be combined with --jobs: it shows one command after the other.")
     require_folder_path(options.dir)
-    return Context(
-        cluster=described,
-        root=options.dir,
-        specs=detect_files(options.dir, specs),
-        command=f"kcert {command}",
-        openssl=openssl(options.openssl),
+    return replace(
+        _context(options, command, described, specs),
         templates=options.templates,
-        folder_option=folder_option(options.dir, options.config),
         ca_dir=options.ca_dir,
         root_dir=options.root_dir if isinstance(options, CaOptions) else None,
         jobs=options.processes,
@@ -117,16 +112,22 @@ def _reporter(options: IssueOptions) -> Reporter:
     return Lesson(explain=options.explain, step=options.step, full=options.full)
 
 
-def signing_context(options: ReadOptions, command: str, described: Cluster, program: str) -> Context:
-    """Return the context of a command that reads a PKI folder, and may sign with the CA of another one."""
-    ctx = Context(
+def _context(
+    options: ReadOptions | IssueOptions, command: str, described: Cluster, specs: tuple[Certificate, ...]
+) -> Context:
+    return Context(
         cluster=described,
         root=options.dir,
-        specs=detect_files(options.dir, profiles.certificates(described)),
+        specs=detect_files(options.dir, specs),
         command=f"kcert {command}",
-        openssl=program,
+        openssl=openssl(options.openssl),
         folder_option=folder_option(options.dir, options.config),
     )
+
+
+def signing_context(options: ReadOptions, command: str, described: Cluster) -> Context:
+    """Return the context of a command that reads a PKI folder, and may sign with the CA of another one."""
+    ctx = _context(options, command, described, profiles.certificates(described))
     if not isinstance(options, Signing):
         return ctx
     from kcert.issue import external_ca

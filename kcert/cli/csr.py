@@ -50,6 +50,7 @@ from kcert.cli.options import (
 from kcert.durations import duration
 from kcert.errors import InputError
 from kcert.issue.adopt import detect_files
+from kcert.openssl.program import openssl
 from kcert.quoting import quote
 
 app = Subcommands(
@@ -104,7 +105,6 @@ def manifest(
     """Write the CertificateSigningRequest for a request: NAME-csr.yaml in the PKI folder."""
     from kcert.kubernetes import manifests, signers
     from kcert.kubernetes.signing_request import text
-    from kcert.openssl.program import openssl
     from kcert.ui import csr, print_path, print_text
 
     cluster = load_cluster(options.config)
@@ -117,7 +117,7 @@ def manifest(
             f"{csr_file} does not exist, but a request for the signer {other} does: `kcert csr manifest {quote(name)} "
             f"--signer {other}{option}` creates the object for it."
         )
-    ctx = context.signing_context(options, "csr manifest", cluster, openssl(options.openssl))
+    ctx = context.signing_context(options, "csr manifest", cluster)
     written = manifests.compose(ctx, certificate, signer, usages or (), seconds, called)
     if str(output) == "-":
         print_text(text(written))
@@ -155,7 +155,6 @@ def submit(
 def list_(options: RequestOptions, *, format: ResultFormat = "text") -> None:
     """List the requests in the cluster (`kubectl get csr`), and explain those of kubelets."""
     from kcert.kubernetes.manifests import kubectl, summaries
-    from kcert.openssl.program import openssl
     from kcert.ui import csr, print_json
 
     if format == "text":
@@ -180,7 +179,6 @@ def show(
 ) -> None:
     """Decode a request, and explain which user or node the certificate would authenticate."""
     from kcert.kubernetes import manifests
-    from kcert.openssl.program import openssl
     from kcert.ui import csr
     from kcert.ui.report import written_to
 
@@ -188,7 +186,7 @@ def show(
         if file is not None:
             require_no_name(name)
             csr_object = manifests.looked_at(file)
-            by_hand = manifests.by_hand(file, csr_object, "request")
+            by_hand = manifests.by_hand(csr_object, "request")
         else:
             csr_object = looked_up(options, "show", name, quiet=format != "text")
             by_hand = manifests.decoding(options.kubectl_get(csr_object.name, "jsonpath={.spec.request}"))
@@ -207,7 +205,6 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
     """
     from kcert.kubernetes import manifests, signers, signing
     from kcert.kubernetes.signing_request import APPROVED, requested
-    from kcert.openssl.program import openssl
     from kcert.ui import csr, print_path
 
     program = openssl(options.openssl)
@@ -268,40 +265,34 @@ def sign(
     The certificate for NAME.csr is written beside it, as NAME.crt.
     """
     from kcert.kubernetes import issued, manifests, signing
-    from kcert.kubernetes.signing_request import is_pem
-    from kcert.openssl.program import openssl
     from kcert.ui import csr, print_json, print_path
 
     if name is not None and len(files) > 1:
         raise InputError(f"--as {name!a} names the certificate of one request, and there are {len(files)} files.")
-    program = openssl(options.openssl)
     cluster = load_cluster(options.config)
     longest_life = duration(longest, "--cluster-signing-duration")
-    ctx = context.signing_context(options, "csr sign", cluster, program)
+    ctx = context.signing_context(options, "csr sign", cluster)
     context.warn_of_permissions(ctx)
     terse, records = quiet or format == "json", list[dict[str, object]]()
     try:
         for file in files:
-            changed = True
-            if is_pem(manifests.contents(file)):
-                certificate, request = signing.match_request(ctx, file, name)
-                called, begin = certificate.name, partial(csr.begin_request, certificate, request, explain=explain)
-                steps = csr.Steps(begin, quiet=terse)
+            asked = manifests.looked_at(file)
+            path, called, changed = file, asked.name, asked.certificate is None
+            if asked.document is None:
+                certificate, request = signing.match_request(ctx, asked, name)
+                steps = csr.Steps(partial(csr.begin_request, certificate, request, explain=explain), quiet=terse)
                 path, x509 = signing.sign_request(replace(ctx, reporter=steps), file, certificate, request)
-                show = partial(csr.signed_request, certificate, x509, path)
+                called, show = certificate.name, partial(csr.signed_request, certificate, x509, path)
             elif name is not None:
                 raise InputError(
                     f"--as is for a request (.csr), and {file} is a manifest, which already names its user."
                 )
+            elif changed:
+                steps = csr.Steps(partial(csr.begin_object, asked, explain=explain), quiet=terse)
+                x509 = signing.sign_object(replace(ctx, reporter=steps), file, asked, longest_life)
+                show = partial(csr.signed_object, file, asked.name, x509, ctx.folder_option)
             else:
-                path, csr_object = file, manifests.load(file)
-                called, changed = csr_object.name, csr_object.certificate is None
-                if changed:
-                    steps = csr.Steps(partial(csr.begin_object, csr_object, explain=explain), quiet=terse)
-                    signed, x509 = signing.sign_object(replace(ctx, reporter=steps), file, csr_object, longest_life)
-                    show = partial(csr.signed_object, file, signed, x509, ctx.folder_option)
-                else:
-                    x509, show = issued.read_issued(csr_object), partial(csr.is_signed, file, csr_object)
+                x509, show = issued.read_issued(asked), partial(csr.is_signed, file, asked)
             records.append(csr.signed_record(called, path, x509, changed=changed))
             if not terse:
                 show()
@@ -327,26 +318,26 @@ def fetch(
 ) -> None:
     """Fetch the certificate, compare it with its key and request, and save it as NAME.crt in the PKI folder."""
     from kcert.kubernetes import issued, manifests, signers
+    from kcert.kubernetes.signing_request import parse
     from kcert.openssl.pem import pem_blocks
-    from kcert.openssl.program import openssl
     from kcert.ui import csr, print_json, print_path, print_text
 
-    program = openssl(options.openssl)
     quiet = quiet or format == "json"
-    cluster = load_cluster(options.config)
     if file is not None and wait is not None:
         raise InputError("--wait cannot be combined with --file: a file is read once.")
-    brought = file is not None and any(block.is_certificate for block in pem_blocks(manifests.contents(file)))
+    cluster = load_cluster(options.config)
+    ctx = context.signing_context(options, "csr fetch", cluster)
+    content = b"" if file is None else manifests.contents(file)
+    brought = any(block.is_certificate for block in pem_blocks(content))
     certificate = signers.of_name(cluster, name, signer, by_root=brought)
     (certificate,) = detect_files(options.dir, (certificate,)) if certificate.kind is Kind.CA else (certificate,)
     usages = None
-    if file is not None:
-        if brought:
-            pem = manifests.contents(file)
-        else:
-            csr_object = manifests.load(file)
-            pem, usages = issued.certificate_of(csr_object, offline=True), csr_object.usages
-            by_hand = manifests.by_hand(file, csr_object, "certificate")
+    if brought:
+        pem, by_hand = content, ""
+    elif file is not None:
+        csr_object = parse(content, str(file))
+        pem, usages = issued.certificate_of(csr_object, offline=True), csr_object.usages
+        by_hand = manifests.by_hand(csr_object, "certificate")
     else:
         seconds = duration(wait, "--wait").total_seconds() if wait is not None else 0.0
         called = checked_name(called or certificate.csr.stem)
@@ -356,15 +347,13 @@ def fetch(
         existing = manifests.existing_manifest(options.dir, called)
         usages = existing.usages if existing else None
         by_hand = manifests.decoding(options.kubectl_get(called, "jsonpath={.status.certificate}"))
-    ctx = context.signing_context(options, "csr fetch", cluster, program)
     answer = issued.validate_issued(pem, certificate, ctx, usages)
     if str(output) == "-":
         print_text(pem.decode("ascii", "replace"))
         return
-    if not brought and not quiet:
+    if not quiet:
         csr.unpacked(by_hand, certificate, options.dir, output)
-    ctx = replace(ctx, reporter=csr.Steps(quiet=quiet))
-    answer = issued.keep(ctx, certificate, answer, output, needs_ca=brought)
+    answer = issued.keep(replace(ctx, reporter=csr.Steps(quiet=quiet)), certificate, answer, output, needs_ca=brought)
     if format == "json":
         record = csr.signed_record(certificate.name, answer.path, answer.x509, changed=answer.is_new)
         print_json(record | {"verified": answer.verified})

@@ -12,7 +12,6 @@ import typer
 from kcert.cli.options import (
     DEFAULT_FILE,
     DEFAULT_FOLDER,
-    ConfigFile,
     Explain,
     Folder,
     Force,
@@ -51,6 +50,7 @@ SystemRoot = Annotated[
 
 
 def check(
+    options: ReadOptions,
     *,
     where: Where = None,
     root: SystemRoot = None,
@@ -69,29 +69,26 @@ def check(
     skip: Annotated[
         list[str] | None, option("--skip RULE", "Skip this rule; repeatable.", autocompletion=complete_rules)
     ] = None,
-    dir: Folder = DEFAULT_FOLDER,
-    config: ConfigFile = None,
-    openssl: Program = "openssl",
 ) -> None:
     """Check certificates, explain the problems and print the commands that fix them. Nothing is changed."""
     from kcert.check import chosen, run_checks, wanted_at
     from kcert.durations import duration
-    from kcert.openssl import program
+    from kcert.openssl.program import openssl
     from kcert.store import OWN_FOLDER
     from kcert.store.history import recall
     from kcert.ui import check
     from kcert.ui.report import written_to
 
-    described = config is not None or (DEFAULT_FILE.exists() and dir.is_dir())
-    folders = [dir]
+    described = options.config is not None or (DEFAULT_FILE.exists() and options.dir.is_dir())
+    folders = [options.dir]
     if not described:  # a folder remembers that it was made for the built-in example
-        folders = [folder for folder in (dir, *map(Path, where or ())) if recall(folder / OWN_FOLDER).example]
+        folders = [folder for folder in (options.dir, *map(Path, where or ())) if recall(folder / OWN_FOLDER).example]
     planned: dict[Path, Certificate] = {}
     if folders:
         from kcert import profiles
         from kcert.issue.adopt import certificates_in
 
-        cluster = profiles.load((config or DEFAULT_FILE) if described else None)
+        cluster = profiles.load((options.config or DEFAULT_FILE) if described else None)
         for folder in folders:
             planned |= wanted_at(folder, certificates_in(folder, cluster))
     judgement = run_checks(
@@ -101,8 +98,8 @@ def check(
         soon=duration(expiring_in, "--expiring-in", bare="d"),
         wanted=planned,
         described=described,
-        openssl=program.openssl(openssl),
-        otherwise=dir,
+        openssl=openssl(options.openssl),
+        otherwise=options.dir,
     )
     with written_to(output, force=force):
         check.show(judgement, format, looked_around=not where)
@@ -279,9 +276,8 @@ def _verify(options: Signing, since: str | None) -> None:
 
 def _context(options: Signing) -> Context:
     from kcert.cli.context import signing_context
-    from kcert.openssl import program
 
-    return signing_context(options, "history", load_cluster(options.config), program.openssl(options.openssl))
+    return signing_context(options, "history", load_cluster(options.config))
 
 
 def plan(

@@ -66,7 +66,8 @@ class IssuancePlan:
     ``replaces`` is the certificate that is renewed. ``inputs`` are other files of the PKI folder that the commands
     read; ``copies`` are files that the commands would overwrite (where each is, and its name while they run);
     ``removes`` are files that are no longer needed afterwards; ``notes`` are printed before the first step. With
-    ``is_import`` a CA's certificate is copied from the folder of its key, and nothing is created.
+    ``is_import`` a CA's certificate is brought from elsewhere (the folder of its key, an external root CA), and nothing
+    is created.
     """
 
     certificate: Certificate

@@ -13,9 +13,9 @@ from kcert.certificates import Certificate, Kind, chain_of
 from kcert.errors import InputError, MachineError, ProgramError, VerdictError
 from kcert.files import read_input, read_optional, read_regular
 from kcert.issue import steps
-from kcert.issue.context import Context
+from kcert.issue.context import Context, IssuancePlan
 from kcert.issue.execute import Executor
-from kcert.issue.status import CertificateStatus, status_of
+from kcert.issue.status import CertificateStatus, names_issuer, status_of
 from kcert.issue.steps import Kubeconfigs
 from kcert.kubeconfig import opened
 from kcert.kubernetes.manifests import contents, kubectl, looked_up
@@ -270,12 +270,10 @@ def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate) 
         if len(pems) == 1 and old and (old.issuer, old.authority_key_id) == (new.issuer, new.authority_key_id):
             chain = ctx.root / chain_of(crt)
             pems += certificate_pems(read_regular(chain))[1:] if chain.is_file() else []
-        staging, executor = store.stage((), (crt, *updated)), Executor(ctx, store)
-        chains = (chain_of(crt),) if len(pems) > 1 else ()
-        for name, content in zip((crt, *chains), (pems[0], "".join(pems)), strict=False):
-            executor.run_step(staging, steps.save_issued(name, content.encode("ascii")))
-        executor.finish(staging, rewrite, updated)
-        store.publish(staging, [crt, *chains, *updated], updated)
+        files = {crt: pems[0]} | ({chain_of(crt): "".join(pems)} if len(pems) > 1 else {})
+        saved = [steps.save_issued(name, content.encode("ascii")) for name, content in files.items()]
+        plan = IssuancePlan(certificate, None, (*saved, *rewrite), 0, keeps_key=True, is_import=True)
+        Executor(ctx, store).run((plan,))
     return replace(issued, path=path, updated=updated if old else None)
 
 
@@ -301,10 +299,5 @@ def _renewed_by(new: X509, status: CertificateStatus, path: Path) -> X509 | None
 
 def _issuer(x509: X509, ca_pems: bytes) -> X509 | None:
     """Return the CA that has signed *x509*; of several in one file the one that expires last."""
-    cas = [read_certificate(pem) for pem in certificate_pems(ca_pems)]
-    matching = [
-        ca
-        for ca in cas
-        if isinstance(ca, X509) and ca.subject == x509.issuer and x509.authority_key_id in (None, ca.subject_key_id)
-    ]
-    return max(matching, key=lambda ca: ca.not_after, default=None)
+    cas = [ca for ca in map(read_certificate, certificate_pems(ca_pems)) if isinstance(ca, X509)]
+    return max((ca for ca in cas if names_issuer(x509, ca)), key=lambda ca: ca.not_after, default=None)

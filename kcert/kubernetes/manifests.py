@@ -54,21 +54,19 @@ def load(path: Path) -> SigningRequest:
     return parse(contents(path), str(path))
 
 
-def by_hand(
-    path: Path, csr: SigningRequest, field: Literal["request", "certificate"], folder: Path | None = None
-) -> str:
-    """Return the bash command, typed in *folder* (None: here), that prints a field of *csr*, the manifest at *path*.
+def by_hand(csr: SigningRequest, field: Literal["request", "certificate"], folder: Path | None = None) -> str:
+    """Return the bash command, typed in *folder* (None: here), that prints a field of *csr*, which is in a manifest.
 
-    Empty if the manifest does not have the field on one line, or is a bare request.
+    Empty if the manifest does not have the field on one line, is a bare request, or came through a pipe.
     """
     content = csr.request if field == "request" else csr.certificate or b""
-    if csr.document is None:
-        return ""
     key, line = f" {field}:", f"{field}: {base64.b64encode(content).decode('ascii')}"
-    if [row.strip(" ") for row in contents(path).decode("utf-8", "replace").split("\n") if key in row] != [line]:
+    if [row.strip(" ") for row in csr.content.decode("utf-8", "replace").split("\n") if key in row] != [line]:
         return ""  # grep would find something else: a comment or an annotation may have such a line, too
-    named = path if folder is None else Path(os.path.relpath(path, folder))
-    return f"grep '{key}' {quote(str(named))} | cut -d : -f 2 | tr -d ' ' | base64 -d"
+    if not Path(csr.source).is_file():
+        return ""
+    path = csr.source if folder is None else os.path.relpath(csr.source, folder)
+    return f"grep '{key}' {quote(path)} | cut -d : -f 2 | tr -d ' ' | base64 -d"
 
 
 def decoding(argv: tuple[str, ...]) -> str:

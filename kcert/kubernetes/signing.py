@@ -22,13 +22,12 @@ from kcert.issue.execute import Executor
 from kcert.issue.status import drift, status_of
 from kcert.issue.steps import Step
 from kcert.kubernetes import signers
-from kcert.kubernetes.manifests import by_hand, contents, load
+from kcert.kubernetes.manifests import by_hand, load
 from kcert.kubernetes.signing_request import (
     APPROVED,
     DENIED,
     FAILED,
     SigningRequest,
-    read_asked,
     requested,
     text,
 )
@@ -131,13 +130,11 @@ def _check_signable(path: Path, csr: SigningRequest, openssl: str) -> Request:
     return request
 
 
-def sign_object(
-    ctx: Context, path: Path, csr_object: SigningRequest, longest: timedelta
-) -> tuple[SigningRequest, X509]:
+def sign_object(ctx: Context, path: Path, csr_object: SigningRequest, longest: timedelta) -> X509:
     """Sign *csr_object*, the object in the manifest *path*, with the cluster's CA, for *longest* at most.
 
-    Return it with its certificate, as the manifest is then, and what that says. Raises VerdictError where the signer
-    refuses it, InputError where the CA is not fit to sign.
+    Return what the certificate says, which the manifest has then. Raises VerdictError where the signer refuses it,
+    InputError where the CA is not fit to sign.
     """
     name, request = csr_object.name, _check_signable(path, csr_object, ctx.openssl)
     if not ctx.root.is_dir():
@@ -162,15 +159,14 @@ def sign_object(
         argv = commands.signature_between(ctx.openssl, csr, ca=spec, out=crt, between=between, cnf=cnf)
         return (
             steps.write_config(cnf, settings),
-            _signer_files(csr_object, csr, by_hand(path, csr_object, "request", ctx.root)),
+            _signer_files(csr_object, csr, by_hand(csr_object, "request", ctx.root)),
             Step("issue", (crt,), argv),
         )
 
     certificate = replace(ctx.known["ca"], name=name, issuer="ca", alt_names=names, files=files)
     pem, x509, _ = _signed(ctx, certificate, request, issue)
-    signed = replace(csr_object, certificate=pem)
-    _save(path, signed)
-    return signed, x509
+    _save(path, replace(csr_object, certificate=pem))
+    return x509
 
 
 _BY_HAND = (
@@ -254,13 +250,13 @@ def unlike(x509: X509, request: Request, key: bytes | None, *, of_ca: bool = Fal
 # --- What a CA of its own does
 
 
-def match_request(ctx: Context, path: Path, name: str | None) -> tuple[Certificate, Request]:
-    """Return the certificate of the cluster that the request at *path* is for: its subject, and exactly its SANs.
+def match_request(ctx: Context, csr: SigningRequest, name: str | None) -> tuple[Certificate, Request]:
+    """Return the certificate of the cluster that the bare request *csr* is for: its subject, and exactly its SANs.
 
     What has more rights than a user has to be asked for by *name*, or be what the file is called: the subject alone
     is the choice of the sender. Raises InputError for a request that matches nothing, and for a weak key.
     """
-    request = read_asked(ctx.openssl, contents(path), str(path))
+    request, path = requested(ctx.openssl, csr), Path(csr.source)
     leaves = [cert for cert in ctx.specs if cert.kind not in (Kind.CA, Kind.KEY_PAIR) and cert.subject]
     if name is not None:
         leaves = list(profiles.select(leaves, (name,), ctx.cluster))

@@ -6,7 +6,7 @@ import base64
 import contextlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -35,7 +35,8 @@ class SigningRequest:
     """A CertificateSigningRequest.
 
     ``request`` and ``certificate`` are PEM; ``conditions`` have the keys that the API has. ``source`` is where it was
-    read, for messages; ``document`` is all that stood there, so that nothing of it is lost when it is written again.
+    read, for messages; ``document`` is all that stood there, so that nothing of it is lost when it is written again
+    (None: a bare request), and ``content`` is the same as bytes.
     """
 
     name: str
@@ -47,6 +48,7 @@ class SigningRequest:
     certificate: bytes | None = None
     source: str = ""
     document: Mapping[str, Any] | None = None
+    content: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def username(self) -> str:
@@ -79,7 +81,7 @@ def parse(content: bytes, source: str) -> SigningRequest:
 
     Raises InputError for what the API server would not take, with its reason.
     """
-    return parse_object(_document(content, source), source)
+    return replace(parse_object(_document(content, source), source), content=content)
 
 
 def parse_object(document: dict[str, Any], source: str) -> SigningRequest:

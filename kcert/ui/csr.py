@@ -48,7 +48,7 @@ class Steps(OutputOfCommands):
 
     def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
         """Show the openssl.cnf, the bash lines, or the command."""
-        if not self._explain:
+        if not self._explain or step.late:  # ``kept`` names the files that are changed in the end
             return
         if self._begin:
             self._begin()
@@ -239,11 +239,11 @@ def begin_object(csr: SigningRequest, *, explain: bool) -> None:
         say_paragraphs(lessons.lesson("step-issue").opening)
 
 
-def signed_object(path: Path, csr: SigningRequest, x509: X509, option: str) -> None:
+def signed_object(path: Path, name: str, x509: X509, option: str) -> None:
     """Say that the manifest has its certificate, and who it makes its owner."""
     say(f"{path}: status.certificate is set, valid until {x509.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
     _owner(x509.subject, is_client=x509.allows("clientAuth"))
-    argv = ("kcert", "csr", "fetch", csr.name, "--file", str(path))
+    argv = ("kcert", "csr", "fetch", name, "--file", str(path))
     next_command("Next, in the folder with the key and the request:", *argv, option=option)
 
 
