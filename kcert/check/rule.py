@@ -202,6 +202,11 @@ class RuleContext:
         """The certificates of each file, and of each field of a kubeconfig, that holds some."""
         return _grouped(self.found, lambda cert: cert.holder)
 
+    @cached_property
+    def cas_by_name(self) -> Mapping[Name, tuple[CertificateInstance, ...]]:
+        """Every certificate with CA:TRUE, by its subject."""
+        return _grouped((cert for cert in self.found if cert.certificate.ca), lambda cert: cert.certificate.subject)
+
     def number_of(self, cert: CertificateInstance) -> int:
         """Return which certificate of its file, or of its field, it is, counted from 1 as awk counts."""
         hashes = self._hashes_beside(cert)

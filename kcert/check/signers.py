@@ -39,9 +39,10 @@ def wrong_issuer(ctx: RuleContext) -> Iterator[Violation]:
 
 def _incomplete(ctx: RuleContext, cert: CertificateInstance, use: CertificateRef) -> Iterator[Violation]:
     """Yield the fault that the file lacks the intermediate CA, for each known one with which the chain is right."""
-    for ca in ctx.found:
-        signed = ca.certificate.ca and ca.certificate.subject == use.certificate.issuer
-        if not signed or ctx.signatures.verdict(use.certificate, use.issuers, (*use.chain, ca.certificate)):
+    for ca in ctx.cas_by_name.get(use.certificate.issuer, ()):
+        if ca.certificate in use.issuers:
+            continue  # what is trusted does not verify it
+        if ctx.signatures.verdict(use.certificate, use.issuers, (*use.chain, ca.certificate)):
             continue
         message = (
             f"{cert.description} was signed by the intermediate CA {ca.certificate.subject}, whose certificate has to "

@@ -16,6 +16,7 @@ from tests.scan.made import authority, certificate, name
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.running import Kcert
     from tests.scan.made import Pair
 
 
@@ -88,3 +89,20 @@ def test_where_memory_will_not_do_the_files_lie_with_the_other_temporary_ones(
     assert why == "not there" or not was_used(memory)
     assert was_used(disk)
     assert list(disk.iterdir()) == []
+
+
+def test_the_certificates_of_a_replaced_ca_are_verified_together(kcert: Kcert, tmp_path: Path) -> None:
+    """A process for each of them would take minutes in a large folder."""
+    log, program, pki = tmp_path / "log", tmp_path / "openssl-counted", tmp_path / "copied"
+    program.write_text(f'#!/bin/sh\necho run >> "{log}"\nexec openssl "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    pki.mkdir()
+    old, new = authority(), authority()
+    (pki / "ca.crt").write_bytes(new.pem)
+    for number in range(40):
+        (pki / f"host{number}.crt").write_bytes(certificate(name(f"host{number}"), old).pem)
+
+    run = kcert("check", pki, "--only", "wrong-issuer", "--format", "short", "--openssl", program)
+
+    assert run.stdout.count("wrong-issuer") == 40
+    assert len(log.read_text(encoding="utf-8").splitlines()) < 20
