@@ -185,7 +185,7 @@ class _Linker:
             return self.findings.keys.get(use.key_path)
         if use.kind is not Kind.CA or use.embedded or use.live:
             return None
-        names = (path for path in layouts.key_names(use.path) if path != use.path)
+        names = (path for path in layouts.possible_keys(use.path) if path != use.path)
         return next((self.findings.keys[path] for path in names if path in self.findings.keys), None)
 
     def _issuers(self, use: CertificateRef, path: Path | None) -> tuple[X509, ...]:
@@ -224,12 +224,13 @@ class _Linker:
         signer = self._by_name(use)
         if role is not None and (fixed := self._fixed(use, role)):
             return self._likeliest(use, fixed)
+        signed = signer is not None and any(_is_signer(ca, certificate) for ca in self.inside[signer].values())
+        # Where the kind of cluster has a CA of this name, what only a kubeconfig trusts is an earlier one.
+        if signed and not (signer and self._is_embedded(use, signer) and cluster_kind_of(use.path)):
+            return signer
         candidates = self._verifiers(use, role) if role and not use.live else []
-        if signer is not None and any(_is_signer(ca, certificate) for ca in self.inside[signer].values()):
-            replaced = [path for path in candidates if self._unlikeliness(use, path) == 1]
-            # Where the kind of cluster has a CA of this name, what only a kubeconfig trusts is an earlier one.
-            earlier = replaced and cluster_kind_of(use.path) and self._is_embedded(use, signer)
-            return replaced[0] if earlier else signer
+        if signed:
+            return next((path for path in candidates if self._unlikeliness(use, path) == 1), signer)
         if is_open and use.option and not self._trusted(use):
             # Nor does the name of another CA, which is not here, speak against it.
             candidates = [path for path in candidates if self._unlikeliness(use, path) < _APART]
