@@ -26,6 +26,8 @@ MOST = 1000
 LARGEST = 100_000
 """Values in a document with aliases, each counted as often as it is written out; 100 characters count as one more."""
 
+_TOO_DEEP = f"is nested more than {DEEPEST} levels deep"
+
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = ("map", "seq", "str", "int", "float", "bool", "null")
 _CONSTRUCTORS_RAISE = (RecursionError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -136,7 +138,7 @@ def _check_events(text: str | bytes, *, aliases: bool) -> None:
             raise NotPlainError(f"holds more than {MOST} documents")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
-            raise TooDeepError(f"is nested more than {DEEPEST} levels deep")
+            raise TooDeepError(_TOO_DEEP)
 
 
 def _check_written_out(value: object) -> None:
@@ -148,7 +150,7 @@ def _check_written_out(value: object) -> None:
         if size > LARGEST:
             raise AliasError(f"stands for more than {LARGEST} values once its aliases are followed")
         if depth > DEEPEST:
-            raise TooDeepError(f"is nested more than {DEEPEST} levels deep")
+            raise TooDeepError(_TOO_DEEP)
         inside = (*value, *value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ()
         waiting += [(part, depth + 1) for part in inside]
 

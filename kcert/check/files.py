@@ -29,7 +29,7 @@ from kcert.roles import CA_ROLES, ROLES
 from kcert.scan import KeyFile, Problem
 from kcert.scan.files import look_into
 from kcert.scan.fs import lexists
-from kcert.scan.layouts import COMPONENT_NAMES, FILE_OPTIONS, KUBEADM, KUBEADM_ETCD, key_names
+from kcert.scan.layouts import COMPONENT_NAMES, FILE_OPTIONS, KUBEADM, KUBEADM_ETCD, possible_keys
 from kcert.store import OWN_FOLDER
 
 _SIGNING = "--cluster-signing-cert-file"
@@ -114,7 +114,7 @@ def _key_in_place_of_certificate(ctx: RuleContext) -> Iterator[tuple[Path, Path]
     for crt in (problem for problem in loose if problem.expects == "certificate"):
         option = _key_option(crt.option)
         for key in keys:
-            named = (key.source, key.option) == (crt.source, option) if option else key.path in key_names(crt.path)
+            named = (key.source, key.option) == (crt.source, option) if option else key.path in possible_keys(crt.path)
             if named and _are_swapped(crt.path, key.path):
                 yield crt.path, key.path
 
@@ -229,7 +229,7 @@ def _key_for(ctx: RuleContext, problem: Problem) -> KeyFile | None:
     for kubeconfig in ctx.scan.kubeconfigs:
         if kubeconfig.path == problem.source and kubeconfig.key_path in keys:
             return keys[kubeconfig.key_path]
-    return next((keys[path] for path in key_names(problem.path) if path in keys and path != problem.path), None)
+    return next((keys[path] for path in possible_keys(problem.path) if path in keys and path != problem.path), None)
 
 
 def _key_option(option: str | None) -> str:
@@ -254,7 +254,9 @@ def _key_made(ctx: RuleContext, problem: Problem) -> str:
         argv = commands.public_key("openssl", bash.unquoted(private), bash.unquoted(path))
         return bash.command(*argv) if private.is_file() else ""
     owners = [cert for cert in ctx.found if any(use.key_path == path for use in cert.uses)]
-    owners += [cert for cert in ctx.found if not cert.embedded and cert not in owners and path in key_names(cert.path)]
+    owners += [
+        cert for cert in ctx.found if not cert.embedded and cert not in owners and path in possible_keys(cert.path)
+    ]
     if not owners:
         return _made_with_its_certificate(ctx, problem) or _signing_key_made(path)
     if owners[0].is_authority:
@@ -301,7 +303,7 @@ def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None, behin
         if isinstance(source, Raw):
             return placing.rewritten(problem.path, bash.joined(source))
         return bash.command("cp", source, problem.path)
-    key = next((key for key in ctx.scan.keys.values() if key.path in key_names(problem.path)), None)
+    key = next((key for key in ctx.scan.keys.values() if key.path in possible_keys(problem.path)), None)
     names = Counter(
         cert.certificate.issuer
         for cert in ctx.leaves

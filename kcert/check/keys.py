@@ -17,7 +17,7 @@ from kcert.openssl.program import key_belongs, public_part
 from kcert.openssl.x509 import PublicKey, weakness
 from kcert.scan import CertificateRef, KeyFile
 from kcert.scan.fs import cluster_root_of
-from kcert.scan.layouts import FILE_OPTIONS, key_names
+from kcert.scan.layouts import FILE_OPTIONS, possible_keys
 
 _OTHERS = 0o066
 """Read and write for the group and for others (CIS Kubernetes Benchmark: keys and kubeconfigs are 600)."""
@@ -71,7 +71,7 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
 
 def _option_of_another_pair(ctx: RuleContext, cert: CertificateInstance, use: CertificateRef) -> Violation | None:
     """Return the fault that an option names a file of another pair; None if the files themselves are at fault."""
-    own = next((ctx.scan.keys[path] for path in key_names(cert.path) if path in ctx.scan.keys), None)
+    own = next((ctx.scan.keys[path] for path in possible_keys(cert.path) if path in ctx.scan.keys), None)
     key_option = _key_option(use)
     if own is None or not key_option or use.configuration is None or use.key_path in (None, own.path):
         return None

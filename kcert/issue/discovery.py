@@ -106,9 +106,9 @@ class FolderContent:
         return "/".join((*parts, stem))
 
     def _spec(self, file: CertificateFile, name: str, issuer: str | None) -> Certificate:
-        x509, stem = file.x509, file.name.with_suffix("")
-        role, key = self._role(file), stem.with_name(f"{stem.name}.key")
-        key = next((name for name in key_names(file.name) if (self.root / name).is_file()), key)
+        x509, stem, keys = file.x509, file.name.with_suffix(""), key_names(file.name)
+        role = self._role(file)
+        key = next((path for path in keys if (self.root / path).is_file()), keys[0])
         own = {"kubeconfig": file.name} if file.server else {"key": key, "crt": file.name}
         return Certificate(
             name=name,

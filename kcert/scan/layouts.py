@@ -14,8 +14,7 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from kcert import certificates
-from kcert.certificates import Kind, Role
+from kcert.certificates import Kind, Role, key_names
 from kcert.clusters import KINDS, cluster_kind_of
 from kcert.openssl.x509 import X509
 from kcert.roles import CA_ROLES, NODE_PREFIX, ROLES
@@ -209,14 +208,14 @@ def certificate_kind(certificate: X509, role: Role | None) -> Kind:
 
 
 @cache
-def key_names(path: Path) -> tuple[Path, ...]:
+def possible_keys(path: Path) -> tuple[Path, ...]:
     """Return where the key of the certificate at *path* may be, likeliest first; the last is its own file."""
     other: tuple[str, ...] = ()
     if path.stem in ("cert", "tls", "fullchain"):
         other = ("key.pem", "tls.key", "privkey.pem")
     elif path.stem.endswith("-cert"):
         other = (f"{path.stem.removesuffix('-cert')}-key.pem",)
-    return (*certificates.key_names(path), *map(path.with_name, other), path)
+    return (*key_names(path), *map(path.with_name, other), path)
 
 
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "etcd")

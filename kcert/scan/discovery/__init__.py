@@ -223,7 +223,7 @@ class Finder(Collector):
         cas = _cas_beside(path) if wanted else []
         take(self, loose, given=True)
         beside = [ca for ca in cas if self.opened(ca).certificates]
-        names = (name for ca in beside for name in layouts.key_names(ca) if name not in (path, *beside))
+        names = (name for ca in beside for name in layouts.possible_keys(ca) if name not in (path, *beside))
         beside += [name for name in dict.fromkeys(names) if name.is_file() and self.opened(name).key]
         take(self, beside)
 

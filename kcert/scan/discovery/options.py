@@ -178,7 +178,7 @@ def _complain(collector: Collector, path: Path, opened: Inside) -> None:
 
 
 def _key_beside(collector: Collector, path: Path, with_keys: dict[Path, Inside], *, given: bool) -> Path | None:
-    for candidate in layouts.key_names(path):
+    for candidate in layouts.possible_keys(path):
         opened = with_keys.get(candidate)
         if opened is None and given and lexists(candidate):
             opened = collector.opened(candidate)
