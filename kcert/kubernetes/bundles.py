@@ -81,12 +81,12 @@ class _Wanted:
 
 
 def _wanted(ctx: Context, host: Host, state: FolderState, version: Version) -> Iterator[_Wanted]:
-    for instance in on_host(ctx.cluster, host, state, version):
-        for option in instance.given():
+    for component in on_host(ctx.cluster, host, state, version):
+        for option in component.given():
             if reads := option.reads:
                 path = PurePosixPath(reads.path)
-                why = lessons.option_reason(instance.component, option.name)
-                yield _Wanted(reads.certificate, reads.part, path, instance.component, why)
+                why = lessons.option_reason(component.NAME, option.name)
+                yield _Wanted(reads.certificate, reads.part, path, component.NAME, why)
     profile, known = profiles.PROFILES[ctx.cluster.profile], ctx.known
     for extra in profile.extras(ctx.cluster, host.name):
         cert = known[extra.certificate]

@@ -18,7 +18,7 @@ from kcert.files import filled_file
 from kcert.issue.context import Context
 from kcert.kubernetes import TEMPLATES, bootstrap, encryption
 from kcert.kubernetes.components import COMPONENTS, on_host
-from kcert.kubernetes.components.component import ComponentInstance, FolderState, Option, Pod
+from kcert.kubernetes.components.component import Component, FolderState, Option, Pod
 from kcert.kubernetes.credentials import read_file
 from kcert.profiles.profile import KnownIssue
 from kcert.quoting import quote
@@ -118,24 +118,24 @@ def generated(ctx: Context, host: Host, state: FolderState, version: Version) ->
     profile = profiles.PROFILES[ctx.cluster.profile]
     kubelets = {kubelet_host.name for kubelet_host in profile.kubelet_hosts(ctx.cluster)}
     runs_pods = profile.static_pods and host.name in kubelets
-    for instance in on_host(ctx.cluster, host, state, version):
-        name, written = instance.component, list[tuple[PurePosixPath, str, str]]()
-        if runs_pods and instance.program.pod(instance):
+    for component in on_host(ctx.cluster, host, state, version):
+        name, written = component.NAME, list[tuple[PurePosixPath, str, str]]()
+        if runs_pods and component.pod():
             written.append((STATIC_PODS / f"{name}.yaml", "static pod", "manifest"))
-        elif instance.program.why_no_unit(profile) is None:
+        elif component.why_no_unit() is None:
             written.append((UNITS / f"{name}.service", "systemd unit", "systemd"))
         else:
             continue
-        if tuple(instance.program.settings(instance)):
+        if tuple(component.settings()):
             written.append((PurePosixPath(profile.configurations[name]), "configuration file", "config"))
         for path, purpose, form in written:
-            content, why = render(instance, form).encode(), lessons.file_reason(purpose)
+            content, why = render(component, form).encode(), lessons.file_reason(purpose)
             yield HostFile(path, PUBLIC_MODE, (name,), (why,), content, form=form)
         if name == "kube-apiserver" and state.encrypts:
             content = read_file(ctx.root / encryption.FILE)
             path, why = PurePosixPath(profile.encryption_config), lessons.file_reason("encryption config")
             yield HostFile(path, SECRET_MODE, (name,), (why,), content, encryption.FILE)
-        if name == "kubelet" and instance.host.bootstrap:
+        if name == "kubelet" and component.host.bootstrap:
             path, why = PurePosixPath(profile.bootstrap_kubeconfig), lessons.file_reason("bootstrap kubeconfig")
             _check_token(ctx, host)
             content = read_file(ctx.root / bootstrap.KUBECONFIG)
@@ -247,22 +247,21 @@ def _script(bundle: Bundle, units: Sequence[str]) -> str:
 # --- A component's options in every form
 
 
-def render(instance: ComponentInstance, form: str) -> str:
-    """Return the options of *instance* as flags, systemd, manifest or config; raises InputError for a form it lacks."""
-    return _FORMS[form](instance)
+def render(component: Component, form: str) -> str:
+    """Return its options as flags, systemd, manifest or config; raises InputError for a form that it does not have."""
+    return _FORMS[form](component)
 
 
-def arguments(instance: ComponentInstance) -> str:
+def arguments(component: Component) -> str:
     """One argument a line, and nothing else: what the program is started with."""
-    return "".join(f"{option.argument}\n" for option in instance.program.options(instance))
+    return "".join(f"{option.argument}\n" for option in component.options())
 
 
-def unit(instance: ComponentInstance) -> str:
+def unit(component: Component) -> str:
     """A systemd unit, as the hard way installs it."""
-    component = instance.program
-    if why := component.why_no_unit(instance.profile):
-        raise InputError(f"{instance.component} has no unit here: {why}.")
-    words = [f"{PROGRAMS}/{instance.component}", *(option.argument for option in component.options(instance))]
+    if why := component.why_no_unit():
+        raise InputError(f"{component.NAME} has no unit here: {why}.")
+    words = [f"{PROGRAMS}/{component.NAME}", *(option.argument for option in component.options())]
     return filled_file(
         TEMPLATES / "component.service",
         description=component.DESCRIPTION,
@@ -279,23 +278,23 @@ def _unit_word(word: str) -> str:
     return f'"{escaped}"' if any(character.isspace() or character == "'" for character in word) else escaped
 
 
-def manifest(instance: ComponentInstance) -> str:
+def manifest(component: Component) -> str:
     """A static pod, as kubeadm lays it down in /etc/kubernetes/manifests."""
-    pod = instance.program.pod(instance)
+    pod = component.pod()
     if pod is None:
         why = "where it is a pod, a DaemonSet starts it. Use --format config."
-        if instance.component == "kubelet":
+        if component.NAME == "kubelet":
             why = "it starts them. Use --format systemd and --format config."
-        raise InputError(f"{instance.component} is not a static pod: {why}")
-    options = tuple(instance.program.pod_options(instance))
+        raise InputError(f"{component.NAME} is not a static pod: {why}")
+    options = tuple(component.pod_options())
     mounts = tuple(_mounts(pod, options))
     requests = {"cpu": pod.cpu, **({"memory": pod.memory} if pod.memory else {})}
     container = {
-        "command": [instance.component, *(option.argument for option in options)],
+        "command": [component.NAME, *(option.argument for option in options)],
         "image": pod.image,
         "imagePullPolicy": "IfNotPresent",
         "livenessProbe": _probe(pod, pod.alive, failures=8, period=10, delay=10),
-        "name": instance.component,
+        "name": component.NAME,
         "readinessProbe": _probe(pod, pod.ready, failures=3, period=1),
         "resources": {"requests": requests},
         "startupProbe": _probe(pod, pod.alive, failures=24, period=10, delay=10),
@@ -306,8 +305,8 @@ def manifest(instance: ComponentInstance) -> str:
     }
     metadata: dict[str, Any] = {"annotations": dict(pod.annotations)} if pod.annotations else {}
     metadata |= {
-        "labels": {"component": instance.component, "tier": "control-plane"},
-        "name": instance.component,
+        "labels": {"component": component.NAME, "tier": "control-plane"},
+        "name": component.NAME,
         "namespace": "kube-system",
     }
     spec = {
@@ -342,10 +341,10 @@ def _mounts(pod: Pod, options: Sequence[Option]) -> Iterator[tuple[str, str, str
         yield f"k8s-certs{f'-{number}' if number else ''}", str(top), "DirectoryOrCreate"
 
 
-def configuration(instance: ComponentInstance) -> str:
+def configuration(component: Component) -> str:
     """A KubeletConfiguration or KubeProxyConfiguration."""
     root: dict[str, Any] = {}
-    for setting in instance.program.settings(instance):
+    for setting in component.settings():
         *groups, key = setting.name.split(".")
         group = root
         for name in groups:
@@ -353,13 +352,13 @@ def configuration(instance: ComponentInstance) -> str:
         group[key] = setting.value
     if not root:
         raise InputError(
-            f"{instance.component} has no configuration file: --format flags, systemd and manifest print its options. "
+            f"{component.NAME} has no configuration file: --format flags, systemd and manifest print its options. "
             "kubelet and kube-proxy have a configuration file."
         )
     return plain_yaml.dump(root)
 
 
-_FORMS: dict[str, Callable[[ComponentInstance], str]] = {
+_FORMS: dict[str, Callable[[Component], str]] = {
     "flags": arguments,
     "systemd": unit,
     "manifest": manifest,

@@ -13,7 +13,7 @@ from kcert.errors import InputError
 from kcert.issue.context import Context
 from kcert.issue.status import CertificateStatus, State
 from kcert.kubernetes import bundles, encryption
-from kcert.kubernetes.components.component import ComponentInstance, Option
+from kcert.kubernetes.components.component import Component, Option
 from kcert.kubernetes.encryption import Change, EncryptionConfig
 from kcert.kubernetes.export import FOLDER, Export
 from kcert.kubernetes.install import Bundle, HostFile
@@ -40,59 +40,58 @@ from kcert.ui.lesson import ResultReporter
 from kcert.ui.report import written_record
 
 
-def show_options(instance: ComponentInstance, *, explain: bool) -> None:
+def show_options(component: Component, *, explain: bool) -> None:
     """Print each option, its reason below it."""
-    component, profile = instance.program, instance.cluster.profile
     if explain:
         lessons.check_own()
-    heading(f"{instance.component} on {instance.host.name}: profile {profile}, Kubernetes {instance.version}")
+    profile = component.cluster.profile
+    heading(f"{component.NAME} on {component.host.name}: profile {profile}, Kubernetes {component.version}")
     if explain:
         say(lessons.option_reason(component.NAME))
     screen().print()
-    for option in component.options(instance):
-        _option(instance, option, option.argument, explain=explain)
-    settings = tuple(component.settings(instance))
+    for option in component.options():
+        _option(component, option, option.argument, explain=explain)
+    settings = tuple(component.settings())
     if settings:
         screen().print()
-        say_apart(f"In {instance.profile.configurations[instance.component]}:")
+        say_apart(f"In {component.profile.configurations[component.NAME]}:")
     for setting in settings:
-        _option(instance, setting, f"{setting.name}: {_value(setting)}", explain=explain)
+        _option(component, setting, f"{setting.name}: {_value(setting)}", explain=explain)
     screen().print()
-    if explain and instance.component == "kube-controller-manager":
+    if explain and component.NAME == "kube-controller-manager":
         signing = lessons.lesson("csrapproving-csrsigning")
         heading(signing.title)
         say_paragraphs(signing.opening)
-    say(_next(instance))
+    say(_next(component))
 
 
-def options_as_json(instance: ComponentInstance) -> None:
+def options_as_json(component: Component) -> None:
     """Print the options, and the settings of the configuration file, as JSON."""
-    component = instance.program
     content = {
-        "component": instance.component,
-        "host": instance.host.name,
-        "profile": instance.cluster.profile,
-        "kubernetes_version": str(instance.version),
+        "component": component.NAME,
+        "host": component.host.name,
+        "profile": component.cluster.profile,
+        "kubernetes_version": str(component.version),
         "options": [
             {
                 "argument": option.argument,
-                "reason": _why(instance, option) or None,
+                "reason": _why(component, option) or None,
                 "file": str(option.reads.file) if option.reads else None,
             }
-            for option in component.options(instance)
+            for option in component.options()
         ],
         "config": [
-            {"path": setting.name, "value": _value(setting), "reason": _why(instance, setting) or None}
-            for setting in component.settings(instance)
+            {"path": setting.name, "value": _value(setting), "reason": _why(component, setting) or None}
+            for setting in component.settings()
         ],
     }
     print_json(content)
 
 
-def warn(instance: ComponentInstance, unfit: Iterable[CertificateStatus], folder_option: str) -> None:
+def warn(component: Component, unfit: Iterable[CertificateStatus], folder_option: str) -> None:
     """Say on standard error what the PKI folder lacks of it, and how to get it."""
-    if instance.component == "kube-controller-manager" and instance.state.ca_unusable:
-        warning(unsigning(instance.state.ca_unusable))
+    if component.NAME == "kube-controller-manager" and component.state.ca_unusable:
+        warning(unsigning(component.state.ca_unusable))
     unfit = tuple(unfit)
     missing = [status.certificate for status in unfit if status.state is State.MISSING]
     if missing:
@@ -105,10 +104,10 @@ def warn(instance: ComponentInstance, unfit: Iterable[CertificateStatus], folder
             warning(f"{name} is {status.state.value}: {clean_line(status.blocking)}. `{command}` renews it.")
 
 
-def warn_of_issues(instance: ComponentInstance) -> None:
+def warn_of_issues(component: Component) -> None:
     """Say on standard error which mistakes of its book the profile follows for this component."""
-    for issue in instance.profile.known_issues(instance.cluster):
-        if issue.component == instance.component:
+    for issue in component.profile.known_issues(component.cluster):
+        if issue.component == component.NAME:
             warning(f"known issue: {issue.problem} `fix_known_issues: true` in kcert.yaml {issue.fix}.")
 
 
@@ -130,13 +129,13 @@ def unsigning(why: str) -> str:
     )
 
 
-def _why(instance: ComponentInstance, given: Option) -> str:
-    return lessons.option_reason(instance.component, given.name)
+def _why(component: Component, given: Option) -> str:
+    return lessons.option_reason(component.NAME, given.name)
 
 
-def _option(instance: ComponentInstance, option: Option, text: str, *, explain: bool) -> None:
+def _option(component: Component, option: Option, text: str, *, explain: bool) -> None:
     block([text], "command")
-    if explain and (why := _why(instance, option)):
+    if explain and (why := _why(component, option)):
         say(f"{why}{f' ({option.reads.file})' if option.reads else ''}", bullet=2 * INDENT)
 
 
@@ -146,14 +145,13 @@ def _value(setting: Option) -> str:
     return ", ".join(setting.value) if isinstance(setting.value, tuple) else setting.value
 
 
-def _next(instance: ComponentInstance) -> str:
-    component = instance.program
+def _next(component: Component) -> str:
     forms_ = ["flags"]
-    if component.why_no_unit(instance.profile) is None:
+    if component.why_no_unit() is None:
         forms_.append("systemd")
-    if component.pod(instance) is not None:
+    if component.pod() is not None:
         forms_.append("manifest")
-    if tuple(component.settings(instance)):
+    if tuple(component.settings()):
         forms_.append("config")
     return f"To write these options to a file, use one of `--format {'`, `--format '.join(forms_)}` with `-o FILE`."
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.config import Cluster
-    from kcert.kubernetes.components.component import ComponentInstance
+    from kcert.kubernetes.components.component import Component
     from tests.clusters import Pki
 
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet")
@@ -466,7 +466,7 @@ def test_the_front_proxy_and_the_kubelets_ca_belong_to_their_profiles(pki: Calla
     assert "--kubelet-certificate-authority" not in options(pki("kubeadm", "small").home, "kube-apiserver")
 
 
-def instances_of(cluster: Cluster, component: str, minor: int) -> tuple[ComponentInstance, ...]:
+def instances_of(cluster: Cluster, component: str, minor: int) -> tuple[Component, ...]:
     """The component on each of its hosts, with an encryption config in the PKI folder."""
     return components.instances(cluster, component, Version(minor), state=FolderState(encrypts=True))
 
@@ -484,10 +484,9 @@ def test_every_release_accepts_what_is_printed_for_it(tmp_path: Path, profile: s
     for minor in range(accepted.OLDEST, accepted.NEWEST + 1):
         for component in COMPONENTS:
             for instance in instances_of(cluster, component, minor):
-                program = instance.program
-                printed = {option.name for option in (*program.options(instance), *program.pod_options(instance))}
+                printed = {option.name for option in (*instance.options(), *instance.pod_options())}
                 assert printed <= accepted.options(component, minor), (component, minor)
-                if tuple(program.settings(instance)):
+                if tuple(instance.settings()):
                     document = yaml.safe_load(install.configuration(instance))
                     documents.add((document["kind"], document["apiVersion"]))
                     assert accepted.unknown_fields(document, minor) == [], (component, minor)
@@ -578,7 +577,7 @@ def test_each_option_and_field_has_a_reason_in_the_lessons(profile: str, tmp_pat
         assert lessons.option_reason(name), name
         for minor in (19, 22, 37):
             for instance in components.instances(cluster, name, Version(minor), state=state):
-                given = [*instance.given(), *instance.program.pod_options(instance)]
+                given = [*instance.given(), *instance.pod_options()]
                 names = {option.name for option in given} - {"apiVersion", "kind"}
                 assert not [option for option in names if not lessons.option_reason(name, option)], name
 

@@ -12,12 +12,12 @@ from kcert.errors import InputError, did_you_mean
 from kcert.issue.adopt import mark_adopted
 from kcert.issue.status import CertificateStatus, status_of
 from kcert.kubernetes.components import programs
-from kcert.kubernetes.components.component import Component, ComponentInstance, FolderState
+from kcert.kubernetes.components.component import Component, FolderState
 from kcert.kubernetes.encryption import FILE as ENCRYPTION_CONFIG
 from kcert.openssl.pem import is_encrypted
 
-COMPONENTS: dict[str, Component] = {
-    program.NAME: program()
+COMPONENTS: dict[str, type[Component]] = {
+    program.NAME: program
     for program in (
         *(programs.Etcd, programs.KubeApiserver, programs.KubeControllerManager, programs.KubeScheduler),
         *(programs.KubeProxy, programs.Kubelet),
@@ -33,19 +33,16 @@ def instances(  # noqa: PLR0917 - one for each option
     prefix: str | None = None,
     state: FolderState = FolderState(),  # noqa: B008 - it is frozen
     known: Mapping[str, Certificate] | None = None,
-) -> tuple[ComponentInstance, ...]:
+) -> tuple[Component, ...]:
     """Return the component on each host that it runs on; *known* are the cluster's certificates by name."""
-    profile = profiles.PROFILES[cluster.profile]
+    program = COMPONENTS[name]
     known = known or {cert.name: cert for cert in profiles.certificates(cluster)}
     return tuple(
-        ComponentInstance(COMPONENTS[name], cluster, profile, host, known, version or cluster.version, prefix, state)
-        for host in COMPONENTS[name].hosts(profile, cluster)
+        program(cluster, host, known, version or cluster.version, prefix, state) for host in program.hosts(cluster)
     )
 
 
-def on_host(
-    cluster: Cluster, host: Host, state: FolderState, version: Version | None = None
-) -> tuple[ComponentInstance, ...]:
+def on_host(cluster: Cluster, host: Host, state: FolderState, version: Version | None = None) -> tuple[Component, ...]:
     """Return each component that runs on *host*; without *version*, of the cluster's release."""
     known = {cert.name: cert for cert in profiles.certificates(cluster)}
     everywhere = (instances(cluster, name, version, state=state, known=known) for name in COMPONENTS)
@@ -98,7 +95,7 @@ def placement(  # noqa: PLR0917 - one for each option
     release: str | None,
     prefix: str | None,
     state: FolderState = FolderState(),  # noqa: B008 - it is frozen
-) -> ComponentInstance:
+) -> Component:
     """The component *name* on *host*; without a host the only one, or any where it makes no difference.
 
     *state* is what the PKI folder holds. Raises InputError for a component, a host or a release that is
@@ -142,9 +139,9 @@ def check_prefix(prefix: str) -> None:
         raise InputError(f"--path-prefix {prefix!a} is invalid: expected the path of a folder.")
 
 
-def unfit(root: Path, instance: ComponentInstance) -> tuple[CertificateStatus, ...]:
+def unfit(root: Path, component: Component) -> tuple[CertificateStatus, ...]:
     """The certificates that the component reads and that are missing from the PKI folder *root*, or will not do."""
-    wanted = {reads.certificate.name: reads.certificate for reads in instance.files()}
-    wanted |= {cert.issuer: instance.known[cert.issuer] for cert in wanted.values() if cert.issuer}
+    wanted = {reads.certificate.name: reads.certificate for reads in component.files()}
+    wanted |= {cert.issuer: component.known[cert.issuer] for cert in wanted.values() if cert.issuer}
     statuses = status_of(root, mark_adopted(root, wanted.values()))
     return tuple(status for status in statuses.values() if not status.usable)

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import ClassVar
 
+from kcert import profiles
 from kcert.certificates import Certificate
 from kcert.config import DUAL_STACK, Cluster, Host, Version
 from kcert.profiles.profile import Part, Profile, RoleBindings, file_of
@@ -63,67 +65,6 @@ class FolderState:
 
 
 @dataclass(frozen=True)
-class ComponentInstance:
-    """One component's place on one host: everything that its options are made from.
-
-    ``prefix`` is put before the paths in the PKI folder, in place of the paths on a host; ``state`` is
-    what the PKI folder holds.
-    """
-
-    program: Component
-    cluster: Cluster
-    profile: Profile
-    host: Host
-    known: Mapping[str, Certificate] = field(repr=False)
-    version: Version
-    prefix: str | None = None
-    state: FolderState = field(default_factory=FolderState)
-
-    @property
-    def component(self) -> str:
-        """The component's name."""
-        return self.program.NAME
-
-    def given(self) -> tuple[Option, ...]:
-        """Return its options and the keys of its configuration file."""
-        return (*self.program.options(self), *self.program.settings(self))
-
-    def files(self) -> tuple[Reads, ...]:
-        """Return the files that it reads."""
-        return tuple(option.reads for option in self.given() if option.reads)
-
-    @property
-    def bindings(self) -> RoleBindings:
-        """Return which certificate does what on this host."""
-        return self.profile.bindings(self.cluster, self.host.name)
-
-    @property
-    def service_cidrs(self) -> str:
-        """The ranges of services, as an option takes them."""
-        ranges = self.cluster.service_cidrs
-        return ",".join(ranges if self.version >= DUAL_STACK else ranges[:1])
-
-    @property
-    def image(self) -> str:
-        """The image of a component that is released with Kubernetes."""
-        return f"registry.k8s.io/{self.component}:v1.{self.version.minor}.{self.version.patch}"
-
-    def file(self, name: str, certificate: str, part: Part) -> Option:
-        """The option that names a part of the certificate called *certificate*, where this component finds it."""
-        cert = self.known[certificate]
-        if self.prefix is None:
-            path = str(self.profile.install_path(cert, part, self.component))
-        else:
-            path = f"{self.prefix.rstrip('/')}/{file_of(cert, part)}"
-        return Option(name, path, Reads(cert, part, path))
-
-    def pair(self, names: tuple[str, str], certificate: str) -> Iterator[Option]:
-        """The two options that name a certificate and its key."""
-        yield self.file(names[0], certificate, "crt")
-        yield self.file(names[1], certificate, "key")
-
-
-@dataclass(frozen=True)
 class Pod:
     """The part of a static pod that differs by component.
 
@@ -145,36 +86,92 @@ class Pod:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
 class Component:
-    """One program of Kubernetes: where it runs, its options, and what its systemd unit says of it."""
+    """One program of Kubernetes on one host: its options, and what its static pod and its systemd unit say of it.
 
-    NAME: str
-    DESCRIPTION: str
-    DOCUMENTATION = "https://kubernetes.io/docs/reference/command-line-tools-reference/{}/"
-    AFTER: tuple[str, ...] = ("network-online.target",)
-    TYPE = "simple"
-    ON_NODES = False
+    ``prefix`` is put before the paths in the PKI folder, in place of the paths on a host; ``state`` is
+    what the PKI folder holds.
+    """
 
-    def hosts(self, profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
+    NAME: ClassVar[str]
+    DESCRIPTION: ClassVar[str]
+    DOCUMENTATION: ClassVar[str] = "https://kubernetes.io/docs/reference/command-line-tools-reference/{}/"
+    AFTER: ClassVar[tuple[str, ...]] = ("network-online.target",)
+    TYPE: ClassVar[str] = "simple"
+    ON_NODES: ClassVar[bool] = False
+
+    cluster: Cluster
+    host: Host
+    known: Mapping[str, Certificate] = field(repr=False)
+    version: Version
+    prefix: str | None = None
+    state: FolderState = field(default_factory=FolderState)
+
+    @classmethod
+    def hosts(cls, cluster: Cluster) -> tuple[Host, ...]:
         """Return the hosts that it runs on: those with a kubelet, or by default the control plane."""
-        return profile.kubelet_hosts(cluster) if self.ON_NODES else cluster.control_plane
+        return profiles.PROFILES[cluster.profile].kubelet_hosts(cluster) if cls.ON_NODES else cluster.control_plane
 
-    def options(self, instance: ComponentInstance) -> Iterator[Option]:
+    @property
+    def profile(self) -> Profile:
+        """Return the cluster's profile."""
+        return profiles.PROFILES[self.cluster.profile]
+
+    def options(self) -> Iterator[Option]:
         """Yield its options, those that belong together side by side."""
         raise NotImplementedError
 
-    def pod_options(self, instance: ComponentInstance) -> Iterator[Option]:
+    def pod_options(self) -> Iterator[Option]:
         """Yield the options of its static pod."""
-        return self.options(instance)
+        return self.options()
 
-    def settings(self, _instance: ComponentInstance, /) -> Iterator[Option]:
+    def settings(self) -> Iterator[Option]:
         """Yield the keys of its configuration file: by default it has none."""
         return iter(())
 
-    def pod(self, _instance: ComponentInstance, /) -> Pod | None:
+    def pod(self) -> Pod | None:
         """Return its static pod; None for what is not started as one."""
         return None
 
-    def why_no_unit(self, _profile: Profile, /) -> str | None:
+    def why_no_unit(self) -> str | None:
         """Return why it cannot be started as a systemd unit in this profile; None if it can."""
         return None
+
+    def given(self) -> tuple[Option, ...]:
+        """Return its options and the keys of its configuration file."""
+        return (*self.options(), *self.settings())
+
+    def files(self) -> tuple[Reads, ...]:
+        """Return the files that it reads."""
+        return tuple(option.reads for option in self.given() if option.reads)
+
+    @property
+    def bindings(self) -> RoleBindings:
+        """Return which certificate does what on this host."""
+        return self.profile.bindings(self.cluster, self.host.name)
+
+    @property
+    def service_cidrs(self) -> str:
+        """The ranges of services, as an option takes them."""
+        ranges = self.cluster.service_cidrs
+        return ",".join(ranges if self.version >= DUAL_STACK else ranges[:1])
+
+    @property
+    def image(self) -> str:
+        """The image of a component that is released with Kubernetes."""
+        return f"registry.k8s.io/{self.NAME}:v1.{self.version.minor}.{self.version.patch}"
+
+    def file(self, name: str, certificate: str, part: Part) -> Option:
+        """The option that names a part of the certificate called *certificate*, where this component finds it."""
+        cert = self.known[certificate]
+        if self.prefix is None:
+            path = str(self.profile.install_path(cert, part, self.NAME))
+        else:
+            path = f"{self.prefix.rstrip('/')}/{file_of(cert, part)}"
+        return Option(name, path, Reads(cert, part, path))
+
+    def pair(self, names: tuple[str, str], certificate: str) -> Iterator[Option]:
+        """The two options that name a certificate and its key."""
+        yield self.file(names[0], certificate, "crt")
+        yield self.file(names[1], certificate, "key")

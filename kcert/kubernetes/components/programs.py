@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 
 from kcert.config import DUAL_STACK, Cluster, Host, url
-from kcert.kubernetes.components.component import Component, ComponentInstance, Option, Pod
-from kcert.profiles.profile import ETCD_PORT, Part, Profile
+from kcert.kubernetes.components.component import Component, Option, Pod
+from kcert.profiles.profile import ETCD_PORT, Part
 
 PEER_PORT = 2380
 METRICS_PORT = 2381
@@ -50,44 +50,45 @@ class Etcd(Component):
     DOCUMENTATION = "https://etcd.io/docs/"
     TYPE = "notify"
 
-    def hosts(self, profile: Profile, cluster: Cluster) -> tuple[Host, ...]:  # noqa: ARG002 - as the class
+    @classmethod
+    def hosts(cls, cluster: Cluster) -> tuple[Host, ...]:
         """Return the members."""
         return cluster.etcd
 
-    def options(self, instance: ComponentInstance) -> Iterator[Option]:
+    def options(self) -> Iterator[Option]:
         """Three options towards clients, three towards peers, and who the members are."""
-        bindings = instance.bindings
-        yield Option("--name", instance.host.name)
+        bindings = self.bindings
+        yield Option("--name", self.host.name)
         yield Option("--data-dir", DATA)
         if bindings.etcd_server and bindings.etcd_peer:
-            own, at = instance.host.addresses, url
-            yield from instance.pair(("--cert-file", "--key-file"), bindings.etcd_server)
-            yield instance.file("--trusted-ca-file", bindings.etcd_ca, "crt")
+            own, at = self.host.addresses, url
+            yield from self.pair(("--cert-file", "--key-file"), bindings.etcd_server)
+            yield self.file("--trusted-ca-file", bindings.etcd_ca, "crt")
             yield Option("--client-cert-auth", "true")
-            yield from instance.pair(("--peer-cert-file", "--peer-key-file"), bindings.etcd_peer)
-            yield instance.file("--peer-trusted-ca-file", bindings.etcd_ca, "crt")
+            yield from self.pair(("--peer-cert-file", "--peer-key-file"), bindings.etcd_peer)
+            yield self.file("--peer-trusted-ca-file", bindings.etcd_ca, "crt")
             yield Option("--peer-client-cert-auth", "true")
         else:
             own, at = ("127.0.0.1",), _plain
         clients = dict.fromkeys(at(address, ETCD_PORT) for address in (*own, "127.0.0.1"))
-        members = {member.name: member.addresses[0] for member in instance.cluster.etcd} | {instance.host.name: own[0]}
+        members = {member.name: member.addresses[0] for member in self.cluster.etcd} | {self.host.name: own[0]}
         yield Option("--listen-client-urls", ",".join(clients))
         yield Option("--advertise-client-urls", at(own[0], ETCD_PORT))
         yield Option("--listen-peer-urls", ",".join(at(address, PEER_PORT) for address in own))
         yield Option("--initial-advertise-peer-urls", at(own[0], PEER_PORT))
         yield Option("--initial-cluster", ",".join(f"{name}={at(members[name], PEER_PORT)}" for name in members))
-        yield Option(_CLUSTER_ID, f"etcd-{instance.cluster.name}")
+        yield Option(_CLUSTER_ID, f"etcd-{self.cluster.name}")
         yield Option("--initial-cluster-state", "new")
 
-    def pod_options(self, instance: ComponentInstance) -> Iterator[Option]:
+    def pod_options(self) -> Iterator[Option]:
         """Yield the options of its static pod, with the address that the probes ask."""
         # kubeadm sets no token.
-        yield from (option for option in self.options(instance) if option.name != _CLUSTER_ID)
+        yield from (option for option in self.options() if option.name != _CLUSTER_ID)
         yield Option("--listen-metrics-urls", f"http://127.0.0.1:{METRICS_PORT}")
 
-    def pod(self, instance: ComponentInstance) -> Pod:
+    def pod(self) -> Pod:
         """Return kubeadm's: its health can be queried without a certificate, but only from the same host."""
-        minor = instance.version.minor
+        minor = self.version.minor
         return Pod(
             image=f"registry.k8s.io/etcd:{_ETCD_IMAGES[max(since for since in _ETCD_IMAGES if since <= minor)]}",
             cpu="100m",
@@ -98,9 +99,7 @@ class Etcd(Component):
             ready="/readyz" if minor >= 31 else "/health",
             folders={"etcd-data": DATA},
             writes=frozenset({"etcd-data"}),
-            annotations={
-                "kubeadm.kubernetes.io/etcd.advertise-client-urls": url(instance.host.addresses[0], ETCD_PORT)
-            },
+            annotations={"kubeadm.kubernetes.io/etcd.advertise-client-urls": url(self.host.addresses[0], ETCD_PORT)},
         )
 
 
@@ -115,32 +114,32 @@ class KubeApiserver(Component):
     DESCRIPTION = "kube-apiserver, the API of Kubernetes"
     AFTER = ("network-online.target", "etcd.service")
 
-    def options(self, instance: ComponentInstance) -> Iterator[Option]:
+    def options(self) -> Iterator[Option]:
         """Yield what concerns its clients, etcd, the kubelets, tokens, and what the whole cluster has to agree on."""
-        bindings, cluster = instance.bindings, instance.cluster
-        profile, minor = instance.profile, instance.version.minor
-        yield Option("--advertise-address", instance.host.addresses[0])
+        bindings, cluster = self.bindings, self.cluster
+        profile, minor = self.profile, self.version.minor
+        yield Option("--advertise-address", self.host.addresses[0])
         yield Option("--secure-port", str(profile.secure_port(cluster)))
         if minor < 20:  # a no-op since (https://github.com/kubernetes/kubernetes/pull/95856)
             yield Option("--insecure-port", "0")
-        yield from instance.pair(("--tls-cert-file", "--tls-private-key-file"), bindings.api_server)
-        yield instance.file("--client-ca-file", bindings.cluster_ca, "crt")
-        yield Option("--etcd-servers", ",".join(profile.etcd_servers(cluster, instance.host.name)))
+        yield from self.pair(("--tls-cert-file", "--tls-private-key-file"), bindings.api_server)
+        yield self.file("--client-ca-file", bindings.cluster_ca, "crt")
+        yield Option("--etcd-servers", ",".join(profile.etcd_servers(cluster, self.host.name)))
         if bindings.etcd_client:
-            yield instance.file("--etcd-cafile", bindings.etcd_ca, "crt")
-            yield from instance.pair(("--etcd-certfile", "--etcd-keyfile"), bindings.etcd_client)
+            yield self.file("--etcd-cafile", bindings.etcd_ca, "crt")
+            yield from self.pair(("--etcd-certfile", "--etcd-keyfile"), bindings.etcd_client)
         if bindings.kubelets_ca:
-            yield instance.file("--kubelet-certificate-authority", bindings.kubelets_ca, "crt")
-        yield from instance.pair(("--kubelet-client-certificate", "--kubelet-client-key"), bindings.kubelet_client)
+            yield self.file("--kubelet-certificate-authority", bindings.kubelets_ca, "crt")
+        yield from self.pair(("--kubelet-client-certificate", "--kubelet-client-key"), bindings.kubelet_client)
         yield Option("--kubelet-preferred-address-types", profile.preferred_addresses)
         account = bindings.service_account
-        public = instance.known[account].files.public_key is not None
-        yield instance.file("--service-account-key-file", account, "public_key" if public else "crt")
+        public = self.known[account].files.public_key is not None
+        yield self.file("--service-account-key-file", account, "public_key" if public else "crt")
         if minor >= 20:
-            yield instance.file("--service-account-signing-key-file", account, "key")
+            yield self.file("--service-account-signing-key-file", account, "key")
             yield Option("--service-account-issuer", profile.token_issuer(cluster))
-        yield from _front_proxy(instance)
-        if instance.state.encrypts:
+        yield from self._front_proxy()
+        if self.state.encrypts:
             yield Option("--encryption-provider-config", profile.encryption_config, mounts=profile.encryption_config)
         yield Option("--authorization-mode", "Node,RBAC")
         yield Option("--enable-admission-plugins", "NodeRestriction")
@@ -148,14 +147,28 @@ class KubeApiserver(Component):
             yield Option("--enable-bootstrap-token-auth", "true")
         yield Option("--allow-privileged", "true")
         if "no-service-range" not in (issue.name for issue in profile.known_issues(cluster)):
-            yield Option("--service-cluster-ip-range", instance.service_cidrs)
+            yield Option("--service-cluster-ip-range", self.service_cidrs)
 
-    def pod(self, instance: ComponentInstance) -> Pod:
+    def _front_proxy(self) -> Iterator[Option]:
+        """Yield them only with a separate CA: the holder of its certificate may act for any user (RequestHeader)."""
+        bindings = self.bindings
+        if not bindings.front_proxy_ca or not bindings.front_proxy_client:
+            return
+        client = self.known[bindings.front_proxy_client].subject
+        assert client
+        yield from self.pair(("--proxy-client-cert-file", "--proxy-client-key-file"), bindings.front_proxy_client)
+        yield self.file("--requestheader-client-ca-file", bindings.front_proxy_ca, "crt")
+        yield Option("--requestheader-allowed-names", client.common_name)
+        yield Option("--requestheader-username-headers", "X-Remote-User")
+        yield Option("--requestheader-group-headers", "X-Remote-Group")
+        yield Option("--requestheader-extra-headers-prefix", "X-Remote-Extra-")
+
+    def pod(self) -> Pod:
         """Return the static pod that kubeadm starts."""
-        address, port = instance.host.addresses[0], instance.profile.secure_port(instance.cluster)
+        address, port = self.host.addresses[0], self.profile.secure_port(self.cluster)
         endpoint = url(address, port).removeprefix("https://")
         return Pod(
-            image=instance.image,
+            image=self.image,
             cpu="250m",
             host=address,
             port=port,
@@ -166,25 +179,10 @@ class KubeApiserver(Component):
         )
 
 
-def _front_proxy(instance: ComponentInstance) -> Iterator[Option]:
-    """Yield them only with a separate CA: the holder of its certificate may act for any user (RequestHeader)."""
-    bindings = instance.bindings
-    if not bindings.front_proxy_ca or not bindings.front_proxy_client:
-        return
-    client = instance.known[bindings.front_proxy_client].subject
-    assert client
-    yield from instance.pair(("--proxy-client-cert-file", "--proxy-client-key-file"), bindings.front_proxy_client)
-    yield instance.file("--requestheader-client-ca-file", bindings.front_proxy_ca, "crt")
-    yield Option("--requestheader-allowed-names", client.common_name)
-    yield Option("--requestheader-username-headers", "X-Remote-User")
-    yield Option("--requestheader-group-headers", "X-Remote-Group")
-    yield Option("--requestheader-extra-headers-prefix", "X-Remote-Extra-")
-
-
-def _delegated(instance: ComponentInstance, own: str) -> Iterator[Option]:
+def _delegated(component: Component, own: str) -> Iterator[Option]:
     """Yield the options with which the API server says who may read metrics; *own* is the component's certificate."""
-    yield instance.file("--authentication-kubeconfig", own, "kubeconfig")
-    yield instance.file("--authorization-kubeconfig", own, "kubeconfig")
+    yield component.file("--authentication-kubeconfig", own, "kubeconfig")
+    yield component.file("--authorization-kubeconfig", own, "kubeconfig")
     yield Option("--bind-address", "127.0.0.1")
 
 
@@ -195,37 +193,37 @@ class KubeControllerManager(Component):
     DESCRIPTION = "kube-controller-manager, the control loops of Kubernetes"
     AFTER = ("network-online.target", "kube-apiserver.service")
 
-    def options(self, instance: ComponentInstance) -> Iterator[Option]:
+    def options(self) -> Iterator[Option]:
         """Yield its kubeconfig, the CA it signs with, the keys of tokens, and how its metrics are protected."""
-        bindings = instance.bindings
+        bindings = self.bindings
         own = bindings.controller_manager
-        yield instance.file("--kubeconfig", own, "kubeconfig")
-        if instance.state.ca_unusable is None:
+        yield self.file("--kubeconfig", own, "kubeconfig")
+        if self.state.ca_unusable is None:
             # It takes a single certificate, and does not start with the two of a CA that is being replaced.
-            alone: Part = "new" if instance.state.ca_rotating else "crt"
-            yield instance.file("--cluster-signing-cert-file", bindings.cluster_ca, alone)
-            yield instance.file("--cluster-signing-key-file", bindings.cluster_ca, "key")
+            alone: Part = "new" if self.state.ca_rotating else "crt"
+            yield self.file("--cluster-signing-cert-file", bindings.cluster_ca, alone)
+            yield self.file("--cluster-signing-key-file", bindings.cluster_ca, "key")
         yield Option("--controllers", "*,bootstrapsigner,tokencleaner")
         # Programs in pods that use OpenSSL trust roots alone; who can be a client, --client-ca-file says, and not this.
-        part: Part = "chain" if instance.state.ca_chained else "crt"
-        yield instance.file("--root-ca-file", bindings.cluster_ca, part)
-        yield instance.file("--service-account-private-key-file", bindings.service_account, "key")
+        part: Part = "chain" if self.state.ca_chained else "crt"
+        yield self.file("--root-ca-file", bindings.cluster_ca, part)
+        yield self.file("--service-account-private-key-file", bindings.service_account, "key")
         yield Option("--use-service-account-credentials", "true")
-        yield instance.file("--client-ca-file", bindings.cluster_ca, "crt")
+        yield self.file("--client-ca-file", bindings.cluster_ca, "crt")
         if bindings.front_proxy_ca:
-            yield instance.file("--requestheader-client-ca-file", bindings.front_proxy_ca, "crt")
-        yield from _delegated(instance, own)
-        if instance.version.minor < 22:  # a no-op since (https://github.com/kubernetes/kubernetes/pull/96216)
+            yield self.file("--requestheader-client-ca-file", bindings.front_proxy_ca, "crt")
+        yield from _delegated(self, own)
+        if self.version.minor < 22:  # a no-op since (https://github.com/kubernetes/kubernetes/pull/96216)
             yield Option("--port", "0")
         yield Option("--leader-elect", "true")
-        yield Option("--cluster-name", instance.cluster.name)
-        yield Option("--service-cluster-ip-range", instance.service_cidrs)
+        yield Option("--cluster-name", self.cluster.name)
+        yield Option("--service-cluster-ip-range", self.service_cidrs)
 
-    def pod(self, instance: ComponentInstance) -> Pod:
+    def pod(self) -> Pod:
         """Return the static pod that kubeadm starts."""
         volumes = "/usr/libexec/kubernetes/kubelet-plugins/volume/exec"
         return Pod(
-            image=instance.image,
+            image=self.image,
             cpu="200m",
             port=10257,
             alive="/healthz",
@@ -247,59 +245,50 @@ class KubeScheduler(Component):
     DESCRIPTION = "kube-scheduler, which selects a node for each pod"
     AFTER = ("network-online.target", "kube-apiserver.service")
 
-    def _configuration(self, instance: ComponentInstance) -> str | None:
+    def _configuration(self) -> str | None:
         """Return the path of its configuration file; None if it is configured with options alone.
 
         With --config, a release that still has the port without TLS reads that port from the file and ignores --port=0
         (https://github.com/kubernetes/kubernetes/issues/109900); the file cannot close it.
         """
-        is_possible = instance.version.minor >= _NO_INSECURE_PORT
-        return instance.profile.configurations.get(self.NAME) if is_possible else None
+        is_possible = self.version.minor >= _NO_INSECURE_PORT
+        return self.profile.configurations.get(self.NAME) if is_possible else None
 
-    def options(self, instance: ComponentInstance) -> Iterator[Option]:
+    def options(self) -> Iterator[Option]:
         """Yield its kubeconfig, three times over, and how its metrics are protected."""
-        own = instance.bindings.scheduler
-        configuration = self._configuration(instance)
+        own = self.bindings.scheduler
+        configuration = self._configuration()
         if configuration:
             yield Option("--config", configuration)
         else:
-            yield instance.file("--kubeconfig", own, "kubeconfig")
-        yield from _delegated(instance, own)
-        if instance.version.minor < _NO_INSECURE_PORT:
+            yield self.file("--kubeconfig", own, "kubeconfig")
+        yield from _delegated(self, own)
+        if self.version.minor < _NO_INSECURE_PORT:
             yield Option("--port", "0")
         if not configuration:
             yield Option("--leader-elect", "true")
 
-    def settings(self, instance: ComponentInstance) -> Iterator[Option]:
+    def settings(self) -> Iterator[Option]:
         """Yield its kubeconfig, in the profiles that give it a configuration file."""
-        if not self._configuration(instance):
+        if not self._configuration():
             return
         # The newest version that the release accepts: 1.29 removed v1beta3.
-        version = "v1" if instance.version.minor >= 25 else "v1beta3"
+        version = "v1" if self.version.minor >= 25 else "v1beta3"
         yield Option("apiVersion", f"kubescheduler.config.k8s.io/{version}")
         yield Option("kind", "KubeSchedulerConfiguration")
-        yield instance.file("clientConnection.kubeconfig", instance.bindings.scheduler, "kubeconfig")
+        yield self.file("clientConnection.kubeconfig", self.bindings.scheduler, "kubeconfig")
         yield Option("leaderElection.leaderElect", True)
 
-    def pod(self, instance: ComponentInstance) -> Pod:
+    def pod(self) -> Pod:
         """Return the static pod that kubeadm starts."""
-        new = instance.version.minor >= 32
+        new = self.version.minor >= 32
         return Pod(
-            image=instance.image,
+            image=self.image,
             cpu="100m",
             port=10259,
             alive="/livez" if new else "/healthz",
             ready="/readyz" if new else "/healthz",
         )
-
-
-def _node_addresses(instance: ComponentInstance) -> list[str]:
-    """The host's first address, and with dual stack its first of the other family: the kubelet takes no other two."""
-    first: dict[bool, str] = {}
-    for address in instance.host.addresses:
-        if not re.match(r"127\.|::1$", address):  # loopback
-            first.setdefault(":" in address, address)
-    return list(first.values())[: 2 if instance.version >= DUAL_STACK else 1]
 
 
 class Kubelet(Component):
@@ -310,46 +299,54 @@ class Kubelet(Component):
     DESCRIPTION = "kubelet, which runs the pods of its node"
     AFTER = ("network-online.target", "containerd.service")
 
-    def options(self, instance: ComponentInstance) -> Iterator[Option]:
+    def options(self) -> Iterator[Option]:
         """Yield what its configuration file has no field for."""
-        yield Option("--config", instance.profile.configurations[self.NAME])
-        if instance.host.bootstrap:
-            yield Option("--bootstrap-kubeconfig", instance.profile.bootstrap_kubeconfig)
-            yield Option("--kubeconfig", instance.profile.kubelet_kubeconfig)
+        yield Option("--config", self.profile.configurations[self.NAME])
+        if self.host.bootstrap:
+            yield Option("--bootstrap-kubeconfig", self.profile.bootstrap_kubeconfig)
+            yield Option("--kubeconfig", self.profile.kubelet_kubeconfig)
         else:
-            yield instance.file("--kubeconfig", instance.bindings.kubelet, "kubeconfig")
-        yield Option("--hostname-override", instance.host.name)
-        if addresses := _node_addresses(instance):
+            yield self.file("--kubeconfig", self.bindings.kubelet, "kubeconfig")
+        yield Option("--hostname-override", self.host.name)
+        if addresses := self._addresses():
             yield Option("--node-ip", ",".join(addresses))
-        if instance.version.minor < 27:
-            if instance.version.minor < 24:
+        if self.version.minor < 27:
+            if self.version.minor < 24:
                 yield Option("--container-runtime", "remote")
             yield Option("--container-runtime-endpoint", RUNTIME)
 
-    def settings(self, instance: ComponentInstance) -> Iterator[Option]:
+    def _addresses(self) -> list[str]:
+        """Return its first address, with dual stack also the first of the other family: it takes no other two."""
+        first: dict[bool, str] = {}
+        for address in self.host.addresses:
+            if not re.match(r"127\.|::1$", address):  # loopback
+                first.setdefault(":" in address, address)
+        return list(first.values())[: 2 if self.version >= DUAL_STACK else 1]
+
+    def settings(self) -> Iterator[Option]:
         """Yield its CA, its serving certificate, and what pods need to find services."""
-        bindings, cluster = instance.bindings, instance.cluster
+        bindings, cluster = self.bindings, self.cluster
         yield Option("apiVersion", "kubelet.config.k8s.io/v1beta1")
         yield Option("kind", "KubeletConfiguration")
         yield Option("authentication.anonymous.enabled", False)
         yield Option("authentication.webhook.enabled", True)
-        yield instance.file("authentication.x509.clientCAFile", bindings.cluster_ca, "crt")
+        yield self.file("authentication.x509.clientCAFile", bindings.cluster_ca, "crt")
         yield Option("authorization.mode", "Webhook")
         yield Option("cgroupDriver", "systemd")
         # The tenth address of services, where kubeadm and the hard way put DNS; in a small range the last but one.
         services = ipaddress.ip_network(cluster.service_cidrs[0])
         yield Option("clusterDNS", (str(services[min(10, services.num_addresses - 2)]),))
         yield Option("clusterDomain", cluster.dns_domain)
-        if instance.version.minor >= 27:
+        if self.version.minor >= 27:
             yield Option("containerRuntimeEndpoint", RUNTIME)
-        if instance.profile.kubelets_rotate or instance.host.bootstrap:
+        if self.profile.kubelets_rotate or self.host.bootstrap:
             yield Option("rotateCertificates", True)
-        if instance.host.bootstrap:
+        if self.host.bootstrap:
             yield Option("serverTLSBootstrap", True)
-        if instance.profile.static_pods:
+        if self.profile.static_pods:
             yield Option("staticPodPath", "/etc/kubernetes/manifests")
-        if bindings.kubelet_server and not instance.host.bootstrap:
-            yield from instance.pair(("tlsCertFile", "tlsPrivateKeyFile"), bindings.kubelet_server)
+        if bindings.kubelet_server and not self.host.bootstrap:
+            yield from self.pair(("tlsCertFile", "tlsPrivateKeyFile"), bindings.kubelet_server)
 
 
 IN_THE_POD = "/var/lib/kube-proxy/kubeconfig.conf"
@@ -363,23 +360,23 @@ class KubeProxy(Component):
     ON_NODES = True
     DESCRIPTION = "kube-proxy, which forwards the traffic of services to pods"
 
-    def options(self, instance: ComponentInstance) -> Iterator[Option]:
+    def options(self) -> Iterator[Option]:
         """Return where its configuration is, and on which node it runs."""
-        yield Option("--config", instance.profile.configurations[self.NAME])
+        yield Option("--config", self.profile.configurations[self.NAME])
         # A pod learns from the API which node it is on.
-        name = instance.host.name if instance.bindings.proxy else "$(NODE_NAME)"
+        name = self.host.name if self.bindings.proxy else "$(NODE_NAME)"
         yield Option("--hostname-override", name)
 
-    def settings(self, instance: ComponentInstance) -> Iterator[Option]:
+    def settings(self) -> Iterator[Option]:
         """Its kubeconfig; in the profile kubeadm one with a token, which no certificate is needed for."""
         yield Option("apiVersion", "kubeproxy.config.k8s.io/v1alpha1")
         yield Option("kind", "KubeProxyConfiguration")
-        if instance.bindings.proxy:
-            yield instance.file("clientConnection.kubeconfig", instance.bindings.proxy, "kubeconfig")
+        if self.bindings.proxy:
+            yield self.file("clientConnection.kubeconfig", self.bindings.proxy, "kubeconfig")
         else:
             yield Option("clientConnection.kubeconfig", IN_THE_POD)
         yield Option("mode", "iptables")
 
-    def why_no_unit(self, profile: Profile) -> str | None:
+    def why_no_unit(self) -> str | None:
         """kubeadm runs it as a pod."""
-        return profile.absent.get(self.NAME)
+        return self.profile.absent.get(self.NAME)

@@ -190,7 +190,7 @@ def _changed(grader: Grader, component: str, free: str) -> str | None:
     """Return which options in the manifest of *component* are not as they were; the option *free* may differ."""
     given = _configuration(grader, component).options
     instance = instances(grader.scenario.cluster, component)[0]
-    right = {option.name: option.value for option in COMPONENTS[component].pod_options(instance)}
+    right = {option.name: option.value for option in instance.pod_options()}
     wrong = sorted(name for name in {*given, *right} - {free} if given.get(name) != right.get(name))
     return f"{', '.join(wrong)} was not so before" if wrong else None
 
