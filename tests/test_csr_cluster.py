@@ -354,6 +354,21 @@ def test_what_kubectl_says_comes_back_where_it_succeeds(fp: FakeProcess) -> None
     assert argv == ("kubectl", "get", "csr", "--kubeconfig", "my.conf", "--context", "prod")
 
 
+@pytest.mark.parametrize("answer", ["", "[]", "items:", "items: 3", "items: {a: b}", "- items", "\0"])
+def test_a_list_that_is_none_is_said_to_be_none(answer: str) -> None:
+    with pytest.raises(ProgramError, match="`kubectl get csr -o yaml` printed something other than a list of objects"):
+        list(manifests.summaries(answer.encode(), "openssl"))
+
+
+def test_a_list_may_hold_anything() -> None:
+    items = [1, None, [], {}, {"metadata": 3}, {"metadata": {"name": "jane"}}]
+
+    records = list(manifests.summaries(yaml.safe_dump({"items": items}).encode(), "openssl"))
+
+    assert [record["name"] for record in records] == ["None"] * 5 + ["jane"]
+    assert all(record["error"].startswith("the object") for record in records)
+
+
 def test_without_kubectl_it_is_said_what_works_without_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 

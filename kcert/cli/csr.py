@@ -349,7 +349,7 @@ def fetch(
         by_hand = manifests.decoding(options.kubectl_get(called, "jsonpath={.status.certificate}"))
     answer = issued.validate_issued(pem, certificate, ctx, usages)
     if str(output) == "-":
-        print_text(pem.decode("ascii", "replace"))
+        print_text(answer.pem.decode("ascii"))
         return
     if not quiet:
         csr.unpacked(by_hand, certificate, options.dir, output)

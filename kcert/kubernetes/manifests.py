@@ -6,6 +6,7 @@ kubectl talks to the cluster; its failures are put into words that say what to d
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -200,16 +201,20 @@ def summaries(content: bytes, openssl: str) -> Iterator[dict[str, Any]]:
 
     Of an object that kcert cannot read, yield its name and the reason.
     """
-    try:
+    items = None
+    with contextlib.suppress(plain_yaml.NotPlainError, KeyError, TypeError):
         items = plain_yaml.load(content)["items"]
-    except (plain_yaml.NotPlainError, KeyError, TypeError):
-        raise ProgramError("`kubectl get csr -o json` printed something other than a list of objects.") from None
+    if not isinstance(items, list):
+        raise ProgramError("`kubectl get csr -o yaml` printed something other than a list of objects.")
     for item in items:
         try:
             csr = parse_object(item, "the object")
             yield summary(csr, requested(openssl, csr))
         except InputError as error:  # noqa: PERF203 - a signer of its own may take what kcert does not
-            yield {"kind": KIND, "name": str(item.get("metadata", {}).get("name")), "error": str(error)}
+            name = None
+            with contextlib.suppress(KeyError, TypeError):
+                name = item["metadata"]["name"]
+            yield {"kind": KIND, "name": str(name), "error": str(error)}
 
 
 def purpose_of(csr: SigningRequest, request: Request) -> str | None:

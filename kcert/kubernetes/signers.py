@@ -166,10 +166,13 @@ def subject_for(
     alt_names = tuple(dict.fromkeys(san(name_value) for name_value in names))
     if signer in _STEMS:
         return _kubelet(cluster, name, groups, alt_names, signer)
-    known = profiles.named(profiles.certificates(cluster), name)
-    if known:
-        check_signer(known[0], signer)
-        return _known(known, groups, alt_names)
+    if known := _described(cluster, name):
+        check_signer(known, signer)
+        assert known.subject
+        if groups and set(groups) != set(known.subject.organizations):
+            listed = ", ".join(known.subject.organizations) or "no group"
+            raise InputError(f"--group: kcert.yaml, or the profile, has {known.name} in {listed}.")
+        return unissued(replace(known, alt_names=alt_names or known.alt_names))
     for group in groups:
         if why := check_group_name(group):
             raise InputError(f"--group {group!a} is invalid: {why}.")
@@ -188,12 +191,29 @@ def of_name(cluster: Cluster, name: str, signer: str | None = None, *, by_root: 
     signer = full_name(signer or "")
     if signer in _STEMS:
         name = f"{_STEMS[signer]}{name.removeprefix(NODE_PREFIX).removeprefix(_STEMS[signer])}"
-    known = profiles.named(profiles.certificates(cluster), name)
-    if not known and (why := check_user_name(name)):
+    if known := _described(cluster, name, by_root=by_root):
+        return known
+    if why := check_user_name(name):
         raise InputError(f"{name!a} is not a valid name: {why}.")
-    if known and not (by_root and known[0].kind is Kind.CA):
-        _check_signable(known[0])
-    return known[0] if known else profiles.user(cluster, name, ())
+    return profiles.user(cluster, name, ())
+
+
+def _described(cluster: Cluster, name: str, *, by_root: bool = False) -> Certificate | None:
+    """Return the certificate that kcert.yaml and the profile have as *name*; None if they have none.
+
+    Raises InputError for a role of several, and for what the Certificates API does not sign (*by_root*: but a CA).
+    """
+    known = profiles.named(profiles.certificates(cluster), name)
+    if not known:
+        return None
+    certificate, *others = known
+    if others:
+        listed = ", ".join(cert.name for cert in known)
+        raise InputError(f"{certificate.role} is the role of several certificates: {listed}. Specify one.")
+    if certificate.kind is Kind.KEY_PAIR or (certificate.kind is Kind.CA and not by_root):
+        what = "a CA" if certificate.kind is Kind.CA else "a bare key pair"
+        raise InputError(f"{certificate.name} is {what}, which the Certificates API does not sign.")
+    return certificate
 
 
 def other_signer(root: Path, cluster: Cluster, name: str) -> str | None:
@@ -244,21 +264,6 @@ def _kubelet(
     )
 
 
-def _known(known: tuple[Certificate, ...], groups: tuple[str, ...], names: tuple[AltName, ...]) -> Certificate:
-    certificate = known[0]
-    if len(known) > 1:
-        raise InputError(
-            f"{certificate.role} is the role of several certificates: "
-            f"{', '.join(cert.name for cert in known)}. Specify one."
-        )
-    _check_signable(certificate)
-    assert certificate.subject
-    if groups and set(groups) != set(certificate.subject.organizations):
-        listed = ", ".join(certificate.subject.organizations) or "no group"
-        raise InputError(f"--group: kcert.yaml, or the profile, has {certificate.name} in {listed}.")
-    return unissued(replace(certificate, alt_names=names or certificate.alt_names))
-
-
 def check_signer(certificate: Certificate, signer: str) -> None:
     """Raise InputError where *signer* would make a client certificate for a server."""
     if certificate.kind.is_server and signer in (CLIENT, KUBELET_CLIENT):
@@ -267,12 +272,6 @@ def check_signer(certificate: Certificate, signer: str) -> None:
             f"kubelets only ({KUBELET_SERVING}). `kcert {certificate.chapter}` creates it where the CA's key "
             f"is. For your own signer, use --signer."
         )
-
-
-def _check_signable(certificate: Certificate) -> None:
-    if certificate.kind in (Kind.CA, Kind.KEY_PAIR):
-        what = "a CA" if certificate.kind is Kind.CA else "a bare key pair"
-        raise InputError(f"{certificate.name} is {what}, which the Certificates API does not sign.")
 
 
 def san(value: str) -> AltName:

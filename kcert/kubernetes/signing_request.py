@@ -84,8 +84,10 @@ def parse(content: bytes, source: str) -> SigningRequest:
     return replace(parse_object(_document(content, source), source), content=content)
 
 
-def parse_object(document: dict[str, Any], source: str) -> SigningRequest:
+def parse_object(document: Any, source: str) -> SigningRequest:
     """Return the object that *document* is, as plain values; raises InputError as ``parse`` does."""
+    if not isinstance(document, dict):
+        raise InputError(f"{source} is not a manifest with one object in it.")
     _check_version(document, source)
     metadata, spec, status = (_section(document, key, source) for key in ("metadata", "spec", "status"))
     name = metadata.get("name")
@@ -194,16 +196,16 @@ def _only_request(content: bytes, source: str) -> str:
     )
 
 
-def _document(content: bytes, source: str) -> dict[str, Any]:
-    """Return the manifest *content* as plain values: small, one document, no aliases, no key twice."""
+def _document(content: bytes, source: str) -> Any:
+    """Return the manifest *content* as plain values: small, no aliases, no key twice; None for several documents."""
     if len(content) > LARGEST_DOCUMENT:
         raise InputError(
             f"{source} has more than {LARGEST_DOCUMENT // 1024} KiB: that is not a CertificateSigningRequest."
         )
     try:
         documents = plain_yaml.load_all(content)
-        if len(documents) != 1 or not isinstance(documents[0], dict):
-            raise InputError(f"{source} is not a manifest with one object in it.")
+        if len(documents) != 1:
+            return None
         plain_yaml.check_unique_keys(content)
     except plain_yaml.AliasError:
         raise InputError(f"{source} uses YAML aliases (*name), which no CertificateSigningRequest needs.") from None
@@ -317,8 +319,8 @@ def _conditions(value: object, source: str) -> tuple[Mapping[str, str], ...]:
             "status": str(condition.get("status", "True")),
             "reason": str(condition.get("reason", "")),
             "message": str(condition.get("message", "")),
-            "lastUpdateTime": str(condition.get("lastUpdateTime") or ""),
-            "lastTransitionTime": str(condition.get("lastTransitionTime") or condition.get("lastUpdateTime") or ""),
+            # The API server rejects an empty time.
+            **{key: str(condition[key]) for key in ("lastUpdateTime", "lastTransitionTime") if condition.get(key)},
         }
         for condition in value
     )
