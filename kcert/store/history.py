@@ -48,7 +48,7 @@ _LONGEST_HEAD = 4096
 _HEAD_LENGTH = 12 + 2 * (1 + 64)
 _RECORD = b'{"time": "'
 _LOST = b"\0"
-"""What a loss of power leaves in the place of a line. ``verify`` reports it, until the next record is written."""
+"""The byte that a loss of power leaves in place of a line. ``verify`` reports it until the next record is written."""
 
 MOST_READINGS = 1000
 """The number of times that both files are read before kcert concludes that the writer is another program."""
