@@ -35,8 +35,8 @@ _BACKUP = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 _SUFFIXES = {".crt", ".key", ".csr", ".cnf", ".pem", ".pub", ".req", ".kubeconfig", ".conf", ".yaml"}
 """The ends of the names that kcert gives to files in a PKI folder."""
 
-_MADE_AGAIN = {".csr", ".cnf", ".req"}
-"""Those of files that every renewal makes again, so that none is missed."""
+_RECREATED = {".csr", ".cnf", ".req"}
+"""Those of files that every renewal re-creates: an empty one does no harm."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class Workspace:
                 mode = SECRET_MODE if name in private else PUBLIC_MODE
                 with folder.descended(name) as (inner, _), self._folder.descended(name) as (target, is_there):
                     owner = target.kept_owner(name.name) if is_there else None
-                    inner.settle(name.name, mode, owner, flush=name.suffix not in _MADE_AGAIN)
+                    inner.settle(name.name, mode, owner, flush=name.suffix not in _RECREATED)
             journal = _Journal(tuple(files), tuple(retired), self._new_backup())
             draft = f"{_JOURNAL}.draft"
             folder.write(draft, journal.text().encode("ascii"), SECRET_MODE)
