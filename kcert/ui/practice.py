@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from kcert.practice.labs import NAMES
 from kcert.quoting import quote
 from kcert.ui import print_json, print_lines, print_path
 from kcert.ui.console import (
@@ -149,6 +150,9 @@ def show_check(session: Session, result: CheckResult, form: str, option: str, *,
         used += ["a look at the solution"] if session.state.shown else []
         helped = f"with {' and '.join(used)}" if used else "without a hint"
         say(f"Solved, {helped}. `kcert explain {name}` sums it up.", "good")
+        if not session.state.deadline and name != NAMES[-1]:
+            following = NAMES[NAMES.index(name) + 1]
+            say(f"Next: `kcert practice start {following}{option} --replace`. What you solved stays recorded.")
         return
     failing = sum(1 for check in result.checks if not check.works)
     say(f"Not solved yet: {failing} of {len(result.checks)} checks fail.", "notice")
