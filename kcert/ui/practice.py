@@ -366,8 +366,22 @@ def show_class(lines: Sequence[Line], form: str) -> None:
         _class_table(lines, rows)
 
 
-def _class_table(lines: Sequence[Line], rows: Sequence[tuple[str, ...]]) -> None:
-    draw(rows)
+_LEAST_NEEDED = ("seed", "solution", "seal", "tries", "minutes")
+"""The columns that a narrow terminal does not show, the first of them first."""
+
+
+def _class_table(lines: Sequence[Line], rows: list[tuple[str, ...]]) -> None:
+    omitted = []
+    for name in _LEAST_NEEDED if screen().is_terminal else ():
+        if sum(2 + max(map(len, column)) for column in zip(*rows, strict=True)) - 2 <= screen().width:
+            break
+        if name in rows[0]:
+            at = rows[0].index(name)
+            rows = [(*row[:at], *row[at + 1 :]) for row in rows]
+            omitted.append(name)
+    draw(rows, whole=len(rows[0]))
+    if omitted:
+        say(f"Not shown, because the terminal is narrow: {', '.join(omitted)}. `--format csv` prints all.", "quiet")
     solved = sum(line.solved is not None for line in lines)
     learners = len({line.learner for line in lines})
     say(f"{solved} of {len(lines)} labs solved by {counted(learners, 'learner')}.")
