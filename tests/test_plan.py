@@ -12,6 +12,7 @@ import pytest
 from tests import judge, running
 from tests.refusals import assert_refused
 from tests.terminal import on_terminal
+from tests.test_faults import fake_openssl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,6 +161,23 @@ def test_what_the_command_line_asks_for_is_remembered_and_kept(own_pki: Callable
     assert {"DNS:vip.example", "IP:10.9.8.7"} <= set(server.names)
     assert server.days == 90
     assert "root@example" in str(admin)
+
+
+def test_what_the_command_line_asked_for_is_remembered_where_a_later_certificate_fails(
+    own_pki: Callable[..., Pki], kcert: Kcert
+) -> None:
+    folder = own_pki("course").folder
+    for path in (*folder.glob("kube-apiserver.*"), *folder.glob("apiserver-etcd-client.*")):
+        path.unlink()
+    broken = fake_openssl(kcert.folder, 'case "$*" in *"-out apiserver-etcd-client.crt"*) exit 1;; esac')
+
+    ended = kcert("apiserver", "--san", "vip.example", "--openssl", broken)
+    planned = json.loads(kcert.done("plan", "--format", "json").stdout)
+
+    assert_refused(ended, 3, "while apiserver-etcd-client was made")
+    assert {one["name"]: one["state"] for one in planned if one["state"] != "current"} == {
+        "apiserver-etcd-client": "missing"
+    }
 
 
 def test_a_clients_sans_and_a_group_with_a_blank(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
