@@ -185,19 +185,18 @@ def exam(
     openssl = program.openssl(openssl)
     if replace:
         state.refuse_to_replace(dir)
-    else:
-        dir = _found(dir, state.EXAM_FILE)
-    running = None if replace else exams.load(dir, openssl)
+    root = dir if replace else _found(dir, state.EXAM_FILE)
+    running = None if replace else exams.load(root, openssl)
     if running:
-        exams.insist_on(running, dir, minutes=minutes, count=labs, seed=None if running.sealed else seed)
-        result = exams.look(dir, running, openssl, hand_in=finish)
-        practice.show_exam(result, dir, format)
+        exams.insist_on(running, root, minutes=minutes, count=labs, seed=None if running.sealed else seed)
+        result = exams.look(root, running, openssl, hand_in=finish)
+        practice.show_exam(result, root, format)
         raise typer.Exit(FOUND if finish and not result.passed else 0)
     if finish:
-        raise InputError(f"--finish: {dir} contains no exam.")
-    session.refuse_nested(dir)
+        raise InputError(f"--finish: {root} contains no exam.")
+    session.refuse_nested(root)
     begun = exams.begin(
-        dir,
+        root,
         seed=seed,
         minutes=exams.MINUTES if minutes is None else minutes,
         count=exams.LABS if labs is None else labs,
@@ -207,7 +206,7 @@ def exam(
         learner=_learner(name),
         seal=state.new_seal(_passphrase(new=True), openssl) if seal else None,
     )
-    practice.show_exam(begun, dir, format)
+    practice.show_exam(begun, root, format)
 
 
 @app.command("report")
