@@ -176,10 +176,10 @@ def _short(statuses: Sequence[CertificateStatus], folder_option: str) -> None:
         if status.reasons:
             _, _, name, *options = shlex.split(status.fix_command(folder_option))
             alike.setdefault((status.state.value, status.reason, (*options,)), []).append(name)
-    for (state, reason, options), names in alike.items():
+    for (state, reason, more), names in alike.items():
         what = names[0] if len(names) == 1 else f"Each of {', '.join(names)}"
         say(f"{what} is {state}: {reason}.", "notice")
-        command_line(("kcert", "renew", *names, *options))
+        command_line(("kcert", "renew", *names, *more))
         screen().print()
 
 
