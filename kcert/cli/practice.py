@@ -81,10 +81,10 @@ def start(
     from kcert.ui import practice
 
     refuse_in_exam("practice start")
-    session.refuse_nested(found := _found(dir, state.FILE) if replace else dir)
-    _keep_current_folder(found)
+    session.refuse_nested(root := _found(dir, state.FILE) if replace else dir)
+    _keep_current_folder(root)
     begun = session.begin(
-        lab, found, seed=seed, openssl=program.openssl(openssl), replaces=replace, learner=_learner(name)
+        lab, root, seed=seed, openssl=program.openssl(openssl), replaces=replace, learner=_learner(name)
     )
     practice.show_start(begun, _option(dir), quiet=quiet)
 
