@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -135,7 +136,7 @@ def _content(root: Path, files: Files) -> _Content:
         inside = kubeconfig.opened(content)
         if inside is None:
             named = re.search(rb"^[ ]*client-certificate:[ ]*[\"']?([^\"'\r\n]+)", content, re.MULTILINE)
-            return _Content(None, _linked(root, named[1].decode()) if named else b"", links=named is not None)
+            return _Content(None, _linked(root, os.fsdecode(named[1])) if named else b"", links=named is not None)
         return _Content(inside.key, inside.crt, inside.server, inside.ca)
     public = files.crt or files.public_key
     assert public
@@ -147,6 +148,8 @@ def _linked(root: Path, named: str) -> bytes:
     """Return the certificate that a kubeconfig names; in the copy of a host, paths are below the copy's own ``/``."""
     whole, below = str(root.absolute()), "/etc/kubernetes"
     host = whole.removesuffix(below) if whole.endswith(below) else ""
+    if "\0" in named:  # no file has such a name
+        return b""
     path = root / named
     for _ in range(2):  # the file that the kubelet renews is a link
         if path.is_absolute() and not str(path).startswith(host):
