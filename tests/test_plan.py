@@ -11,6 +11,7 @@ import pytest
 
 from tests import judge, running
 from tests.refusals import assert_refused
+from tests.terminal import on_terminal
 from tests.test_faults import fake_openssl
 
 if TYPE_CHECKING:
@@ -31,6 +32,21 @@ def test_a_line_a_certificate_fits_eighty_columns(own_pki: Callable[..., Pki], k
     assert [line.split()[:2] for line in short.lines] == [line.split()[:2] for line in wide.lines]
     assert "CN=kube-admin, O=system:masters" in wide.stdout
     assert kcert("plan", "-o", "wide").stdout == wide.stdout
+
+
+def test_certificates_with_one_reason_share_a_command(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    folder = own_pki("course").folder
+    kcert.done("renew", "ca", "--new-key", "-q", "-d", folder)
+
+    said = " ".join(on_terminal(kcert, "plan", "-d", str(folder)).plain.split())
+
+    assert said.count("the outgoing CA signed it") == 1
+    assert "Each of admin, kube-scheduler, " in said
+    typed = said.partition("kcert renew admin ")[2].partition(" --stale")[0].replace("\\", "").split()
+    assert "service-account" in typed
+    kcert.done("renew", "admin", *typed, "--stale", "-q", "-d", folder)
+    planned = json.loads(kcert.done("plan", "--format", "json", "-d", folder).stdout)
+    assert {one["state"] for one in planned} == {"current"}
 
 
 def test_a_line_in_a_pipe_is_narrow_and_counts_what_it_cuts(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

@@ -78,7 +78,7 @@ class CertificateStatus:
     def is_other_ca(self) -> bool:
         """True for a CA of another name or key than kcert.yaml has: only a CA rotation changes that."""
         spec, x509 = self.certificate, self.x509
-        if spec.kind is not Kind.CA or x509 is None or spec.subject is None or not (x509.ca or x509.self_issued):
+        if spec.kind is not Kind.CA or x509 is None or spec.subject is None or not (x509.ca or x509.self_signed):
             return False
         return sorted(spec.subject.parts) != sorted(x509.subject.parts) or _kind_of(x509.public_key) != str(spec.key)
 
@@ -163,7 +163,7 @@ def _status(
     root: Path, certificate: Certificate, content: _Content, issuer: _Content | None, now: datetime
 ) -> CertificateStatus:
     x509, has_key = content.x509, content.key is not None
-    if certificate.kind is Kind.CA and x509 and not x509.self_issued:
+    if certificate.kind is Kind.CA and x509 and not x509.self_signed:
         certificate = replace(certificate, intermediate=True)
     if content.crt is None:
         return CertificateStatus(certificate, State.MISSING, has_key=has_key)
