@@ -158,3 +158,16 @@ def test_in_kubeadms_own_folder_its_kubeconfigs_are_left_alone_unless_named(tmp_
     )
     shown = kcert.done("kubeconfig", "admin", "--output", "-", "--dir", folder).stdout
     assert yaml.safe_load(shown)["users"][0]["user"].keys() == {"client-certificate-data", "client-key-data"}
+
+
+@pytest.mark.parametrize("path", [b"/etc/kubernetes/\xe9.crt", b"/etc/\0kubernetes/a.crt"], ids=["Latin-1", "NUL"])
+def test_a_kubeconfig_with_a_path_that_is_not_one_is_stale(path: bytes, tmp_path: Path, kcert: Kcert) -> None:
+    (tmp_path / "kcert.yaml").write_text("profile: kubeadm\n", encoding="utf-8")
+    kcert.done("all", "--quiet")
+    (tmp_path / "pki/kubelet.conf").write_bytes(
+        b"clusters: [{cluster: {server: x}}]\nusers:\n- user:\n    client-certificate: " + path + b"\n"
+    )
+
+    (kubelet,) = (line for line in kcert.done("plan").lines if " kubelet " in line)
+
+    assert kubelet.startswith("stale")

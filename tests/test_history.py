@@ -203,12 +203,16 @@ def test_a_history_that_was_changed_still_shows_after_another_run(own_pki: Calla
     assert lines_of(own.folder)[: len(lines) - 2] == lines[:-2]
 
 
-def test_a_last_line_that_a_kill_cut_short_is_repaired(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+@pytest.mark.parametrize(("written", "zeros"), [(40, 0), (0, 3000), pytest.param(40, 3000, marks=pytest.mark.thorough)])
+def test_a_last_line_that_was_cut_short_is_repaired(
+    own_pki: Callable[..., Pki], kcert: Kcert, written: int, zeros: int
+) -> None:
     own = own_pki("course")
     lines = lines_of(own.folder)
     (own.folder / "admin.crt").unlink()
-    write_lines(own.folder, [*lines, lines[-1][:40]])
-    assert kcert("history", "--verify").status == 0
+    write_lines(own.folder, [*lines, lines[-1][:written] + bytes(zeros)])
+    assert kcert("history", "--verify").status == (not written)
+    assert kcert("history").status == 0
 
     kcert.done("all", "--quiet")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
+import resource
 import shutil
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
@@ -9,16 +12,16 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtensionOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from kcert import profiles
 from kcert.errors import InputError
 from kcert.issue.adopt import detect_files
 from kcert.issue.describe import describe
 from kcert.issue.status import CertificateStatus, State, status_of
-from tests.running import representatives
+from tests.running import Kcert, representatives
 from tests.scan.conftest import kcert
 from tests.zoo import kinds, kubeadm, makers
 from tests.zoo.issuing import changed
@@ -179,3 +182,81 @@ def test_a_difference_that_clients_notice_is_stale(tmp_path: Path) -> None:
     statuses = status_of(tmp_path / "etc/kubernetes", profiles.certificates(cluster))
     assert "IP:192.168.56.99" in statuses["apiserver"].reason
     assert statuses["apiserver"].state is State.STALE
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "note"),
+    [
+        ("admin.conf", "https://.*", '"https://[::1"', "the API server 'https://[::1'"),
+        ("admin.conf", "https://.*", "https://cp1:99999", "the API server 'https://cp1:99999'"),
+        ("admin.conf", "https://.*", '"https://{a}_b:6443"', "the API server 'https://{a}_b:6443'"),
+        ("manifests/kube-*.yaml", "ip-range=.*", "ip-range=foo", "the service range 'foo'"),
+        ("manifests/kube-*.yaml", "ip-range=.*", "ip-range=10.96.0.1/12", "the service range '10.96.0.1/12'"),
+        ("manifests/kube-*.yaml", "ip-range=.*", "ip-range=\n- --cluster-domain=a..b", "the domain 'a..b'"),
+    ],
+    ids=["ipv6", "port", "host", "no-range", "not-the-first", "domain"],
+)
+def test_what_kcert_yaml_cannot_have_is_omitted(file: str, old: str, new: str, note: str, tmp_path: Path) -> None:
+    kinds.lay_out("kubeadm", tmp_path)
+    folder = tmp_path / "etc/kubernetes"
+    for path in folder.glob(file):
+        path.write_text(re.sub(old, new, path.read_text()))
+    cluster, _ = described(folder, tmp_path / "kcert.yaml")
+    assert (cluster.profile, cluster.dns_domain) == ("kubeadm", "cluster.local")
+    assert (
+        f"# Not certain: {note} is omitted, because kcert.yaml cannot have it." in (tmp_path / "kcert.yaml").read_text()
+    )
+
+
+def test_keys_lifetimes_and_addresses_that_kcert_yaml_cannot_have_are_replaced(tmp_path: Path) -> None:
+    key = rsa.generate_private_key(65537, 1024)  # noqa: S505 - old clusters have such
+    now = datetime.now(timezone.utc)
+    names = [x509.DNSName("kubernetes.default"), x509.DNSName("cp1")]
+    addresses = (x509.IPAddress(ipaddress.ip_address(address)) for address in ("224.0.0.1", "10.0.0.5"))
+    usual = x509.SubjectAlternativeName([*names, *addresses])
+    for stem, groups, days in (("ca", (), 40_000), ("apiserver", (), 39_000), ("jane", ("team a", " b"), 39_000)):
+        parts = [x509.NameAttribute(NameOID.COMMON_NAME, stem)]
+        parts += [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
+        subject, issuer = x509.Name(parts), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca")])
+        builder = x509.CertificateBuilder(issuer, subject, key.public_key(), 1, now, now + timedelta(days=days))
+        builder = builder.add_extension(x509.BasicConstraints(stem == "ca", None), critical=True)
+        if stem == "apiserver":
+            builder = builder.add_extension(usual, critical=False)
+        if stem == "jane":
+            builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        pem = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        (tmp_path / f"{stem}.crt").write_bytes(pem)
+
+    cluster, _ = described(tmp_path, tmp_path / "kcert.yaml")
+
+    assert cluster.control_plane[0].addresses == ("10.0.0.5",)
+    assert (cluster.days.ca, cluster.days.leaf, cluster.key.bits) == (36_500, 36_500, 2048)
+    assert [(user.name, user.groups) for user in cluster.users] == [("jane", ("team a",))]
+    text = (tmp_path / "kcert.yaml").read_text()
+    for omitted in (
+        "the group ' b' of jane",
+        "the key RSA 1024",
+        "the lifetime of 40000 days",
+        "the SAN 'IP:224.0.0.1'",
+    ):
+        assert f"# Not certain: {omitted} is omitted, because kcert.yaml cannot have it." in text
+
+
+def test_a_description_that_has_to_be_corrected_names_the_line(tmp_path: Path) -> None:
+    kinds.lay_out("kubeadm", tmp_path)
+    for manifest in (tmp_path / "etc/kubernetes/manifests").glob("kube-*.yaml"):
+        manifest.write_text(re.sub("ip-range=.*", "ip-range=192.168.56.0/24", manifest.read_text()))
+    run = kcert("init", "--from", "etc/kubernetes", folder=tmp_path)
+    assert run.status == 2
+    words = " ".join(run.stderr.split())
+    assert "kcert.yaml:18: service_cidr: the services' range 192.168.56.0/24 contains 192.168.56.11" in words
+    assert "service_cidr: 192.168.56.0/24" in (tmp_path / "kcert.yaml").read_text()
+
+
+@pytest.mark.parametrize("source", [(), ("--from", "pki")], ids=["example", "from"])
+def test_a_full_disk_leaves_no_kcert_yaml(source: tuple[str, ...], tmp_path: Path) -> None:
+    assert kcert("all", "--quiet", folder=tmp_path).status == 0
+    run = Kcert(tmp_path)("init", *source, preexec=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)))
+    assert run.status == 3
+    assert "kcert.yaml cannot be written: File too large." in " ".join(run.stderr.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["pki"]

@@ -383,6 +383,35 @@ def test_a_disk_that_fails_in_the_middle_of_a_move_leaves_it_to_the_next_kcert(
     assert staged(own.folder) == []
 
 
+def test_a_loss_of_power_finds_no_file_in_place_that_is_not_on_the_disk(
+    own_pki: Callable[..., Pki], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = own_pki("kubeadm")
+    flush, move = os.fsync, os.replace
+    flushed: set[int] = set()
+    moved: dict[str, bool] = {}
+
+    def flushing(descriptor: int) -> None:
+        flush(descriptor)
+        flushed.add(os.fstat(descriptor).st_ino)
+
+    def moving(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        moved[target] = os.stat(source, dir_fd=src_dir_fd).st_ino in flushed
+        move(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    monkeypatch.setattr(os, "fsync", flushing)
+    monkeypatch.setattr(os, "replace", moving)
+    ended = in_process(["renew", "admin", "apiserver", "--new-key", "--quiet"], tmp_path)
+
+    assert (ended.status, ended.stderr) == (0, "")
+    assert {"admin.conf", "apiserver.key", "apiserver.crt", "publish.json"} <= set(moved)
+    assert {name for name, is_flushed in moved.items() if not is_flushed} <= {
+        *(f"{name}.csr" for name in ("admin", "apiserver")),
+        *(f"openssl-{name}.cnf" for name in ("admin", "apiserver")),
+    }
+    assert {path.stat().st_ino for path in own.folder.glob(".kcert/history.*")} <= flushed
+
+
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EXDEV, errno.EMLINK], ids=["EPERM", "EXDEV", "EMLINK"])
 def test_without_hard_links_a_backup_is_a_copy(
     own_pki: Callable[..., Pki], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int

@@ -11,6 +11,8 @@ import pytest
 
 from tests import judge, running
 from tests.refusals import assert_refused
+from tests.terminal import on_terminal
+from tests.test_faults import fake_openssl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +32,21 @@ def test_a_line_a_certificate_fits_eighty_columns(own_pki: Callable[..., Pki], k
     assert [line.split()[:2] for line in short.lines] == [line.split()[:2] for line in wide.lines]
     assert "CN=kube-admin, O=system:masters" in wide.stdout
     assert kcert("plan", "-o", "wide").stdout == wide.stdout
+
+
+def test_certificates_with_one_reason_share_a_command(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    folder = own_pki("course").folder
+    kcert.done("renew", "ca", "--new-key", "-q", "-d", folder)
+
+    said = " ".join(on_terminal(kcert, "plan", "-d", str(folder)).plain.split())
+
+    assert said.count("the outgoing CA signed it") == 1
+    assert "Each of admin, kube-scheduler, " in said
+    typed = said.partition("kcert renew admin ")[2].partition(" --stale")[0].replace("\\", "").split()
+    assert "service-account" in typed
+    kcert.done("renew", "admin", *typed, "--stale", "-q", "-d", folder)
+    planned = json.loads(kcert.done("plan", "--format", "json", "-d", folder).stdout)
+    assert {one["state"] for one in planned} == {"current"}
 
 
 def test_a_line_in_a_pipe_is_narrow_and_counts_what_it_cuts(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
@@ -144,6 +161,23 @@ def test_what_the_command_line_asks_for_is_remembered_and_kept(own_pki: Callable
     assert {"DNS:vip.example", "IP:10.9.8.7"} <= set(server.names)
     assert server.days == 90
     assert "root@example" in str(admin)
+
+
+def test_what_the_command_line_asked_for_is_remembered_where_a_later_certificate_fails(
+    own_pki: Callable[..., Pki], kcert: Kcert
+) -> None:
+    folder = own_pki("course").folder
+    for path in (*folder.glob("kube-apiserver.*"), *folder.glob("apiserver-etcd-client.*")):
+        path.unlink()
+    broken = fake_openssl(kcert.folder, 'case "$*" in *"-out apiserver-etcd-client.crt"*) exit 1;; esac')
+
+    ended = kcert("apiserver", "--san", "vip.example", "--openssl", broken)
+    planned = json.loads(kcert.done("plan", "--format", "json").stdout)
+
+    assert_refused(ended, 3, "while apiserver-etcd-client was made")
+    assert {one["name"]: one["state"] for one in planned if one["state"] != "current"} == {
+        "apiserver-etcd-client": "missing"
+    }
 
 
 def test_a_clients_sans_and_a_group_with_a_blank(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

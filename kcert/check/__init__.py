@@ -15,6 +15,7 @@ from pathlib import Path
 from kcert.certificates import Certificate, Role
 from kcert.check import (
     bash,
+    ca_options,
     corrections,
     dates,
     files,
@@ -37,7 +38,7 @@ from kcert.scan import Problem, ProblemKind, ScanResult
 from kcert.scan.discovery import survey
 from kcert.scan.layouts import kubeadm_ca
 
-_GROUPS = (files, signers, dates, keys, identities, kubeconfigs, forms)
+_GROUPS = (files, signers, ca_options, dates, keys, identities, kubeconfigs, forms)
 RULES: dict[str, Rule] = {rule.name: rule for group in _GROUPS for rule in group.RULES}
 """Every rule by its name, the worst trouble first."""
 

@@ -101,7 +101,7 @@ def right_common_name(ctx: RuleContext, cert: CertificateInstance) -> str | None
     if wanted := other_subject(cert):
         return None if wanted.common_name == name else wanted.common_name
     if cert.roles & KUBELET_ROLES:
-        return _right_node_name(cert, name)
+        return _right_node_name(ctx, cert, name)
     for demand in cert.demands:
         if demand.fixed_name and demand.common_name != name:
             return demand.common_name
@@ -113,9 +113,10 @@ def right_common_name(ctx: RuleContext, cert: CertificateInstance) -> str | None
     return None
 
 
-def _right_node_name(cert: CertificateInstance, name: str) -> str | None:
-    if cert.nodes:
-        right = f"{NODE_PREFIX}{cert.nodes[0].lower()}"
+def _right_node_name(ctx: RuleContext, cert: CertificateInstance, name: str) -> str | None:
+    copies = {node for copy in ctx.copies.get(cert.certificate.sha256, ()) for node in copy.nodes}
+    if nodes := cert.nodes or (tuple(copies) if len(copies) == 1 else ()):
+        right = f"{NODE_PREFIX}{nodes[0].lower()}"
     elif name.lower().startswith(NODE_PREFIX) and len(name) > len(NODE_PREFIX):
         right = name.lower()
     elif name.startswith(NODE_PREFIX):

@@ -44,7 +44,7 @@ def _renewed(ctx: RuleContext, ca: CertificateInstance) -> CertificateInstance |
         (
             other
             for other in ctx.authorities
-            if not other.embedded
+            if other.has_file
             and other.certificate.not_after > ctx.now
             and (other.certificate.subject, other.certificate.public_key) == (cert.subject, cert.public_key)
         ),
@@ -101,6 +101,8 @@ def issuer_expires_first(ctx: RuleContext) -> Iterator[Violation]:
         issuer = _signer(ctx, cert)
         if issuer is None or issuer.not_after <= ctx.now + ctx.soon:
             continue  # the expiry of the CA is reported instead
+        if cert.certificate.sha256 in ctx.unused_cas:
+            continue
         if late := cert.certificate.outlives(issuer):
             message = f"{_whose(cert)} {ends_late(late, issuer)}"
             evidence = f"not after {stamp(cert.certificate.not_after)}; the CA {stamp(issuer.not_after)}"

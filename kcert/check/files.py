@@ -299,7 +299,7 @@ def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None, behin
         whole = bash.joined(bash.literal(origin.certificate.pem, *behind))
         return placing.rewritten(problem.path, whole) if len(behind) <= MOST_BESIDE else ""
     if origin is not None:
-        source = bash.literal(origin.certificate.pem) if origin.embedded else _copied(ctx, problem, origin)
+        source = _copied(ctx, problem, origin) if origin.has_file else bash.literal(origin.certificate.pem)
         if isinstance(source, Raw):
             return placing.rewritten(problem.path, bash.joined(source))
         return bash.command("cp", source, problem.path)
@@ -307,7 +307,7 @@ def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None, behin
     names = Counter(
         cert.certificate.issuer
         for cert in ctx.leaves
-        if not cert.certificate.self_issued and cert.path.parent == problem.path.parent
+        if not cert.certificate.self_signed and cert.path.parent == problem.path.parent
     )
     if key is None or not names:
         return ""
@@ -332,7 +332,7 @@ def _origin(ctx: RuleContext, problem: Problem, right: X509) -> CertificateInsta
             if cert.path != problem.path or problem.path == problem.source
         ),
         key=lambda cert: (
-            cert.embedded,
+            not cert.has_file,
             cert.path.name != problem.path.name,
             -sum(_is_named_as(right, other) for other in ctx.certs_by_file[cert.holder]),
             cert.use.position,

@@ -56,7 +56,7 @@ def duplicate_serial(ctx: RuleContext) -> Iterator[Violation]:
     issued: dict[tuple[str, str, str], list[CertificateInstance]] = defaultdict(list)
     for cert in ctx.leaves:
         certificate = cert.certificate
-        if not certificate.self_issued:
+        if not certificate.self_signed:
             key = (str(certificate.issuer), certificate.authority_key_id or "", certificate.serial)
             issued[key].append(cert)
     for group in issued.values():

@@ -107,13 +107,15 @@ def _owner_of_key(ctx: RuleContext, cert: CertificateInstance, key: KeyFile | No
     """Return the certificate that *key* belongs to instead of *cert*, preferably one in the same file."""
     owners = [other for other in ctx.found if key and key_belongs(key.pem, other.certificate.public_key)]
     return min(
-        owners, key=lambda other: (other.holder != cert.holder, not other.is_authority, other.embedded), default=None
+        owners,
+        key=lambda other: (other.holder != cert.holder, not other.is_authority, not other.has_file),
+        default=None,
     )
 
 
 def _in_order(ctx: RuleContext, cert: CertificateInstance, owner: CertificateInstance) -> str:
     """Return the commands that write the file again with *owner* first; empty where that is not certain."""
-    if cert.embedded or cert.live or holds_a_key(cert.path):
+    if not cert.has_file or holds_a_key(cert.path):
         return ""
     in_file = sorted(ctx.certs_by_file[cert.holder], key=lambda other: (other != owner, other.use.position))
     pems = dict.fromkeys(other.certificate.pem for other in in_file)

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kcert.certificates import is_address
-from kcert.check import bash, sans
+from kcert.check import bash, placing, sans
 from kcert.check.identities import listed
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.clusters import cluster_kind_of
@@ -204,7 +204,7 @@ def _signer_of(ctx: RuleContext, shown: CertificateInstance) -> CertificateInsta
         if ca.certificate.subject == shown.certificate.issuer
         and ctx.signatures.verdict(shown.certificate, (ca.certificate,)) is None
     ]
-    return min(signers, key=lambda ca: ca.embedded, default=None)
+    return min(signers, key=lambda ca: not ca.has_file, default=None)
 
 
 def _authority_set(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: CertificateInstance) -> str:
@@ -213,7 +213,9 @@ def _authority_set(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: Certifica
     if signer is None:
         return ""
     if not kubeconfig.ca_embedded and kubeconfig.ca_path is not None:
-        return "" if signer.embedded else bash.command("cp", signer.path, kubeconfig.ca_path)
+        if signer.has_file and not ctx.has_siblings(signer):
+            return bash.command("cp", signer.path, kubeconfig.ca_path)
+        return placing.rewritten(kubeconfig.ca_path, bash.joined(bash.literal(signer.certificate.pem)))
     return _ca_embedded(kubeconfig, signer)
 
 

@@ -68,7 +68,7 @@ def owners(ctx: RuleContext) -> Owners:
         known[cluster] = {role: authorities[count.most_common(1)[0][0]] for role, count in counts.items()}
     for cert in ctx.authorities:
         here = place(cert.path)
-        if here is not None and not cert.embedded:
+        if here is not None and cert.has_file:
             known[clusters[cluster_root_of(cert.path)]].setdefault(here, cert.certificate)
     return Owners(clusters, dict(known), frozenset(clusters[cluster_root_of(leaf.path)] for leaf in ctx.leaves))
 

@@ -21,7 +21,7 @@ from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509
 from kcert.quoting import Raw
 from kcert.scan.documents import NotADocumentError, as_utf8, documents, list_at, text_at
-from kcert.scan.files import Format, recognize
+from kcert.scan.files import Format, recognize, unwrap, unwrapped
 from kcert.scan.fs import lexists, read_bytes
 
 if TYPE_CHECKING:
@@ -206,13 +206,19 @@ def converted(ctx: RuleContext, problem: Problem) -> str:
     path = bash.unquoted(target_of(problem.path))
     new = f"{path}.new"
     written = bash.command("mv", new, path)
-    if is_der(data):
-        known = recognize(problem.path, data, ctx.openssl)
-        held = known.block if known else None
-        program = "pkey" if problem.expects == "key" else "x509"
-        fits = held is not None and (held.is_key if problem.expects == "key" else held.is_certificate)
-        decoded = bash.command("openssl", program, "-inform", "DER", "-in", path, "-out", new)
+    encoded = unwrapped(data)
+    if encoded is not None and not is_der(encoded):
+        blocks = pem_blocks(encoded)
+        fits = all(not block.fault and _is_expected(problem, block) for block in blocks)
+        decoded = bash.command(*unwrap("openssl", data, path, new))
+        decoded = f"(umask 077; {decoded})" if any(block.is_key for block in blocks) else decoded
         return bash.then(decoded, written) if fits else ""
+    if is_der(encoded or data):
+        known = recognize(problem.path, encoded or data, ctx.openssl)
+        program = "pkey" if problem.expects == "key" else "x509"
+        source = Raw(f"<({bash.command(*unwrap('openssl', data, path))})") if encoded else path
+        decoded = bash.command("openssl", program, "-inform", "DER", "-in", source, "-out", new)
+        return bash.then(decoded, written) if known and known.block and _is_expected(problem, known.block) else ""
     text = data
     if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = text.decode("utf-16", "replace").encode("ascii", "replace")
@@ -229,6 +235,10 @@ def converted(ctx: RuleContext, problem: Problem) -> str:
     if not blocks or len(blocks) > MOST_BESIDE or not whole or not expected:
         return ""
     return rewritten(problem.path, bash.joined(bash.literal(*(block.pem for block in blocks))))
+
+
+def _is_expected(problem: Problem, block: Block) -> bool:
+    return block.is_key if problem.expects == "key" else block.is_certificate
 
 
 def reencoded(ctx: RuleContext, problem: Problem) -> str:

@@ -66,7 +66,7 @@ def reissue_commands(
     if cert.made_by_kubelet:
         files = [cert.path, *([cert.use.key_path] if cert.use.key_path else [])]
         return f"{bash.command('rm', *dict.fromkeys(files))}\n{_THE_KUBELETS_OWN}"
-    if cert.is_authority and cert.certificate.self_issued:
+    if cert.is_authority and cert.certificate.self_signed:
         return replace_ca(ctx, cert) if new_key else reissue_ca(ctx, cert)
     signer = signer_of(ctx, cert)
     made = issued(ctx, cert, signer, new_key=new_key, key=key) if signer else ""
@@ -100,19 +100,19 @@ def signer_of(ctx: RuleContext, cert: CertificateInstance) -> Signer | None:
     left = (issuer.certificate.not_after - ctx.now) // timedelta(days=1)
     renewed_first = issuer.certificate.not_after <= ctx.now + ctx.soon
     # A CA that is only embedded here is in a file elsewhere, and nothing shows where.
-    crt = Path("ca.crt") if issuer.embedded else issuer.path.absolute() if key is None else issuer.path
-    position = 0 if issuer.embedded else ctx.number_of(issuer) - 1
+    crt = Path("ca.crt") if not issuer.has_file else issuer.path.absolute() if key is None else issuer.path
+    position = ctx.number_of(issuer) - 1 if issuer.has_file else 0
     # The key beside a file of several CAs is that of the first.
     usual = Path("that-ca.key") if position else usual_key(crt)
     # openssl takes the first certificate of a file.
     argument = bash.literal(issuer.certificate.pem) if position else bash.unquoted(crt)
-    remark = _NO_CA_HERE if issuer.embedded else (_WHICH_KEY if position else _NO_KEY_HERE).format(key=bash.word(usual))
+    remark = (_WHICH_KEY if position else _NO_KEY_HERE).format(key=bash.word(usual)) if issuer.has_file else _NO_CA_HERE
     return Signer(crt, key or usual, argument, None if renewed_first else left, "" if key else f"{remark}\n")
 
 
 def _successor(ctx: RuleContext, issuer: CertificateInstance) -> CertificateInstance:
     """The CA of the same name and file whose key is here, while one CA takes the place of another; or *issuer*."""
-    if issuer.embedded or _key_of(issuer):
+    if not issuer.has_file or _key_of(issuer):
         return issuer
     beside = (cert for cert in ctx.certs_by_file.get(issuer.holder, ()) if _key_of(cert))
     return next((cert for cert in beside if cert.certificate.subject == issuer.certificate.subject), issuer)
@@ -120,7 +120,7 @@ def _successor(ctx: RuleContext, issuer: CertificateInstance) -> CertificateInst
 
 def _key_of(authority: CertificateInstance) -> Path | None:
     usable = (use.key_path for use in authority.uses if use.key and use.key_fits is not False)
-    return None if authority.embedded else next((path for path in usable if path), None)
+    return next((path for path in usable if path), None) if authority.has_file else None
 
 
 def _key_beside(cert: CertificateInstance) -> Path | None:
@@ -222,11 +222,11 @@ def reissue_ca(ctx: RuleContext, cert: CertificateInstance) -> str:
     origin = cert
     if key is None or cert.embedded:
         # Another copy may be beside the key.
-        beside_key = (copy for copy in ctx.copies[cert.certificate.sha256] if _key_beside(copy) and not copy.embedded)
+        beside_key = (copy for copy in ctx.copies[cert.certificate.sha256] if _key_beside(copy) and copy.has_file)
         origin = next(beside_key, cert)
-        key = None if origin.embedded else _key_beside(origin)
+        key = _key_beside(origin) if origin.has_file else None
     mismatched = any(use.key_path == key and use.key_fits is False for use in origin.uses)
-    if origin.embedded or origin.live or mismatched or beside(ctx, origin) is None:
+    if not origin.has_file or mismatched or beside(ctx, origin) is None:
         return ""
     key_path = key or usual_key(origin.path)
     remark = "" if key else f"{_NO_KEY_HERE.format(key=bash.word(key_path))}\n"
@@ -261,7 +261,7 @@ def copied(ctx: RuleContext, origin: CertificateInstance) -> list[str]:
 def replace_ca(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = True) -> str:
     """Return the commands for a root CA with a new key, or with its own, and for all that the old one signed."""
     key = _key_beside(cert)
-    made = "" if cert.embedded or cert.live else issued(ctx, cert, None, new_key=new_key)
+    made = issued(ctx, cert, None, new_key=new_key) if cert.has_file else ""
     if key is None or not made:
         return ""
     others = {_key_beside(copy) for copy in ctx.copies[cert.certificate.sha256]} - {key, None}

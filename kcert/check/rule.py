@@ -63,6 +63,11 @@ class CertificateInstance:
         return self.use.live is not None
 
     @property
+    def has_file(self) -> bool:
+        """True if commands can name its file: it is not inside a kubeconfig, an object of the API, or a server."""
+        return not (self.embedded or self.live)
+
+    @property
     def roles(self) -> frozenset[Role]:
         """All that it is for."""
         return frozenset(use.role for use in self.uses if use.role is not None)
@@ -82,7 +87,7 @@ class CertificateInstance:
     @property
     def is_root(self) -> bool:
         """True for a self-signed CA: no client verifies that signature."""
-        return self.is_authority and self.certificate.self_issued
+        return self.is_authority and self.certificate.self_signed
 
     @property
     def holder(self) -> tuple[Path, str | None]:
@@ -97,7 +102,7 @@ class CertificateInstance:
     @property
     def made_by_kubelet(self) -> bool:
         """True for the serving certificate that a kubelet creates itself if its configuration names none."""
-        own = self.certificate.self_issued or any(use.issuer_path == self.path for use in self.uses)
+        own = self.certificate.self_signed or any(use.issuer_path == self.path for use in self.uses)
         return own and self.roles == {Role.KUBELET_SERVER} and not any(use.option for use in self.uses)
 
     @property
@@ -237,14 +242,15 @@ class RuleContext:
     @cached_property
     def _named_issuers(self) -> frozenset[tuple[Name, str | None]]:
         certificates = (use.certificate for use in self.scan.uses)
-        return frozenset((cert.issuer, cert.authority_key_id) for cert in certificates if not cert.self_issued)
+        return frozenset((cert.issuer, cert.authority_key_id) for cert in certificates if not cert.self_signed)
 
     @cached_property
     def unused_cas(self) -> frozenset[str]:
         """CAs (by SHA-256) that are trusted beside others, and that nothing here depends on.
 
-        A CA that was replaced stays in the bundle until the last certificate that it signed is gone. The bundle of
-        a whole distribution contains roots that expired long ago. Both are harmless.
+        A CA that was replaced stays in the bundle until the last certificate that it signed is gone; so does what the
+        old CA signed for the new one (`k3s certificate rotate-ca`). The bundle of a whole distribution contains roots
+        that expired long ago. All are harmless.
         """
         unused: set[str] = set()
         for members in self.certs_by_file.values():
@@ -254,7 +260,8 @@ class RuleContext:
                 continue
             for cert in members:
                 alone = all(other.certificate.sha256 == cert.certificate.sha256 for other in others)
-                if cert.is_root and not alone and not _has_key(cert) and not self.has_signed(cert.certificate):
+                is_spare = cert.is_root and not alone and not _has_key(cert) and not self.has_signed(cert.certificate)
+                if is_spare or any(_supersedes(other.certificate, cert.certificate) for other in others):
                     unused.add(cert.certificate.sha256)
         return frozenset(unused)
 
@@ -278,7 +285,7 @@ class RuleContext:
                     candidates,
                     key=lambda copy: (
                         self.signatures.verdict(cert.certificate, (copy.certificate,)) is not None,
-                        copy.embedded,
+                        not copy.has_file,
                         not _has_key(copy),
                         copy.path != cert.use.issuer_path,
                         copy.use.position,
@@ -311,12 +318,18 @@ class RuleContext:
         )
 
 
+def _supersedes(new: X509, old: X509) -> bool:
+    """Return True if *new* is a CA certificate with the name and key of *old*, and a root, or valid for longer."""
+    same = (new.subject, new.public_key) == (old.subject, old.public_key)
+    return same and (new.self_signed, new.not_after) > (old.self_signed, old.not_after)
+
+
 def _has_key(cert: CertificateInstance) -> bool:
     return any(use.key for use in cert.uses)
 
 
 def _distance_from_source(ca: CertificateInstance) -> tuple[bool, bool, int]:
-    return ca.embedded, not _has_key(ca), ca.use.position
+    return not ca.has_file, not _has_key(ca), ca.use.position
 
 
 Key = TypeVar("Key")

@@ -355,6 +355,7 @@ def init(
         described = describe(source, profiles.load(None))
         example.write(config, described.text())
         plan.described(config, described, *described.matching())
+        profiles.load(config)  # what has to be corrected is an error with its line
         return
     lessons.check_own()
     cluster = profiles.write_example(

@@ -22,7 +22,7 @@ from kcert.cli.options import (
     option,
 )
 from kcert.errors import FOUND, InputError
-from kcert.practice import DEFAULT_FOLDER, OWN_FOLDER
+from kcert.practice import DEFAULT_FOLDER, OWN_FOLDER, enclosing
 
 if TYPE_CHECKING:
     from kcert.practice.session import Session
@@ -77,12 +77,14 @@ def start(
 ) -> None:
     """Build a lab in a folder, and print its story."""
     from kcert.openssl import program
-    from kcert.practice import session
+    from kcert.practice import session, state
     from kcert.ui import practice
 
     refuse_in_exam("practice start")
+    session.refuse_nested(root := _found(dir, state.FILE) if replace else dir)
+    _keep_current_folder(root)
     begun = session.begin(
-        lab, dir, seed=seed, openssl=program.openssl(openssl), replaces=replace, learner=_learner(name)
+        lab, root, seed=seed, openssl=program.openssl(openssl), replaces=replace, learner=_learner(name)
     )
     practice.show_start(begun, _option(dir), quiet=quiet)
 
@@ -149,7 +151,9 @@ def reset(*, dir: LabFolder = DEFAULT_LAB, openssl: Program = "openssl") -> None
     from kcert.practice import session
     from kcert.ui import practice
 
-    practice.show_start(session.reset(_resumed(dir, openssl)), _option(dir))
+    lab = _resumed(dir, openssl)
+    _keep_current_folder(lab.root)
+    practice.show_start(session.reset(lab), _option(dir))
 
 
 @app.command("exam")
@@ -175,22 +179,24 @@ def exam(
     """Start several labs with a time limit, or print the time that is left, or the score, of the exam in the folder."""
     from kcert.openssl import program
     from kcert.practice import exam as exams
-    from kcert.practice import state
+    from kcert.practice import session, state
     from kcert.ui import practice
 
     openssl = program.openssl(openssl)
     if replace:
         state.refuse_to_replace(dir)
-    running = None if replace else exams.load(dir, openssl)
+    root = dir if replace else _found(dir, state.EXAM_FILE)
+    running = None if replace else exams.load(root, openssl)
     if running:
-        exams.insist_on(running, dir, minutes=minutes, count=labs, seed=None if running.sealed else seed)
-        result = exams.look(dir, running, openssl, hand_in=finish)
-        practice.show_exam(result, dir, format)
+        exams.insist_on(running, root, minutes=minutes, count=labs, seed=None if running.sealed else seed)
+        result = exams.look(root, running, openssl, hand_in=finish)
+        practice.show_exam(result, root, format)
         raise typer.Exit(FOUND if finish and not result.passed else 0)
     if finish:
-        raise InputError(f"--finish: {dir} contains no exam.")
+        raise InputError(f"--finish: {root} contains no exam.")
+    session.refuse_nested(root)
     begun = exams.begin(
-        dir,
+        root,
         seed=seed,
         minutes=exams.MINUTES if minutes is None else minutes,
         count=exams.LABS if labs is None else labs,
@@ -200,7 +206,7 @@ def exam(
         learner=_learner(name),
         seal=state.new_seal(_passphrase(new=True), openssl) if seal else None,
     )
-    practice.show_exam(begun, dir, format)
+    practice.show_exam(begun, root, format)
 
 
 @app.command("report")
@@ -268,13 +274,23 @@ def _passphrase(*, new: bool) -> str:
 
 def _resumed(folder: Path, openssl: str | None = None) -> Session:
     from kcert.openssl import program
-    from kcert.practice import session
+    from kcert.practice import session, state
 
     openssl = program.openssl(openssl) if openssl else "openssl"
-    # Commands also work inside the folder of the lab.
-    if folder == DEFAULT_LAB and not folder.exists() and Path(OWN_FOLDER).is_dir():
-        folder = Path()
-    return session.resume(folder, openssl)
+    return session.resume(_found(folder, state.FILE, state.EXAM_FILE), openssl)
+
+
+def _found(folder: Path, *names: str) -> Path:
+    """Return *folder*, or if it is the default and not in use, the one of the lab or exam that the user is in."""
+    if folder == DEFAULT_LAB and not (folder / OWN_FOLDER).is_dir():
+        return enclosing(Path(), *names) or folder
+    return folder
+
+
+def _keep_current_folder(root: Path) -> None:
+    """Raise InputError if the current folder is inside the lab *root*, where it would be deleted."""
+    if root.resolve() in Path.cwd().parents:
+        raise InputError(f"this would delete the current folder. Change to the folder of the lab first: cd {root}.")
 
 
 def _option(folder: Path) -> str:

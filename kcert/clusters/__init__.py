@@ -187,7 +187,9 @@ MINIKUBE = ClusterKind(
         "/.minikube/machines/*": None,
     },
     homes=("/var/lib/minikube", "/.minikube"),
+    renew="minikube start",
     renew_all="minikube start",
+    renewal_names={"/.minikube/profiles/*": "all", "/var/lib/minikube/certs/*": "all"},
     renewal="`minikube start` renews expired certificates (--cert-expiration sets their lifetime).",
     restart="minikube stop && minikube start",
     unit="kubelet",
@@ -341,7 +343,7 @@ KUBEADM = ClusterKind(
     renewal="`kubeadm upgrade` renews the certificates of the control plane; the kubelet renews its own.",
     restart=_KUBEADM_RESTART,
     unit="kubelet",
-    powerful=("kubernetes-super-admin",),
+    powerful=("kubernetes-super-admin", "docker-for-desktop"),  # Docker Desktop runs kubeadm
     sans="add it to apiServer.certSANs of kubeadm, and let kubeadm issue the certificate again",
 )
 

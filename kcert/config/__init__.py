@@ -97,6 +97,17 @@ class Lifetimes:
     leaf: int
 
 
+LONGEST_LIFE = 36500
+"""Days for which a certificate is valid at most: a hundred years."""
+
+RSA_BITS, CURVES = range(2048, 8193), ("P-256", "P-384")
+
+
+def is_offered(key: Key) -> bool:
+    """Return True for a key that kcert.yaml and --key can ask for."""
+    return key.bits in RSA_BITS if key.algorithm == "rsa" else key.curve in CURVES
+
+
 class Defaults(Protocol):
     """The values that a profile fills in if kcert.yaml does not set them."""
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from kcert.config import Cluster, Host
 from kcert.errors import InputError, MachineError
 from kcert.files import filled_file
+from kcert.store import PUBLIC_MODE
+from kcert.store.atomic import atomic_replace
 from kcert.store.directory import refuse_foreign_link
 
 _FIX = """
@@ -71,14 +73,13 @@ def _scalar(value: str) -> str:
 
 
 def write(path: Path, content: str) -> None:
-    """Write *content* to *path*; raises InputError where something is there already."""
-    refuse_foreign_link(path)
+    """Write *content* to *path*, whole or not at all; raises InputError where something is there already."""
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="utf-8") as file:
-            file.write(content)
-    except FileExistsError:
-        raise InputError(
-            f"{path} exists already, and kcert does not replace it. Specify another file with --config."
-        ) from None
+        refuse_foreign_link(path)
+        with atomic_replace(path, content.encode("utf-8"), PUBLIC_MODE):
+            if os.path.lexists(path):
+                raise InputError(
+                    f"{path} exists already, and kcert does not replace it. Specify another file with --config."
+                )
     except OSError as error:
         raise MachineError(f"{path} cannot be written: {error.strerror}.") from None

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from kcert.certificates import AltName, Key
 from kcert.config import (
+    CURVES,
+    LONGEST_LIFE,
+    RSA_BITS,
     STABLE,
     ApiServer,
     Cluster,
@@ -172,10 +175,6 @@ class Fields(dict[str, Value]):
         if phrase:
             self.taken.append(phrase)
         return default
-
-
-LONGEST_LIFE = 36500  # days: a hundred years
-CURVES = ("P-256", "P-384")
 
 
 def read(path: Path | None, defaults: Mapping[str, Defaults]) -> Cluster:
@@ -370,7 +369,9 @@ def _key(value: Value) -> Key:
         raise fields[foreign].refuse(f"a key of algorithm {algorithm} has no {foreign}")
     return Key(
         algorithm=cast("Literal['rsa', 'ecdsa']", algorithm),
-        bits=fields.take("bits", lambda value: value.number(2048, 8192, "the length of an RSA key in bits"), 2048),
+        bits=fields.take(
+            "bits", lambda value: value.number(RSA_BITS[0], RSA_BITS[-1], "the length of an RSA key in bits"), 2048
+        ),
         curve=fields.take("curve", lambda value: value.choice(CURVES), CURVES[0]),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -10,7 +11,7 @@ from typing import Any
 
 from kcert import profiles
 from kcert.certificates import AltName, Certificate, Files, Key, Kind, Subject, Usages, key_names
-from kcert.config import Cluster, check_user_name
+from kcert.config import Cluster, check_user_name, is_offered
 from kcert.errors import InputError, MachineError
 from kcert.files import read_input, read_regular
 from kcert.issue.status import status_of
@@ -84,10 +85,9 @@ def with_request(spec: Certificate, request: Mapping[str, Any]) -> Certificate:
 
 def key_of_text(text: str) -> Key | None:
     """Return the key that ``rsa:4096`` or ``ecdsa:P-256`` asks for; None if it is neither."""
-    algorithm, _, size = text.partition(":")
-    if algorithm == "rsa" and size.isascii() and size.isdecimal() and 2048 <= int(size) <= 8192:
-        return Key("rsa", int(size))
-    return Key("ecdsa", curve=size) if algorithm == "ecdsa" and size in ("P-256", "P-384") else None
+    match = re.fullmatch(r"rsa:([0-9]{4})|ecdsa:(.+)", text)
+    key = match and (Key("rsa", int(match[1])) if match[1] else Key("ecdsa", curve=match[2]))
+    return key if key and is_offered(key) else None
 
 
 def _files_at(root: Path, certificate: Certificate) -> Files:

@@ -55,7 +55,7 @@ class CaRenewalPlanner:
             return self._complete_rotation(status, x509)
         if spec.is_external_ca:
             return self._import(spec, x509)
-        if not (x509.ca or x509.self_issued):
+        if not (x509.ca or x509.self_signed):
             checks.refuse_mixed_up(self.ctx, spec, x509)
             raise InputError(
                 f"{path} is the certificate of {str(x509.subject)!a}, which "
@@ -76,7 +76,7 @@ class CaRenewalPlanner:
 
     def _check_signer_at_hand(self, spec: Certificate, x509: X509) -> None:
         """Raise InputError for an intermediate CA whose signer is not here, unless a request is all that is wanted."""
-        if x509.self_issued or spec.issuer is not None or self.renewal.csr_only:
+        if x509.self_signed or spec.issuer is not None or self.renewal.csr_only:
             return
         option, new_key = self.ctx.signing_option, " --new-key" if self.renewal.new_key else ""
         request = f"`kcert renew {spec.name} --csr-only{option}` creates a request."
@@ -146,7 +146,7 @@ class CaRenewalPlanner:
     def _request(self, spec: Certificate, x509: X509) -> IssuancePlan:
         """Plan a request for the key that the CA has, for its signer, which is not here."""
         name, option = spec.name, self.ctx.signing_option
-        if x509.self_issued:
+        if x509.self_signed:
             raise InputError(
                 f"{name} is self-signed, so no other CA has to sign it: `kcert renew {name}{option}` renews it."
             )

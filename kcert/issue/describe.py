@@ -15,6 +15,7 @@ from kcert import profiles
 from kcert.certificates import AltName, Key, Kind, Role, is_address
 from kcert.clusters import HARD_WAY, KIND, KUBEADM, KUBESPRAY, cluster_kind_of
 from kcert.config import (
+    LONGEST_LIFE,
     ApiServer,
     Cluster,
     Host,
@@ -23,9 +24,12 @@ from kcert.config import (
     check_address,
     check_context_name,
     check_dns_name,
+    check_group_name,
     check_host_name,
+    check_network,
     check_user_name,
     example,
+    is_offered,
 )
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_regular
@@ -134,19 +138,24 @@ class _Describer:
         specs = (spec for spec in profiles.certificates(cluster) if spec.role is Role.APISERVER)
         usual = {name for spec in specs for name in spec.alt_names}
         checks = {"DNS": check_dns_name, "IP": check_address}
-        extra = [san for san in self.sans if san not in usual and san.type in checks]
-        omitted = [san for san in extra if checks[san.type](san.value)]
-        self.unknown += [f"the SAN {str(san)!a} is omitted, because kcert.yaml cannot have it." for san in omitted]
-        more = tuple(san for san in extra if san not in omitted)
+        extra = (san for san in self.sans if san not in usual and san.type in checks)
+        more = tuple(san for san in extra if self._takes(f"SAN {str(san)!a}", checks[san.type](san.value)))
         cluster = replace(cluster, api_server=replace(cluster.api_server, extra_sans=more))
         return Description(cluster, root, self.unknown)
+
+    def _takes(self, what: str, fault: object) -> bool:
+        """Return True if kcert.yaml can have *what*, which has no *fault*; otherwise say that it is omitted."""
+        note = f"the {what} is omitted, because kcert.yaml cannot have it."
+        if fault and note not in self.unknown:
+            self.unknown.append(note)
+        return not fault
 
     def _api_server(self) -> tuple[ApiServer | None, str]:
         """Return where clients connect to, and the cluster's name, as the kubeconfigs have them."""
         clusters = Counter(file.cluster for file in self.files if file.cluster)
         name = next((name for name, _ in clusters.most_common() if not check_context_name(name)), "")
-        urls = (urlsplit(file.server) for file in self.files)
-        servers = [(url.hostname, url.port or 443) for url in urls if url.hostname]
+        read = ((file.server, _host_and_port(file.server)) for file in self.files if file.server)
+        servers = [server for url, server in read if self._takes(f"API server {url!a}", not server[0])]
         if not servers:
             return None, name
         elsewhere = [server for server in servers if not _is_loopback(server[0])]
@@ -199,8 +208,10 @@ class _Describer:
         return Host(name, self.example.control_plane[0].addresses) if name and not check_host_name(name) else None
 
     def _service_cidrs(self, others: set[str]) -> tuple[str, ...]:
-        if ranges := self.options.get("service-cluster-ip-range"):
-            return tuple(ranges.split(","))
+        ranges = self.options.get("service-cluster-ip-range", "")
+        networks = tuple(ranges.split(",")) if ranges else ()
+        if ranges and self._takes(f"service range {ranges!a}", any(map(check_network, networks))):
+            return tuple(str(ipaddress.ip_network(network)) for network in networks)
         first: dict[int, str] = {}
         for address in (ipaddress.ip_address(text) for text in _addresses(self.sans) if text not in others):
             if int(address) % 256 == 1:
@@ -215,8 +226,10 @@ class _Describer:
         prefixes = ("kubernetes.default.svc.", "kubernetes.svc.")
         domains = [name.removeprefix(prefix) for prefix in prefixes for name in names if name.startswith(prefix)]
         # kubernetes.default.svc.cluster is in most certificates, whatever the domain is.
-        whole = (domain for domain in domains if domain != "cluster")
-        return self.options.get("cluster-domain") or max(whole, key=len, default=self.example.dns_domain)
+        whole = (domain for domain in domains if domain != "cluster" and not check_host_name(domain))
+        usual = max(whole, key=len, default=self.example.dns_domain)
+        domain = self.options.get("cluster-domain", usual)
+        return domain if self._takes(f"domain {domain!a}", check_host_name(domain)) else usual
 
     def _nodes(self, control_plane: tuple[Host, ...]) -> tuple[Host, ...]:
         """Return the nodes whose kubelets have certificates here, with the addresses of their serving certificates."""
@@ -239,14 +252,17 @@ class _Describer:
 
     def _key(self) -> Key:
         keys = Counter(key_of(file.x509) for file in self.leaves or self.files)
-        usual = [key for key, _ in keys.most_common() if key.algorithm == "rsa" or key.curve in ("P-256", "P-384")]
-        return usual[0] if usual else self.example.key
+        usual = (key for key, _ in keys.most_common() if self._takes(f"key {key}", not is_offered(key)))
+        return next(usual, self.example.key)
 
     def _days(self) -> Lifetimes:
         x509s = [file.x509 for file in self.files]
         cas, leaves = ([x509 for x509 in x509s if bool(x509.ca) is is_ca] for is_ca in (True, False))
         days = (Counter(max(1, (x509.not_after - x509.not_before).days) for x509 in each) for each in (cas, leaves))
-        ca, leaf = ((counts.most_common(1) or [(0, 0)])[0][0] for counts in days)
+        usual = [(counts.most_common(1) or [(0, 0)])[0][0] for counts in days]
+        for most in usual:
+            self._takes(f"lifetime of {most} days", most > LONGEST_LIFE)
+        ca, leaf = (min(most, LONGEST_LIFE) for most in usual)
         return Lifetimes(ca or max(leaf, self.example.days.ca), min(leaf, ca) if ca and leaf else leaf or ca)
 
     def _profile(self, cluster: Cluster) -> tuple[Path, Cluster]:
@@ -283,7 +299,8 @@ class _Describer:
             if mine or kind_of(file.x509) is not Kind.CLIENT or check_user_name(name) or file.name.stem != name:
                 continue
             seen.add(name)
-            yield User(name, tuple(group for group in subject.organizations if not check_user_name(group)))
+            checked = ((group, check_group_name(group)) for group in subject.organizations)
+            yield User(name, tuple(group for group, why in checked if self._takes(f"group {group!a} of {name}", why)))
 
 
 def _own_folder(folder: Path, files: list[CertificateFile]) -> tuple[PurePosixPath, list[CertificateFile]]:
@@ -343,9 +360,19 @@ def _hosts(sans: tuple[AltName, ...], others: AbstractSet[str] = frozenset()) ->
 
 
 def _addresses(sans: tuple[AltName, ...]) -> tuple[str, ...]:
-    """Return the addresses of machines: neither loopback addresses nor malformed ones."""
+    """Return the addresses of machines: neither loopback addresses nor those that no machine has."""
     ips = (san.value for san in sans if san.type == "IP")
-    return tuple(ip for ip in ips if is_address(ip) and not _is_loopback(ip))
+    return tuple(ip for ip in ips if not (check_address(ip) or _is_loopback(ip)))
+
+
+def _host_and_port(url: str) -> tuple[str, int]:
+    """Return what a client connects to by *url*; without a host where that is not one that a cluster has."""
+    try:
+        parsed = urlsplit(url)
+        host, port = parsed.hostname or "", parsed.port or 443
+    except ValueError:
+        return "", 0
+    return ("", 0) if check_address(host) and check_host_name(host) else (host, port)
 
 
 def _is_loopback(text: str) -> bool:

@@ -122,7 +122,7 @@ class FolderContent:
             alt_names=x509.alt_names,
             issuer=issuer,
             server=file.server,
-            intermediate=bool(x509.ca) and not x509.self_issued,
+            intermediate=bool(x509.ca) and not x509.self_signed,
         )
 
     def _role(self, file: CertificateFile) -> Role:

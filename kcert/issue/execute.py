@@ -70,6 +70,11 @@ class Executor:
     _prepared: defaultdict[Path, list[Prepared]] = field(default_factory=lambda: defaultdict(list))
     """Steps of kcert itself in each staging folder, for the record of the next command there."""
 
+    @property
+    def done(self) -> set[str]:
+        """The names of the certificates that are in place."""
+        return {issued.plan.certificate.name for issued in self.issued}
+
     def run(self, plans: Sequence[IssuancePlan]) -> None:
         """Carry out *plans* in order; with several jobs the keys are generated first, so many at a time."""
         jobs = self._generate_keys(plans) if self.ctx.jobs > 1 else {}

@@ -130,7 +130,7 @@ def root_context(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Spe
     statuses = status_of(ctx.root, cas)
     if not ctx.renewal:
         _check_unsigned(ctx, statuses, folder)
-    if any(status.x509 and not status.x509.self_issued for status in statuses.values()):
+    if any(status.x509 and not status.x509.self_signed for status in statuses.values()):
         require_folder(folder, "--root-dir", "the root")  # a second root would not be the one that everyone trusts
     root = Certificate(
         name=ROOT,
@@ -150,7 +150,7 @@ def root_context(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Spe
 def _check_unsigned(ctx: Context, statuses: dict[str, CertificateStatus], folder: Path) -> None:
     """Raise InputError if a CA exists and is self-signed: kcert keeps it, so the root would sign nothing."""
     for name, status in statuses.items():
-        if status.x509 and status.x509.self_issued:
+        if status.x509 and status.x509.self_signed:
             raise InputError(
                 f"{ctx.root / str(status.certificate.files.crt)} exists already and is self-signed. To have the root "
                 f"CA sign it, with its existing key: `kcert renew {name} --root-dir {quote(str(folder))}"

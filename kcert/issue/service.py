@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
+from typing import Any
 
 from kcert.certificates import ROOT, Certificate, Kind
 from kcert.errors import InputError
@@ -230,10 +231,15 @@ def _execute(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
             work = plan(ctx, specs)
             reporter.on_plan(ctx, work)
             executor = Executor(ctx, store)
-            with contextlib.suppress(StoppedError):
-                (executor.run_in_parallel if ctx.parallel else executor.run)(work.plans)
-            _remember(ctx, store, executor)
-        done = {issued.plan.certificate.name for issued in executor.issued}
+            try:
+                with contextlib.suppress(StoppedError):
+                    (executor.run_in_parallel if ctx.parallel else executor.run)(work.plans)
+            except BaseException:
+                done = executor.done
+                _remember(ctx, store, executor, {name: ctx.requests[name] for name in done if name in ctx.requests})
+                raise
+            _remember(ctx, store, executor, ctx.requests)
+        done = executor.done
         left = tuple(plan for plan in work.plans if plan.certificate.name not in done)
         missing = tuple(spec for spec in ctx.specs if not (ctx.root / spec.files.primary).exists())
         result = Result(tuple(executor.issued), work.kept, left, missing)
@@ -242,9 +248,9 @@ def _execute(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
     return result
 
 
-def _remember(ctx: Context, store: Workspace, executor: Executor) -> None:
-    """Record that the folder belongs to the built-in example, and what was requested on the command line."""
+def _remember(ctx: Context, store: Workspace, executor: Executor, asked_for: Mapping[str, Mapping[str, Any]]) -> None:
+    """Record that the folder belongs to the built-in example, and what was *asked_for* on the command line."""
     memory = recall(store.own)
-    requests = {name: {**memory.requests.get(name, {}), **request} for name, request in ctx.requests.items()}
+    requests = {name: {**memory.requests.get(name, {}), **request} for name, request in asked_for.items()}
     example = memory.example or (ctx.is_example and bool(executor.issued))
     store.remember(replace(memory, example=example, requests={**memory.requests, **requests}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -77,7 +78,7 @@ class CertificateStatus:
     def is_other_ca(self) -> bool:
         """True for a CA of another name or key than kcert.yaml has: only a CA rotation changes that."""
         spec, x509 = self.certificate, self.x509
-        if spec.kind is not Kind.CA or x509 is None or spec.subject is None or not (x509.ca or x509.self_issued):
+        if spec.kind is not Kind.CA or x509 is None or spec.subject is None or not (x509.ca or x509.self_signed):
             return False
         return sorted(spec.subject.parts) != sorted(x509.subject.parts) or _kind_of(x509.public_key) != str(spec.key)
 
@@ -135,7 +136,7 @@ def _content(root: Path, files: Files) -> _Content:
         inside = kubeconfig.opened(content)
         if inside is None:
             named = re.search(rb"^[ ]*client-certificate:[ ]*[\"']?([^\"'\r\n]+)", content, re.MULTILINE)
-            return _Content(None, _linked(root, named[1].decode()) if named else b"", links=named is not None)
+            return _Content(None, _linked(root, os.fsdecode(named[1])) if named else b"", links=named is not None)
         return _Content(inside.key, inside.crt, inside.server, inside.ca)
     public = files.crt or files.public_key
     assert public
@@ -147,6 +148,8 @@ def _linked(root: Path, named: str) -> bytes:
     """Return the certificate that a kubeconfig names; in the copy of a host, paths are below the copy's own ``/``."""
     whole, below = str(root.absolute()), "/etc/kubernetes"
     host = whole.removesuffix(below) if whole.endswith(below) else ""
+    if "\0" in named:  # no file has such a name
+        return b""
     path = root / named
     for _ in range(2):  # the file that the kubelet renews is a link
         if path.is_absolute() and not str(path).startswith(host):
@@ -160,7 +163,7 @@ def _status(
     root: Path, certificate: Certificate, content: _Content, issuer: _Content | None, now: datetime
 ) -> CertificateStatus:
     x509, has_key = content.x509, content.key is not None
-    if certificate.kind is Kind.CA and x509 and not x509.self_issued:
+    if certificate.kind is Kind.CA and x509 and not x509.self_signed:
         certificate = replace(certificate, intermediate=True)
     if content.crt is None:
         return CertificateStatus(certificate, State.MISSING, has_key=has_key)

@@ -73,7 +73,7 @@ class Signatures:
 
     def signed_itself(self, certificate: X509) -> bool:
         """True if a certificate's own key made its signature."""
-        return certificate.self_issued and self.verdict(certificate, (certificate,)) is None
+        return certificate.self_signed and self.verdict(certificate, (certificate,)) is None
 
     def _ask(self) -> None:
         by_issuers: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Pair]] = defaultdict(list)

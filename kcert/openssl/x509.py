@@ -124,9 +124,13 @@ class X509:
         return "2.5.29.15" in self.critical
 
     @property
-    def self_issued(self) -> bool:
-        """True if subject and issuer are the same name; whether it signed itself, openssl verify says."""
-        return self.subject == self.issuer
+    def self_signed(self) -> bool:
+        """True if it names itself as its issuer; whether it signed itself, openssl verify says.
+
+        The name alone does not: in many guides etcd's CA and etcd's certificate have the same one.
+        """
+        keys = {self.subject_key_id, self.authority_key_id}
+        return self.subject == self.issuer and (None in keys or len(keys) == 1)
 
     def outlives(self, issuer: X509) -> timedelta:
         """By how much it is good for longer than *issuer*; none if that is no more than a day.
@@ -205,7 +209,7 @@ def refusals(record: X509 | Request | Unreadable) -> tuple[Refusal, ...]:
 def _signature(record: X509 | Request) -> Iterator[Refusal]:
     """Look at the algorithm: that of a root does not matter, and a request may be signed with SHA-1."""
     name = record.signature_algorithm
-    is_root = isinstance(record, X509) and record.self_issued
+    is_root = isinstance(record, X509) and record.self_signed
     is_sha1_request = not isinstance(record, X509) and name in ("sha1WithRSAEncryption", "ecdsa-with-SHA1")
     if name in _VERIFIED or is_root or is_sha1_request:
         return

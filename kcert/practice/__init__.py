@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 DEFAULT_FOLDER = "lab"
@@ -13,6 +14,17 @@ OWN_FOLDER = ".practice"
 
 SEAL_FILE = "seal.json"
 """The file in it that a sealed exam and its tasks have."""
+
+
+def enclosing(folder: Path, *names: str) -> Path | None:
+    """Return *folder*, or the nearest one above it, if it belongs to this user and has one of *names* in OWN_FOLDER."""
+    whole = folder.absolute()
+    for candidate in (whole, *whole.parents):
+        with suppress(OSError):
+            own = candidate / OWN_FOLDER
+            if own.lstat().st_uid == os.geteuid() and any(os.access(own / name, os.F_OK) for name in names):
+                return Path(os.path.relpath(candidate))
+    return None
 
 
 def marker_file() -> Path | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kcert.errors import InputError, MachineError
-from kcert.practice import OWN_FOLDER, labs, state
+from kcert.practice import OWN_FOLDER, enclosing, labs, state
 from kcert.practice.grader import Check, Grader
 from kcert.practice.lab import ExpectedAnswer, Lab, Words, words, wrapped
 from kcert.practice.scenario import LARGEST_SEED, LabBuilder, Scenario, ScenarioRng
@@ -207,6 +207,15 @@ def reset(session: Session) -> Session:
     if session.running_exam:  # a new start does not give points back
         new = replace(new, hints=old.hints, answers=old.answers, tries=old.tries, wrong=old.wrong)
     return _build(Session(session.root, new, session.openssl), seal)
+
+
+def refuse_nested(root: Path) -> None:
+    """Raise InputError for a new lab or exam inside another: a command there would find the wrong one."""
+    outer = enclosing(root.absolute().parent, state.FILE, state.EXAM_FILE)
+    if outer and not (root / OWN_FOLDER).is_dir():
+        what = "an exam" if (outer / OWN_FOLDER / state.EXAM_FILE).exists() else "another lab"
+        where = "the current folder" if outer == Path() else outer
+        raise InputError(f"{root} would be inside {what}, in {where}. Specify a folder outside it: --dir FOLDER.")
 
 
 def make_room(root: Path, *, replaces: bool) -> tuple[Solved, ...]:

@@ -29,7 +29,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from kcert.errors import InputError, KcertError, ProgramError
 from kcert.files import read_optional, read_regular
-from kcert.practice import OWN_FOLDER, SEAL_FILE, marker_file, sealed_folders
+from kcert.practice import OWN_FOLDER, SEAL_FILE, enclosing, marker_file, sealed_folders
 from kcert.practice.scenario import LARGEST_SEED
 from kcert.quoting import quote
 from kcert.shell import Command
@@ -105,6 +105,8 @@ def load(root: Path, openssl: str = "openssl") -> State:
         return state
     if (root / OWN_FOLDER / EXAM_FILE).exists():
         raise InputError(f"{root} contains an exam; its labs are in the folders below: --dir {quote(str(root / '1'))}.")
+    if here := enclosing(Path(), FILE):
+        raise InputError(f"{root} contains no lab. For the lab in {here.absolute()}, omit --dir.")
     raise InputError(
         f"{root} contains no lab. `kcert practice start LAB --dir {quote(str(root))}` starts one, and `kcert practice "
         "list` lists them."

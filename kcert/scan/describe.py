@@ -55,8 +55,9 @@ def _blocks(path: Path, content: Content, opened: Inside, openssl: str) -> Descr
         return _certificates(path, [block for block in blocks if block.is_certificate], openssl)
     if request := next((block for block in blocks if block.is_request and block.der), None):
         return _request(path, request, openssl)
-    if opened.key is not None:
-        return _key(path, next(block for block in blocks if block.is_key), opened, openssl)
+    key = next((block for block in blocks if block.is_key), None)
+    if key is not None and opened.key is not None and key.label != "OPENSSH PRIVATE KEY":
+        return _key(path, key, opened, openssl)
     if key := next((block for block in blocks if "PUBLIC KEY" in block.label), None):
         return _public_key(path, key, openssl)
     return None

@@ -124,7 +124,7 @@ def _use(certificate: X509) -> Field:
     usages = certificate.extended_key_usage
     words = ", ".join((*(certificate.key_usage or ()), *(usages or ())))
     if usages is None:
-        old_root = certificate.version == 1 and certificate.self_issued
+        old_root = certificate.version == 1 and certificate.self_signed
         return Field("usages", words or "any", "Old CA" if old_root else "Any use")
     meanings = {(True, True): "Both uses", (True, False): "Server use", (False, True): "Client use"}
     return Field(
@@ -133,7 +133,7 @@ def _use(certificate: X509) -> Field:
 
 
 def _issuer(certificate: X509, use: CertificateRef | None, commands: list[CommandResult]) -> Field:
-    if certificate.self_issued:
+    if certificate.self_signed:
         return Field("issuer", "itself", "Itself")
     value = str(certificate.issuer)
     checked = next((command for command in commands if command.argv[1] == "verify"), None)

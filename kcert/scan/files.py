@@ -13,7 +13,7 @@ from kcert.openssl.pem import Block, armoured, is_der, only_certificate, pem_blo
 from kcert.openssl.program import public_part
 from kcert.openssl.reader import read_certificate, read_public_key, read_request
 from kcert.openssl.x509 import X509, Request
-from kcert.quoting import quote
+from kcert.quoting import Raw, format_command, quote
 from kcert.scan.documents import NotADocumentError, as_utf8, documents, from_base64, list_at, text_at, value_at
 from kcert.scan.fs import Content, ReadError, read_file
 
@@ -59,7 +59,7 @@ class Inside:
         if self.nothing:
             return self.nothing
         if self.labels:
-            return f"contains no certificate, but a {self.labels[0].lower()}"
+            return f"contains no certificate, but a block {self.labels[0]}"
         return "is not PEM: no line in it begins a certificate"
 
 
@@ -104,9 +104,29 @@ def _other_form(data: bytes, blocks: list[Block]) -> str | None:
     """Return, as a clause, in which form certificates may be that are no PEM of their own; None for anything else."""
     if not blocks and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "is in UTF-16, and Kubernetes reads only UTF-8"
+    if not blocks and (encoded := unwrapped(data)) is not None:
+        return (
+            "has no lines BEGIN and END around its base64, so it is not PEM"
+            if is_der(encoded)
+            else "is PEM in base64, as kubeconfigs and Secrets embed it; Kubernetes reads a file only as PEM itself"
+        )
     if blocks and all(block.label == "PKCS7" for block in blocks):
         return "holds its certificates in PKCS#7, which Kubernetes does not read"
     return None
+
+
+def unwrapped(data: bytes) -> bytes | None:
+    """Return the PEM or DER that *data* is the base64 of; None if it is anything else."""
+    if not _ENCODED.match(data) or not (decoded := from_base64(data)):
+        return None
+    return decoded if pem_blocks(decoded) or is_der(decoded) else None
+
+
+def unwrap(openssl: str, data: bytes, source: str, target: str = "") -> tuple[str, ...]:
+    """Return the command that decodes the base64 *data* of the file *source*, into *target* if that is given."""
+    # Without -A openssl reads no long lines, and with it only one.
+    one_line = ["-A"] if len(data.split()) == 1 else []
+    return (openssl, "base64", "-d", *one_line, "-in", source, *(["-out", target] if target else []))
 
 
 @dataclass(frozen=True)
@@ -136,12 +156,16 @@ class Embedded:
         return None if self.line is None else f"awk 'NR == {self.line} {{print $2}}' < {quote(str(path))} | base64 -d"
 
 
+_ENCODED = re.compile(rb"\s*(?:LS0tLS1CRUdJTi|MI|MH|MF|MC)")
+"""The base64 of -----BEGIN, or of the first bytes of a SEQUENCE, as certificates and keys in DER begin."""
+
 _SIGNED_DATA, _DATA = "1.2.840.113549.1.7.2", "1.2.840.113549.1.7.1"
 _ENCRYPTIONS = ("1.2.840.113549.1.5.", "1.2.840.113549.1.12.")  # PKCS#5 and PKCS#12
 _KEYSTORES = {b"\xfe\xed\xfe\xed": "Java keystore (JKS)", b"\xce\xce\xce\xce": "Java keystore (JCEKS)"}
 _PEM_FORMATS = {
     "PKCS7": ("certificates in PKCS#7", ("pkcs7", "-print_certs")),
     "X509 CRL": ("list of revoked certificates (CRL)", ("crl", "-text", "-noout")),
+    "X9.42 DH PARAMETERS": ("Diffie-Hellman parameters", ("dhparam", "-text", "-noout")),
     "DH PARAMETERS": ("Diffie-Hellman parameters", ("dhparam", "-text", "-noout")),
     "EC PARAMETERS": ("name of an elliptic curve", ("ecparam", "-text", "-noout")),
 }
@@ -161,18 +185,30 @@ def recognize(path: Path, data: bytes, openssl: str) -> Format | None:
     if b"-----BEGIN OPENSSH PRIVATE KEY-----" in data:
         return Format("private key of OpenSSH", "OpenSSH", (("ssh-keygen", "-y", "-f", str(path)),))
     if is_der(data) or data[:2] == b"\x30\x80":  # the second begins what Windows and Java write
-        return _der(path, data, openssl)
+        return _der(path, str(path), data, openssl)
+    if (encoded := unwrapped(data)) is not None:
+        source = Raw(f"<({format_command(unwrap(openssl, data, str(path)))})")
+        if is_der(encoded):
+            inner = _der(path, source, encoded, openssl)
+            return replace(inner, name=f"{inner.name}, in base64 without the lines BEGIN and END", meaning="Base64")
+        block, target = pem_blocks(encoded)[0], f"{path}.pem"
+        # What openssl base64 writes, every user may read.
+        key_decoded = (openssl, "pkey", "-in", source, "-out", target)
+        argv = key_decoded if block.is_key else unwrap(openssl, data, str(path), target)
+        return Format("base64 of PEM", "Base64", (argv,), block)
     for label, (name, (command, *options)) in _PEM_FORMATS.items():
         if f"-----BEGIN {label}-----".encode() in data:
             return Format(name, "Other format", ((openssl, command, "-in", str(path), *options),))
     return None
 
 
-def _der(path: Path, data: bytes, openssl: str) -> Format:
+def _der(path: Path, source: str, data: bytes, openssl: str) -> Format:
+    """Return the format of *data* in DER, from the file *path* or the argument *source*."""
+
     def format_of(name: str, *command: str, block: Block | None = None) -> Format:
         return Format(name, "DER", ((openssl, *command),), block)
 
-    source, target = str(path), f"{path}.pem"
+    target = f"{path}.pem"
     convert = ("-inform", "DER", "-in", source, "-out", target)
     certificate, request = (Block(label, data) for label in ("CERTIFICATE", "CERTIFICATE REQUEST"))
     if isinstance(read_certificate(certificate.pem), X509):
@@ -184,11 +220,10 @@ def _der(path: Path, data: bytes, openssl: str) -> Format:
             return format_of("private key in DER", "pkey", *convert, block=Block(label, data))
     if read_public_key(data):
         return format_of("public key in DER", "pkey", "-pubin", *convert, block=Block("PUBLIC KEY", data))
-    return _container(path, data, openssl) or format_of("something in DER", "asn1parse", "-i", *convert[:4])
+    return _container(path, source, data, openssl) or format_of("something in DER", "asn1parse", "-i", *convert[:4])
 
 
-def _container(path: Path, data: bytes, openssl: str) -> Format | None:
-    source = str(path)
+def _container(path: Path, source: str, data: bytes, openssl: str) -> Format | None:
     inform = ("-inform", "DER", "-in", source)
     match _outline(data):
         case [("INTEGER", 3), ("SEQUENCE", oid), *_] if oid in (_DATA, _SIGNED_DATA):

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from kcert.clusters import KINDS
 from kcert.errors import TooSlowError
 from kcert.files import LARGEST, read_regular
 from kcert.openssl.pem import pem_blocks
@@ -24,10 +25,15 @@ from kcert.shell import Command, read
 
 MOST_LINKS = 40  # as many as Linux follows (path_resolution(7))
 
-SYSTEM = (
-    "/etc/kubernetes", "/etc/etcd", "/etc/systemd", "/usr/lib/systemd", "/lib/systemd", "/run/systemd",
-    "/var/lib/kubelet", "/var/lib/kubernetes", "/var/lib/kube-proxy",
-)  # fmt: skip
+SYSTEM = tuple(
+    dict.fromkeys(
+        (
+            *("/etc/kubernetes", "/etc/etcd", "/etc/systemd", "/usr/lib/systemd", "/lib/systemd", "/run/systemd"),
+            *("/var/lib/kubelet", "/var/lib/kubernetes", "/var/lib/kube-proxy"),
+            *(home for kind in KINDS.values() for home in kind.homes if home.startswith(("/var/lib/", "/var/snap/"))),
+        )
+    )
+)
 """Folders that name the machine they were copied from: a file below DIR/etc/kubernetes has DIR for its root."""
 
 _SYSTEM_NAMES = frozenset(folder.rpartition("/")[2] for folder in SYSTEM)

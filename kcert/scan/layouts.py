@@ -17,7 +17,7 @@ from typing import Literal
 from kcert.certificates import Kind, Role, key_names
 from kcert.clusters import KINDS, cluster_kind_of
 from kcert.openssl.x509 import X509
-from kcert.roles import CA_ROLES, NODE_PREFIX, ROLES
+from kcert.roles import CA_ROLES, NODE_PREFIX, NODES, ROLES
 
 _KUBEADM_PATHS = {PurePosixPath(spec.kubeadm): role for role, spec in ROLES.items() if spec.kubeadm}
 KUBEADM = {
@@ -128,7 +128,7 @@ def _kubelet_role(stem: str, certificate: X509) -> Role | None:
         return Role.KUBELET_SERVER if certificate.allows("serverAuth") and not certificate.ca else None
     if _KUBELET_CLIENT.fullmatch(stem):
         return Role.KUBELET_CLIENT
-    if (certificate.subject.common_name or "").startswith(NODE_PREFIX):
+    if is_of_kubelet(certificate):
         if not (certificate.allows("serverAuth") and certificate.alt_names):
             return Role.KUBELET_CLIENT
         # The signer kubernetes.io/kubelet-serving gives serverAuth alone; the hard way has one certificate for both.
@@ -136,12 +136,18 @@ def _kubelet_role(stem: str, certificate: X509) -> Role | None:
     return None
 
 
+def is_of_kubelet(certificate: X509) -> bool:
+    """Return True for a member of system:nodes, whatever its name; the nodes of RKE1 all have the one system:node."""
+    name = certificate.subject.common_name or ""
+    return name.startswith(NODE_PREFIX) or (NODES in certificate.subject.organizations and f"{name}:" != NODE_PREFIX)
+
+
 def kubeconfig_role(path: Path, certificate: X509 | None) -> Role | None:
     """Return whose kubeconfig it is: by its user, by its place in a kind of cluster, and by its name last."""
     user = certificate.subject.common_name or "" if certificate else ""
     if user in _USERS:
         return _USERS[user]
-    if user.startswith(NODE_PREFIX):
+    if certificate and is_of_kubelet(certificate):
         return Role.KUBELET_CLIENT
     kind = cluster_kind_of(path)
     if kind is not None and kind.knows(path):
@@ -151,10 +157,15 @@ def kubeconfig_role(path: Path, certificate: X509 | None) -> Role | None:
     return None
 
 
-def node_of(path: Path, role: Role | None) -> str | None:
-    """The node's name, where the place shows it: ``kubelet-client-NODE``, ``hosts/NODE/kubelet.conf``."""
+def node_of(path: Path, role: Role | None, user: str = "") -> str | None:
+    """The node's name, where the place shows it: ``kubelet-client-NODE``, ``hosts/NODE/kubelet.conf``.
+
+    So does the name of a kubeconfig's *user*: the guides write ``system:node:NODE`` there.
+    """
     if role not in (Role.KUBELET, Role.KUBELET_CLIENT, Role.KUBELET_SERVER):
         return None
+    if user.startswith(NODE_PREFIX):
+        return user.removeprefix(NODE_PREFIX) or None
     match = _KUBELET_CLIENT.fullmatch(path.stem)
     if match and match["node"] != "current":
         return match["node"]
@@ -196,7 +207,7 @@ def certificate_kind(certificate: X509, role: Role | None) -> Kind:
     """Return the use of a certificate in a folder: as it says, and if it says nothing, as its role needs."""
     if certificate.ca or role in CA_ROLES:
         return Kind.CA
-    if certificate.version == 1 and certificate.self_issued and role is None:
+    if certificate.version == 1 and certificate.self_signed and role is None:
         return Kind.CA  # before version 3 there was no way to say so
     if certificate.extended_key_usage is not None:
         if certificate.allows("serverAuth") and certificate.allows("clientAuth"):

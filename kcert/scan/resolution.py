@@ -161,7 +161,7 @@ class _Linker:
                 chain=self._chain(use),
                 key=key,
                 key_fits=fits,
-                node=use.node or layouts.node_of(use.path, role),
+                node=use.node or layouts.node_of(use.path, role, use.kubeconfig.user_name if use.kubeconfig else ""),
             )
 
     def _role(self, use: CertificateRef) -> Role | None:
@@ -213,7 +213,7 @@ class _Linker:
         """
         role, certificate = use.role, use.certificate
         if use.kind is Kind.CA or role in _CAS:
-            return None if certificate.self_issued else self._by_name(use)
+            return None if certificate.self_signed else self._by_name(use)
         is_open = role is not None and self._is_open(use, role)
         if role is not None and is_open:
             if signer := self._signer_of_its_own(use, role):
@@ -288,7 +288,6 @@ class _Linker:
             signer.role in _CAS
             and signer.group == use.group
             and cluster_root_of(signer.path) == cluster_root_of(use.path)
-            and use.certificate.authority_key_id in (None, signer.certificate.subject_key_id)
             for signer in self.by_name.get(use.certificate.issuer, [])
         )
         if ca is None or use.live or not signed_here:
@@ -298,7 +297,9 @@ class _Linker:
             # K3s and RKE2 have one CA for clients, and another for servers.
             clients, servers = kind.cas
             name = servers if ROLES[role].kind is Kind.SERVER else clients
-            return [path for path in own if path.name == name] if ca is Role.CLUSTER_CA else []
+            named = [path for path in own if path.name == name] if ca is Role.CLUSTER_CA else []
+            # Server and agent of one machine have a copy each.
+            return [path for path in named if path.parent in use.path.parents] or named
         usual = layouts.kubeadm_ca(use.path, role) if not self._named(use, role) else None
         return [path for path in own if path == usual]
 

@@ -35,6 +35,9 @@ _BACKUP = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 _SUFFIXES = {".crt", ".key", ".csr", ".cnf", ".pem", ".pub", ".req", ".kubeconfig", ".conf", ".yaml"}
 """The ends of the names that kcert gives to files in a PKI folder."""
 
+_RECREATED = {".csr", ".cnf", ".req"}
+"""Those of files that every renewal re-creates: an empty one does no harm."""
+
 
 @dataclass(frozen=True)
 class Staging:
@@ -180,7 +183,8 @@ class Workspace:
             for name in files:
                 mode = SECRET_MODE if name in private else PUBLIC_MODE
                 with folder.descended(name) as (inner, _), self._folder.descended(name) as (target, is_there):
-                    inner.settle(name.name, mode, target.kept_owner(name.name) if is_there else None)
+                    owner = target.kept_owner(name.name) if is_there else None
+                    inner.settle(name.name, mode, owner, flush=name.suffix not in _RECREATED)
             journal = _Journal(tuple(files), tuple(retired), self._new_backup())
             draft = f"{_JOURNAL}.draft"
             folder.write(draft, journal.text().encode("ascii"), SECRET_MODE)

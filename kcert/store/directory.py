@@ -124,14 +124,21 @@ class Directory:
         with os.fdopen(os.open(name, flags, mode, dir_fd=self.descriptor), "wb") as file:
             file.write(content)
             os.fchmod(file.fileno(), mode)
+            file.flush()
+            os.fsync(file.fileno())
 
-    def settle(self, name: str, mode: int, owner: tuple[int, int] | None) -> None:
-        """Give a file that this run created its final *mode*, and an *owner* (user and group) if not kcert's own."""
+    def settle(self, name: str, mode: int, owner: tuple[int, int] | None, *, flush: bool = False) -> None:
+        """Give a file that this run created its final *mode*, and an *owner* (user and group) if not kcert's own.
+
+        With *flush* it is on the disk then: renamed before that, it could be empty after a loss of power.
+        """
         descriptor = os.open(name, _READING, dir_fd=self.descriptor)
         try:
             os.fchmod(descriptor, mode)
             if owner is not None:
                 os.fchown(descriptor, *owner)
+            if flush:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
 

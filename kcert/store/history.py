@@ -47,6 +47,8 @@ BEGINNING = hashlib.sha256(b"").hexdigest()
 _LONGEST_HEAD = 4096
 _HEAD_LENGTH = 12 + 2 * (1 + 64)
 _RECORD = b'{"time": "'
+_LOST = b"\0"
+"""The byte that a loss of power leaves in place of a line. ``verify`` reports it until the next record is written."""
 
 MOST_READINGS = 1000
 """The number of times that both files are read before kcert concludes that the writer is another program."""
@@ -92,7 +94,7 @@ class History:
         self._head_file = own.open_own(self.head.name, os.O_RDWR | os.O_CREAT)
         content = read_descriptor(os.dup(self._file), self.path, LARGEST_HISTORY)
         whole = content[: content.rfind(b"\n") + 1]
-        if _is_half_a_record(content[len(whole) :]):
+        if _is_half_a_record(content[len(whole) :].rstrip(_LOST)):
             os.ftruncate(self._file, len(whole))
         hashes = [BEGINNING, *(_hash(line) for line in whole.splitlines(keepends=True))]
         written = os.pread(self._head_file, _LONGEST_HEAD, 0)
@@ -108,7 +110,9 @@ class History:
             self._write_head()
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Let go of the files, which no loss of power can take apart from now on."""
+        for descriptor in (self._file, self._head_file):
+            os.fsync(descriptor)
         os.close(self._file)
         os.close(self._head_file)
 
@@ -183,7 +187,8 @@ def entries(own: Path) -> tuple[Entry, ...]:
 
     Raises VerdictError for a line that is not the record of a command.
     """
-    return tuple(entry for entry, _ in _parsed(own, _lines(own)))
+    *lines, last = _lines(own) or [b""]
+    return tuple(entry for entry, _ in _parsed(own, [*lines, last.rstrip(_LOST)]))
 
 
 def verify(own: Path, since: str = BEGINNING) -> tuple[int, int]:

@@ -171,11 +171,16 @@ def _short(statuses: Sequence[CertificateStatus], folder_option: str) -> None:
     shown = next((count for count, need in ((4, 34), (3, 26)) if screen().width >= longest + need), 2)
     draw(_coloured(statuses, _SHORT[:shown], "-"), whole=shown)
     screen().print()
+    alike: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     for status in statuses:
         if status.reasons:
-            say(f"{status.certificate.name} is {status.state.value}: {status.reason}.", "notice")
-            command_line(tuple(shlex.split(status.fix_command(folder_option))))
-            screen().print()
+            _, _, name, *options = shlex.split(status.fix_command(folder_option))
+            alike.setdefault((status.state.value, status.reason, (*options,)), []).append(name)
+    for (state, reason, more), names in alike.items():
+        what = names[0] if len(names) == 1 else f"Each of {', '.join(names)}"
+        say(f"{what} is {state}: {reason}.", "notice")
+        command_line(("kcert", "renew", *names, *more))
+        screen().print()
 
 
 def _paragraph(status: CertificateStatus) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from kcert.practice.labs import NAMES
 from kcert.quoting import quote
 from kcert.ui import print_json, print_lines, print_path
 from kcert.ui.console import (
@@ -149,6 +150,9 @@ def show_check(session: Session, result: CheckResult, form: str, option: str, *,
         used += ["a look at the solution"] if session.state.shown else []
         helped = f"with {' and '.join(used)}" if used else "without a hint"
         say(f"Solved, {helped}. `kcert explain {name}` sums it up.", "good")
+        if not session.state.deadline and name != NAMES[-1]:
+            following = NAMES[NAMES.index(name) + 1]
+            say(f"Next: `kcert practice start {following}{option} --replace`. What you solved stays recorded.")
         return
     failing = sum(1 for check in result.checks if not check.works)
     say(f"Not solved yet: {failing} of {len(result.checks)} checks fail.", "notice")
@@ -362,8 +366,22 @@ def show_class(lines: Sequence[Line], form: str) -> None:
         _class_table(lines, rows)
 
 
-def _class_table(lines: Sequence[Line], rows: Sequence[tuple[str, ...]]) -> None:
-    draw(rows)
+_LEAST_NEEDED = ("seed", "solution", "seal", "tries", "minutes")
+"""The columns that a narrow terminal does not show, the first of them first."""
+
+
+def _class_table(lines: Sequence[Line], rows: list[tuple[str, ...]]) -> None:
+    omitted = []
+    for name in _LEAST_NEEDED if screen().is_terminal else ():
+        if sum(2 + max(map(len, column)) for column in zip(*rows, strict=True)) - 2 <= screen().width:
+            break
+        if name in rows[0]:
+            at = rows[0].index(name)
+            rows = [(*row[:at], *row[at + 1 :]) for row in rows]
+            omitted.append(name)
+    draw(rows, whole=len(rows[0]))
+    if omitted:
+        say(f"Not shown, because the terminal is narrow: {', '.join(omitted)}. `--format csv` prints all.", "quiet")
     solved = sum(line.solved is not None for line in lines)
     learners = len({line.learner for line in lines})
     say(f"{solved} of {len(lines)} labs solved by {counted(learners, 'learner')}.")

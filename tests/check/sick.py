@@ -153,6 +153,17 @@ def to_der(path: str) -> Callable[[Path, Workshop], None]:
     return damage
 
 
+def to_base64(path: str, *, twice: bool) -> Callable[[Path, Workshop], None]:
+    """The base64 of a PEM file, as a kubeconfig has it, or only what is between BEGIN and END."""
+
+    def damage(root: Path, _: Workshop) -> None:
+        content = (root / path).read_bytes()
+        body = b"\n".join(line for line in content.splitlines() if not line.startswith(b"-----"))
+        (root / path).write_bytes(base64.b64encode(content) if twice else body)
+
+    return damage
+
+
 def copy(source: str, target: str) -> Callable[[Path, Workshop], None]:
     def damage(root: Path, _: Workshop) -> None:
         (root / target).write_bytes((root / source).read_bytes())
@@ -656,6 +667,11 @@ SICK: list[Sick] = [
         (FOLDER, "kube-apiserver.crt", {}, {"damage": to_der("kube-apiserver.crt")}),
         (FOLDER, "kube-scheduler.key", {}, {"damage": overwrite("kube-scheduler.key", b"")}),
         (FOLDER, "admin.key", {}, {"damage": to_der("admin.key")}),
+        *(
+            (FOLDER, file, {}, {"damage": to_base64(file, twice=twice)})
+            for file in ("jane.crt", "jane.key")
+            for twice in (True, False)
+        ),
         (FOLDER, "jane.crt", {}, {"damage": overwrite("jane.crt", bytes(range(256)))}),
         (MANIFESTS, f"{PKI}/apiserver.crt", {}, {"damage": overwrite(f"{PKI}/apiserver.crt", b"")}),
         (MANIFESTS, f"{PKI}/etcd/server.crt", {}, {"damage": cut(f"{PKI}/etcd/server.crt")}),

@@ -17,6 +17,7 @@ from kcert.practice.labs import NAMES
 from kcert.practice.state import SEAL_VARIABLE
 from tests.practice.test_practice_command import QUICK, SOLVES, practice, started
 from tests.running import Kcert, output, representatives
+from tests.terminal import on_terminal
 from tests.test_schemas import validator
 
 if TYPE_CHECKING:
@@ -256,6 +257,16 @@ def test_a_learner_without_a_name_is_the_folder_in_that_of_the_class(kcert: Kcer
     session.begin(QUICK, tmp_path / "class/ben/second", seed=3)
     assert learners("class/ben") == ["ben", "ben"]
     assert Kcert(tmp_path / "class/ben").done("practice", "report", ".").stdout.endswith("by 1 learner.\n")
+
+
+def test_on_a_narrow_terminal_the_report_has_fewer_columns_and_whole_names(kcert: Kcert, tmp_path: Path) -> None:
+    session.begin("apiserver-without-etcd", tmp_path / "class/anna", seed=3, learner="Anna Ivanova")
+
+    narrow, wide = (on_terminal(kcert, "practice", "report", "class", columns=columns) for columns in (60, 140))
+
+    assert re.search(r"^Anna Ivanova  apiserver-without-etcd  no ", narrow.plain, re.MULTILINE)
+    assert "Not shown, because the terminal is narrow: seed, solution" in " ".join(narrow.plain.split())
+    assert re.search(r"^learner +lab +seed +solved +minutes +hints +tries +solution", wide.plain, re.MULTILINE)
 
 
 def test_a_name_that_is_a_formula_stays_text(kcert: Kcert, tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ def test_a_lab_from_its_story_to_its_end(kcert: Kcert, tmp_path: Path) -> None:
     assert ended.status == 0, ended.stderr
     said = practice(kcert, "check")
     assert "Solved, with 3 hints and a look at the solution." in " ".join(said.split())
+    assert f"Next: `kcert practice start {NAMES[NAMES.index(QUICK) + 1]} --replace`" in said
     verdict = json.loads(practice(kcert, "check", "--format", "json"))
     assert (verdict["lab"], verdict["seed"], verdict["solved"], verdict["hints"]) == (QUICK, 3, True, 3)
     assert all(one["works"] for one in verdict["checks"])
@@ -89,9 +90,38 @@ def test_a_lab_from_its_story_to_its_end(kcert: Kcert, tmp_path: Path) -> None:
 
 def test_in_the_labs_own_folder_no_option_is_needed(kcert: Kcert, tmp_path: Path) -> None:
     started(tmp_path / "lab")
-    ended = kcert("practice", "check", folder=tmp_path / "lab")
-    assert ended.status == 1
-    assert "Not solved yet" in ended.stdout
+    for folder in (tmp_path / "lab", tmp_path / "lab/pki"):
+        ended = kcert("practice", "check", folder=folder)
+        assert ended.status == 1
+        assert "Not solved yet" in ended.stdout
+    ended = kcert("practice", "check", "--dir", "other", folder=tmp_path / "lab")
+    assert_refused(ended, 2, "other contains no lab", f"For the lab in {tmp_path / 'lab'}, omit --dir")
+
+
+def test_no_lab_is_built_inside_another(kcert: Kcert, tmp_path: Path) -> None:
+    started(tmp_path / "lab")
+    before = snapshot(tmp_path)
+    for folder in (tmp_path / "lab", tmp_path / "lab/pki"):
+        assert_refused(kcert("practice", "start", QUICK, folder=folder), 2, "would be inside another lab")
+        assert_refused(kcert("practice", "exam", "--labs", "1", folder=folder), 2, "would be inside another lab")
+    for command in (("reset",), ("start", QUICK, "--replace")):
+        assert_refused(
+            kcert("practice", *command, folder=tmp_path / "lab/pki"), 2, "would delete the current folder", "cd .."
+        )
+    assert snapshot(tmp_path) == before
+    assert kcert("practice", "start", "admins-certificate", "--replace", folder=tmp_path / "lab").status == 0
+    assert session.resume(tmp_path / "lab").state.lab == "admins-certificate"
+    assert not (tmp_path / "lab/lab").exists()
+
+
+def test_an_exam_is_found_from_its_tasks(kcert: Kcert, tmp_path: Path) -> None:
+    begun = json.loads(practice(kcert, "exam", "--labs", "1", "--seed", "1", "--dir", "exam", "--format", "json"))
+    for folder in (tmp_path / "exam", tmp_path / "exam/1", tmp_path / "exam/1/pki"):
+        ended = kcert("practice", "exam", "--format", "json", folder=folder)
+        assert json.loads(ended.stdout)["started"] == begun["started"]
+    assert_refused(kcert("practice", "exam", "--dir", "exam", folder=tmp_path / "exam"), 2, "inside an exam")
+    assert kcert("practice", "exam", "--finish", folder=tmp_path / "exam/1").status == 1
+    assert json.loads(practice(kcert, "exam", "--dir", "exam", "--format", "json"))["over"]
 
 
 def test_reset_begins_again(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def certificate_differences(go: GoJudge, cases: Sequence[bytes]) -> Iterator[str
             if (mine := fields(record)) != (theirs := go_fields(said)):
                 yield f"{case.hex()}: Go {theirs}, kcert {mine}"
             unhandled = "x509: unhandled critical extension" in refused(record, "verify")
-            signature = "cannot verify signature" in " ".join(refused(record, "verify")) or record.self_issued
+            signature = "cannot verify signature" in " ".join(refused(record, "verify")) or record.self_signed
             unusable = any(error.startswith("tls: unknown") for error in refused(record, "key"))
             if unhandled != bool(said["unhandled"]) or unusable != (said["key"] in ("", "other")):
                 yield f"{case.hex()}: Go {said}, kcert {refusals(record)}"

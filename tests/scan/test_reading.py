@@ -85,7 +85,7 @@ def test_a_ca_with_its_key_usage_and_path_length(ca: Pair) -> None:
     assert found.path_length is None
     assert found.key_usage == ("digitalSignature", "keyCertSign", "cRLSign")
     assert found.key_usage_critical
-    assert found.self_issued
+    assert found.self_signed
 
 
 def test_no_extended_key_usage_means_any_use(ca: Pair) -> None:

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from kcert import lessons
 from kcert.scan import describe, fields, files
@@ -134,6 +135,7 @@ FORMATS = {
     "k.der": ("private key in DER", "openssl pkey -inform DER -in k.der -out k.der.pem"),
     "e.der": ("encrypted private key in DER", "openssl pkey -inform DER -in e.der -out e.der.pem"),
     "p.der": ("public key in DER", "openssl pkey -pubin -inform DER -in p.der -out p.der.pem"),
+    "b.crt": ("base64 of PEM", "openssl base64 -d -A -in b.crt -out b.crt.pem"),
     "a.p12": ("keystore in PKCS#12", "openssl pkcs12 -in a.p12 -nokeys"),
     "a.p7b": ("certificates in PKCS#7", "openssl pkcs7 -in a.p7b -print_certs"),
     "b.p7b": ("certificates in PKCS#7, in DER", "openssl pkcs7 -inform DER -in b.p7b -print_certs"),
@@ -153,6 +155,7 @@ def test_other_formats_are_named_with_the_command_that_opens_them(pki: Path) -> 
         "crl2pkcs7 -nocrl -certfile jane.crt -outform DER -out b.p7b",
     ):
         subprocess.run(["openssl", *argv.split()], cwd=pki, check=True, capture_output=True)
+    put(pki / "b.crt", base64.b64encode((pki / "jane.crt").read_bytes()))
     for name_of, (said, command) in FORMATS.items():
         done = kcert("show", name_of, folder=pki)
         assert (done.status, done.stderr) == (0, ""), name_of
@@ -164,10 +167,22 @@ def test_other_formats_are_named_with_the_command_that_opens_them(pki: Path) -> 
         )  # fmt: skip
         assert ran.returncode == 0, (name_of, ran.stderr)
         checked = " ".join(kcert("check", name_of, folder=pki).stdout.split())
-        converts = "openssl x509 -inform DER -in a.der" in checked
-        assert converts if name_of == "a.der" else f"its format is {said}" in checked, name_of
+        converts = "openssl x509 -inform DER -in a.der" in checked or "openssl base64 -d -A -in b.crt" in checked
+        assert converts if name_of in ("a.der", "b.crt") else f"its format is {said}" in checked, name_of
         assert converts or f"`{command}`" in checked, name_of
-    assert "groups (O): developers" in shown("a.der", folder=pki)
+    for name_of in ("a.der", "b.crt"):
+        assert "groups (O): developers" in shown(name_of, folder=pki)
+
+
+def test_the_key_of_ssh_is_named_and_nothing_else_is_said_of_it(pki: Path) -> None:
+    form = serialization.PrivateFormat.OpenSSH
+    key = ed25519.Ed25519PrivateKey.generate()
+    put(pki / "id", key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
+    done = kcert("show", "id", "--no-explain", folder=pki)
+    assert (done.status, done.stdout.split("\n\n")[1:]) == (
+        0,
+        ["    ssh-keygen -y -f id", "format: private key of OpenSSH\n"],
+    )
 
 
 def test_a_java_keystore(pki: Path) -> None:

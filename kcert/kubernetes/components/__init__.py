@@ -76,7 +76,7 @@ def folder_state(root: Path, cluster: Cluster) -> FolderState:
         return FolderState(encrypts=encrypts)
     status = status_of(root, [ca])[ca.name]
     x509 = status.x509
-    chained = x509 is not None and not x509.self_issued and (root / chain_of(crt)).exists()
+    chained = x509 is not None and not x509.self_signed and (root / chain_of(crt)).exists()
     rotating = bool(status.previous_cas) and (root / new_ca_only_path(crt)).exists()
     return FolderState(unusable_key(root / ca.files.key), chained, rotating, encrypts)
 

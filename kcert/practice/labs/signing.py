@@ -80,7 +80,7 @@ def _not_alone(grader: Grader) -> str | None:
     if count != 1:
         return f"the file contains {count} certificates"
     ca = grader.certificate("ca")
-    return None if ca.self_issued else f"its issuer is {ca.issuer}"
+    return None if ca.self_signed else f"its issuer is {ca.issuer}"
 
 
 def _short_lived(grader: Grader) -> str | None:

@@ -102,7 +102,7 @@ def introduce(scan: ScanResult, *, looked_around: bool) -> None:
     """Say what kind of cluster was found, before anything else."""
     if scan.kind is not None:
         say(f"This looks like a cluster made by {scan.kind.title}. {scan.kind.renewal}".rstrip())
-    elif looked_around:
+    elif looked_around and not scan.configurations:
         say(
             "No manifest or systemd unit on this machine starts a component of Kubernetes, so only files are inspected."
         )
