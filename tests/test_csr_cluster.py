@@ -361,7 +361,7 @@ def test_a_list_that_is_none_is_said_to_be_none(answer: str) -> None:
 
 
 def test_a_list_may_hold_anything() -> None:
-    items = [1, None, [], {}, {"metadata": 3}, {"metadata": {"name": "jane"}}]
+    items: list[Any] = [1, None, [], {}, {"metadata": 3}, {"metadata": {"name": "jane"}}]
 
     records = list(manifests.summaries(yaml.safe_dump({"items": items}).encode(), "openssl"))
 
