@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import functools
 import os
+import random
 import re
 import shutil
 import signal
@@ -280,23 +281,38 @@ def output(argv: Sequence[str | Path], folder: Path | None = None, stdin: str = 
     return Ended(ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace"))
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 30.0, what: str = "") -> None:
-    """Come back as soon as *condition* holds; fail where it does not within *seconds*.
+def wait_until(
+    condition: Callable[[], object], seconds: float = 30.0, what: str = "", logs: Iterable[Path] = ()
+) -> None:
+    """Come back as soon as *condition* holds; fail where it does not within *seconds*, with the ends of *logs*.
 
     This is the only place in the tests where time passes.
     """
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {seconds:g} seconds in vain for {what or 'a condition'}")
+            ends = [f"\n{log}:\n{log.read_text(encoding='utf-8', errors='replace')[-1_500:]}" for log in logs]
+            pytest.fail(f"waited {seconds:g} seconds in vain for {what or 'a condition'}{''.join(ends)}")
         time.sleep(0.005)
 
 
+# Below what Linux (from 32768) and macOS (from 49152) give to connections that go out: they could take a port
+# between the moment that it was found free and the one in which a server listens.
+PORTS_OF_A_WORKER, FIRST_PORT, SLICES = 1_000, 20_000, 12
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A TCP port of the loopback that nothing listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A TCP port of the loopback that nothing listens on now, and that no other test asks for."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = FIRST_PORT + worker % SLICES * PORTS_OF_A_WORKER
+    for port in random.sample(range(first, first + PORTS_OF_A_WORKER), PORTS_OF_A_WORKER):
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("", port))
+            if port not in _given:
+                _given.add(port)
+                return port
+    pytest.fail("no free port")
 
 
 def after_reading(script: str) -> str:

@@ -305,7 +305,8 @@ class Cluster:
 
     def wait_for(self, shows: Path, *names: str) -> None:
         """Wait until a client with the files of *shows* can write through *names*."""
-        wait_until(lambda: self.writes(shows, *names), 60, f"{', '.join(names)} to serve {shows} ({self.home}/*.log)")
+        what = f"{', '.join(names)} to serve {shows}"
+        wait_until(lambda: self.writes(shows, *names), 60, what, self.home.glob("*.log"))
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def etcd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             members.callback(kill_group, process.pid)
         client = pki / f"{files.client}.crt"
         wait_until(
-            lambda: running.etcdctl("endpoint", "health", shows=client).status == 0, 60, f"etcd (logs in {home})"
+            lambda: running.etcdctl("endpoint", "health", shows=client).status == 0, 60, "etcd", home.glob("*.log")
         )
         yield running
 

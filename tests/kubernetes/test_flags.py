@@ -118,7 +118,9 @@ def etcd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Etcd]:
             process = subprocess.Popen([etcd_program, *argv], stdout=log, stderr=log, start_new_session=True)
             members.callback(process.wait)
             members.callback(kill_group, process.pid)
-        wait_until(lambda: running.etcdctl("etcd1", "endpoint", "health").status == 0, 60, f"etcd (logs in {tmp_path})")
+        wait_until(
+            lambda: running.etcdctl("etcd1", "endpoint", "health").status == 0, 60, "etcd", tmp_path.glob("*.log")
+        )
         yield running
 
 
