@@ -238,8 +238,7 @@ class LabBuilder:
         """Write a file below the lab's folder; its mode is set before its content."""
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_replace(path, content.encode() if isinstance(content, str) else content, mode):
-            pass
+        atomic_replace(path, content.encode() if isinstance(content, str) else content, mode)
 
     def make(self, certificates: Iterable[Certificate], folder: str | None = None) -> None:
         """Make *certificates*, a CA before what it signs, in *folder* (None: the PKI folder)."""
