@@ -27,7 +27,8 @@ RULES = _words(
     "expired not-yet-valid expiring-soon wrong-issuer issuer-expires-first not-a-ca missing-san san-type "
     "missing-server-auth missing-client-auth wrong-cn wrong-organization group-in-ou key-mismatch weak-key "
     "weak-signature version-1 key-permissions missing-file unreadable self-signed-leaf shared-key duplicate-serial "
-    "powerful-user kubeconfig-server-not-in-san kubeconfig-wrong-ca service-cidr-mismatch wrong-ca-option"
+    "powerful-user kubeconfig-server-not-in-san kubeconfig-wrong-ca service-cidr-mismatch wrong-ca-option "
+    "wrong-certificate-option"
 )
 """Every rule of `kcert check`."""
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kcert.certificates import Role
-from kcert.check import bash, sans
-from kcert.check.placing import as_written, option_changed
+from kcert.check import bash, corrections, sans
+from kcert.check.placing import as_written, options_changed
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error
 from kcert.openssl.program import key_belongs
 from kcert.openssl.x509 import X509
-from kcert.roles import ROLES
+from kcert.roles import CA_ROLES, ROLES
 from kcert.scan import CertificateRef
 from kcert.scan.fs import cluster_root_of, lexists
 
@@ -27,7 +27,7 @@ def wrong_ca_option(ctx: RuleContext) -> Iterator[Violation]:
         if right is None or use.role is None or use.source is None or not _is_wrong(ctx, use):
             continue
         named = _value(use)
-        what = _NAMES[belongs] if belongs else "a CA that signed nothing here"
+        what = _NAMES[belongs] if belongs else "a CA that signed nothing here" if use.certificate.ca else "not a CA"
         message = (
             f"{use.option} of {use.component} is set to {named}, which is {what}; it must be "
             f"{_NAMES[use.role]}. Certificates signed by {_NAMES[use.role]} are rejected."
@@ -78,7 +78,8 @@ def _signing_bundles(ctx: RuleContext) -> Iterator[Violation]:
         fix = ""
         alone = use.path.with_name(f"{use.path.stem}-signing.crt")
         if signer and not lexists(alone):
-            option = option_changed(use.source, use.option or "", _value(use), as_written(_value(use), use.path, alone))
+            new = as_written(_value(use), use.path, alone)
+            option = options_changed(use.source, (use.option or "", _value(use), new))
             written = f"{bash.joined(bash.literal(signer.certificate.pem))} > {bash.word(alone)}"
             fix = option and bash.then(written, option)
         evidence = f"{use.option}={_value(use)}: {len(in_file)} certificates"
@@ -163,6 +164,8 @@ def _is_wrong(ctx: RuleContext, use: CertificateRef) -> bool:
     right, belongs = _right(ctx, use), _owner(ctx, use)
     if right is None or use.source is None or right.public_key == use.certificate.public_key:
         return False
+    if not use.certificate.ca and corrections.role_by_place(ctx, use.path, use.certificate) in CA_ROLES:
+        return False  # the option names the CA's place: another certificate has been written there
     return belongs is not use.role if belongs else _rejects_all(ctx, use, right)
 
 
@@ -217,7 +220,12 @@ def _option_set(ctx: RuleContext, use: CertificateRef, right: X509) -> str:
         return ""
     old = _value(use)
     new = as_written(old, use.path, copy.path)
-    return option_changed(use.source, use.option or "", old, new)
+    return options_changed(use.source, (use.option or "", old, new))
+
+
+def is_misnamed(ctx: RuleContext, cert: CertificateInstance) -> bool:
+    """True if an option names *cert*, which has another use, where a CA has to be."""
+    return not cert.certificate.ca and any(_is_wrong(ctx, use) for use in _authority_options(ctx) if use in cert.uses)
 
 
 def right_authority(ctx: RuleContext, cert: CertificateInstance) -> str:

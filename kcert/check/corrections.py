@@ -7,6 +7,7 @@ they are the fields that its place requires; the fix uses them.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from kcert.certificates import AltName, Key, Kind, Role, Subject, Usages
 from kcert.check import bash, sans
@@ -181,11 +182,14 @@ def role_of(ctx: RuleContext, problem: Problem) -> Role | None:
         return by_component or layouts.kubeconfig_role(problem.source or problem.path, None)
     if problem.option and problem.option.startswith("certificate-authority"):
         return Role.CLUSTER_CA
-    folder = problem.path.parent
-    beside = {use.path.stem for use in ctx.scan.uses if use.path.parent == folder}
-    beside |= {path.stem for path in ctx.scan.keys if path.parent == folder}
-    blank = _blank(ctx, Name(), (), PublicKey("rsa", 2048, None, ""))
-    return layouts.role_of(problem.path, blank, frozenset(beside | {problem.path.stem}))
+    return role_by_place(ctx, problem.path, _blank(ctx, Name(), (), PublicKey("rsa", 2048, None, "")))
+
+
+def role_by_place(ctx: RuleContext, path: Path, certificate: X509) -> Role | None:
+    """Return the role of *certificate* by its place among other files, whatever option names it."""
+    beside = {use.path.stem for use in ctx.scan.uses if use.path.parent == path.parent}
+    beside |= {key.stem for key in ctx.scan.keys if key.parent == path.parent}
+    return layouts.role_of(path, certificate, frozenset(beside | {path.stem}))
 
 
 def expected_certificate(

@@ -13,7 +13,7 @@ from kcert.check.placing import (
     NOT_FOR_KUBECTL,
     converted,
     field_replaced,
-    option_changed,
+    options_changed,
     reencoded,
     set_aside,
     written_into_kubeconfig,
@@ -188,7 +188,7 @@ def _option_set(ctx: RuleContext, problem: Problem, likely: Path) -> str:
     name = problem.path.name
     if written is None or not written.endswith(name):
         return ""
-    return option_changed(problem.source, problem.option, written, f"{written.removesuffix(name)}{likely.name}")
+    return options_changed(problem.source, (problem.option, written, f"{written.removesuffix(name)}{likely.name}"))
 
 
 def _made(ctx: RuleContext, problem: Problem) -> str:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 
-from kcert.certificates import Role
 from kcert.check import bash, placing
-from kcert.check.placing import holds_a_key, target_of
+from kcert.check.certificate_options import key_option_of, own_key
+from kcert.check.placing import holds_a_key
 from kcert.check.repairs import reissue_commands, reissued, replace_ca
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
+from kcert.check.token_keys import token_keys
 from kcert.clusters import cluster_kind_of
-from kcert.openssl.pem import pem_blocks
-from kcert.openssl.program import key_belongs, public_part
-from kcert.openssl.x509 import PublicKey, weakness
+from kcert.openssl.program import key_belongs
+from kcert.openssl.x509 import weakness
 from kcert.scan import CertificateRef, KeyFile
-from kcert.scan.fs import cluster_root_of
-from kcert.scan.layouts import FILE_OPTIONS, possible_keys
 
 _OTHERS = 0o066
 """Read and write for the group and for others (CIS Kubernetes Benchmark: keys and kubeconfigs are 600)."""
@@ -39,7 +36,7 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
             '"private key does not match public key".'
         )
         evidence = f"the public key in the certificate is not the one of {where}"
-        if violation := _option_of_another_pair(ctx, cert, use):
+        if violation := _option_of_another_key(ctx, cert, use):
             yield violation
             continue
         owner = _owner_of_key(ctx, cert, use.key)
@@ -50,13 +47,13 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
             )
             yield Violation(cert.path, message, evidence, _in_order(ctx, cert, owner), alone=not cert.embedded)
             continue
-        if owner is not None and cert.is_root and owner.embedded and ctx.has_signed(owner.certificate):
+        if owner is not None and cert.is_authority and owner.embedded and ctx.has_signed(owner.certificate):
             message += (
                 f" The certificate that belongs to the key is in {owner.path}, and signed the other certificates "
-                f"here: this file contains another CA instead."
+                f"here: this file contains another certificate instead."
             )
             fix = placing.into_place(ctx, cert, bash.literal(owner.certificate.pem), program="cp")
-            yield Violation(cert.path, message, evidence, fix, authority=True)
+            yield Violation(cert.path, message, evidence, fix, authority=True, alone=True)
             continue
         # Where the key belongs to another certificate, making this one for it would have them share it.
         borrowed = use.key is not None and any(
@@ -65,42 +62,23 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
         # What the lost key of a root signed ends with it, unless a backup has that key.
         fix = (replace_ca if cert.is_root else reissue_commands)(ctx, cert, new_key=borrowed)
         yield Violation(cert.path, message, evidence, fix, cert.is_authority)
-    yield from _service_account_keys(ctx)
-    yield from _keys_of_other_hosts(ctx)
+    yield from token_keys(ctx)
 
 
-def _option_of_another_pair(ctx: RuleContext, cert: CertificateInstance, use: CertificateRef) -> Violation | None:
-    """Return the fault that an option names a file of another pair; None if the files themselves are at fault."""
-    own = next((ctx.scan.keys[path] for path in possible_keys(cert.path) if path in ctx.scan.keys), None)
-    key_option = _key_option(use)
-    if own is None or not key_option or use.configuration is None or use.key_path in (None, own.path):
+def _option_of_another_key(ctx: RuleContext, cert: CertificateInstance, use: CertificateRef) -> Violation | None:
+    """Return the fault that an option names the key of another pair; None if the files themselves are at fault."""
+    own, key_option = own_key(ctx, cert), key_option_of(use)
+    if own is None or use.configuration is None or use.key_path in (None, own.path):
         return None
-    values, source = use.configuration.options, use.configuration.source
-    value = values.get(key_option)
-    if not value or not key_belongs(own.pem, cert.certificate.public_key):
+    value, source = use.configuration.options.get(key_option), use.configuration.source
+    if not value:
         return None
     message = (
         f"{use.option} and {key_option} of {use.component} name files that do not belong together: {use.component} "
         f'stops with "private key does not match public key". The key of {cert.path} is {own.path}.'
     )
-    fix = placing.option_changed(source, key_option, value, placing.as_written(value, use.key_path, own.path))
-    evidence = f"the public key in {cert.path} is not the one of {use.key_path}"
-    owner = _owner_of_key(ctx, cert, use.key)
-    if owner is not None and not any(other.option for other in owner.uses):
-        # The certificate of the key is the one that no option names.
-        message += f" {use.key_path} is the key of {owner.path}."
-        elsewhere = any(other.key_fits and _key_option(other) for other in cert.uses)
-        value = values.get(use.option or "", "")
-        new = placing.as_written(value, cert.path, owner.path)
-        fix = placing.option_changed(source, use.option or "", value, new) if elsewhere and value else ""
-        return Violation(cert.path, message, evidence, fix, authority=True, alone=True)
-    return Violation(source, message, evidence, fix)
-
-
-def _key_option(use: CertificateRef) -> str:
-    """Return the option for the key beside the option that names *use*; empty if there is none."""
-    option = FILE_OPTIONS.get(use.component or "", {}).get(use.option or "")
-    return option.key or "" if option else ""
+    fix = placing.options_changed(source, (key_option, value, placing.as_written(value, use.key_path, own.path)))
+    return Violation(source, message, f"the public key in {cert.path} is not the one of {use.key_path}", fix)
 
 
 def _owner_of_key(ctx: RuleContext, cert: CertificateInstance, key: KeyFile | None) -> CertificateInstance | None:
@@ -131,70 +109,6 @@ def _swapped_files(ctx: RuleContext) -> Iterator[Violation]:
         )
         fix, evidence = placing.exchanged(first, second), f"the keys of {first} and {second} are swapped"
         yield Violation(first, message, evidence, fix, authority=True)
-
-
-def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
-    for key in ctx.scan.keys.values():
-        public = _public_keys_for(ctx, key)
-        if not _lack_public_part(public, key):
-            continue
-        path = next(iter(public))
-        message = (
-            f"{path} does not contain the public key of {key.path}, which signs the tokens of service accounts: "
-            "the API server answers every token that is signed with it with Unauthorized. Adding the public key keeps "
-            "the tokens of the other key valid; give every API server of the cluster the same files."
-        )
-        # The empty line ends a last line that has no newline: two blocks on one line are none for Go.
-        public_key = bash.command("openssl", "pkey", "-in", key.path, "-pubout")
-        fix = placing.rewritten(path, f"{{ cat {bash.word(target_of(path))} && echo && {public_key}; }}")
-        yield Violation(path, message, f"no public key in {path} belongs to {key.path}", fix)
-
-
-def _keys_of_other_hosts(ctx: RuleContext) -> Iterator[Violation]:
-    hosts: dict[Path, tuple[KeyFile, dict[Path, list[PublicKey | None]]]] = {}
-    for key in ctx.scan.keys.values():
-        if public := _public_keys_for(ctx, key):
-            hosts.setdefault(cluster_root_of(key.source or key.path), (key, public))
-    for home, (key, _) in hosts.items():
-        cluster = ctx.owners.near(key.path).get(Role.CLUSTER_CA)
-        for other, (other_key, public) in hosts.items():
-            same = cluster is not None and ctx.owners.near(other_key.path).get(Role.CLUSTER_CA) == cluster
-            if other == home or not same or not _lack_public_part(public, key):
-                continue
-            path = next(iter(public))
-            message = (
-                f"{path} does not contain the public key of {key.path}, although both hosts have the same "
-                "CA of the cluster: tokens of service accounts that one host signs are Unauthorized on the other. "
-                "Copy the pair from the correct host: its tokens stay valid, and those of the other host become "
-                "invalid."
-            )
-            evidence = f"{key.path} and {other_key.path} are different keys"
-            yield Violation(path, message, evidence, "")
-
-
-def _lack_public_part(files: dict[Path, list[PublicKey | None]], key: KeyFile) -> bool:
-    """Return True if none of *files* contains the public key of *key*; False where one of them cannot be read."""
-    known = [public for parts in files.values() for public in parts]
-    if not known or None in known:
-        return False
-    return all(key_belongs(key.pem, public) is False for public in known if public)
-
-
-def _public_keys_for(ctx: RuleContext, key: KeyFile) -> dict[Path, list[PublicKey | None]]:
-    """Return the public keys, by file, that verify what *key* signs: bare ones, and those of certificates and keys."""
-    signs = key.option in ("--service-account-signing-key-file", "--service-account-private-key-file")
-    if not signs and not (key.path.stem == "sa" and key.option is None):
-        return {}
-    root = cluster_root_of(key.source or key.path)
-    named: dict[Path, list[PublicKey | None]] = {}
-    beside: dict[Path, list[PublicKey | None]] = {}
-    for file in ctx.scan.public_keys.values():
-        if cluster_root_of(file.source or file.path) == root and (file.option or file.path.stem == key.path.stem):
-            (named if file.option else beside)[file.path] = [public_part(block) for block in pem_blocks(file.pem)]
-    for use in ctx.scan.uses:
-        if use.option == "--service-account-key-file" and cluster_root_of(use.source or use.path) == root:
-            named.setdefault(use.path, []).append(use.certificate.public_key)
-    return named or beside
 
 
 def weak_key(ctx: RuleContext) -> Iterator[Violation]:

@@ -316,25 +316,32 @@ def as_written(old: str, resolved: Path, target: Path) -> str:
         return str(target)
 
 
-def option_changed(source: Path, option: str, old: str, new: str) -> str:
-    """The command that gives an option of a manifest, a unit or a configuration another value; empty if none can."""
+def options_changed(source: Path, *changes: tuple[str, str, str]) -> str:
+    """The command that gives options of a manifest, a unit or a configuration other values; empty if none can.
+
+    *changes* are the options, each with its old and its new value.
+    """
     try:
         text = read_bytes(source).decode()
     except UnicodeDecodeError:
         return ""
+    changed = text
+    for option, old, new in changes:
+        before, changed = changed, _option_changed(changed, option, old, new)
+        if changed == before:
+            return ""
+    # A line of context must never be that of a key.
+    return bash.patched(source, text, changed, context=0 if "-data" in text else 1)
+
+
+def _option_changed(text: str, option: str, old: str, new: str) -> str:
     name = option.rsplit(".", 1)[-1]
     if name.startswith("--") and name not in text:
         # etcd's configuration file has no dashes, and a section for peers.
         name = name.removeprefix("--peer-").removeprefix("--")
     # The value ends where the word does: ca.crt must not match in ca.crt.old.
-    changed = re.sub(
-        rf'({re.escape(name)}[=: ] *"?){re.escape(old)}(?=["\s]|$)',
-        lambda match: match[1] + new,
-        text,
-        flags=re.MULTILINE,
-    )
-    # A line of context must never be that of a key.
-    return bash.patched(source, text, changed, context=0 if "-data" in text else 1) if changed != text else ""
+    value = rf'({re.escape(name)}[=: ] *"?){re.escape(old)}(?=["\s]|$)'
+    return re.sub(value, lambda match: match[1] + new, text, flags=re.MULTILINE)
 
 
 def option_added(source: Path, beside: str, added: str) -> str:

@@ -195,7 +195,7 @@ def not_a_ca(ctx: RuleContext) -> Iterator[Violation]:
         usage = certificate.key_usage
         if certificate.version == 1 and certificate.self_signed:
             continue  # there were no extensions then, and a root of version 1 is still taken
-        if _is_trusted_itself(ctx, cert):
+        if _is_trusted_itself(ctx, cert) or ca_options.is_misnamed(ctx, cert):
             continue
         if not certificate.ca:
             evidence = "basicConstraints CA:FALSE" if certificate.ca is False else "no basicConstraints"

@@ -153,7 +153,8 @@ class ScanResult:
     ``webhooks`` are the places of CAs (``caBundle``), each with the name at which the API server calls the service.
 
     Where two files may have changed places, ``as_meant`` holds what would be found if they had not; ``swapped`` names
-    the files in each of these.
+    the files in each of these. ``misnamed`` is how ``kcert.check`` reads options that name the certificate of another
+    use: each with the use that was meant, which then is among ``uses`` in its place.
     """
 
     uses: list[CertificateRef] = field(default_factory=list)
@@ -167,6 +168,7 @@ class ScanResult:
     looked: list[str] = field(default_factory=list)
     as_meant: Sequence[ScanResult] = ()
     swapped: Sequence[tuple[Path, Path]] = ()
+    misnamed: Sequence[tuple[CertificateRef, CertificateRef]] = ()
 
 
 SOON = 30

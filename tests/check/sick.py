@@ -104,6 +104,11 @@ def etcd_with_its_own_ca(root: Path, workshop: Workshop) -> None:
     put(root / "var/lib/kubernetes/pki/etcd-ca.crt", workshop["_etcd-ca"].crt)
 
 
+def named_pair(component: str, option: str, key_option: str, stem: str, folder: str = PKI) -> dict[str, Any]:
+    """Let both options of a pair name the certificate and the key of another use."""
+    return {"layout": {"options": {component: {option: f"/{folder}/{stem}.crt", key_option: f"/{folder}/{stem}.key"}}}}
+
+
 def cases(rule: str, *some: tuple[Any, ...]) -> list[Sick]:
     """Cases of one rule: place, path or paths, changed recipes, and what else is different."""
     found = []
@@ -898,7 +903,60 @@ SICK: list[Sick] = [
         (UNITS, f"{HARD}/kube-apiserver.crt", {"kube-apiserver": {"names": (*FLAT, "DNS:")}}),
     ),
     *cases(
+        "wrong-certificate-option",
+        (
+            MANIFESTS,
+            "etc/kubernetes/manifests/kube-apiserver.yaml",
+            {},
+            named_pair("kube-apiserver", "--tls-cert-file", "--tls-private-key-file", "front-proxy-client"),
+        ),
+        (
+            MANIFESTS,
+            "etc/kubernetes/manifests/kube-apiserver.yaml",
+            {},
+            named_pair("kube-apiserver", "--tls-cert-file", "--tls-private-key-file", "ca"),
+        ),
+        (
+            MANIFESTS,
+            "etc/kubernetes/manifests/kube-apiserver.yaml",
+            {},
+            named_pair("kube-apiserver", "--etcd-certfile", "--etcd-keyfile", "apiserver-kubelet-client"),
+        ),
+        (
+            MANIFESTS,
+            "etc/kubernetes/manifests/kube-apiserver.yaml",
+            {},
+            named_pair(
+                "kube-apiserver", "--proxy-client-cert-file", "--proxy-client-key-file", "apiserver-etcd-client"
+            ),
+        ),
+        (
+            MANIFESTS,
+            "etc/kubernetes/manifests/kube-apiserver.yaml",
+            {},
+            {"layout": {"options": {"kube-apiserver": {"--kubelet-client-certificate": f"/{PKI}/apiserver.crt"}}}},
+        ),
+        (
+            MANIFESTS,
+            "etc/kubernetes/manifests/etcd.yaml",
+            {},
+            named_pair("etcd", "--peer-cert-file", "--peer-key-file", "etcd/healthcheck-client"),
+        ),
+        (
+            UNITS,
+            "etc/systemd/system/kube-apiserver.service",
+            {},
+            named_pair("kube-apiserver", "--tls-cert-file", "--tls-private-key-file", "service-account", HARD),
+        ),
+    ),
+    *cases(
         "wrong-ca-option",
+        (
+            MANIFESTS,
+            "etc/kubernetes/manifests/kube-apiserver.yaml",
+            {},
+            {"layout": {"options": {"kube-apiserver": {"--client-ca-file": f"/{PKI}/apiserver.crt"}}}},
+        ),
         (
             MANIFESTS,
             "etc/kubernetes/manifests/kube-apiserver.yaml",

@@ -136,6 +136,9 @@ def test_the_token_keys_match_where_a_certificate_or_a_private_key_verifies(veri
         ("kube-controller-manager", "--cluster-signing-key-file", "etcd/ca.key"),
         ("etcd", "--key-file", "etcd/peer.key"),
         ("kube-apiserver", "--tls-cert-file", "front-proxy-client.crt"),
+        ("kube-apiserver", "--service-account-key-file", "ca.crt"),
+        ("kube-apiserver", "--service-account-signing-key-file", "apiserver.key"),
+        ("kube-controller-manager", "--service-account-private-key-file", "ca.key"),
     ],
 )
 def test_an_option_that_names_another_pair_is_corrected_and_no_key_replaced(
@@ -143,11 +146,42 @@ def test_an_option_that_names_another_pair_is_corrected_and_no_key_replaced(
 ) -> None:
     kubeadm.lay_out(tmp_path, options={component: {option: f"/{PKI}/{other}"}})
     before = {path: path.read_bytes() for path in (tmp_path / PKI).rglob("*.*")}
-    place = f"{PKI}/{other}" if option.endswith("cert-file") else f"{ETC}/manifests/{component}.yaml"
-    assert told(tmp_path) == [("key-mismatch", place)]
+    rule = "wrong-certificate-option" if option.endswith("cert-file") else "key-mismatch"
+    assert told(tmp_path) == [(rule, f"{ETC}/manifests/{component}.yaml")]
     mended(tmp_path)
     assert f"{option}=/{PKI}/{other}" not in (tmp_path / ETC / "manifests" / f"{component}.yaml").read_text()
     assert before == {path: path.read_bytes() for path in (tmp_path / PKI).rglob("*.*")}
+
+
+def test_another_pair_that_serves_as_well_is_no_mistake(tmp_path: Path) -> None:
+    pair = {"--cert-file": f"/{PKI}/etcd/peer.crt", "--key-file": f"/{PKI}/etcd/peer.key"}
+    client = {"--etcd-certfile": f"/{PKI}/etcd/healthcheck-client.crt"}
+    client["--etcd-keyfile"] = f"/{PKI}/etcd/healthcheck-client.key"
+    kubeadm.lay_out(tmp_path, options={"etcd": pair, "kube-apiserver": client})
+    assert told(tmp_path) == []
+
+
+def test_two_options_that_name_each_others_certificates_are_corrected_together(tmp_path: Path) -> None:
+    pairs = {
+        "--tls-cert-file": "apiserver-etcd-client.crt",
+        "--tls-private-key-file": "apiserver-etcd-client.key",
+        "--etcd-certfile": "apiserver.crt",
+        "--etcd-keyfile": "apiserver.key",
+    }
+    kubeadm.lay_out(tmp_path, options={"kube-apiserver": {name: f"/{PKI}/{file}" for name, file in pairs.items()}})
+    manifest = f"{ETC}/manifests/kube-apiserver.yaml"
+    assert told(tmp_path) == [("wrong-certificate-option", manifest)] * 2
+    mended(tmp_path)
+
+
+def test_a_leaf_in_the_file_of_a_ca_is_replaced_by_the_ca_that_kubeconfigs_hold(tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path)
+    crt = tmp_path / PKI / "ca.crt"
+    before = crt.read_bytes()
+    shutil.copy(tmp_path / PKI / "apiserver.crt", crt)
+    assert told(tmp_path) == [("key-mismatch", f"{PKI}/ca.crt")]
+    mended(tmp_path)
+    assert crt.read_bytes().strip() == before.strip()
 
 
 def test_an_intermediate_ca_that_the_chain_lacks_is_appended(tmp_path: Path) -> None:
