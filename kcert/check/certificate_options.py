@@ -1,19 +1,23 @@
-"""Rules about options that name a certificate and its key: each has to name the pair that was made for it.
+"""Rules about options that name a certificate and its key, or a kubeconfig: each has to name what was made for it.
 
 What an option names by mistake is right for its own use: the option is changed, and no certificate is re-created.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
+from kcert.certificates import Kind, Role
 from kcert.check import corrections, placing
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error
+from kcert.files import mistyped
 from kcert.openssl.program import key_belongs
-from kcert.roles import CA_ROLES
-from kcert.scan import CertificateRef, KeyFile
-from kcert.scan.fs import cluster_root_of
+from kcert.quoting import in_sentence
+from kcert.roles import CA_ROLES, KUBELET_ROLES, kubeconfig_role
+from kcert.scan import CertificateRef, KeyFile, Problem
+from kcert.scan.fs import cluster_root_of, lexists
 from kcert.scan.layouts import FILE_OPTIONS, possible_keys
 
 
@@ -35,6 +39,47 @@ def wrong_certificate_option(ctx: RuleContext) -> Iterator[Violation]:
             use.source, *((option, old, placing.as_written(old, *paths)) for option, old, *paths in changes)
         )
         yield Violation(use.source, message, f"{use.option}={changes[0][1]}: {use.certificate.subject}", fix)
+    yield from _wrong_kubeconfigs(ctx)
+
+
+def _wrong_kubeconfigs(ctx: RuleContext) -> Iterator[Violation]:
+    """Yield components with the kubeconfig of another user of the cluster."""
+    users = {
+        use.kubeconfig.path: use for use in ctx.scan.uses if use.kubeconfig and use.role and use.kind is Kind.CLIENT
+    }
+    for configuration in ctx.scan.configurations:
+        component, source, role = (
+            configuration.component,
+            configuration.source,
+            kubeconfig_role(configuration.component),
+        )
+        named = {
+            option: path
+            for option, path in configuration.resolved.items()
+            if FILE_OPTIONS.get(component, {})[option].holds == "kubeconfig" and path in users
+        }
+        wrong = {option: path for option, path in named.items() if users[path].role not in {role, *KUBELET_ROLES}}
+        if role is None or not wrong:
+            continue
+        first = next(iter(wrong.values()))
+        own = (
+            path for path, use in users.items() if use.role is role and cluster_root_of(path) == cluster_root_of(first)
+        )
+        right = next(own, None)
+        user = users[first].certificate.subject.common_name or ""
+        message = (
+            f"{' and '.join(wrong)} of {component} {'name' if len(wrong) > 1 else 'names'} {first}, the kubeconfig of "
+            f"{in_sentence(user)}: {component} works as that user, with its rights. "
+            + (f"{right} is the kubeconfig of {component}." if right else f"Make a kubeconfig for {component}.")
+        )
+        values = configuration.options
+        changes = [
+            (option, values[option], placing.as_written(values[option], path, right))
+            for option, path in wrong.items()
+            if right
+        ]
+        fix = placing.options_changed(source, *changes) if changes else ""
+        yield Violation(source, message, f"{next(iter(wrong))}={values[next(iter(wrong))]}: {in_sentence(user)}", fix)
 
 
 def as_named(ctx: RuleContext, faults: Callable[[RuleContext], int]) -> RuleContext:
@@ -77,6 +122,45 @@ def _made_for(ctx: RuleContext, use: CertificateRef) -> CertificateInstance | No
         ),
         None,
     )
+
+
+def meant(ctx: RuleContext, problem: Problem) -> Path | None:
+    """Return the file that an option should name in place of one that does not exist; None if nothing shows it.
+
+    It is in the same folder, or in one with nearly the same name: in others the copy of a file may be missing.
+    """
+    option = FILE_OPTIONS.get(problem.component or "", {}).get(problem.option or "")
+    if option is None or problem.source is None:
+        return None
+    paths: Iterable[Path] = ()
+    if option.holds == "kubeconfig":
+        role = kubeconfig_role(problem.component)
+        paths = (use.kubeconfig.path for use in ctx.scan.uses if use.kubeconfig and use.role is role and role)
+    elif option.holds == "certificate":
+        paths = (cert.path for cert in _leaves_for(ctx, option.role))
+    elif option.holds == "authority" and option.role:
+        right = ctx.owners.near(problem.source).get(option.role)
+        copies = ctx.copies.get(right.sha256, ()) if right else ()
+        paths = (ca.path for ca in copies if ca.has_file and _place(ctx, ca) is option.role)
+    elif option.holds == "key":
+        pairs = (cert for cert in ctx.found for use in cert.uses if use.source == problem.source)
+        keys = (own_key(ctx, cert) for cert in pairs if any(key_option_of(use) == problem.option for use in cert.uses))
+        paths = (key.path for key in keys if key)
+    folder = problem.path.parent
+    near = folder if lexists(folder) else mistyped(folder)
+    return next((path for path in paths if path.parent == near), None)
+
+
+def _leaves_for(ctx: RuleContext, role: Role | None) -> Iterator[CertificateInstance]:
+    """Yield certificates with their keys that are in the usual place for *role*, whatever options name them."""
+    for cert in ctx.found:
+        is_leaf = cert.has_file and not cert.use.position and not cert.certificate.ca
+        if role and is_leaf and _place(ctx, cert) is role and own_key(ctx, cert):
+            yield cert
+
+
+def _place(ctx: RuleContext, cert: CertificateInstance) -> Role | None:
+    return corrections.role_by_place(ctx, cert.path, cert.certificate)
 
 
 def _corrected(ctx: RuleContext, use: CertificateRef, cert: CertificateInstance) -> RuleContext:

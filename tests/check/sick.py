@@ -641,6 +641,36 @@ SICK: list[Sick] = [
                 )
             },
         ),
+        (
+            MANIFESTS,
+            "etc/kubernetes/manifests/kube-apiserver.yaml",
+            {},
+            {"layout": {"options": {"kube-apiserver": {"--client-ca-file": f"/{PKI}/ca-custom.crt"}}}},
+        ),
+        (
+            MANIFESTS,
+            "etc/kubernetes/manifests/etcd.yaml",
+            {},
+            {"layout": {"options": {"etcd": {"--cert-file": f"/{PKI}/etcd/server-certificate.crt"}}}},
+        ),
+        (
+            MANIFESTS,
+            "etc/kubernetes/manifests/etcd.yaml",
+            {},
+            {"layout": {"options": {"etcd": {"--trusted-ca-file": f"/{PKI}/etcdd/ca.crt"}}}},
+        ),
+        (
+            MANIFESTS,
+            "etc/kubernetes/manifests/kube-scheduler.yaml",
+            {},
+            {"layout": {"options": {"kube-scheduler": {"--kubeconfig": "/etc/kubernetes/scheduler.config"}}}},
+        ),
+        (
+            MANIFESTS,
+            "var/lib/kubelet/pki/kubelet-client-current.pem",
+            {},
+            {"damage": remove("var/lib/kubelet/pki/kubelet-client-current.pem")},
+        ),
         (UNITS, f"{HARD}/kube-apiserver.crt", {}, {"damage": remove(f"{HARD}/kube-apiserver.crt")}),
         (UNITS, "etc/etcd/ca.crt", {}, {"damage": remove("etc/etcd/ca.crt")}),
         (
@@ -865,6 +895,12 @@ SICK: list[Sick] = [
             {"damage": insecure("etc/kubernetes/admin.conf", keeps_ca=True)},
         ),
         (
+            MANIFESTS,
+            "etc/kubernetes/admin.conf",
+            {},
+            {"damage": edit("etc/kubernetes/admin.conf", "current-context: ", "current-context: x")},
+        ),
+        (
             UNITS,
             "var/lib/kubernetes/admin.kubeconfig",
             {},
@@ -879,6 +915,12 @@ SICK: list[Sick] = [
             "var/lib/kubernetes/admin.kubeconfig",
             {},
             {"damage": insecure("var/lib/kubernetes/admin.kubeconfig")},
+        ),
+        (
+            MANIFESTS,
+            "etc/kubernetes/admin.conf",
+            {},
+            {"damage": edit("etc/kubernetes/admin.conf", "server: https:", "server: http:")},
         ),
     ),
     *cases(
@@ -941,6 +983,22 @@ SICK: list[Sick] = [
             "etc/kubernetes/manifests/etcd.yaml",
             {},
             named_pair("etcd", "--peer-cert-file", "--peer-key-file", "etcd/healthcheck-client"),
+        ),
+        (
+            MANIFESTS,
+            "etc/kubernetes/manifests/kube-controller-manager.yaml",
+            {},
+            {"layout": {"options": {"kube-controller-manager": {"--kubeconfig": "/etc/kubernetes/scheduler.conf"}}}},
+        ),
+        (
+            UNITS,
+            "etc/systemd/system/kube-scheduler.service",
+            {},
+            {
+                "damage": edit(
+                    "etc/systemd/system/kube-scheduler.service", "kube-scheduler.kubeconfig", "admin.kubeconfig"
+                )
+            },
         ),
         (
             UNITS,
