@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kcert.certificates import Key, Role
 from kcert.check import bash, corrections, forms, placing, repairs
-from kcert.check.certificate_options import meant
+from kcert.check.options import meant
 from kcert.check.placing import (
     MOST_BESIDE,
     NOT_FOR_KUBECTL,

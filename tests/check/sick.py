@@ -73,13 +73,14 @@ def second_scheduler(root: Path, _: Workshop) -> None:
         put(root / "etc/kubernetes/manifests" / name, text)
 
 
-def without_line(path: str, option: str) -> Callable[[Path, Workshop], None]:
-    """Delete the line with *option*."""
+def without_line(path: str, *options: str) -> Callable[[Path, Workshop], None]:
+    """Delete the lines with *options*."""
 
     def damage(root: Path, _: Workshop) -> None:
         lines = (root / path).read_text().split("\n")
-        assert any(option in line for line in lines)
-        (root / path).write_text("\n".join(line for line in lines if option not in line))
+        assert all(any(option in line for line in lines) for option in options)
+        kept = (line for line in lines if not any(option in line for option in options))
+        (root / path).write_text("\n".join(kept))
 
     return damage
 
@@ -943,6 +944,43 @@ SICK: list[Sick] = [
         (FOLDER, "kube-apiserver.crt", {"kube-apiserver": {"names": (*FLAT, "DNS:lb.example.com.")}}),
         (MANIFESTS, f"{PKI}/apiserver.crt", {"apiserver": {"names": (*KUBERNETES, "DNS:a.example b.example")}}),
         (UNITS, f"{HARD}/kube-apiserver.crt", {"kube-apiserver": {"names": (*FLAT, "DNS:")}}),
+    ),
+    *cases(
+        "missing-option",
+        *(
+            (
+                MANIFESTS,
+                f"etc/kubernetes/manifests/{component}.yaml",
+                {},
+                {"damage": without_line(f"etc/kubernetes/manifests/{component}.yaml", *options)},
+            )
+            for component, *options in (
+                ("kube-apiserver", "--client-ca-file"),
+                ("kube-apiserver", "--tls-private-key-file"),
+                ("kube-apiserver", "--tls-cert-file"),
+                ("kube-apiserver", "--tls-cert-file", "--tls-private-key-file"),
+                ("kube-apiserver", "--etcd-cafile"),
+                ("kube-apiserver", "--etcd-certfile", "--etcd-keyfile"),
+                ("kube-apiserver", "--proxy-client-key-file"),
+                ("kube-apiserver", "--kubelet-client-certificate", "--kubelet-client-key"),
+                ("kube-controller-manager", "--cluster-signing-key-file"),
+                ("etcd", "--key-file"),
+                ("etcd", "- --trusted-ca-file"),
+                ("etcd", "--peer-trusted-ca-file"),
+            )
+        ),
+        (
+            UNITS,
+            "etc/systemd/system/kube-apiserver.service",
+            {},
+            {"damage": without_line("etc/systemd/system/kube-apiserver.service", "--client-ca-file")},
+        ),
+        (
+            UNITS,
+            "etc/systemd/system/etcd.service",
+            {},
+            {"damage": without_line("etc/systemd/system/etcd.service", "--peer-key-file")},
+        ),
     ),
     *cases(
         "wrong-certificate-option",

@@ -1,12 +1,14 @@
-"""Rules about options that name a certificate and its key, or a kubeconfig: each has to name what was made for it.
+"""Rules about options that name a certificate and its key, or a kubeconfig, and about those that are not set.
 
 What an option names by mistake is right for its own use: the option is changed, and no certificate is re-created.
+Sources of what a component needs: the validation of options in k8s.io/apiserver (serving.go, etcd.go), and etcd's
+client/pkg/transport (``TLSInfo.baseConfig``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kcert.certificates import Kind, Role
@@ -15,8 +17,8 @@ from kcert.check.rule import CertificateInstance, RuleContext, Violation, error
 from kcert.files import mistyped
 from kcert.openssl.program import key_belongs
 from kcert.quoting import in_sentence
-from kcert.roles import CA_ROLES, KUBELET_ROLES, kubeconfig_role
-from kcert.scan import CertificateRef, KeyFile, Problem
+from kcert.roles import CA_ROLES, KUBELET_ROLES, ROLES, kubeconfig_role
+from kcert.scan import CertificateRef, Configuration, KeyFile, Problem
 from kcert.scan.fs import cluster_root_of, lexists
 from kcert.scan.layouts import FILE_OPTIONS, possible_keys
 
@@ -137,7 +139,7 @@ def meant(ctx: RuleContext, problem: Problem) -> Path | None:
         role = kubeconfig_role(problem.component)
         paths = (use.kubeconfig.path for use in ctx.scan.uses if use.kubeconfig and use.role is role and role)
     elif option.holds == "certificate":
-        paths = (cert.path for cert in _leaves_for(ctx, option.role))
+        paths = (cert.path for cert in leaves_for(ctx, option.role))
     elif option.holds == "authority" and option.role:
         right = ctx.owners.near(problem.source).get(option.role)
         copies = ctx.copies.get(right.sha256, ()) if right else ()
@@ -151,7 +153,7 @@ def meant(ctx: RuleContext, problem: Problem) -> Path | None:
     return next((path for path in paths if path.parent == near), None)
 
 
-def _leaves_for(ctx: RuleContext, role: Role | None) -> Iterator[CertificateInstance]:
+def leaves_for(ctx: RuleContext, role: Role | None) -> Iterator[CertificateInstance]:
     """Yield certificates with their keys that are in the usual place for *role*, whatever options name them."""
     for cert in ctx.found:
         is_leaf = cert.has_file and not cert.use.position and not cert.certificate.ca
@@ -194,4 +196,129 @@ def own_key(ctx: RuleContext, cert: CertificateInstance) -> KeyFile | None:
     return next((key for key in keys if key and key_belongs(key.pem, cert.certificate.public_key)), None)
 
 
-RULES = (error("wrong-certificate-option", wrong_certificate_option),)
+_STOPS = "does not start"
+_HALF_A_PAIR = {
+    "--kubelet-client": "presents no certificate to the kubelets, which answer Unauthorized",
+    "--proxy-client": "presents no certificate to extension API servers, which reject its requests",
+    "--cluster-signing": "signs no certificate signing request",
+}
+"""What a component does with half of a pair, by the beginning of the options; otherwise it does not start."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """Where a component has the option ``given``, it needs ``option`` as well, for a file of ``role``.
+
+    ``without`` is what it does without that option: a clause that can follow its name.
+    """
+
+    component: str
+    given: str
+    option: str
+    role: Role
+    without: str
+
+
+NEEDS = (
+    Need(
+        *("kube-apiserver", "--tls-cert-file", "--client-ca-file", Role.CLUSTER_CA),
+        "recognizes no client certificate: every user and component that presents one gets Unauthorized",
+    ),
+    Need(
+        *("kube-apiserver", "--etcd-certfile", "--etcd-cafile", Role.ETCD_CA),
+        "trusts only the CAs of the operating system, and rejects etcd",
+    ),
+    Need(
+        *("kube-apiserver", "--etcd-cafile", "--etcd-certfile", Role.APISERVER_ETCD_CLIENT),
+        "presents no certificate to etcd, which rejects it",
+    ),
+    Need(
+        *("kube-apiserver", "--client-ca-file", "--tls-cert-file", Role.APISERVER),
+        "presents a self-signed certificate, which no client trusts",
+    ),
+    Need(
+        *("kube-apiserver", "--client-ca-file", "--kubelet-client-certificate", Role.APISERVER_KUBELET_CLIENT),
+        "presents no certificate to the kubelets: kubectl logs and kubectl exec get Unauthorized",
+    ),
+    Need(
+        *("etcd", "--client-cert-auth", "--trusted-ca-file", Role.ETCD_CA),
+        "trusts only the CAs of the operating system, and rejects every client",
+    ),
+    Need(
+        *("etcd", "--peer-client-cert-auth", "--peer-trusted-ca-file", Role.ETCD_CA),
+        "trusts only the CAs of the operating system, and rejects every other member",
+    ),
+)
+
+
+def missing_option(ctx: RuleContext) -> Iterator[Violation]:
+    """Yield components that lack an option which another of their options needs."""
+    for configuration in ctx.scan.configurations:
+        yield from _half_pairs(ctx, configuration)
+        for need in NEEDS:
+            if need.component == configuration.component and _is_unmet(ctx, need, configuration):
+                added = _added(ctx, need, configuration)
+                if added or need.role in CA_ROLES:
+                    yield _violation(configuration, need.given, need.option, need.without, added)
+
+
+def _half_pairs(ctx: RuleContext, configuration: Configuration) -> Iterator[Violation]:
+    options = configuration.options
+    for name, option in FILE_OPTIONS.get(configuration.component, {}).items():
+        key = option.key
+        if key is None or bool(options.get(name)) == bool(options.get(key)):
+            continue
+        given, missing = (name, key) if options.get(name) else (key, name)
+        path = configuration.resolved.get(given)
+        pairs = [(cert.path, own.path) for cert in ctx.found if (own := own_key(ctx, cert)) and cert.has_file]
+        other = next((pair[given == name] for pair in pairs if path == pair[given != name]), None)
+        without = next((text for begin, text in _HALF_A_PAIR.items() if name.startswith(begin)), _STOPS)
+        yield _violation(configuration, given, missing, without, {missing: other} if other else {})
+
+
+def _is_unmet(ctx: RuleContext, need: Need, configuration: Configuration) -> bool:
+    options = configuration.options
+    if options.get(need.given, "false") in ("", "false") or options.get(need.option):
+        return False
+    if need.component == "kube-apiserver" and not options.get("--etcd-servers"):
+        return False  # no API server starts without it: this is an excerpt, or the rest is not here
+    of_etcd = ROLES[need.role].ca is Role.ETCD_CA or need.role is Role.ETCD_CA
+    if of_etcd and need.component == "kube-apiserver" and "https://" not in options.get("--etcd-servers", "https://"):
+        return False
+    if need.role is Role.APISERVER_ETCD_CLIENT:
+        return ctx.option("etcd", "--trusted-ca-file", configuration.source) is not None
+    return True
+
+
+def _added(ctx: RuleContext, need: Need, configuration: Configuration) -> dict[str, Path]:
+    """Return the options to add, with their files; empty if those are not here."""
+    home = cluster_root_of(configuration.source)
+    if need.role in CA_ROLES:
+        right = ctx.owners.near(configuration.source).get(need.role)
+        copies = ctx.copies.get(right.sha256, ()) if right else ()
+        paths = [ca.path for ca in copies if ca.has_file and cluster_root_of(ca.path) == home]
+        return {need.option: paths[0]} if paths else {}
+    key_option = FILE_OPTIONS[need.component][need.option].key or ""
+    for cert in leaves_for(ctx, need.role):
+        key = own_key(ctx, cert)
+        if key and cluster_root_of(cert.path) == home and not configuration.options.get(key_option):
+            return {need.option: cert.path, key_option: key.path}
+    return {}
+
+
+def _violation(
+    configuration: Configuration, given: str, missing: str, without: str, files: dict[str, Path]
+) -> Violation:
+    component, source = configuration.component, configuration.source
+    message = f"{given} of {component} is set, and {missing} is not: {component} {without}."
+    if files:
+        message += f" Set {' and '.join(f'{option} to {path}' for option, path in files.items())}."
+    value, resolved = configuration.options[given], configuration.resolved
+    beside = next((name for name, path in resolved.items() if str(path).endswith(configuration.options[name])), None)
+    old = (configuration.options[beside], resolved[beside]) if beside else (value, source)
+    added = [f"{option}={placing.as_written(*old, path)}" for option, path in files.items()]
+    fix = placing.options_added(source, given, *added) if added else ""
+    return Violation(source, message, f"{source} does not set {missing}", fix)
+
+
+RULES = (error("wrong-certificate-option", wrong_certificate_option), error("missing-option", missing_option))
