@@ -222,16 +222,21 @@ def test_what_is_stale_is_brought_in_line_and_the_rest_is_left_alone(own_pki: Ca
     assert "Nothing to renew" in kcert.done("renew", "--stale").stdout
 
 
-def test_renewed_by_name_it_stays_as_it_is_and_that_is_said(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+@pytest.mark.parametrize("san", ["api.example.com", "keycloak.example.com"])
+def test_renewed_by_name_it_stays_as_it_is_and_that_is_said(
+    own_pki: Callable[..., Pki], kcert: Kcert, san: str
+) -> None:
     pki = own_pki("course")
     with pki.config.open("a", encoding="utf-8") as config:
-        config.write("api_server: {host: cp, ip: 127.0.0.1, extra_sans: [api.example.com]}\n")
+        config.write(f"api_server: {{host: cp, ip: 127.0.0.1, extra_sans: [{san}]}}\n")
     names = judge.judged(judge.load(pki.folder / "kube-apiserver.crt")).names
 
     ended = kcert.done("renew", "kube-apiserver")
 
     assert judge.judged(judge.load(pki.folder / "kube-apiserver.crt")).names == names
-    assert "`kcert renew kube-apiserver --stale`" in " ".join(ended.stdout.split())
+    said = " ".join(ended.stdout.split())
+    assert san in said
+    assert "`kcert renew kube-apiserver --stale`" in said
 
 
 def test_with_stale_another_kind_of_key_is_made(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

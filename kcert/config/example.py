@@ -76,10 +76,10 @@ def write(path: Path, content: str) -> None:
     """Write *content* to *path*, whole or not at all; raises InputError where something is there already."""
     try:
         refuse_foreign_link(path)
-        with atomic_replace(path, content.encode("utf-8"), PUBLIC_MODE):
-            if os.path.lexists(path):
-                raise InputError(
-                    f"{path} exists already, and kcert does not replace it. Specify another file with --config."
-                )
+        if os.path.lexists(path):
+            raise InputError(
+                f"{path} exists already, and kcert does not replace it. Specify another file with --config."
+            )
+        atomic_replace(path, content.encode("utf-8"), PUBLIC_MODE)
     except OSError as error:
         raise MachineError(f"{path} cannot be written: {error.strerror}.") from None

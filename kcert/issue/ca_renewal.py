@@ -10,8 +10,8 @@ from kcert.certificates import Certificate, Kind, chain_of, new_ca_only_path
 from kcert.errors import InputError
 from kcert.issue import checks, external_ca, steps
 from kcert.issue.context import Context, IssuancePlan, Renewal
-from kcert.issue.discovery import key_of, spec_from_x509
-from kcert.issue.status import CertificateStatus, State, names_issuer
+from kcert.issue.discovery import spec_from_x509
+from kcert.issue.status import CertificateStatus, State, key_of, names_issuer
 from kcert.issue.steps import Kubeconfigs, Step
 from kcert.openssl.commands import render
 from kcert.openssl.x509 import X509

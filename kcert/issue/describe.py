@@ -34,8 +34,8 @@ from kcert.config import (
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.issue.adopt import detect_files
-from kcert.issue.discovery import DEPTH, CertificateFile, key_of, kind_of, read_folder
-from kcert.issue.status import State, status_of
+from kcert.issue.discovery import DEPTH, CertificateFile, kind_of, read_folder
+from kcert.issue.status import State, key_of, status_of
 from kcert.roles import NODE_PREFIX
 
 _OPTIONS = re.compile(rb"--(service-cluster-ip-range|cluster-domain)[= ]\"?([0-9A-Za-z.:,/-]+)")

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from kcert.certificates import Certificate, Key, Kind, Role, Subject, Usages, key_names
+from kcert.certificates import Certificate, Kind, Role, Subject, Usages, key_names
 from kcert.clusters import KUBEADM, cluster_kind_of
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_regular
-from kcert.issue.status import names_issuer
+from kcert.issue.status import key_of, names_issuer
 from kcert.kubeconfig import opened
 from kcert.openssl import der
 from kcert.openssl.commands import CA_USAGES, writable
@@ -202,12 +202,6 @@ def spec_from_x509(certificate: Certificate, x509: X509) -> Certificate:
     names = tuple(dict.fromkeys(x509.alt_names))
     taken = replace(certificate, kind=kind, subject=subject_of(x509), alt_names=names, key=key_of(x509))
     return taken if _is_usual(taken, x509) else replace(taken, usages=_usages(taken, x509))
-
-
-def key_of(x509: X509) -> Key:
-    """The key of a certificate, as one would ask for it."""
-    public = x509.public_key
-    return Key("rsa", public.bits) if public.algorithm == "rsa" else Key("ecdsa", curve=str(public.curve))
 
 
 def subject_of(x509: X509) -> Subject:

@@ -16,8 +16,8 @@ from kcert.issue import checks, external_ca, steps
 from kcert.issue.adopt import known_files, made_here
 from kcert.issue.ca_renewal import CaRenewalPlanner, with_key_of
 from kcert.issue.context import Context, IssuancePlan, Renewal, Work
-from kcert.issue.discovery import FolderContent, key_of, spec_from_x509
-from kcert.issue.status import CertificateStatus, State, names_issuer, status_of
+from kcert.issue.discovery import FolderContent, spec_from_x509
+from kcert.issue.status import CertificateStatus, State, key_of, names_issuer, status_of
 from kcert.issue.steps import Step
 from kcert.kubeconfig import opened
 from kcert.openssl.commands import render
@@ -253,13 +253,12 @@ class RenewalPlanner(CaRenewalPlanner):
         notes = []
         if updates and status.reasons:
             notes.append(f"The certificate is updated to match kcert.yaml: {status.reason}.")
-        if not updates and status.state is State.STALE:
-            differences = [reason for reason in status.reasons if "signed it" not in reason and "key" not in reason]
-            if differences:
-                notes.append(
-                    f"The certificate differs from kcert.yaml and is not updated ({'; '.join(differences)}): "
-                    f"`kcert renew {spec.name} --stale{option}` updates it."
-                )
+        differences = "; ".join(reason.text for reason in status.reasons if not reason.about)
+        if not updates and status.state is State.STALE and differences:
+            notes.append(
+                f"The certificate differs from kcert.yaml and is not updated ({differences}): "
+                f"`kcert renew {spec.name} --stale{option}` updates it."
+            )
         if self.renewal.new_key and key_kept:
             notes.append(f"The key is kept, because it signs tokens; `kcert renew {spec.name} --new-key` replaces it.")
         if not status.has_key:

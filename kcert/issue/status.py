@@ -11,13 +11,13 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from kcert import kubeconfig
-from kcert.certificates import Certificate, Files, Kind
+from kcert.certificates import Certificate, Files, Key, Kind
 from kcert.errors import MachineError
 from kcert.files import read_optional
 from kcert.openssl.pem import pem_blocks, private_key
 from kcert.openssl.program import key_belongs, public_part
 from kcert.openssl.reader import certificate_pems, read_certificate
-from kcert.openssl.x509 import X509, PublicKey, refusals, weakness
+from kcert.openssl.x509 import X509, refusals, weakness
 from kcert.roles import CLUSTER_ADMINS, MASTERS, NODES, ROLES
 
 EXPIRING_DAYS = 30
@@ -35,22 +35,38 @@ class State(enum.Enum):
 
 
 @dataclass(frozen=True)
+class Reason:
+    """A reason why a certificate is not current: a clause, ``it lacks example.com``.
+
+    If it does no harm, no client or server notices it: another CA name, missing optional SANs, an outgoing CA.
+    ``about`` is empty for what kcert.yaml says of its content; else ``issuer``, ``key``, ``other key`` (it belongs to
+    another certificate) or ``unusable key``.
+    """
+
+    text: str
+    harms: bool = True
+    about: str = ""
+
+    def __str__(self) -> str:
+        """Return the clause."""
+        return self.text
+
+
+@dataclass(frozen=True)
 class CertificateStatus:
     """One certificate and its state.
 
-    ``reasons`` say why it is not current. ``cosmetic`` are those reasons that no client or server would notice: another
-    CA name, missing optional SANs, an outgoing CA. ``x509`` is the existing certificate, if it can be read; ``has_key``
+    ``reasons`` say why it is not current. ``x509`` is the existing certificate, if it can be read; ``has_key``
     says whether its key exists. ``previous_cas`` are the others in a CA's file, trusted until the rotation ends.
     ``links`` is True for a kubeconfig with paths in it, as a kubelet has that renews its own certificate.
     """
 
     certificate: Certificate
     state: State
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     x509: X509 | None = None
     has_key: bool = False
     previous_cas: tuple[X509, ...] = ()
-    cosmetic: tuple[str, ...] = ()
     links: bool = False
 
     @property
@@ -58,18 +74,23 @@ class CertificateStatus:
         """True if it works, whatever made it: it is there, it has not expired, and what differs is cosmetic."""
         if self.state in (State.MISSING, State.EXPIRED):
             return False
-        return self.state is not State.STALE or set(self.reasons) <= set(self.cosmetic)
+        return self.state is not State.STALE or not self.blocking
+
+    def clause(self, reasons: str) -> str:
+        """Return what follows its name to say *reasons*: ``is stale: it lacks ...``, ``expires on 2027-01-31``."""
+        return reasons if self.state in (State.EXPIRING, State.EXPIRED) else f"is {self.state.value}: {reasons}"
 
     @property
     def blocking(self) -> str:
         """The reasons that count, in one line."""
-        return "; ".join(reason for reason in self.reasons if reason not in self.cosmetic)
+        return "; ".join(reason.text for reason in self.reasons if reason.harms)
 
     def fix_command(self, folder_option: str) -> str:
         """Return the command that fixes it: what is stale is updated to match kcert.yaml, the rest is renewed."""
         is_ca = self.certificate.kind is Kind.CA
-        unusable = any(f" is {why}" in reason for reason in self.reasons for why in (f"{_DAMAGED} (", f"{_ENCRYPTED},"))
-        new_key = self.is_other_ca if is_ca else unusable or any(_MISMATCH in reason for reason in self.reasons)
+        about = {reason.about for reason in self.reasons}
+        unusable = "unusable key" in about
+        new_key = self.is_other_ca if is_ca else unusable or "other key" in about
         options = [" --new-key"] if new_key else []
         options += [" --stale"] if self.state is State.STALE and (is_ca or not unusable) else []
         return f"kcert renew {self.certificate.name}{''.join(options)}{folder_option}"
@@ -80,12 +101,12 @@ class CertificateStatus:
         spec, x509 = self.certificate, self.x509
         if spec.kind is not Kind.CA or x509 is None or spec.subject is None or not (x509.ca or x509.self_signed):
             return False
-        return sorted(spec.subject.parts) != sorted(x509.subject.parts) or _kind_of(x509.public_key) != str(spec.key)
+        return sorted(spec.subject.parts) != sorted(x509.subject.parts) or str(key_of(x509)) != str(spec.key)
 
     @property
     def reason(self) -> str:
         """The reasons in one line."""
-        return "; ".join(self.reasons)
+        return "; ".join(map(str, self.reasons))
 
 
 @dataclass(frozen=True)
@@ -169,48 +190,48 @@ def _status(
         return CertificateStatus(certificate, State.MISSING, has_key=has_key)
     if certificate.kind is Kind.KEY_PAIR:
         return _key_pair_status(certificate, content.key, content.crt)
-    expired = (f"expired on {x509.not_after:%Y-%m-%d}",) if x509 and x509.not_after <= now else ()
+    expired = (Reason(f"expired on {x509.not_after:%Y-%m-%d}"),) if x509 and x509.not_after <= now else ()
     if certificate.adopted and content.links:  # a kubelet that renews its own
         state = State.EXPIRED if expired else State.CURRENT
         return CertificateStatus(certificate, state, expired, x509, has_key=True, links=True)
     if x509 is None or content.links:
         why = "names the files of its certificate" if content.links else "cannot be read as what it should be"
         name = (root / certificate.files.primary).name
-        return CertificateStatus(certificate, State.STALE, (f"{name} {why}",), x509, has_key, links=content.links)
+        reason = Reason(f"{name} {why}")
+        return CertificateStatus(certificate, State.STALE, (reason,), x509, has_key, links=content.links)
     cas = (issuer.x509, *issuer.others) if issuer and issuer.x509 else ()
     differs = [
         *_unlike(certificate, x509),
         *_key_trouble(certificate, content, x509),
         *_not_from(x509, cas),
-        *((f"Kubernetes rejects it: {refusal.reason}", True) for refusal in refusals(x509)),
+        *(
+            Reason(f"Kubernetes rejects it: {refusal.reason}", about="key" if refusal.stage == "key" else "")
+            for refusal in refusals(x509)
+        ),
     ]
-    cosmetic = tuple(said for said, harms in differs if not harms)
-    reasons = [said for said, harms in differs if harms or not certificate.adopted]
+    reasons = [reason for reason in differs if reason.harms or not certificate.adopted]
     reasons += _kubeconfig_trouble(certificate, content, cas)
     state = State.EXPIRED if expired else State.STALE if reasons else State.CURRENT
-    if state is State.CURRENT:
-        cosmetic = ()
-        if x509.not_after <= now + timedelta(days=EXPIRING_DAYS):
-            state, reasons = State.EXPIRING, [f"expires on {x509.not_after:%Y-%m-%d}"]
-    return CertificateStatus(certificate, state, (*expired, *reasons), x509, has_key, content.others, cosmetic)
+    if state is State.CURRENT and x509.not_after <= now + timedelta(days=EXPIRING_DAYS):
+        state, reasons = State.EXPIRING, [Reason(f"expires on {x509.not_after:%Y-%m-%d}")]
+    return CertificateStatus(certificate, state, (*expired, *reasons), x509, has_key, content.others)
 
 
 def _key_pair_status(certificate: Certificate, key: bytes | None, public_key: bytes) -> CertificateStatus:
     """Return the status of a bare key pair: both halves have to be whole."""
     files, has_key = certificate.files, key is not None
     if key is None:
-        return CertificateStatus(certificate, State.STALE, (f"{files.key} does not exist",))
+        return CertificateStatus(certificate, State.STALE, (Reason(f"{files.key} does not exist", about="key"),))
     publics = [block for block in pem_blocks(public_key) if "PUBLIC KEY" in block.label]
-    reasons = [f"{files.key} is {trouble}"] if (trouble := _unusable(key)) else []
+    reasons = [Reason(f"{files.key} is {trouble}", about="unusable key")] if (trouble := _unusable(key)) else []
     if not publics or publics[0].fault:
-        reasons.append(
-            f"{files.public_key} is {_DAMAGED} ({publics[0].fault if publics else 'it holds no public key'})"
-        )
+        fault = publics[0].fault if publics else "it holds no public key"
+        reasons.append(Reason(f"{files.public_key} is damaged ({fault})"))
     elif not reasons:
         # It may hold several, so that the tokens of an earlier key are still accepted.
         read = [public for block in publics if (public := public_part(block))]
         if read and all(key_belongs(key, public) is False for public in read):
-            reasons.append(f"{files.public_key} is not the public key of {files.key}")
+            reasons.append(Reason(f"{files.public_key} is not the public key of {files.key}"))
     return CertificateStatus(certificate, State.STALE if reasons else State.CURRENT, tuple(reasons), has_key=has_key)
 
 
@@ -219,43 +240,41 @@ def drift(certificate: Certificate, x509: X509, ca: X509 | None) -> tuple[str, .
 
     The issuer of an intermediate CA is not compared if *ca* is None, because its CA is elsewhere.
     """
-    unlike = tuple(reason for reason, _ in _unlike(certificate, x509))
-    if (certificate.intermediate and ca is None) or names_issuer(x509, ca or x509):
-        return unlike
-    return (*unlike, _OTHER_CA)
+    cas = () if certificate.intermediate and ca is None else (ca or x509,)
+    return tuple(map(str, (*_unlike(certificate, x509), *_not_from(x509, cas))))
 
 
-def _unlike(certificate: Certificate, x509: X509) -> list[tuple[str, bool]]:
-    """Return each difference of *x509*, and True if it does harm."""
+def _unlike(certificate: Certificate, x509: X509) -> Iterator[Reason]:
+    """Yield each difference of *x509*."""
     subject = certificate.subject
     assert subject
-    reasons: list[tuple[str, bool]] = []
     # Signers may reorder what a subject holds; what it means stays.
     if sorted(subject.parts) != sorted(x509.subject.parts):
-        reasons.append((f"its subject is {str(x509.subject)!a}", not is_equivalent(certificate, x509)))
-    reasons += _unlike_names(certificate, x509)
+        yield Reason(f"its subject is {str(x509.subject)!a}", not is_equivalent(certificate, x509))
+    yield from _unlike_names(certificate, x509)
     if bool(x509.ca) != (certificate.kind is Kind.CA):
-        reasons.append(("it is not a CA" if certificate.kind is Kind.CA else "it is a CA", True))
-    reasons += _unlike_usages(certificate, x509)
-    key = x509.public_key
-    is_now = _kind_of(key)
-    if is_now != str(certificate.key):
-        reasons.append((f"its key is {is_now!a}, not {certificate.key}".replace("'", ""), weakness(key) is not None))
-    return reasons
+        yield Reason("it is not a CA" if certificate.kind is Kind.CA else "it is a CA")
+    yield from _unlike_usages(certificate, x509)
+    key = str(key_of(x509))
+    if key != str(certificate.key):
+        text = f"its key is {key!a}, not {certificate.key}".replace("'", "")
+        yield Reason(text, weakness(x509.public_key) is not None, "key")
 
 
-def _kind_of(key: PublicKey) -> str:
-    return f"RSA {key.bits}" if key.algorithm == "rsa" else f"ECDSA {key.curve}"
+def key_of(x509: X509) -> Key:
+    """Return the key of a certificate, as one would ask for it."""
+    public = x509.public_key
+    return Key("rsa", public.bits) if public.algorithm == "rsa" else Key("ecdsa", curve=str(public.curve))
 
 
-def _unlike_names(certificate: Certificate, x509: X509) -> Iterator[tuple[str, bool]]:
+def _unlike_names(certificate: Certificate, x509: X509) -> Iterator[Reason]:
     wanted, has = set(certificate.alt_names), set(x509.alt_names)
     missing = [name for name in certificate.alt_names if name not in has]
     if missing:
         harms = not set(missing) <= set(certificate.optional_sans)
-        yield f"it lacks {', '.join(map(str, missing))}", harms
+        yield Reason(f"it lacks {', '.join(map(str, missing))}", harms)
     if more := [ascii(str(name))[1:-1] for name in x509.alt_names if name not in wanted]:
-        yield f"it has the extra SANs {', '.join(more)}", False
+        yield Reason(f"it has the extra SANs {', '.join(more)}", harms=False)
 
 
 def is_equivalent(certificate: Certificate, x509: X509) -> bool:
@@ -281,28 +300,28 @@ def is_equivalent(certificate: Certificate, x509: X509) -> bool:
     return same_name and groups & {NODES} <= has
 
 
-def _unlike_usages(certificate: Certificate, x509: X509) -> list[tuple[str, bool]]:
+def _unlike_usages(certificate: Certificate, x509: X509) -> Iterator[Reason]:
     if given := certificate.usages:
         pairs = ((given.key, x509.key_usage), (given.extended, x509.extended_key_usage))
         if any(sorted(wanted or ()) != sorted(has or ()) for wanted, has in pairs):
-            return [("its usages differ from those that were requested", True)]
-        return []
-    reasons = []
+            yield Reason("its usages differ from those that were requested")
+        return
     if certificate.kind.is_server and not x509.allows("serverAuth"):
         # Kelsey Hightower's book lets clients of the API server be servers as well, which none of them is.
-        reasons.append(("it may not be used by a server", ROLES[certificate.role].kind.is_server))
+        yield Reason("it may not be used by a server", ROLES[certificate.role].kind.is_server)
     if certificate.kind.is_client and not x509.allows("clientAuth"):
-        reasons.append(("it may not be used by a client", True))
-    return reasons
+        yield Reason("it may not be used by a client")
 
 
-def _not_from(x509: X509, cas: tuple[X509, ...]) -> list[tuple[str, bool]]:
-    """Return that the CA, the first of *cas*, has not signed *x509*; the others are outgoing ones."""
+def _not_from(x509: X509, cas: tuple[X509, ...]) -> Iterator[Reason]:
+    """Yield that the CA, the first of *cas*, has not signed *x509*; the others are outgoing ones."""
     if not cas or names_issuer(x509, cas[0]):
-        return []
+        return
     if any(names_issuer(x509, other) for other in cas[1:]):
-        return [("the outgoing CA signed it", False)]  # programs with both in the CA's file still trust it
-    return [(_OTHER_CA, True)]
+        # Programs with both in the CA's file still trust it.
+        yield Reason("the outgoing CA signed it", harms=False, about="issuer")
+    else:
+        yield Reason("another CA signed it", about="issuer")
 
 
 def names_issuer(x509: X509, ca: X509) -> bool:
@@ -310,10 +329,10 @@ def names_issuer(x509: X509, ca: X509) -> bool:
     return x509.issuer == ca.subject and x509.authority_key_id in (None, ca.subject_key_id)
 
 
-def _kubeconfig_trouble(certificate: Certificate, content: _Content, cas: tuple[X509, ...]) -> Iterator[str]:
+def _kubeconfig_trouble(certificate: Certificate, content: _Content, cas: tuple[X509, ...]) -> Iterator[Reason]:
     """Yield what is wrong with a kubeconfig besides its certificate; *cas* are the cluster's, as far as known."""
     if certificate.server and content.server != certificate.server:
-        yield f"it connects to {content.server!a}, not to {certificate.server}"
+        yield Reason(f"it connects to {content.server!a}, not to {certificate.server}")
     if content.ca is None or not cas:
         return
     trusted = [ca for ca in map(read_certificate, certificate_pems(content.ca)) if isinstance(ca, X509)]
@@ -321,30 +340,22 @@ def _kubeconfig_trouble(certificate: Certificate, content: _Content, cas: tuple[
     known = {(ca.subject, ca.public_key) for ca in cas}
     if not any((ca.subject, ca.public_key) in known or ca.subject == cas[0].issuer != cas[0].subject for ca in trusted):
         names = ", ".join(dict.fromkeys(ascii(str(ca.subject)) for ca in trusted)) or "no certificate"
-        yield f"its certificate-authority-data is not the cluster's CA ({names})"
+        yield Reason(f"its certificate-authority-data is not the cluster's CA ({names})")
 
 
-_OTHER_CA = "another CA signed it"
-_DAMAGED = "damaged"
-_ENCRYPTED = "encrypted"
-_MISMATCH = "does not match the certificate"
-
-
-def _unusable(key: bytes) -> str | None:
+def _unusable(key: bytes, *, is_ca: bool = False) -> str | None:
     block = private_key(key)
     if block.fault:
-        return f"{_DAMAGED} ({block.fault})"
-    return f"{_ENCRYPTED}, and no component can enter a passphrase" if block.encrypted else None
+        return f"damaged ({block.fault})"
+    return "encrypted, and no component can enter a passphrase" if block.encrypted and not is_ca else None
 
 
-def _key_trouble(certificate: Certificate, content: _Content, x509: X509) -> list[tuple[str, bool]]:
+def _key_trouble(certificate: Certificate, content: _Content, x509: X509) -> Iterator[Reason]:
+    files, is_ca = certificate.files, certificate.kind is Kind.CA
     if content.key is None:
-        if certificate.kind is Kind.CA:
-            return []  # it signs elsewhere, and to trust it takes its certificate alone
-        return [(f"its key {certificate.files.key} does not exist", True)]
-    trouble = _unusable(content.key)
-    if trouble and not (certificate.kind is Kind.CA and trouble.startswith(_ENCRYPTED)):
-        return [(f"its key {certificate.files.secret} is {trouble}", True)]
-    if key_belongs(content.key, x509.public_key) is False:
-        return [(f"{certificate.files.secret} {_MISMATCH}", True)]
-    return []
+        if not is_ca:  # a CA signs elsewhere, and to trust it takes its certificate alone
+            yield Reason(f"its key {files.key} does not exist", about="key")
+    elif trouble := _unusable(content.key, is_ca=is_ca):
+        yield Reason(f"its key {files.secret} is {trouble}", about="unusable key")
+    elif key_belongs(content.key, x509.public_key) is False:
+        yield Reason(f"{files.secret} does not match the certificate", about="other key")

@@ -118,7 +118,7 @@ def require_usable(ctx: Context, statuses: Iterable[CertificateStatus]) -> None:
         raise InputError(f"{listed}{more} {verb} not in {ctx.root}: `{command}{ctx.folder_option}` creates {them}.")
     for status in unfit:
         raise InputError(
-            f"{status.certificate.files.primary} is {status.state.value}: {status.blocking}. "
+            f"{status.certificate.files.primary} {status.clause(status.blocking)}. "
             f"`{status.fix_command(ctx.folder_option)}` renews it."
         )
 

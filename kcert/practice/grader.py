@@ -21,7 +21,7 @@ from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import same_key
 from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509
-from kcert.practice.handshakes import Credentials, Side, refusal
+from kcert.practice.handshakes import Credentials, Side, client_refusal, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -152,12 +152,18 @@ class Grader:
 
     def connects(self, connection: Connection) -> Check:
         """Check that the client connects to the server; both trust the CA."""
-        return self.check(connection.what, self._refused, connection)
+        return self.check(connection.what, self.refused, connection)
 
-    def _refused(self, connection: Connection) -> str | None:
-        ca, name = self.trusted(), connection.client
-        server = Side(self.shown(self.scenario.spec(connection.server)), ca if name else None)
-        client = Side(self.shown(self.scenario.spec(name)) if name else None, ca)
+    def refused(
+        self, connection: Connection, presents: Grader | None = None, trusts: Grader | None = None
+    ) -> str | None:
+        """Return why the client does not connect to the server; None if it does.
+
+        The client may present the certificate, or trust the CA, of another folder than the server's.
+        """
+        name, ca = connection.client, (trusts or self).trusted()
+        server = Side(self.shown(self.scenario.spec(connection.server)), self.trusted() if name else None)
+        client = Side((presents or self).shown(self.scenario.spec(name)) if name else None, ca)
         return refusal(server, client, connection.server_name)
 
     @cached_property
@@ -276,9 +282,7 @@ class Grader:
         return None
 
     def _refused_client(self, spec: Certificate) -> str | None:
-        shown, ca = self.shown(spec), self.trusted(spec.issuer or "ca")
-        # The server does not matter here: the client does not verify it, and its own certificate serves.
-        return refusal(Side(shown, ca), Side(shown), "localhost")
+        return client_refusal(self.shown(spec), self.trusted(spec.issuer or "ca"))
 
     def _wrong_user(self, spec: Certificate) -> str | None:
         subject = self.certificate(spec.name).subject

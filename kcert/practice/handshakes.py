@@ -46,6 +46,12 @@ def refusal(server: Side, client: Side, server_name: str) -> str | None:
     return _shake(client_context, server_context, server_name)
 
 
+def client_refusal(credentials: Credentials, trusted: bytes) -> str | None:
+    """Return why a server that trusts the CAs *trusted* (PEM) rejects a client; None if it accepts it."""
+    # The server does not matter here: the client does not verify it, and its own certificate serves.
+    return refusal(Side(credentials, trusted), Side(credentials), "localhost")
+
+
 @lru_cache(maxsize=64)  # a side is prepared once, whatever names clients connect to
 def _context(side: Side, protocol: int) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path, PurePosixPath
 
 from kcert import lessons
 from kcert.certificates import Certificate, Subject
 from kcert.errors import ProgramError
-from kcert.practice.scenario import LabBuilder, Scenario, ScenarioRng, service_address
+from kcert.practice.scenario import LabBuilder, ScenarioRng, service_address
 from kcert.shell import Command, read
 
 MOST = 50
@@ -34,36 +34,34 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Desk:
-    """The tools to prepare a question: a folder and a generator of its own, and a scenario with certificates."""
+class Desk(LabBuilder):
+    """A question while it is prepared, in a folder of its own: its random choices, and the commands that were run."""
 
-    builder: LabBuilder
     rng: ScenarioRng
+    commands: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
 
     @property
-    def scenario(self) -> Scenario:
-        """The cluster of the question."""
-        return self.builder.scenario
+    def pki(self) -> Path:
+        """The folder with the certificates."""
+        return self.root / self.scenario.folder
 
-    def make(self, *specs: Certificate, **between: tuple[datetime, datetime]) -> None:
+    def prepare(self, *specs: Certificate, **between: tuple[datetime, datetime]) -> None:
         """Make the CA and *specs*; some are valid *between* two moments."""
-        builder = replace(self.builder, scenario=replace(self.scenario, between=between))
-        builder.make([self.scenario.spec("ca"), *specs])
+        dated = replace(self, scenario=replace(self.scenario, between=between))
+        dated.make([self.scenario.spec("ca"), *specs])
 
-    def run(self, *argv: str) -> tuple[tuple[str, ...], str]:
-        """Run openssl in the folder; return the command as it is shown, and what it printed."""
-        reading = read(Command((self.builder.openssl, *argv), self.builder.root / "pki"))
+    def show(self, *argv: str) -> None:
+        """Run openssl in the folder; the question shows the command, and what it printed."""
+        reading = read(Command((self.openssl, *argv), self.pki))
         if not reading.succeeded:
             raise ProgramError(f"openssl {argv[0]} failed while a question was prepared (status {reading.status}).")
-        return ("openssl", *argv), reading.stdout.decode("utf-8", "replace").rstrip()
+        self.commands.append((("openssl", *argv), reading.stdout.decode("utf-8", "replace").rstrip()))
 
-    def question(
-        self, heading: str, commands: list[tuple[tuple[str, ...], str]], right: str, wrong: list[str], **values: str
-    ) -> Question:
+    def question(self, heading: str, right: str, wrong: list[str], **values: str) -> Question:
         """Return the question under *heading* in the lesson, filled with *values*, its choices in random order."""
         choices = self.rng.several([right, *wrong], len(wrong) + 1)
         why = _words(f"{heading.partition(':')[0]}: explanation", **values)
-        return Question(tuple(commands), _words(heading, **values), tuple(choices), choices.index(right), why)
+        return Question(tuple(self.commands), _words(heading, **values), tuple(choices), choices.index(right), why)
 
 
 def _words(heading: str, **values: str) -> str:
@@ -81,7 +79,7 @@ def questions(seed: int, count: int, openssl: str) -> Iterator[Question]:
             own = ScenarioRng(f"quiz {number}", seed, rng.now)
             cluster = own.cluster(users=1)
             scenario = own.scenario(cluster, *_NAMES, cluster.users[0].name)
-            yield kind(Desk(LabBuilder(Path(folder), scenario, openssl), own))
+            yield kind(Desk(Path(folder), scenario, openssl, own))
 
 
 _NAMES = ("ca", "admin", "kube-scheduler", "kube-proxy", "kube-apiserver", "etcd-server")
@@ -93,25 +91,25 @@ def _missing_san(desk: Desk) -> Question:
     service, host = service_address(cluster), cluster.control_plane[0].addresses[0]
     missing, client = desk.rng.pick(((service, "pod"), (host, "kubectl"), ("kubernetes.default.svc", "webhook")))
     names = tuple(name for name in api.alt_names if name.value != missing)
-    desk.make(replace(api, alt_names=names))
-    shown = desk.run("x509", "-in", "kube-apiserver.crt", "-noout", "-ext", "subjectAltName")
+    desk.prepare(replace(api, alt_names=names))
+    desk.show("x509", "-in", "kube-apiserver.crt", "-noout", "-ext", "subjectAltName")
     others = desk.rng.several([name.value for name in names], 3)
-    return desk.question(f"missing-san: {client}", [shown], missing, others, missing=missing)
+    return desk.question(f"missing-san: {client}", missing, others, missing=missing)
 
 
 def _which_key(desk: Desk) -> Question:
     specs = [spec for spec in desk.scenario.specs if spec.name in ("admin", "kube-scheduler", "kube-proxy")]
-    desk.make(*specs)
+    desk.prepare(*specs)
     owner = desk.rng.pick(specs)
-    shown = [desk.run("x509", "-in", str(owner.files.crt), "-noout", "-pubkey")]
+    desk.show("x509", "-in", str(owner.files.crt), "-noout", "-pubkey")
     files = desk.rng.several([str(spec.files.key) for spec in specs], len(specs))
     names = {file: f"key-{number}.pem" for number, file in enumerate(files, start=1)}
     for file, name in names.items():
-        (desk.builder.root / "pki" / file).rename(desk.builder.root / "pki" / name)
-        shown.append(desk.run("pkey", "-in", name, "-pubout"))
+        (desk.pki / file).rename(desk.pki / name)
+        desk.show("pkey", "-in", name, "-pubout")
     right = names[str(owner.files.key)]
     wrong = [name for name in names.values() if name != right]
-    return desk.question("which-key", shown, right, wrong, file=str(owner.files.crt), key=right)
+    return desk.question("which-key", right, wrong, file=str(owner.files.crt), key=right)
 
 
 def _which_user(desk: Desk) -> Question:
@@ -119,37 +117,38 @@ def _which_user(desk: Desk) -> Question:
     name, group = desk.scenario.values["user"], desk.scenario.values["group"]
     other = desk.rng.pick(("system:masters", "system:nodes", "operators"))
     name, group = desk.rng.pick(((name, group), (group, name)))
-    desk.make(replace(user, subject=Subject(name, (group,))))
-    shown = desk.run("x509", "-in", str(user.files.crt), "-noout", "-subject")
+    desk.prepare(replace(user, subject=Subject(name, (group,))))
+    desk.show("x509", "-in", str(user.files.crt), "-noout", "-subject")
     right, *wrong = (
         _words("user and group", user=name, group=group),
         _words("user and group", user=group, group=name),
         _words("user and group", user=name, group=other),
         _words("user without a group", user=name),
     )
-    return desk.question("which-user", [shown], right, wrong, user=name, group=group)
+    return desk.question("which-user", right, wrong, user=name, group=group)
 
 
 def _what_for(desk: Desk) -> Question:
     uses = ("only as a server", "only as a client", "as both", "not at all")
     name, right = desk.rng.pick(tuple(zip(("kube-apiserver", "admin", "etcd-server"), uses, strict=False)))
     spec = desk.scenario.spec(name)
-    desk.make(spec)
-    shown = desk.run("x509", "-in", str(spec.files.crt), "-noout", "-ext", "keyUsage,extendedKeyUsage")
-    return desk.question("what-for", [shown], _words(right), [_words(use) for use in uses if use != right])
+    desk.prepare(spec)
+    desk.show("x509", "-in", str(spec.files.crt), "-noout", "-ext", "keyUsage,extendedKeyUsage")
+    return desk.question("what-for", _words(right), [_words(use) for use in uses if use != right])
 
 
 def _which_ca(desk: Desk) -> Question:
     ca, spec = desk.scenario.spec("ca"), desk.scenario.spec("kube-scheduler")
-    desk.make(spec)
+    desk.prepare(spec)
     files = replace(ca.files, key=ca.files.key.with_name("ca-old.key"), crt=PurePosixPath("ca-old.crt"))
-    desk.builder.make([replace(ca, files=files)])
+    desk.make([replace(ca, files=files)])
     extension = ("-noout", "-ext", "subjectKeyIdentifier,authorityKeyIdentifier")
-    shown = [desk.run("x509", "-in", "kube-scheduler.crt", "-noout", "-issuer")]
-    shown += [desk.run("x509", "-in", file, *extension) for file in ("kube-scheduler.crt", "ca.crt", "ca-old.crt")]
+    desk.show("x509", "-in", "kube-scheduler.crt", "-noout", "-issuer")
+    for file in ("kube-scheduler.crt", "ca.crt", "ca-old.crt"):
+        desk.show("x509", "-in", file, *extension)
     leaf = str(spec.files.crt)
     wrong = ["ca-old.crt", _words("the certificate itself", file=leaf)]
-    return desk.question("which-ca", shown, "ca.crt", wrong, file=leaf)
+    return desk.question("which-ca", "ca.crt", wrong, file=leaf)
 
 
 def _is_it_valid(desk: Desk) -> Question:
@@ -157,10 +156,10 @@ def _is_it_valid(desk: Desk) -> Question:
     answers = {"yes": (-30, 335), "no, it has expired": (-400, -35), "no, it is not valid yet": (3, 368)}
     right = desk.rng.pick(("no, it has expired", "no, it is not valid yet", "yes"))
     begin, end = (now + timedelta(days=days) for days in answers[right])
-    desk.make(desk.scenario.spec("admin"), admin=(begin, end))
-    shown = desk.run("x509", "-in", "admin.crt", "-noout", "-dates")
+    desk.prepare(desk.scenario.spec("admin"), admin=(begin, end))
+    desk.show("x509", "-in", "admin.crt", "-noout", "-dates")
     wrong = [_words(answer) for answer in answers if answer != right]
-    return desk.question("is-it-valid", [shown], _words(right), wrong, today=f"{now:%Y-%m-%d}")
+    return desk.question("is-it-valid", _words(right), wrong, today=f"{now:%Y-%m-%d}")
 
 
 KINDS: tuple[Callable[[Desk], Question], ...] = (

@@ -33,7 +33,7 @@ _CLUSTERS = ("kubernetes", "orchard", "harbour", "lantern", "quarry", "meadow", 
 _CONTROL_PLANES = ("controlplane", "master", "cp", "control", "kube-master")
 _NODES = ("node", "worker", "kube-node", "compute")
 _USERS = ("jane", "olga", "pierre", "amina", "rafael", "yuki", "marek", "sofia", "tom", "ingrid")
-_GROUPS = ("developers", "testers", "operators", "analysts", "team-blue", "platform")
+GROUPS = ("developers", "testers", "operators", "analysts", "team-blue", "platform")
 _DOMAINS = ("cluster.local", "cluster.local", "kube.internal", "prod.local")
 
 
@@ -116,10 +116,6 @@ class ScenarioRng:
         """Return a number from *low* to *high*, both included."""
         return self._random.randint(low, high)
 
-    def group(self) -> str:
-        """Return a group of users."""
-        return self.pick(_GROUPS)
-
     def cluster(self, profile: str = "course", *, control_planes: int = 1, nodes: int = 1, users: int = 0) -> Cluster:
         """Return a cluster with so many machines; etcd runs on the control plane."""
         network = self.pick(("192.168", "10.20", "10.30", "172.16", "172.20"))
@@ -146,7 +142,7 @@ class ScenarioRng:
             control_plane=planes,
             nodes=workers,
             etcd=planes,
-            users=tuple(User(name, (self.group(),)) for name in self.several(_USERS, users)),
+            users=tuple(User(name, (self.pick(GROUPS),)) for name in self.several(_USERS, users)),
             key=Key("ecdsa"),
             days=profiles.PROFILES[profile].lifetimes,
         )
@@ -223,7 +219,7 @@ class LabBuilder:
 
     root: Path
     scenario: Scenario
-    openssl: str = "openssl"
+    openssl: str
 
     def lay_out(self) -> None:
         """Write kcert.yaml, and make every certificate, the broken ones as they have to be broken."""
@@ -238,8 +234,7 @@ class LabBuilder:
         """Write a file below the lab's folder; its mode is set before its content."""
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_replace(path, content.encode() if isinstance(content, str) else content, mode):
-            pass
+        atomic_replace(path, content.encode() if isinstance(content, str) else content, mode)
 
     def make(self, certificates: Iterable[Certificate], folder: str | None = None) -> None:
         """Make *certificates*, a CA before what it signs, in *folder* (None: the PKI folder)."""

@@ -299,8 +299,7 @@ def write_seal(root: Path, seal: Seal) -> None:
 
 
 def _write_json(path: Path, content: object) -> None:
-    with atomic_replace(path, (json.dumps(content, indent=1) + "\n").encode("ascii"), SECRET_MODE):
-        pass
+    atomic_replace(path, (json.dumps(content, indent=1) + "\n").encode("ascii"), SECRET_MODE)
 
 
 def mark_running(root: Path, deadline: str) -> None:

@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 
@@ -69,10 +69,8 @@ def write_file(path: Path, content: bytes, mode: int, *, may_replace: Callable[[
         before = read_regular(target) if target.exists() else None
         if before == content and stat.S_IMODE(target.stat().st_mode) == mode:
             return Written(path, changed=False)
-        backup = None
-        with atomic_replace(target, content, mode):
-            if before is not None and not (may_replace and may_replace(before)):
-                backup = _back_up(target)
+        backup = None if before is None or (may_replace and may_replace(before)) else _unused_backup(target)
+        atomic_replace(target, content, mode, backup=backup)
     except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle, before Python 3.13
         reason = getattr(error, "strerror", None) or error
         raise MachineError(f"{path} cannot be written: {reason}. What was there before is unchanged.") from None
@@ -89,8 +87,7 @@ def edit_file(path: Path, content: bytes) -> None:
     try:
         refuse_foreign_link(path)
         target = Path(os.path.realpath(path))
-        with atomic_replace(target, content, stat.S_IMODE(target.stat().st_mode)):
-            pass
+        atomic_replace(target, content, stat.S_IMODE(target.stat().st_mode))
     except OSError as error:
         raise MachineError(f"{path} cannot be changed: {error.strerror}. The file is unchanged.") from None
 
@@ -106,19 +103,18 @@ def create_file(path: Path, content: bytes, mode: int) -> bool:
             if path.is_file() and read_regular(path) == content:
                 return False
             raise InputError(f"{path} exists already and has different content: move it away, or specify another file.")
-        with atomic_replace(path, content, mode):
-            pass
+        atomic_replace(path, content, mode)
     except OSError as error:
         raise MachineError(f"{path} cannot be written: {error.strerror}.") from None
     return True
 
 
-@contextlib.contextmanager
-def atomic_replace(target: Path, content: bytes, mode: int) -> Iterator[None]:
-    """Write *content* beside *target*, with *mode* from its first byte; it takes the place of *target* with the block.
+def atomic_replace(target: Path, content: bytes, mode: int, *, backup: Path | None = None) -> None:
+    """Write *content* beside *target*, with *mode* from its first byte; when it is whole, it takes the place of it.
 
-    Where the block or the disk fails, *target* is as it was. Drafts of the same file that a killed kcert left, which
-    may hold keys, are deleted. What root writes in the place of another's regular file stays theirs.
+    What was there is kept as *backup*, in the same folder. Where the disk fails, *target* is as it was. Drafts of the
+    same file that a killed kcert left, which may hold keys, are deleted. What root writes in the place of another's
+    regular file stays theirs.
     """
     with Directory.open(target.parent) as folder:
         _clear(folder, target.name)
@@ -127,7 +123,8 @@ def atomic_replace(target: Path, content: bytes, mode: int) -> Iterator[None]:
             folder.write(draft, content, mode)
             if (owner := folder.kept_owner(target.name)) is not None:
                 folder.settle(draft, mode, owner)
-            yield
+            if backup is not None:
+                folder.keep(target.name, folder, backup.name)
             folder.move(draft, folder, target.name)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -179,12 +176,11 @@ def _check(path: Path, target: Path) -> None:
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}.")
 
 
-def _back_up(target: Path) -> Path:
+def _unused_backup(target: Path) -> Path:
+    """Return a path beside *target* that no backup of it has yet."""
     backup = target.with_name(f"{target.name}.{backup_name()}")
     while os.path.lexists(backup):  # a clock can be set back, or stopped
         backup = backup.with_name(f"{backup.name}+")
-    with Directory.open(target.parent) as folder:
-        folder.keep(target.name, folder, backup.name)
     return backup
 
 

@@ -101,7 +101,7 @@ def warn(component: Component, unfit: Iterable[CertificateStatus], folder_option
     for status in unfit:
         if status.state is not State.MISSING:
             name, command = status.certificate.name, status.fix_command(folder_option)
-            warning(f"{name} is {status.state.value}: {clean_line(status.blocking)}. `{command}` renews it.")
+            warning(f"{name} {clean_line(status.clause(status.blocking))}. `{command}` renews it.")
 
 
 def warn_of_issues(component: Component) -> None:

@@ -378,8 +378,8 @@ def show_kept(kept: Sequence[CertificateStatus], folder_option: str) -> None:
         if status.state is not State.CURRENT:
             command = f"`{status.fix_command(folder_option)}`"
             name, works = status.certificate.name, status.state is State.STALE and status.usable
-            is_now = "is stale, but works" if works else f"is {status.state.value}"
+            is_now = f"is stale, but works: {status.reason}" if works else status.clause(status.reason)
             does = "would rotate the cluster to another CA" if status.is_other_ca else "renews it"
-            say(f"{name} {is_now}: {status.reason}. Not changed; {command} {does}.", "notice")
+            say(f"{name} {is_now}. Not changed; {command} {does}.", "notice")
     if kept:
         screen().print()

@@ -101,7 +101,7 @@ def _record(status: CertificateStatus, folder_option: str) -> dict[str, object]:
     return {
         "name": certificate.name,
         "state": status.state.value,
-        "reasons": list(status.reasons),
+        "reasons": list(map(str, status.reasons)),
         "fix": status.fix_command(folder_option) if status.reasons else None,
         "usable": status.usable,
         "kind": certificate.kind.value,
@@ -171,14 +171,14 @@ def _short(statuses: Sequence[CertificateStatus], folder_option: str) -> None:
     shown = next((count for count, need in ((4, 34), (3, 26)) if screen().width >= longest + need), 2)
     draw(_coloured(statuses, _SHORT[:shown], "-"), whole=shown)
     screen().print()
-    alike: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for status in statuses:
         if status.reasons:
             _, _, name, *options = shlex.split(status.fix_command(folder_option))
-            alike.setdefault((status.state.value, status.reason, (*options,)), []).append(name)
-    for (state, reason, more), names in alike.items():
+            alike.setdefault((status.clause(status.reason), (*options,)), []).append(name)
+    for (clause, more), names in alike.items():
         what = names[0] if len(names) == 1 else f"Each of {', '.join(names)}"
-        say(f"{what} is {state}: {reason}.", "notice")
+        say(f"{what} {clause}.", "notice")
         command_line(("kcert", "renew", *names, *more))
         screen().print()
 

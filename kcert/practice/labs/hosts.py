@@ -58,23 +58,26 @@ def _lay_out(builder: LabBuilder, swaps: Sequence[tuple[str, str]]) -> None:
         builder.write(f"{FOLDER}/manifests/{component}.yaml", text, SECRET_MODE)
 
 
+def _options(scenario: Scenario, component: str) -> dict[str, object]:
+    """Return the options of *component* in a manifest without a fault."""
+    return {option.name: option.value for option in instances(scenario.cluster, component)[0].pod_options()}
+
+
 # --- One path of a manifest is wrong
 
 
-OPTIONS = {
-    "--cert-file": "server.crt",
-    "--key-file": "server.key",
-    "--trusted-ca-file": "ca.crt",
-    "--peer-cert-file": "peer.crt",
-    "--peer-key-file": "peer.key",
-    "--peer-trusted-ca-file": "ca.crt",
-}
+_SERVER = ("etcd", "--cert-file", "--key-file", "--trusted-ca-file")
+_PEER = ("etcd", "--peer-cert-file", "--peer-key-file", "--peer-trusted-ca-file")
+_CLIENT = ("kube-apiserver", "--etcd-certfile", "--etcd-keyfile", "--etcd-cafile")
+"""Components that present a certificate, and the options for it, its key and the CA that they trust."""
+
+_ETCD_FILES = (*_SERVER[1:], *_PEER[1:])
 
 
 def etcd_does_not_start(rng: ScenarioRng) -> Scenario:
     """One letter is wrong in one of the six paths of etcd's manifest: missing, swapped; or the folder or the ending."""
-    host, option = _host(rng), rng.pick(tuple(OPTIONS))
-    right = PurePosixPath("/etc/kubernetes/pki/etcd", OPTIONS[option])
+    host, option = _host(rng), rng.pick(_ETCD_FILES)
+    right = PurePosixPath(str(_options(host, "etcd")[option]))
     stem = right.stem
     lost = rng.number(0, len(stem) - 1)
     wrong = rng.pick(
@@ -91,11 +94,11 @@ def etcd_does_not_start(rng: ScenarioRng) -> Scenario:
 
 def apiserver_without_etcd(rng: ScenarioRng) -> Scenario:
     """kube-apiserver verifies etcd with another CA, or no CA (not etcd's own certificate: Go accepts it as a root)."""
-    host = _host(rng)
+    host, option = _host(rng), _CLIENT[-1]
     wrong = rng.pick(("ca.crt", "ca.crt", "front-proxy-ca.crt", "apiserver.crt"))
     return host.saying(
-        option="--etcd-cafile",
-        right="/etc/kubernetes/pki/etcd/ca.crt",
+        option=option,
+        right=str(_options(host, "kube-apiserver")[option]),
         wrong=f"/etc/kubernetes/pki/{wrong}",
         restarts=str(rng.number(7, 48)),
     )
@@ -108,7 +111,7 @@ def _setup_option(builder: LabBuilder) -> None:
 
 def _grade_etcd_does_not_start(grader: Grader) -> Iterator[Check]:
     def missing() -> None:
-        for option in OPTIONS:
+        for option in _ETCD_FILES:
             _named(grader, "etcd", option)
 
     address = grader.scenario.cluster.control_plane[0].addresses[0]
@@ -127,11 +130,6 @@ def _grade_apiserver_without_etcd(grader: Grader) -> Iterator[Check]:
 def _reaches_etcd(grader: Grader) -> Check:
     what = "kube-apiserver reaches etcd, each with the files that its manifest names"
     return grader.check(what, _refused, grader, _SERVER, _CLIENT, "127.0.0.1")
-
-
-_SERVER = ("etcd", "--cert-file", "--key-file", "--trusted-ca-file")
-_PEER = ("etcd", "--peer-cert-file", "--peer-key-file", "--peer-trusted-ca-file")
-_CLIENT = ("kube-apiserver", "--etcd-certfile", "--etcd-keyfile", "--etcd-cafile")
 
 
 def _refused(grader: Grader, server: Sequence[str], client: Sequence[str], address: str) -> str | None:
@@ -188,9 +186,7 @@ def _more_pods(grader: Grader) -> str | None:
 
 def _changed(grader: Grader, component: str, free: str) -> str | None:
     """Return which options in the manifest of *component* are not as they were; the option *free* may differ."""
-    given = _configuration(grader, component).options
-    instance = instances(grader.scenario.cluster, component)[0]
-    right = {option.name: option.value for option in instance.pod_options()}
+    given, right = _configuration(grader, component).options, _options(grader.scenario, component)
     wrong = sorted(name for name in {*given, *right} - {free} if given.get(name) != right.get(name))
     return f"{', '.join(wrong)} was not so before" if wrong else None
 

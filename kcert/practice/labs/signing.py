@@ -17,9 +17,9 @@ from kcert.openssl.commands import render, signature
 from kcert.openssl.reader import read_certificate, read_request
 from kcert.openssl.x509 import X509, Request
 from kcert.practice.grader import AbsentError, Check, Grader, NotYetError, short_lived, user
-from kcert.practice.handshakes import Credentials, Side, refusal
+from kcert.practice.handshakes import Credentials, client_refusal
 from kcert.practice.lab import Lab
-from kcert.practice.scenario import Connection, LabBuilder, Scenario, ScenarioRng
+from kcert.practice.scenario import GROUPS, LabBuilder, Scenario, ScenarioRng
 from kcert.shell import Command, read
 
 # A new cluster has a plan, and no CA yet.
@@ -108,7 +108,7 @@ def _signs_in_vain(grader: Grader) -> str | None:
         if not read(Command(argv, folder)).succeeded:
             return "openssl cannot sign with it"
         leaf = Credentials((folder / "client.crt").read_bytes(), key)
-    return refusal(Side(leaf, grader.trusted()), Side(leaf), "localhost")
+    return client_refusal(leaf, grader.trusted())
 
 
 # A cluster without an administrator needs a client certificate: key, request, signature.
@@ -152,7 +152,7 @@ def two_requests(rng: ScenarioRng) -> Scenario:
     good = cluster.users[0].name
     stranger = rng.pick(_STRANGERS)
     name, group = rng.pick(_WANTS_TO_BE)
-    own = rng.group()
+    own = rng.pick(GROUPS)
     scenario = rng.scenario(cluster, "ca", good).saying(
         stranger=stranger,
         strangers_group=own,
@@ -328,19 +328,11 @@ def _not_the_first(first: Grader) -> str | None:
 def _cut_off(*pairs: tuple[Grader, Grader]) -> str | None:
     """Return which client with one set of files does not connect to a server with another, and why; None if all do."""
     for connection, (connecting, serving) in itertools.product(pairs[0][0].scenario.connections, pairs):
-        if refused := _refused(connecting, connecting, serving, connection):
+        if refused := serving.refused(connection, connecting, connecting):
             sides = (connection.client, connecting), (connection.server, serving)
             client, server = (f"{name} with {grader.scenario.folder}" for name, grader in sides)
             return f"{client} connects to {server}: {refused}"
     return None
-
-
-def _refused(trusting: Grader, presenting: Grader, serving: Grader, connection: Connection) -> str | None:
-    """Return why a client that trusts the CA of one set and presents the files of another does not connect."""
-    server = Side(serving.shown(serving.scenario.spec(connection.server)), serving.trusted())
-    trusted = trusting.trusted()
-    client = Side(presenting.shown(presenting.scenario.spec(connection.client)), trusted)
-    return refusal(server, client, connection.server_name)
 
 
 def _not_new_alone(first: Grader, last: Grader) -> str | None:
@@ -356,7 +348,7 @@ def _not_new_alone(first: Grader, last: Grader) -> str | None:
 def _still_accepted(first: Grader, last: Grader) -> str | None:
     """Return which certificate of the first set a server of the last set still accepts; None if it accepts none."""
     for connection in last.scenario.connections:
-        if _refused(last, first, last, connection) is None:
+        if last.refused(connection, first) is None:
             return f"{connection.server} still accepts {connection.client} with its old certificate"
     return None
 
