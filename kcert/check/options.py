@@ -202,12 +202,12 @@ _HALF_A_PAIR = {
     "--proxy-client": "presents no certificate to extension API servers, which reject its requests",
     "--cluster-signing": "signs no certificate signing request",
 }
-"""What a component does with half of a pair, by the beginning of the options; otherwise it does not start."""
+"""The effect of half a pair, by the beginning of the options; with others the component does not start."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """Where a component has the option ``given``, it needs ``option`` as well, for a file of ``role``.
+    """An option that a component needs beside the option ``given``, for a file of ``role``.
 
     ``without`` is what it does without that option: a clause that can follow its name.
     """
@@ -272,6 +272,8 @@ def _half_pairs(ctx: RuleContext, configuration: Configuration) -> Iterator[Viol
         path = configuration.resolved.get(given)
         pairs = [(cert.path, own.path) for cert in ctx.found if (own := own_key(ctx, cert)) and cert.has_file]
         other = next((pair[given == name] for pair in pairs if path == pair[given != name]), None)
+        if other is None and name.startswith("--cluster-signing"):
+            continue  # the key of an external CA is elsewhere
         without = next((text for begin, text in _HALF_A_PAIR.items() if name.startswith(begin)), _STOPS)
         yield _violation(configuration, given, missing, without, {missing: other} if other else {})
 
