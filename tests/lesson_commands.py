@@ -28,7 +28,7 @@ RULES = _words(
     "missing-server-auth missing-client-auth wrong-cn wrong-organization group-in-ou key-mismatch weak-key "
     "weak-signature version-1 key-permissions missing-file unreadable self-signed-leaf shared-key duplicate-serial "
     "powerful-user kubeconfig-server-not-in-san kubeconfig-wrong-ca service-cidr-mismatch wrong-ca-option "
-    "wrong-certificate-option"
+    "wrong-certificate-option missing-option"
 )
 """Every rule of `kcert check`."""
 

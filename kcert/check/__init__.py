@@ -16,7 +16,6 @@ from kcert.certificates import Certificate, Role
 from kcert.check import (
     bash,
     ca_options,
-    certificate_options,
     corrections,
     dates,
     files,
@@ -24,6 +23,7 @@ from kcert.check import (
     identities,
     keys,
     kubeconfigs,
+    options,
     sans,
     signers,
 )
@@ -39,7 +39,7 @@ from kcert.scan import Problem, ProblemKind, ScanResult
 from kcert.scan.discovery import survey
 from kcert.scan.layouts import kubeadm_ca
 
-_GROUPS = (files, signers, ca_options, certificate_options, dates, keys, identities, kubeconfigs, forms)
+_GROUPS = (files, signers, ca_options, options, dates, keys, identities, kubeconfigs, forms)
 RULES: dict[str, Rule] = {rule.name: rule for group in _GROUPS for rule in group.RULES}
 """Every rule by its name, the worst trouble first."""
 
@@ -77,7 +77,7 @@ def check(ctx: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...]
     A finding is left out if another finding on the same file explains it: a version 1 certificate cannot have SANs, so
     that is one fault. Swapped files are reported first; the other rules see them as if they had been swapped back.
     """
-    ctx = certificate_options.as_named(_as_meant(ctx), _faults)
+    ctx = options.as_named(_as_meant(ctx), _faults)
     chosen = [RULES[name] for name in RULES if name in set(rules)]
     violations = {rule.name: list(rule.check(ctx)) for rule in chosen}
     accused = {name: {fault.path for fault in faults} for name, faults in violations.items()}

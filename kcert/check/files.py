@@ -8,9 +8,11 @@ from pathlib import Path
 
 from kcert.certificates import Key, Role
 from kcert.check import bash, corrections, forms, placing, repairs
+from kcert.check.options import meant
 from kcert.check.placing import (
     MOST_BESIDE,
     NOT_FOR_KUBECTL,
+    as_written,
     converted,
     field_replaced,
     options_changed,
@@ -42,18 +44,19 @@ def missing_file(ctx: RuleContext) -> Iterator[Violation]:
     """Yield files that an option, a kubeconfig or a link names but that do not exist."""
     for problem in _once(ctx, "missing", "dangling"):
         named = f", which {problem.option} of {problem.source} names," if problem.source else ""
-        likely = _mistyped(problem)
-        if likely is not None and problem.source is not None:
+        likely = _mistyped(problem) or meant(ctx, problem)
+        fix = _option_set(ctx, problem, likely) if likely else ""
+        if likely is not None and problem.source is not None and (fix or likely.parent == problem.path.parent):
+            beside = f"{likely.name} is in the same folder"
             message = (
-                f"{problem.option} of {problem.source} names {problem.path}, which does not exist; {likely.name} is in "
-                "the same folder."
+                f"{problem.option} of {problem.source} names {problem.path}, which does not exist; "
+                f"{beside if likely.parent == problem.path.parent else f'the file for it is {likely}'}."
             )
-            fix = _option_set(ctx, problem, likely)
             yield Violation(problem.source, message, f"{problem.path}: {problem.reason}", fix)
             continue
         fails = f"{problem.component} does not start" if problem.component else _READERS_FAIL
         message = f"{problem.path}{named} does not exist: {fails}."
-        fix = _made(ctx, problem) or set_aside(ctx, problem)
+        fix = _linked_again(problem) or _made(ctx, problem) or set_aside(ctx, problem)
         yield Violation(problem.path, message, f"{problem.path}: {problem.reason}", fix, _is_authority(ctx, problem))
     yield from key_without_certificate(ctx)
 
@@ -188,7 +191,9 @@ def _option_set(ctx: RuleContext, problem: Problem, likely: Path) -> str:
     name = problem.path.name
     if written is None or not written.endswith(name):
         return ""
-    return options_changed(problem.source, (problem.option, written, f"{written.removesuffix(name)}{likely.name}"))
+    same_folder = likely.parent == problem.path.parent
+    new = f"{written.removesuffix(name)}{likely.name}" if same_folder else as_written(written, problem.path, likely)
+    return options_changed(problem.source, (problem.option, written, new))
 
 
 def _made(ctx: RuleContext, problem: Problem) -> str:
@@ -216,6 +221,18 @@ def _made(ctx: RuleContext, problem: Problem) -> str:
         emptied = field_replaced(problem, '""')
         return bash.then(emptied, made) if emptied else ""
     return made
+
+
+def _linked_again(problem: Problem) -> str:
+    """Link the newest certificate that a kubelet keeps, where only the link to it is missing; empty if there is none.
+
+    Source: pkg/kubelet's certificate_store.go names the files kubelet-client-DATE.pem and kubelet-client-current.pem.
+    """
+    if not problem.path.name.endswith("-current.pem"):
+        return ""
+    dated = problem.path.parent.glob(problem.path.name.replace("-current.", "-[0-9]*."))
+    whole = [path for path in dated if (inside := look_into(path)).certificates and inside.key]
+    return bash.command("ln", "-sf", max(whole).name, problem.path) if whole else ""
 
 
 def _key_for(ctx: RuleContext, problem: Problem) -> KeyFile | None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from kcert.certificates import AltName, Role
 from kcert.check import corrections, sans
-from kcert.check.placing import option_added
+from kcert.check.placing import options_added
 from kcert.check.repairs import reissue_commands, reissued
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.roles import ADMINISTRATORS, KUBELET_ROLES, MASTERS
@@ -149,7 +149,7 @@ def service_range_not_set(ctx: RuleContext) -> Iterator[Violation]:
         )
         fits = other is not None and sans.first_address(other) in values
         added = f"--service-cluster-ip-range={other}"
-        fix = option_added(own[0].source, "--tls-cert-file", added) if fits else ""
+        fix = options_added(own[0].source, "--tls-cert-file", added) if fits else ""
         yield Violation(own[0].source, message, f"subjectAltName has no IP:{address}", fix)
 
 

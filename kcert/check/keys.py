@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from kcert.check import bash, placing
-from kcert.check.certificate_options import key_option_of, own_key
+from kcert.check.options import key_option_of, own_key
 from kcert.check.placing import holds_a_key
 from kcert.check.repairs import reissue_commands, reissued, replace_ca
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning

@@ -139,6 +139,10 @@ def invalid(ctx: RuleContext) -> Iterator[Violation]:
                 fix = ""
                 if "insecure-skip-tls-verify" in clause:
                     fix = _cluster_set(kubeconfig, "--insecure-skip-tls-verify=false")
+                elif clause.startswith("has current-context"):
+                    names = {other.name for other in ctx.scan.kubeconfigs if other.path == kubeconfig.path} - {""}
+                    only = names.pop() if len(names) == 1 else ""
+                    fix = bash.kubectl_config(kubeconfig.path, "use-context", only) if only else ""
                 yield Violation(
                     kubeconfig.path, f"{kubeconfig.path} {clause}.", f"{kubeconfig.path} {clause.split(':')[0]}", fix
                 )
@@ -153,7 +157,11 @@ def insecure(ctx: RuleContext) -> Iterator[Violation]:
                 f"{kubeconfig.path} connects to {server} without TLS: its certificates are not used, and "
                 "everything is readable on the network. Set the server to https://."
             )
-            yield Violation(kubeconfig.path, message, f"server: {server}", "")
+            host = sans.host_of(kubeconfig.server or "")
+            serves = any(sans.answers_to(cert.certificate, host) for cert in ctx.api_servers)
+            secure = (kubeconfig.server or "").replace("http://", "https://", 1)
+            fix = _cluster_set(kubeconfig, f"--server={secure}") if serves else ""
+            yield Violation(kubeconfig.path, message, f"server: {server}", fix)
         if not kubeconfig.verifies and not kubeconfig.authorities:
             message = (
                 f"{kubeconfig.path} has insecure-skip-tls-verify for the cluster {in_sentence(kubeconfig.cluster)}: "

@@ -344,13 +344,15 @@ def _option_changed(text: str, option: str, old: str, new: str) -> str:
     return re.sub(value, lambda match: match[1] + new, text, flags=re.MULTILINE)
 
 
-def option_added(source: Path, beside: str, added: str) -> str:
-    """The command that adds an option, ``--name=value``, before *beside*; empty if that is not alone on its line."""
+def options_added(source: Path, beside: str, *added: str) -> str:
+    """The command that adds options, ``--name=value``, before *beside*; empty if that is not alone on its line."""
     text = read_bytes(source).decode("utf-8", "replace")
     lines = text.split("\n")
     places = [number for number, line in enumerate(lines) if f"{beside}=" in line]
     if len(places) != 1 or lines[places[0]].count("--") != 1:
         return ""
-    new = re.sub(rf"{re.escape(beside)}=[^\s\"']+", lambda _: added, lines[places[0]])
-    changed = [*lines[: places[0]], new, *lines[places[0] :]]
+    given = re.compile(rf"{re.escape(beside)}=[^\s\"']+")
+    before, _, after = given.sub("\0", lines[places[0]]).partition("\0")
+    new = [f"{before}{option}{after}" for option in added]
+    changed = [*lines[: places[0]], *new, *lines[places[0] :]]
     return bash.patched(source, text, "\n".join(changed))

@@ -73,13 +73,14 @@ def second_scheduler(root: Path, _: Workshop) -> None:
         put(root / "etc/kubernetes/manifests" / name, text)
 
 
-def without_line(path: str, option: str) -> Callable[[Path, Workshop], None]:
-    """Delete the line with *option*."""
+def without_line(path: str, *options: str) -> Callable[[Path, Workshop], None]:
+    """Delete the lines with *options*."""
 
     def damage(root: Path, _: Workshop) -> None:
         lines = (root / path).read_text().split("\n")
-        assert any(option in line for line in lines)
-        (root / path).write_text("\n".join(line for line in lines if option not in line))
+        assert all(any(option in line for line in lines) for option in options)
+        kept = (line for line in lines if not any(option in line for option in options))
+        (root / path).write_text("\n".join(kept))
 
     return damage
 
@@ -641,6 +642,36 @@ SICK: list[Sick] = [
                 )
             },
         ),
+        (
+            MANIFESTS,
+            "etc/kubernetes/manifests/kube-apiserver.yaml",
+            {},
+            {"layout": {"options": {"kube-apiserver": {"--client-ca-file": f"/{PKI}/ca-custom.crt"}}}},
+        ),
+        (
+            MANIFESTS,
+            "etc/kubernetes/manifests/etcd.yaml",
+            {},
+            {"layout": {"options": {"etcd": {"--cert-file": f"/{PKI}/etcd/server-certificate.crt"}}}},
+        ),
+        (
+            MANIFESTS,
+            "etc/kubernetes/manifests/etcd.yaml",
+            {},
+            {"layout": {"options": {"etcd": {"--trusted-ca-file": f"/{PKI}/etcdd/ca.crt"}}}},
+        ),
+        (
+            MANIFESTS,
+            "etc/kubernetes/manifests/kube-scheduler.yaml",
+            {},
+            {"layout": {"options": {"kube-scheduler": {"--kubeconfig": "/etc/kubernetes/scheduler.config"}}}},
+        ),
+        (
+            MANIFESTS,
+            "var/lib/kubelet/pki/kubelet-client-current.pem",
+            {},
+            {"damage": remove("var/lib/kubelet/pki/kubelet-client-current.pem")},
+        ),
         (UNITS, f"{HARD}/kube-apiserver.crt", {}, {"damage": remove(f"{HARD}/kube-apiserver.crt")}),
         (UNITS, "etc/etcd/ca.crt", {}, {"damage": remove("etc/etcd/ca.crt")}),
         (
@@ -865,6 +896,12 @@ SICK: list[Sick] = [
             {"damage": insecure("etc/kubernetes/admin.conf", keeps_ca=True)},
         ),
         (
+            MANIFESTS,
+            "etc/kubernetes/admin.conf",
+            {},
+            {"damage": edit("etc/kubernetes/admin.conf", "current-context: ", "current-context: x")},
+        ),
+        (
             UNITS,
             "var/lib/kubernetes/admin.kubeconfig",
             {},
@@ -879,6 +916,12 @@ SICK: list[Sick] = [
             "var/lib/kubernetes/admin.kubeconfig",
             {},
             {"damage": insecure("var/lib/kubernetes/admin.kubeconfig")},
+        ),
+        (
+            MANIFESTS,
+            "etc/kubernetes/admin.conf",
+            {},
+            {"damage": edit("etc/kubernetes/admin.conf", "server: https:", "server: http:")},
         ),
     ),
     *cases(
@@ -901,6 +944,43 @@ SICK: list[Sick] = [
         (FOLDER, "kube-apiserver.crt", {"kube-apiserver": {"names": (*FLAT, "DNS:lb.example.com.")}}),
         (MANIFESTS, f"{PKI}/apiserver.crt", {"apiserver": {"names": (*KUBERNETES, "DNS:a.example b.example")}}),
         (UNITS, f"{HARD}/kube-apiserver.crt", {"kube-apiserver": {"names": (*FLAT, "DNS:")}}),
+    ),
+    *cases(
+        "missing-option",
+        *(
+            (
+                MANIFESTS,
+                f"etc/kubernetes/manifests/{component}.yaml",
+                {},
+                {"damage": without_line(f"etc/kubernetes/manifests/{component}.yaml", *options)},
+            )
+            for component, *options in (
+                ("kube-apiserver", "--client-ca-file"),
+                ("kube-apiserver", "--tls-private-key-file"),
+                ("kube-apiserver", "--tls-cert-file"),
+                ("kube-apiserver", "--tls-cert-file", "--tls-private-key-file"),
+                ("kube-apiserver", "--etcd-cafile"),
+                ("kube-apiserver", "--etcd-certfile", "--etcd-keyfile"),
+                ("kube-apiserver", "--proxy-client-key-file"),
+                ("kube-apiserver", "--kubelet-client-certificate", "--kubelet-client-key"),
+                ("kube-controller-manager", "--cluster-signing-key-file"),
+                ("etcd", "--key-file"),
+                ("etcd", "- --trusted-ca-file"),
+                ("etcd", "--peer-trusted-ca-file"),
+            )
+        ),
+        (
+            UNITS,
+            "etc/systemd/system/kube-apiserver.service",
+            {},
+            {"damage": without_line("etc/systemd/system/kube-apiserver.service", "--client-ca-file")},
+        ),
+        (
+            UNITS,
+            "etc/systemd/system/etcd.service",
+            {},
+            {"damage": without_line("etc/systemd/system/etcd.service", "--peer-key-file")},
+        ),
     ),
     *cases(
         "wrong-certificate-option",
@@ -941,6 +1021,22 @@ SICK: list[Sick] = [
             "etc/kubernetes/manifests/etcd.yaml",
             {},
             named_pair("etcd", "--peer-cert-file", "--peer-key-file", "etcd/healthcheck-client"),
+        ),
+        (
+            MANIFESTS,
+            "etc/kubernetes/manifests/kube-controller-manager.yaml",
+            {},
+            {"layout": {"options": {"kube-controller-manager": {"--kubeconfig": "/etc/kubernetes/scheduler.conf"}}}},
+        ),
+        (
+            UNITS,
+            "etc/systemd/system/kube-scheduler.service",
+            {},
+            {
+                "damage": edit(
+                    "etc/systemd/system/kube-scheduler.service", "kube-scheduler.kubeconfig", "admin.kubeconfig"
+                )
+            },
         ),
         (
             UNITS,

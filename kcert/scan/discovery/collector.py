@@ -212,8 +212,13 @@ class _Follower:
         ca_role = None if self.is_webhook else Role.CLUSTER_CA
         cluster, user_name = ("cluster", context.cluster), ("user", context.user_name)
         self._add(cluster, context.authority, authorities, kubeconfig, kind=Kind.CA, role=ca_role)
-        role = None if self.is_webhook else kubeconfig_role(self.named.component)
+        role = None if self.is_webhook else self._role(kubeconfig.user if kubeconfig else None)
         self._add(user_name, context.certificate, user, kubeconfig, kind=Kind.CLIENT, role=role, key=key)
+
+    def _role(self, user: X509 | None) -> Role | None:
+        """Return the role of the component that names the kubeconfig, unless place and user agree on another."""
+        role, own = kubeconfig_role(self.named.component), layouts.kubeconfig_role(self.path, None)
+        return own if role and user and own and layouts.kubeconfig_role(self.path, user) is own else role
 
     def _taken_down(
         self, context: Context, key: KeyFile | Path | None, authorities: list[str], user: list[str]
