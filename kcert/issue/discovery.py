@@ -17,7 +17,7 @@ from kcert.issue.status import key_of, names_issuer
 from kcert.kubeconfig import opened
 from kcert.openssl import der
 from kcert.openssl.commands import CA_USAGES, writable
-from kcert.openssl.reader import certificate_pems, first_certificate, read_certificate
+from kcert.openssl.reader import first_certificate, readable_certificates
 from kcert.openssl.verify import Signatures
 from kcert.openssl.x509 import X509, PublicKey
 from kcert.profiles.profile import files_of
@@ -80,9 +80,8 @@ class FolderContent:
 
     def _is_behind(self, ca: CertificateFile, x509: X509) -> bool:
         """Return True where the CA that signed *x509* comes behind another in its file, as in a rotation."""
-        others = certificate_pems(read_regular(self.root / ca.name))[1:]
-        read = (read_certificate(pem) for pem in others)
-        return any(isinstance(other, X509) and other.ca and names_issuer(x509, other) for other in read)
+        others = readable_certificates(read_regular(self.root / ca.name))[1:]
+        return any(other.ca and names_issuer(x509, other) for other in others)
 
     def kubeconfigs_above(self) -> list[str]:
         """Return, for kubeadm's pki folder, the kubeconfigs of the folder above it."""

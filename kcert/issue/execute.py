@@ -22,7 +22,7 @@ from kcert.issue.steps import Step
 from kcert.openssl import commands
 from kcert.openssl.pem import private_key
 from kcert.openssl.program import key_belongs
-from kcert.openssl.reader import read_certificate, read_request
+from kcert.openssl.reader import first_certificate, read_request
 from kcert.openssl.x509 import X509, Request
 from kcert.quoting import quote
 from kcert.shell import Outcome
@@ -85,11 +85,7 @@ class Executor:
                 continue
             job = jobs.get(plan.certificate.name) or self.stage(plan)
             try:
-                while (step := job.step) is not None:
-                    outcome = self.run_step(job.staging, step, plan)
-                    if outcome:
-                        self.check_outcome(job.staging, step, outcome, plan.certificate.name)
-                    job.done += 1
+                self.run_all(job.staging, plan.steps[job.done :], plan.certificate.name, plan)
             except SkippedError:
                 skipped.add(plan.certificate.name)
             else:
@@ -102,10 +98,10 @@ class Executor:
         self._done(staging, step, outcome)
         return outcome
 
-    def run_all(self, staging: Staging, steps: Iterable[Step], name: str) -> None:
+    def run_all(self, staging: Staging, steps: Iterable[Step], name: str, plan: IssuancePlan | None = None) -> None:
         """Do *steps*, which make *name*, in *staging*; raises ProgramError if a command fails."""
         for step in steps:
-            if outcome := self.run_step(staging, step):
+            if outcome := self.run_step(staging, step, plan):
                 self.check_outcome(staging, step, outcome, name)
 
     def _done(self, staging: Staging, step: Step, outcome: Outcome | None) -> None:
@@ -212,8 +208,7 @@ class Executor:
     def publish(self, job: Job) -> None:
         """Check what was made against what was asked for, and put it into place."""
         plan, crt = job.plan, job.certificate.files.crt
-        read = read_certificate(job.text(crt)) if crt else None
-        x509 = read if isinstance(read, X509) else None
+        x509 = first_certificate(job.staging.path(crt).read_bytes()) if crt else None
         self._check(job, x509)
         self.finish(job.staging, plan.steps, plan.secrets)
         existing = [name for name in plan.outputs if job.staging.path(name).exists()]

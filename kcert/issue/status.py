@@ -16,7 +16,7 @@ from kcert.errors import MachineError
 from kcert.files import read_optional
 from kcert.openssl.pem import pem_blocks, private_key
 from kcert.openssl.program import key_belongs, public_part
-from kcert.openssl.reader import certificate_pems, read_certificate
+from kcert.openssl.reader import first_certificate, readable_certificates
 from kcert.openssl.x509 import X509, refusals, weakness
 from kcert.roles import CLUSTER_ADMINS, MASTERS, NODES, ROLES
 
@@ -143,10 +143,10 @@ def status_of(root: Path, wanted: Iterable[Certificate], now: datetime | None = 
 
 def _read(root: Path, certificate: Certificate) -> _Content:
     content = _content(root, certificate.files)
-    pems = certificate_pems(content.crt or b"")
-    read = [read_certificate(pem) for pem in (pems if certificate.kind is Kind.CA else pems[:1])]
-    first = read[0] if read and isinstance(read[0], X509) else None
-    return replace(content, x509=first, others=tuple(x509 for x509 in read[1:] if isinstance(x509, X509)))
+    crt = content.crt or b""
+    first = first_certificate(crt)
+    others = readable_certificates(crt)[1:] if first and certificate.kind is Kind.CA else ()
+    return replace(content, x509=first, others=tuple(others))
 
 
 def _content(root: Path, files: Files) -> _Content:
@@ -335,7 +335,7 @@ def _kubeconfig_trouble(certificate: Certificate, content: _Content, cas: tuple[
         yield Reason(f"it connects to {content.server!a}, not to {certificate.server}")
     if content.ca is None or not cas:
         return
-    trusted = [ca for ca in map(read_certificate, certificate_pems(content.ca)) if isinstance(ca, X509)]
+    trusted = readable_certificates(content.ca)
     # A renewed CA has the name and the key of the old one; the root above an intermediate CA is as good.
     known = {(ca.subject, ca.public_key) for ca in cas}
     if not any((ca.subject, ca.public_key) in known or ca.subject == cas[0].issuer != cas[0].subject for ca in trusted):

@@ -22,7 +22,7 @@ from kcert.kubernetes.manifests import contents, kubectl, looked_up
 from kcert.kubernetes.signers import SIGNERS, as_extensions, fitting
 from kcert.kubernetes.signing import unlike
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, read_asked
-from kcert.openssl.reader import certificate_pems, read_certificate
+from kcert.openssl.reader import certificate_pems, read_certificate, readable_certificates
 from kcert.openssl.x509 import X509, Request
 from kcert.quoting import quote
 from kcert.store import PUBLIC_MODE, Workspace, atomic
@@ -299,5 +299,8 @@ def _renewed_by(new: X509, status: CertificateStatus, path: Path) -> X509 | None
 
 def _issuer(x509: X509, ca_pems: bytes) -> X509 | None:
     """Return the CA that has signed *x509*; of several in one file the one that expires last."""
-    cas = [ca for ca in map(read_certificate, certificate_pems(ca_pems)) if isinstance(ca, X509)]
-    return max((ca for ca in cas if names_issuer(x509, ca)), key=lambda ca: ca.not_after, default=None)
+    return max(
+        (ca for ca in readable_certificates(ca_pems) if names_issuer(x509, ca)),
+        key=lambda ca: ca.not_after,
+        default=None,
+    )

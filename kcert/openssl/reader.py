@@ -83,6 +83,11 @@ def certificate_pems(content: bytes) -> list[str]:
     return [armoured(b"") if block.fault else block.pem for block in pem_blocks(content) if block.is_certificate]
 
 
+def readable_certificates(content: bytes) -> list[X509]:
+    """Return the certificates of a PEM file that can be read."""
+    return [record for record in map(read_certificate, certificate_pems(content)) if isinstance(record, X509)]
+
+
 def read_certificate(pem: str) -> X509 | Unreadable:
     """Read the first certificate of *pem*."""
     return _read(pem, "certificate", lambda block: block.is_certificate, _certificate)

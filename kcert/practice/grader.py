@@ -233,7 +233,7 @@ class Grader:
         """Check a certificate: its key, its SANs, its usages, its user and groups, its dates."""
         spec = self.scenario.spec(name)
         label = self.name(self.pki / spec.files.primary)
-        yield self.check(f"{label} and its key belong together", self._mismatch, spec)
+        yield self.check(f"{label} and its key belong together", lambda: self.unfit(self.shown(spec).key, name))
         if spec.kind.is_server:
             yield self.check(f"{label} is accepted for every name that clients connect to", self._unknown_name, spec)
         if spec.kind.is_client:
@@ -263,9 +263,6 @@ class Grader:
         """Return the check *what*: everything about *specs* works. *why* introduces what does not."""
         broken = next((check for spec in specs for check in self.leaf(spec.name) if not check.works), None)
         return Check(what, broken is None, f"{why}: {broken.what} ({broken.why})" if broken else "")
-
-    def _mismatch(self, spec: Certificate) -> str | None:
-        return self.unfit(self.shown(spec).key, spec.name)
 
     def unfit(self, key: bytes, name: str) -> str | None:
         """Return why *key* (PEM) does not fit the certificate called *name*; None if it belongs to it."""

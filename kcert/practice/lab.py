@@ -65,10 +65,6 @@ def _plain(text: str) -> str:
     return re.sub(r"\s*([=,/:])\s*", r"\1", text)
 
 
-def _same_words(given: str, right: str) -> bool:
-    return _plain(given) == _plain(right)
-
-
 def _same_path(given: str, right: str) -> bool:
     """Compare paths from the lab's folder, from /etc, or their ends; ca.crt alone is ambiguous."""
     parts, wanted = (
@@ -84,10 +80,6 @@ def _same_number(given: str, right: str) -> bool:
 
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-
-
-def _same_date(given: str, right: str) -> bool:
-    return _day(given) == _day(right) is not None
 
 
 def _day(text: str) -> date | None:
@@ -106,9 +98,9 @@ def _day(text: str) -> date | None:
 
 
 _KINDS: dict[str, tuple[str, Callable[[str, str], bool]]] = {
-    "words": ("a word or a few words, as openssl prints them", _same_words),
+    "words": ("a word or a few words, as openssl prints them", lambda given, right: _plain(given) == _plain(right)),
     "path": ("a path from the lab's folder, such as pki/etcd-ca.crt", _same_path),
-    "date": ("a date, such as 2027-03-05", _same_date),
+    "date": ("a date, such as 2027-03-05", lambda given, right: _day(given) == _day(right) is not None),
     "number": ("a number", _same_number),
 }
 """The form of an answer of each kind, and the function that compares two."""

@@ -80,11 +80,7 @@ class Directory:
     def own_child(self, name: str, create: int | None = None) -> Directory:
         """As ``child``, for a folder that only kcert's user may have written to; raises InputError for any other."""
         folder = self.child(name, create)
-        try:
-            check_own(os.fstat(folder.descriptor), folder.path)
-        except BaseException:
-            os.close(folder.descriptor)
-            raise
+        _check_own(folder.descriptor, folder.path)
         return folder
 
     @contextlib.contextmanager
@@ -107,11 +103,7 @@ class Directory:
         self.refuse_link(name)
         flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(name, flags, 0o600, dir_fd=self.descriptor)
-        try:
-            check_own(os.fstat(descriptor), self.path / name)
-        except BaseException:
-            os.close(descriptor)
-            raise
+        _check_own(descriptor, self.path / name)
         return descriptor
 
     def read(self, name: str) -> bytes:
@@ -132,15 +124,12 @@ class Directory:
 
         With *flush* it is on the disk then: renamed before that, it could be empty after a loss of power.
         """
-        descriptor = os.open(name, _READING, dir_fd=self.descriptor)
-        try:
-            os.fchmod(descriptor, mode)
+        with os.fdopen(os.open(name, _READING, dir_fd=self.descriptor), "rb") as file:
+            os.fchmod(file.fileno(), mode)
             if owner is not None:
-                os.fchown(descriptor, *owner)
+                os.fchown(file.fileno(), *owner)
             if flush:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+                os.fsync(file.fileno())
 
     def kept_owner(self, name: str) -> tuple[int, int] | None:
         """Return the owner (user and group) of a file that root replaces, who keeps it; None for kcert's own user."""
@@ -209,16 +198,13 @@ class Directory:
             raise MachineError(f"{path} is a folder, but a file is expected. Move it away. Nothing was changed.")
         if not stat.S_ISREG(status.st_mode):
             return
-        with contextlib.suppress(PermissionError):  # another's file can be replaced without being read
-            descriptor = os.open(name, _READING, dir_fd=self.descriptor)
-            try:
-                _refuse_immutable(descriptor, path)
-                if mount_of(descriptor) != mount:
-                    raise MachineError(
-                        f"{path} is a mount point, and cannot be replaced: unmount it. Nothing was changed."
-                    )
-            finally:
-                os.close(descriptor)
+        with (
+            contextlib.suppress(PermissionError),  # another's file can be replaced without being read
+            os.fdopen(os.open(name, _READING, dir_fd=self.descriptor), "rb") as file,
+        ):
+            _refuse_immutable(file.fileno(), path)
+            if mount_of(file.fileno()) != mount:
+                raise MachineError(f"{path} is a mount point, and cannot be replaced: unmount it. Nothing was changed.")
 
 
 def mount_of(descriptor: int) -> object:
@@ -268,25 +254,27 @@ def refuse_foreign_link(path: Path) -> None:
             )
 
 
-def check_own(status: os.stat_result, path: Path) -> None:
-    """Raise InputError for a file or folder of kcert's own that another user could have planted."""
+def _check_own(descriptor: int, path: Path) -> None:
+    """Close a file or folder of kcert's own, and raise InputError, if another user could have planted it."""
+    status, fault = os.fstat(descriptor), ""
     if status.st_uid != os.geteuid():
-        raise InputError(
+        fault = (
             f"{path} belongs to {user_name(status.st_uid)}, and kcert runs as {user_name(os.geteuid())}: its content "
             f"could make kcert write to any place. Run kcert as its owner; or, if you trust all of it, "
             f"`chown -R {os.geteuid()} {quote(str(path))}`."
         )
-    if is_writable_by_others(status):
-        raise InputError(
+    elif is_writable_by_others(status):
+        fault = (
             f"others can write to {path}, and files that they put there could make kcert write to any place: check "
             f"its content, then `chmod go-w {quote(str(path))}`."
         )
-    if not stat.S_ISDIR(status.st_mode) and not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path} is not a regular file. Check what it is, then delete it.")
-    if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
-        raise InputError(
-            f"{path} has another name as well (a hard link), and kcert would write to both. Replace it with a copy."
-        )
+    elif not stat.S_ISDIR(status.st_mode) and not stat.S_ISREG(status.st_mode):
+        fault = f"{path} is not a regular file. Check what it is, then delete it."
+    elif stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+        fault = f"{path} has another name as well (a hard link), and kcert would write to both. Replace it with a copy."
+    if fault:
+        os.close(descriptor)
+        raise InputError(fault)
 
 
 _LONGEST = 4096
