@@ -180,6 +180,41 @@ def test_what_the_command_line_asks_for_is_remembered_and_kept(own_pki: Callable
     assert "root@example" in str(admin)
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"sans": 5},
+        {"sans": [["DNS", "a\nopenssl_conf = planted"]]},
+        {"sans": [["DNS", ["a"]]]},
+        {"sans": [["dirName", "planted"]]},
+        {"days": True},
+        {"days": 10**12},
+        {"cn": ""},
+        {"cn": "admin\x1b[31m"},
+        {"key": ["rsa:2048"]},
+    ],
+    ids=str,
+)
+def test_what_the_command_line_cannot_ask_for_is_not_remembered(
+    own_pki: Callable[..., Pki], kcert: Kcert, request_: dict[str, object]
+) -> None:
+    """A folder can come from someone else, with a record of requests that kcert did not write."""
+    folder = own_pki("course").folder
+    memory = {"example": True, "requests": {"admin": request_}}
+    (folder / ".kcert/remembered.json").write_text(json.dumps(memory), encoding="utf-8")
+    before = (folder / "openssl-admin.cnf").read_bytes()
+
+    planned = json.loads(kcert.done("plan", "--format", "json").stdout)
+    shown = on_terminal(kcert, "plan").plain
+    (folder / "admin.crt").unlink()
+    kcert.done("client", "admin", "-q")
+
+    assert {one["state"] for one in planned} == {"current"}
+    assert "planted" not in shown
+    assert "\x1b[31m" not in shown
+    assert (folder / "openssl-admin.cnf").read_bytes() == before
+
+
 def test_what_the_command_line_asked_for_is_remembered_where_a_later_certificate_fails(
     own_pki: Callable[..., Pki], kcert: Kcert
 ) -> None:

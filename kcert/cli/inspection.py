@@ -295,10 +295,8 @@ def plan(
 ) -> None:
     """List every certificate that the cluster needs: its state, its expiry, and why it is not current."""
     from kcert.cli import context
-    from kcert.issue.adopt import certificates_in, require_described
+    from kcert.issue.adopt import certificates_in, remembered, require_described
     from kcert.issue.status import State, status_of
-    from kcert.store import OWN_FOLDER
-    from kcert.store.history import recall
     from kcert.ui import plan
     from kcert.ui.report import written_to
 
@@ -309,7 +307,7 @@ def plan(
     option = context.folder_option(options.dir, options.config)
     wide, file = wide_and_file(wide, output)
     with written_to(file, force=force):
-        plan.show(cluster, options.dir, statuses, format, option, wide, recall(options.dir / OWN_FOLDER))
+        plan.show(cluster, options.dir, statuses, format, option, wide, remembered(options.dir))
     if strict and any(status.state not in (State.CURRENT, State.EXPIRING) for status in statuses):
         raise typer.Exit(1)
 

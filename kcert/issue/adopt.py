@@ -11,7 +11,7 @@ from typing import Any
 
 from kcert import profiles
 from kcert.certificates import AltName, Certificate, Files, Key, Kind, Subject, Usages, key_names
-from kcert.config import Cluster, check_user_name, is_offered
+from kcert.config import LONGEST_LIFE, Cluster, check_address, check_dns_name, check_user_name, is_offered
 from kcert.errors import InputError, MachineError
 from kcert.files import read_input, read_regular
 from kcert.issue.status import status_of
@@ -28,7 +28,7 @@ def detect_files(root: Path, certificates: Iterable[Certificate]) -> tuple[Certi
     Options of the command line that are recorded in the folder override kcert.yaml. If kcert.yaml does not say whether
     another tool made the certificates, the CA decides.
     """
-    requests = recall(root / OWN_FOLDER).requests
+    requests = remembered(root)
     named = (
         replace(spec, files=_files_at(root, spec)) if spec.files.crt and not spec.files.kubeconfig else spec
         for spec in certificates
@@ -58,16 +58,55 @@ def _is_foreign_ca(root: Path, ca: Certificate) -> bool:
     return not any(str(ca.files.key) in entry.files for entry in entries(root / OWN_FOLDER))
 
 
-def with_request(spec: Certificate, request: Mapping[str, Any]) -> Certificate:
-    """Return *spec* with the recorded options of the command line: ``cn``, ``sans``, ``key`` and ``days``.
+SAN_CHECKS = {"DNS": check_dns_name, "IP": check_address}
+"""The types of SANs that kcert issues, and the function that says why a value cannot be one; None if it can."""
 
-    An invalid value is ignored: the file may have been edited by hand.
+_OPTIONS = {"cn": "--cn", "sans": "--san", "key": "--key", "days": "--days"}
+
+
+def remembered(root: Path) -> dict[str, dict[str, Any]]:
+    """Return the options of the command line that are recorded in *root*, by the name of the certificate.
+
+    What the command line rejects is left out: the record may have been edited by hand, or come with the folder from
+    someone else, and its values become lines of an openssl.cnf.
     """
-    subject, cn, days = spec.subject, request.get("cn"), request.get("days")
-    if subject and isinstance(cn, str):
-        subject = Subject(cn, subject.organizations)
-    sans = [AltName(*map(str, san)) for san in request.get("sans", ()) if isinstance(san, list) and len(san) == 2]
-    key = key_of_text(str(request.get("key"))) or spec.key
+    return {name: _accepted(request) for name, request in recall(root / OWN_FOLDER).requests.items()}
+
+
+def _accepted(request: Mapping[str, Any]) -> dict[str, Any]:
+    cn, sans, key, days = map(request.get, _OPTIONS)
+    accepted = {
+        "cn": isinstance(cn, str) and not check_user_name(cn),
+        "sans": isinstance(sans, list) and all(map(_is_san, sans)),
+        "key": isinstance(key, str) and key_of_text(key) is not None,
+        "days": type(days) is int and 1 <= days <= LONGEST_LIFE,
+    }
+    return {name: request[name] for name, is_accepted in accepted.items() if is_accepted}
+
+
+def _is_san(san: object) -> bool:
+    if not isinstance(san, list) or len(san) != 2 or not all(isinstance(part, str) for part in san):
+        return False
+    return san[0] in SAN_CHECKS and SAN_CHECKS[san[0]](san[1]) is None
+
+
+def command_options(request: Mapping[str, Any]) -> list[str]:
+    """Return the options of the command line that *request* came from."""
+    words: list[str] = []
+    for name in (name for name in _OPTIONS if name in request):
+        values = [value for _, value in request["sans"]] if name == "sans" else [request[name]]
+        for value in values:
+            words += [_OPTIONS[name], quote(str(value))]
+    return words
+
+
+def with_request(spec: Certificate, request: Mapping[str, Any]) -> Certificate:
+    """Return *spec* with the options of the command line in *request*: ``cn``, ``sans``, ``key`` and ``days``."""
+    subject = spec.subject
+    if subject and "cn" in request:
+        subject = Subject(request["cn"], subject.organizations)
+    sans = [AltName(*san) for san in request.get("sans", ())]
+    key = key_of_text(request.get("key", "")) or spec.key
     usages = spec.usages
     if sans and spec.kind is Kind.CLIENT and usages is None:
         # The openssl.cnf of a client has no SANs.
@@ -79,7 +118,7 @@ def with_request(spec: Certificate, request: Mapping[str, Any]) -> Certificate:
         subject=subject,
         alt_names=tuple(dict.fromkeys((*spec.alt_names, *sans))),
         key=key,
-        days=days if isinstance(days, int) and days > 0 else spec.days,
+        days=request.get("days", spec.days),
     )
 
 
@@ -160,7 +199,7 @@ def unmanaged_users(
     """
     named = {user.name for user in cluster.users}
     users: dict[str, Certificate] = {}
-    requests = recall(root / OWN_FOLDER).requests
+    requests = remembered(root)
     for certificate in wanted:
         if certificate.role != "user" or certificate.name in named:
             continue

@@ -23,7 +23,6 @@ from kcert.config import (
     User,
     check_address,
     check_context_name,
-    check_dns_name,
     check_group_name,
     check_host_name,
     check_network,
@@ -33,7 +32,7 @@ from kcert.config import (
 )
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_regular
-from kcert.issue.adopt import detect_files
+from kcert.issue.adopt import SAN_CHECKS, detect_files
 from kcert.issue.discovery import DEPTH, CertificateFile, kind_of, read_folder
 from kcert.issue.status import State, key_of, status_of
 from kcert.roles import NODE_PREFIX
@@ -137,9 +136,8 @@ class _Describer:
         cluster = replace(cluster, users=tuple(self._users(root, cluster)))
         specs = (spec for spec in profiles.certificates(cluster) if spec.role is Role.APISERVER)
         usual = {name for spec in specs for name in spec.alt_names}
-        checks = {"DNS": check_dns_name, "IP": check_address}
-        extra = (san for san in self.sans if san not in usual and san.type in checks)
-        more = tuple(san for san in extra if self._takes(f"SAN {str(san)!a}", checks[san.type](san.value)))
+        extra = (san for san in self.sans if san not in usual and san.type in SAN_CHECKS)
+        more = tuple(san for san in extra if self._takes(f"SAN {str(san)!a}", SAN_CHECKS[san.type](san.value)))
         cluster = replace(cluster, api_server=replace(cluster.api_server, extra_sans=more))
         return Description(cluster, root, self.unknown)
 

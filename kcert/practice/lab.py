@@ -78,7 +78,9 @@ def _same_path(given: str, right: str) -> bool:
 
 
 def _same_number(given: str, right: str) -> bool:
-    return [int(number) for number in re.findall(r"\d+", given)] == [int(right)]
+    with suppress(ValueError):  # more digits than int() takes
+        return [int(number) for number in re.findall(r"\d+", given)] == [int(right)]
+    return False
 
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")

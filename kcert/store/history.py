@@ -37,7 +37,6 @@ from kcert.files import (
     read_regular,
 )
 from kcert.openssl.pem import pem_blocks
-from kcert.quoting import quote
 from kcert.shell import Outcome
 from kcert.store.directory import Directory
 
@@ -341,15 +340,13 @@ def _hash(line: bytes) -> str:
 
 MEMORY = "remembered.json"
 
-_OPTIONS = {"cn": "--cn", "groups": "--group", "sans": "--san", "key": "--key", "days": "--days"}
-
 
 @dataclass(frozen=True)
 class Memory:
     """``example`` is True if the folder was made for the built-in example.
 
-    ``requests`` holds, by the name of a certificate, what was asked for on the command line: groups, cn, sans, key
-    and days, as the options have them.
+    ``requests`` holds, by the name of a certificate, what was asked for on the command line: cn, sans, key and days,
+    as the options have them. Who reads them checks them (``kcert.issue.adopt.remembered``).
     """
 
     example: bool = False
@@ -366,13 +363,3 @@ def recall(own: Path) -> Memory:
         }
         return Memory(memory["example"] is True, requests)
     return Memory()
-
-
-def command_options(request: Mapping[str, Any]) -> list[str]:
-    """Return the options of the command line that a remembered *request* came from."""
-    words: list[str] = []
-    for name, option in _OPTIONS.items():
-        value = request.get(name)
-        for each in value if isinstance(value, list) else [value] if value is not None else []:
-            words += [option, quote(str(each[-1] if isinstance(each, list) else each))]
-    return words

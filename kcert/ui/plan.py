@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from kcert.certificates import Certificate, Kind
+from kcert.issue.adopt import command_options
 from kcert.issue.status import CertificateStatus, State
 from kcert.quoting import format_command, quote
-from kcert.store.history import Memory, command_options
 from kcert.ui import defaults_used, print_json
 from kcert.ui.console import PIPE_WIDTH, Row, abridged, block, command_line, draw, in_columns, say, screen
 from kcert.ui.report import facts, markdown_table, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+    from typing import Any
 
     from kcert.config import Cluster
     from kcert.issue.describe import Description
@@ -74,7 +75,7 @@ def show(  # noqa: PLR0917 - one call
     form: str,
     folder_option: str,
     wide: bool,
-    memory: Memory,
+    requests: Mapping[str, Mapping[str, Any]],
 ) -> None:
     """Print the plan: a line a certificate, or with *wide* all of it; as a table, as JSON or as Markdown."""
     if form == "json":
@@ -90,7 +91,7 @@ def show(  # noqa: PLR0917 - one call
     else:
         _terminal(cluster, root, statuses, folder_option, wide=wide)
         for status in statuses:
-            if request := memory.requests.get(status.certificate.name):
+            if request := requests.get(status.certificate.name):
                 options = " ".join(command_options(request))
                 say(f"{status.certificate.name} was asked for with {options}.")
 

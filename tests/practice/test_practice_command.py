@@ -352,6 +352,7 @@ def test_a_lab_without_questions_takes_no_answer(kcert: Kcert, tmp_path: Path) -
         ("", ExpectedAnswer("/etc/kubernetes/pki/ca.crt", "path"), False),
         ("7 addresses", ExpectedAnswer("7", "number"), True),
         ("7 or 8", ExpectedAnswer("7", "number"), False),
+        pytest.param("7" * 5000, ExpectedAnswer("7", "number"), False, id="more digits than int() takes"),
     ],
 )
 def test_an_answer_is_compared_as_a_person_would(given: str, right: ExpectedAnswer, agrees: bool) -> None:
