@@ -258,7 +258,7 @@ def missing_option(ctx: RuleContext) -> Iterator[Violation]:
         for need in NEEDS:
             if need.component == configuration.component and _is_unmet(ctx, need, configuration):
                 added = _added(ctx, need, configuration)
-                if added or need.role in CA_ROLES:
+                if added or need.role in {*CA_ROLES, Role.APISERVER_ETCD_CLIENT}:
                     yield _violation(configuration, need.given, need.option, need.without, added)
 
 
@@ -299,7 +299,8 @@ def _added(ctx: RuleContext, need: Need, configuration: Configuration) -> dict[s
         right = ctx.owners.near(configuration.source).get(need.role)
         copies = ctx.copies.get(right.sha256, ()) if right else ()
         paths = [ca.path for ca in copies if ca.has_file and cluster_root_of(ca.path) == home]
-        return {need.option: paths[0]} if paths else {}
+        own = {path.parent for path in configuration.resolved.values()}
+        return {need.option: min(paths, key=lambda path: path.parent not in own)} if paths else {}
     key_option = FILE_OPTIONS[need.component][need.option].key or ""
     for cert in leaves_for(ctx, need.role):
         key = own_key(ctx, cert)

@@ -68,9 +68,9 @@ def token_keys(ctx: RuleContext) -> Iterator[Violation]:
         # The empty line ends a last line that has no newline: two blocks on one line are none for Go.
         public_key = bash.command("openssl", "pkey", "-in", key.path, "-pubout")
         added = f"{{ cat {bash.word(placing.target_of(path))} && echo && {public_key}; }}"
-        # A CA's file is given to others as well.
-        is_ca = any(cert.certificate.ca for cert in ctx.certs_by_file.get((path, None), ()))
-        yield Violation(path, message, evidence, "" if is_ca else placing.rewritten(path, added))
+        # Other components read such a file as well.
+        fix = "" if _has_another_use(ctx, path) else placing.rewritten(path, added)
+        yield Violation(path, message, evidence, fix)
     yield from _other_hosts(ctx, signing)
 
 
@@ -88,6 +88,8 @@ def _wrong_option(
         option = _VERIFY
         configuration = next((some for some in ctx.scan.configurations if some.resolved.get(option) == old), None)
         beside = _public_files(ctx, token_key.root, named=False)
+        by_place = (cert for cert in ctx.found if cert.only_service_account and cert.path.parent == old.parent)
+        beside |= {cert.path: [cert.certificate.public_key] for cert in by_place}
         new = next((path for path, parts in beside.items() if not token_key.is_unknown_to({path: parts})), None)
     if new is None or configuration is None:
         return None

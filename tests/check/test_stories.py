@@ -153,6 +153,14 @@ def test_an_option_that_names_another_pair_is_corrected_and_no_key_replaced(
     assert before == {path: path.read_bytes() for path in (tmp_path / PKI).rglob("*.*")}
 
 
+def test_the_certificate_that_verifies_tokens_is_named_in_place_of_another(tmp_path: Path) -> None:
+    hardway.lay_out(
+        tmp_path, options={"kube-apiserver": {"--service-account-key-file": "/var/lib/kubernetes/pki/ca.crt"}}
+    )
+    assert told(tmp_path) == [("key-mismatch", "etc/systemd/system/kube-apiserver.service")]
+    mended(tmp_path)
+
+
 def test_another_pair_that_serves_as_well_is_no_mistake(tmp_path: Path) -> None:
     pair = {"--cert-file": f"/{PKI}/etcd/peer.crt", "--key-file": f"/{PKI}/etcd/peer.key"}
     client = {"--etcd-certfile": f"/{PKI}/etcd/healthcheck-client.crt"}
