@@ -155,13 +155,14 @@ def load(root: Path, openssl: str = "openssl") -> Exam | None:
 
 def _exam_of(content: dict[str, Any]) -> Exam:
     tasks = tuple(state.typed(Task, entry) for entry in content.pop("tasks"))
-    kept = tuple((bool(solved), int(hints), int(wrong)) for solved, hints, wrong in content.pop("kept"))
+    kept = tuple((bool(solved), hints, wrong) for solved, hints, wrong in content.pop("kept"))
     exam = state.typed(Exam, {**content, "tasks": tasks, "kept": kept})
     state.check_timestamps(exam.started, exam.deadline, exam.handed_in)
     folders = [str(number) for number in range(1, len(tasks) + 1)]
     if [task.folder for task in tasks] != folders or not {task.lab for task in tasks} <= set(labs.NAMES):
         raise ValueError  # another folder, or an unknown lab
-    if not tasks or len(kept) not in (0, len(tasks)):
+    counts = (count for _, hints, wrong in kept for count in (hints, wrong))
+    if not tasks or len(kept) not in (0, len(tasks)) or not all(map(state.is_count, counts)):
         raise ValueError
     return exam
 

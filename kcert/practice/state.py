@@ -150,10 +150,15 @@ def _has_type(value: object, annotation: str) -> bool:
     if value is None:
         return "None" in annotation
     if type(value) is int:
-        return "int" in annotation and 0 <= value <= LARGEST_SEED
+        return "int" in annotation and is_count(value)
     if type(value) is str:
         return "str" in annotation and value.isprintable()
     return type(value) is bool and "bool" in annotation
+
+
+def is_count(value: object) -> bool:
+    """Return True if a value from JSON is a number that kcert writes: of a seed, of hints, of wrong answers."""
+    return type(value) is int and 0 <= value <= LARGEST_SEED
 
 
 def check_timestamps(*texts: str | None) -> None:

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import signal
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
@@ -459,6 +459,17 @@ def test_a_damaged_exam_is_an_error_in_words(kcert: Kcert, tmp_path: Path) -> No
     path = root / ".practice/exam.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"minutes": 10', '"minutes": 99'), encoding="utf-8")
     assert_refused(kcert("practice", "exam"), 2, "exam.json is damaged", "kcert practice exam --dir lab --replace")
+
+
+@pytest.mark.parametrize("hints", [-5, 10**400, float("inf"), 1.5, "1"])
+def test_results_that_kcert_did_not_write_are_damage(kcert: Kcert, tmp_path: Path, hints: object) -> None:
+    """The checksum of an exam is right, as someone who knows kcert can write it; a teacher reports on many."""
+    root = tmp_path / "class/anna"
+    begun = exam.begin(root, seed=1, minutes=10, count=1).exam
+    state.write(root, state.EXAM_FILE, {**asdict(begun), "kept": [[True, hints, 0]]})
+
+    assert_refused(kcert("practice", "exam", "--dir", "class/anna"), 2, "exam.json is damaged")
+    assert practice(kcert, "report", "class")
 
 
 # --- screens
