@@ -190,7 +190,7 @@ class LookedTooEarly(Directory):
         lambda folder: folder.own_child("sub", 0o700),
         lambda folder: folder.open_own("link", os.O_RDWR),
         lambda folder: folder.read("link"),
-        lambda folder: folder.settle("link", 0o666, None),
+        lambda folder: folder.finalize("link", 0o666, None),
         lambda folder: folder.write("link", b"evil", 0o600),
     ],
 )

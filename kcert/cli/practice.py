@@ -188,8 +188,8 @@ def exam(
     root = dir if replace else _found(dir, state.EXAM_FILE)
     running = None if replace else exams.load(root, openssl)
     if running:
-        exams.insist_on(running, root, minutes=minutes, count=labs, seed=None if running.sealed else seed)
-        result = exams.look(root, running, openssl, hand_in=finish)
+        exams.require_same_options(running, root, minutes=minutes, count=labs, seed=None if running.sealed else seed)
+        result = exams.evaluate(root, running, openssl, hand_in=finish)
         practice.show_exam(result, root, format)
         raise typer.Exit(FOUND if finish and not result.passed else 0)
     if finish:

@@ -43,7 +43,7 @@ def sign(ctx: Context) -> str:
         staging = workspace.stage((ca.files.key,), ())
         staging.write(SIGNED, f"{digest}\n")
         Executor(ctx, workspace).run_all(staging, [Step(_STEP, (SIGNATURE,), argv)], str(SIGNATURE))
-        workspace.keep_own(staging, (SIGNED, SIGNATURE))
+        workspace.move_to_own(staging, (SIGNED, SIGNATURE))
     return digest
 
 

@@ -154,9 +154,9 @@ def load(root: Path, openssl: str = "openssl") -> Exam | None:
 
 
 def _exam_of(content: dict[str, Any]) -> Exam:
-    tasks = tuple(state.typed(Task, entry) for entry in content.pop("tasks"))
+    tasks = tuple(state.from_json(Task, entry) for entry in content.pop("tasks"))
     kept = tuple((bool(solved), hints, wrong) for solved, hints, wrong in content.pop("kept"))
-    exam = state.typed(Exam, {**content, "tasks": tasks, "kept": kept})
+    exam = state.from_json(Exam, {**content, "tasks": tasks, "kept": kept})
     state.check_timestamps(exam.started, exam.deadline, exam.handed_in)
     folders = [str(number) for number in range(1, len(tasks) + 1)]
     if [task.folder for task in tasks] != folders or not {task.lab for task in tasks} <= set(labs.NAMES):
@@ -167,7 +167,7 @@ def _exam_of(content: dict[str, Any]) -> Exam:
     return exam
 
 
-def insist_on(exam: Exam, root: Path, *, minutes: int | None, count: int | None, seed: int | None) -> None:
+def require_same_options(exam: Exam, root: Path, *, minutes: int | None, count: int | None, seed: int | None) -> None:
     """Raise InputError if the *exam* in *root* was started with other options."""
     recorded = {"--minutes": exam.minutes, "--labs": len(exam.tasks), "--seed": exam.seed}
     for option, spec in (("--minutes", minutes), ("--labs", count), ("--seed", seed)):
@@ -217,7 +217,7 @@ def begin(
         started = datetime.now(timezone.utc).replace(microsecond=0)
         deadline = (started + timedelta(minutes=minutes)).isoformat()
         for task_session in begun:
-            task_session.keep(deadline=deadline)
+            task_session.update(deadline=deadline)
         exam = Exam(seed, minutes, started.isoformat(), deadline, tasks, learner=learner, sealed=seal is not None)
         save(root, exam, openssl)
     except BaseException:
@@ -242,7 +242,7 @@ def mixed(rng: ScenarioRng, count: int) -> list[str]:
     return sorted(chosen, key=lambda name: words(name).difficulty)
 
 
-def look(root: Path, exam: Exam, openssl: str = "openssl", *, hand_in: bool = False) -> Result:
+def evaluate(root: Path, exam: Exam, openssl: str = "openssl", *, hand_in: bool = False) -> Result:
     """Return the result of the exam in *root*; while it is running, unsolved tasks are checked. *hand_in* ends it."""
     if exam.kept:
         return Result(exam, tuple(Mark(task, *kept) for task, kept in zip(exam.tasks, exam.kept, strict=True)))
@@ -255,7 +255,7 @@ def look(root: Path, exam: Exam, openssl: str = "openssl", *, hand_in: bool = Fa
         if exam.sealed:
             mark_running(root, exam.deadline)
         return result
-    handed_in = state.moment() if exam.seconds_left else None
+    handed_in = state.timestamp() if exam.seconds_left else None
     kept = tuple((mark.solved, mark.hints, mark.wrong) for mark in result.marks)
     exam = replace(exam, handed_in=handed_in, kept=kept)
     save(root, exam, openssl)
@@ -263,7 +263,7 @@ def look(root: Path, exam: Exam, openssl: str = "openssl", *, hand_in: bool = Fa
         mark_over()
     for lab in sessions if handed_in else ():
         if lab:
-            lab.keep(deadline=handed_in)
+            lab.update(deadline=handed_in)
     return replace(result, exam=exam)
 
 
@@ -365,7 +365,7 @@ def _lines(root: Path, learner: str, openssl: str, passphrase: str | None) -> It
             yield Line(learner, str(root), seal="broken")
         return  # an exam's own folder, whose labs are below; or a state that cannot be read, which proves nothing
     line = Line(current.learner or learner, str(root), exam=_score(root.parent, openssl), seal=state_of_seal)
-    is_hidden = seal and state_of_seal != "intact" and (current.deadline or "") > state.moment()
+    is_hidden = seal and state_of_seal != "intact" and (current.deadline or "") > state.timestamp()
     records: list[Solved | State] = [*current.solved] if current.is_solved else [*current.solved, current]
     for record in records:
         when = record.when if isinstance(record, Solved) else None
@@ -389,5 +389,5 @@ def _score(folder: Path, openssl: str) -> int | None:
     """Return the score of the exam in *folder*, once it is over; asked for each of its labs, and read once."""
     with suppress(InputError):
         if (started := load(folder, openssl)) and started.kept:
-            return look(folder, started, openssl).percent
+            return evaluate(folder, started, openssl).percent
     return None

@@ -94,7 +94,7 @@ class Grader:
         """Return *path* as a learner in the lab's folder would write it."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
-    def shown(self, spec: Certificate) -> Credentials:
+    def presented(self, spec: Certificate) -> Credentials:
         """Return the certificate and key of *spec*, from their files or its kubeconfig; raises AbsentError."""
         files = spec.files
         if files.kubeconfig:
@@ -117,7 +117,7 @@ class Grader:
     def certificate(self, name: str) -> X509:
         """Return the certificate called *name*; raises AbsentError."""
         spec = self.scenario.spec(name)
-        content = self.trusted(name) if spec.kind is Kind.CA else self.shown(spec).crt
+        content = self.trusted(name) if spec.kind is Kind.CA else self.presented(spec).crt
         blocks = [block for block in pem_blocks(content) if block.is_certificate and not block.fault]
         if not blocks:
             raise AbsentError(f"{spec.files.primary} contains no certificate")
@@ -162,8 +162,8 @@ class Grader:
         The client may present the certificate, or trust the CA, of another folder than the server's.
         """
         name, ca = connection.client, (trusts or self).trusted()
-        server = Side(self.shown(self.scenario.spec(connection.server)), self.trusted() if name else None)
-        client = Side((presents or self).shown(self.scenario.spec(name)) if name else None, ca)
+        server = Side(self.presented(self.scenario.spec(connection.server)), self.trusted() if name else None)
+        client = Side((presents or self).presented(self.scenario.spec(name)) if name else None, ca)
         return refusal(server, client, connection.server_name)
 
     @cached_property
@@ -233,7 +233,9 @@ class Grader:
         """Check a certificate: its key, its SANs, its usages, its user and groups, its dates."""
         spec = self.scenario.spec(name)
         label = self.name(self.pki / spec.files.primary)
-        yield self.check(f"{label} and its key belong together", lambda: self.unfit(self.shown(spec).key, name))
+        yield self.check(
+            f"{label} and its key belong together", lambda: self.key_mismatch(self.presented(spec).key, name)
+        )
         if spec.kind.is_server:
             yield self.check(f"{label} is accepted for every name that clients connect to", self._unknown_name, spec)
         if spec.kind.is_client:
@@ -264,7 +266,7 @@ class Grader:
         broken = next((check for spec in specs for check in self.leaf(spec.name) if not check.works), None)
         return Check(what, broken is None, f"{why}: {broken.what} ({broken.why})" if broken else "")
 
-    def unfit(self, key: bytes, name: str) -> str | None:
+    def key_mismatch(self, key: bytes, name: str) -> str | None:
         """Return why *key* (PEM) does not fit the certificate called *name*; None if it belongs to it."""
         if any(block.encrypted for block in pem_blocks(key) if block.is_key):
             return "the key is encrypted with a passphrase"
@@ -272,14 +274,14 @@ class Grader:
         return None if fits else "the key belongs to another certificate"
 
     def _unknown_name(self, spec: Certificate) -> str | None:
-        server, client = Side(self.shown(spec)), Side(None, self.trusted(spec.issuer or "ca"))
+        server, client = Side(self.presented(spec)), Side(None, self.trusted(spec.issuer or "ca"))
         for name in (name for name in spec.alt_names if name not in spec.optional_sans):
             if refused := refusal(server, client, name.value):
                 return f"connecting to {name.value}, {refused}"
         return None
 
     def _refused_client(self, spec: Certificate) -> str | None:
-        return client_refusal(self.shown(spec), self.trusted(spec.issuer or "ca"))
+        return client_refusal(self.presented(spec), self.trusted(spec.issuer or "ca"))
 
     def _wrong_user(self, spec: Certificate) -> str | None:
         subject = self.certificate(spec.name).subject

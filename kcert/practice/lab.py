@@ -55,7 +55,7 @@ class Lab:
 
     name: str
     generate: Callable[[ScenarioRng], Scenario]
-    setup: Callable[[LabBuilder], None] = LabBuilder.lay_out
+    setup: Callable[[LabBuilder], None] = LabBuilder.build
     grade: Callable[[Grader], Iterator[Check]] = Grader.grade
     asks: Callable[[Scenario], tuple[ExpectedAnswer, ...]] | None = None
 

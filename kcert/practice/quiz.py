@@ -34,7 +34,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Desk(LabBuilder):
+class QuestionBuilder(LabBuilder):
     """A question while it is prepared, in a folder of its own: its random choices, and the commands that were run."""
 
     rng: ScenarioRng
@@ -71,7 +71,7 @@ def _words(heading: str, **values: str) -> str:
 def questions(seed: int, count: int, openssl: str) -> Iterator[Question]:
     """Yield *count* questions; the same *seed* asks the same ones, with new keys."""
     rng = ScenarioRng("quiz", seed, datetime.now(timezone.utc))
-    order: list[Callable[[Desk], Question]] = []
+    order: list[Callable[[QuestionBuilder], Question]] = []
     while len(order) < count:
         order += rng.several(KINDS, len(KINDS))
     for number, kind in enumerate(order[:count]):
@@ -79,90 +79,90 @@ def questions(seed: int, count: int, openssl: str) -> Iterator[Question]:
             own = ScenarioRng(f"quiz {number}", seed, rng.now)
             cluster = own.cluster(users=1)
             scenario = own.scenario(cluster, *_NAMES, cluster.users[0].name)
-            yield kind(Desk(Path(folder), scenario, openssl, own))
+            yield kind(QuestionBuilder(Path(folder), scenario, openssl, own))
 
 
 _NAMES = ("ca", "admin", "kube-scheduler", "kube-proxy", "kube-apiserver", "etcd-server")
 """The certificates of the questions, besides that of a user."""
 
 
-def _missing_san(desk: Desk) -> Question:
-    api, cluster = desk.scenario.spec("kube-apiserver"), desk.scenario.cluster
+def _missing_san(builder: QuestionBuilder) -> Question:
+    api, cluster = builder.scenario.spec("kube-apiserver"), builder.scenario.cluster
     service, host = service_address(cluster), cluster.control_plane[0].addresses[0]
-    missing, client = desk.rng.pick(((service, "pod"), (host, "kubectl"), ("kubernetes.default.svc", "webhook")))
+    missing, client = builder.rng.pick(((service, "pod"), (host, "kubectl"), ("kubernetes.default.svc", "webhook")))
     names = tuple(name for name in api.alt_names if name.value != missing)
-    desk.prepare(replace(api, alt_names=names))
-    desk.show("x509", "-in", "kube-apiserver.crt", "-noout", "-ext", "subjectAltName")
-    others = desk.rng.several([name.value for name in names], 3)
-    return desk.question(f"missing-san: {client}", missing, others, missing=missing)
+    builder.prepare(replace(api, alt_names=names))
+    builder.show("x509", "-in", "kube-apiserver.crt", "-noout", "-ext", "subjectAltName")
+    others = builder.rng.several([name.value for name in names], 3)
+    return builder.question(f"missing-san: {client}", missing, others, missing=missing)
 
 
-def _which_key(desk: Desk) -> Question:
-    specs = [spec for spec in desk.scenario.specs if spec.name in ("admin", "kube-scheduler", "kube-proxy")]
-    desk.prepare(*specs)
-    owner = desk.rng.pick(specs)
-    desk.show("x509", "-in", str(owner.files.crt), "-noout", "-pubkey")
-    files = desk.rng.several([str(spec.files.key) for spec in specs], len(specs))
+def _which_key(builder: QuestionBuilder) -> Question:
+    specs = [spec for spec in builder.scenario.specs if spec.name in ("admin", "kube-scheduler", "kube-proxy")]
+    builder.prepare(*specs)
+    owner = builder.rng.pick(specs)
+    builder.show("x509", "-in", str(owner.files.crt), "-noout", "-pubkey")
+    files = builder.rng.several([str(spec.files.key) for spec in specs], len(specs))
     names = {file: f"key-{number}.pem" for number, file in enumerate(files, start=1)}
     for file, name in names.items():
-        (desk.pki / file).rename(desk.pki / name)
-        desk.show("pkey", "-in", name, "-pubout")
+        (builder.pki / file).rename(builder.pki / name)
+        builder.show("pkey", "-in", name, "-pubout")
     right = names[str(owner.files.key)]
     wrong = [name for name in names.values() if name != right]
-    return desk.question("which-key", right, wrong, file=str(owner.files.crt), key=right)
+    return builder.question("which-key", right, wrong, file=str(owner.files.crt), key=right)
 
 
-def _which_user(desk: Desk) -> Question:
-    user = desk.scenario.spec(desk.scenario.values["user"])
-    name, group = desk.scenario.values["user"], desk.scenario.values["group"]
-    other = desk.rng.pick(("system:masters", "system:nodes", "operators"))
-    name, group = desk.rng.pick(((name, group), (group, name)))
-    desk.prepare(replace(user, subject=Subject(name, (group,))))
-    desk.show("x509", "-in", str(user.files.crt), "-noout", "-subject")
+def _which_user(builder: QuestionBuilder) -> Question:
+    user = builder.scenario.spec(builder.scenario.values["user"])
+    name, group = builder.scenario.values["user"], builder.scenario.values["group"]
+    other = builder.rng.pick(("system:masters", "system:nodes", "operators"))
+    name, group = builder.rng.pick(((name, group), (group, name)))
+    builder.prepare(replace(user, subject=Subject(name, (group,))))
+    builder.show("x509", "-in", str(user.files.crt), "-noout", "-subject")
     right, *wrong = (
         _words("user and group", user=name, group=group),
         _words("user and group", user=group, group=name),
         _words("user and group", user=name, group=other),
         _words("user without a group", user=name),
     )
-    return desk.question("which-user", right, wrong, user=name, group=group)
+    return builder.question("which-user", right, wrong, user=name, group=group)
 
 
-def _what_for(desk: Desk) -> Question:
+def _what_for(builder: QuestionBuilder) -> Question:
     uses = ("only as a server", "only as a client", "as both", "not at all")
-    name, right = desk.rng.pick(tuple(zip(("kube-apiserver", "admin", "etcd-server"), uses, strict=False)))
-    spec = desk.scenario.spec(name)
-    desk.prepare(spec)
-    desk.show("x509", "-in", str(spec.files.crt), "-noout", "-ext", "keyUsage,extendedKeyUsage")
-    return desk.question("what-for", _words(right), [_words(use) for use in uses if use != right])
+    name, right = builder.rng.pick(tuple(zip(("kube-apiserver", "admin", "etcd-server"), uses, strict=False)))
+    spec = builder.scenario.spec(name)
+    builder.prepare(spec)
+    builder.show("x509", "-in", str(spec.files.crt), "-noout", "-ext", "keyUsage,extendedKeyUsage")
+    return builder.question("what-for", _words(right), [_words(use) for use in uses if use != right])
 
 
-def _which_ca(desk: Desk) -> Question:
-    ca, spec = desk.scenario.spec("ca"), desk.scenario.spec("kube-scheduler")
-    desk.prepare(spec)
+def _which_ca(builder: QuestionBuilder) -> Question:
+    ca, spec = builder.scenario.spec("ca"), builder.scenario.spec("kube-scheduler")
+    builder.prepare(spec)
     files = replace(ca.files, key=ca.files.key.with_name("ca-old.key"), crt=PurePosixPath("ca-old.crt"))
-    desk.make([replace(ca, files=files)])
+    builder.make([replace(ca, files=files)])
     extension = ("-noout", "-ext", "subjectKeyIdentifier,authorityKeyIdentifier")
-    desk.show("x509", "-in", "kube-scheduler.crt", "-noout", "-issuer")
+    builder.show("x509", "-in", "kube-scheduler.crt", "-noout", "-issuer")
     for file in ("kube-scheduler.crt", "ca.crt", "ca-old.crt"):
-        desk.show("x509", "-in", file, *extension)
+        builder.show("x509", "-in", file, *extension)
     leaf = str(spec.files.crt)
     wrong = ["ca-old.crt", _words("the certificate itself", file=leaf)]
-    return desk.question("which-ca", "ca.crt", wrong, file=leaf)
+    return builder.question("which-ca", "ca.crt", wrong, file=leaf)
 
 
-def _is_it_valid(desk: Desk) -> Question:
-    now = desk.rng.now.replace(microsecond=0)
+def _is_it_valid(builder: QuestionBuilder) -> Question:
+    now = builder.rng.now.replace(microsecond=0)
     answers = {"yes": (-30, 335), "no, it has expired": (-400, -35), "no, it is not valid yet": (3, 368)}
-    right = desk.rng.pick(("no, it has expired", "no, it is not valid yet", "yes"))
+    right = builder.rng.pick(("no, it has expired", "no, it is not valid yet", "yes"))
     begin, end = (now + timedelta(days=days) for days in answers[right])
-    desk.prepare(desk.scenario.spec("admin"), admin=(begin, end))
-    desk.show("x509", "-in", "admin.crt", "-noout", "-dates")
+    builder.prepare(builder.scenario.spec("admin"), admin=(begin, end))
+    builder.show("x509", "-in", "admin.crt", "-noout", "-dates")
     wrong = [_words(answer) for answer in answers if answer != right]
-    return desk.question("is-it-valid", _words(right), wrong, today=f"{now:%Y-%m-%d}")
+    return builder.question("is-it-valid", _words(right), wrong, today=f"{now:%Y-%m-%d}")
 
 
-KINDS: tuple[Callable[[Desk], Question], ...] = (
+KINDS: tuple[Callable[[QuestionBuilder], Question], ...] = (
     _missing_san,
     _which_key,
     _which_user,

@@ -80,15 +80,15 @@ class Scenario:
         assert subject
         return subject
 
-    def broken(self, name: str, **fields: Any) -> Scenario:
+    def with_fault(self, name: str, **fields: Any) -> Scenario:
         """Return the scenario with other *fields* in the certificate called *name*."""
         return replace(self, made={**self.made, name: replace(self.spec(name), **fields)})
 
-    def saying(self, **values: str) -> Scenario:
+    def with_values(self, **values: str) -> Scenario:
         """Return the scenario with more *values* for the words."""
         return replace(self, values={**self.values, **values})
 
-    def connecting(
+    def with_connection(
         self, what: str, client: str, server: str = "kube-apiserver", server_name: str | None = None
     ) -> Scenario:
         """Return the scenario with another connection that has to succeed; by default, to the API server's address."""
@@ -221,12 +221,12 @@ class LabBuilder:
     scenario: Scenario
     openssl: str
 
-    def lay_out(self) -> None:
+    def build(self) -> None:
         """Write kcert.yaml, and make every certificate, the broken ones as they have to be broken."""
-        self.describe()
+        self.write_config()
         self.make(self.scenario.made.get(spec.name, spec) for spec in self.scenario.specs)
 
-    def describe(self) -> None:
+    def write_config(self) -> None:
         """Write kcert.yaml, the plan of the cluster."""
         self.write("kcert.yaml", as_yaml(self.scenario.cluster))
 
@@ -244,7 +244,7 @@ class LabBuilder:
         between = self.scenario.between
         self._execute(ctx, [_dated(plan, self.openssl, between.get(plan.certificate.name)) for plan in plans])
 
-    def ask(self, certificate: Certificate, folder: str = "pki") -> None:
+    def make_request(self, certificate: Certificate, folder: str = "pki") -> None:
         """Make the key and the request of *certificate*, which the learner signs."""
         asked = (replace(certificate, files=replace(certificate.files, crt=None)),)
         ctx = replace(self._context(folder, asked), csr_target=CsrTarget.CA)

@@ -81,7 +81,7 @@ class Session:
     @property
     def running_exam(self) -> bool:
         """Return True while the exam of this lab is running."""
-        return self.state.deadline is not None and state.moment() < self.state.deadline
+        return self.state.deadline is not None and state.timestamp() < self.state.deadline
 
     def check(self, *, counts: bool = True) -> CheckResult:
         """Check everything that has to work. A try of the learner's *counts*; a solved lab is recorded."""
@@ -92,17 +92,17 @@ class Session:
             changes |= {"tries": old.tries + 1, "wrong": old.wrong + (not result.solved)}
         if result.solved and not old.is_solved:
             tries = changes.get("tries", old.tries)
-            solved = Solved(old.lab, old.seed, state.moment(), old.hints, old.shown, old.started, tries)
+            solved = Solved(old.lab, old.seed, state.timestamp(), old.hints, old.shown, old.started, tries)
             changes["solved"] = (*old.solved, solved)
         if changes:
-            self.keep(**changes)
+            self.update(**changes)
         return result
 
     def hint(self) -> tuple[int, str]:
         """Return the next hint and its number; the last hint again if there is no other."""
         number = min(self.state.hints + 1, len(self.words.hints))
         if number > self.state.hints:
-            self.keep(hints=number)
+            self.update(hints=number)
         return number, self.words.hints[number - 1]
 
     def show_solution(self) -> Words:
@@ -110,7 +110,7 @@ class Session:
         if self.running_exam:
             raise InputError("solutions are shown when the exam is over; until then `kcert practice hint` has hints.")
         if not self.state.shown:
-            self.keep(shown=True)
+            self.update(shown=True)
         return self.words
 
     def question(self) -> tuple[int, str] | None:
@@ -134,7 +134,7 @@ class Session:
             raise InputError(f"question {number} is not open yet: answer question {asked[0]} first.")
         right = self.expected_answers[number - 1].is_given_by(text.strip()[:500])
         answers = {**self.state.answers, str(number): text.strip()[:500]}
-        self.keep(answers=answers, wrong=self.state.wrong + (not right))
+        self.update(answers=answers, wrong=self.state.wrong + (not right))
         return right
 
     def _is_right(self, number: int) -> bool:
@@ -148,7 +148,7 @@ class Session:
             why = f"no answer yet; {form}" if given is None else f"the answer is not right; {form}"
             yield Check(f"question {number} is answered", self._is_right(number), why, pending=given is None)
 
-    def keep(self, **changes: Any) -> None:
+    def update(self, **changes: Any) -> None:
         """Record *changes* of the state."""
         self.state = replace(self.state, **changes)
         state.save(self.root, self.state, self.openssl)
@@ -185,7 +185,7 @@ def begin(
     lab = labs.lab(name)
     seed = chosen_seed(seed)
     record = make_room(root, replaces=replaces)
-    new = State(lab.name, seed, state.moment(), solved=record, learner=learner, title=title)
+    new = State(lab.name, seed, state.timestamp(), solved=record, learner=learner, title=title)
     return _build(Session(root, new, openssl), seal)
 
 
@@ -203,7 +203,7 @@ def reset(session: Session) -> Session:
     old, seal = session.state, find_seal(session.root)
     clear(session.root)
     kept = {name: getattr(old, name) for name in ("lab", "seed", "solved", "deadline", "learner", "title")}
-    new = State(**kept, started=state.moment())
+    new = State(**kept, started=state.timestamp())
     if session.running_exam:  # a new start does not give points back
         new = replace(new, hints=old.hints, answers=old.answers, tries=old.tries, wrong=old.wrong)
     return _build(Session(session.root, new, session.openssl), seal)
@@ -267,7 +267,7 @@ def _build(session: Session, seal: Seal | None = None) -> Session:
         builder = LabBuilder(root, scenario, session.openssl)
         session.lab.setup(builder)
         builder.write(STORY, f"{session.title}\n\n{wrapped(session.words.story)}\n")
-        session.keep(marks=Grader(root, scenario).fingerprints())
+        session.update(marks=Grader(root, scenario).fingerprints())
     except OSError as error:
         clear(root)
         raise MachineError(f"{error.filename or root}: {error.strerror or error}. The lab was not built.") from None

@@ -94,7 +94,7 @@ class State:
         )
 
 
-def moment() -> str:
+def timestamp() -> str:
     """Return the current time in whole seconds, ISO 8601 in UTC."""
     return datetime.now(timezone.utc).replace(microsecond=0).isoformat()
 
@@ -114,8 +114,8 @@ def load(root: Path, openssl: str = "openssl") -> State:
 
 
 def _state_of(content: dict[str, Any]) -> State:
-    solved = tuple(typed(Solved, entry) for entry in content.pop("solved"))
-    state = typed(State, {**content, "solved": solved})
+    solved = tuple(from_json(Solved, entry) for entry in content.pop("solved"))
+    state = from_json(State, {**content, "solved": solved})
     check_timestamps(state.started, state.deadline, *(entry.when for entry in solved))
     check_timestamps(*(entry.started or None for entry in solved))  # an older kcert recorded no start
     return state
@@ -130,7 +130,7 @@ def load_record(root: Path, name: str, openssl: str, record_of: Callable[[dict[s
         raise damaged(root, name) from None
 
 
-def typed(record: type[Record], values: Any) -> Record:
+def from_json(record: type[Record], values: Any) -> Record:
     """Return the dataclass *record* with *values* from JSON; raises TypeError for a field of another type."""
     hints = get_type_hints(record)
     if not isinstance(values, dict) or not set(values) <= set(hints):

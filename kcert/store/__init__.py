@@ -94,24 +94,24 @@ class Workspace:
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, root: Path, doing: str, waits_for: Callable[[str], None]) -> Iterator[Workspace]:
+    def open(cls, root: Path, doing: str, on_wait: Callable[[str], None]) -> Iterator[Workspace]:
         """Hold the PKI folder *root*, made if it is not there, until the block ends.
 
-        *doing* is what another kcert shows when it has to wait; *waits_for* hears whom this one waits for.
+        *doing* is what another kcert shows when it has to wait; *on_wait* hears whom this one waits for.
         What an earlier run was killed over is completed or cleared away first. Raises InputError where
         *root* is not a folder, or what is in ``.kcert`` may be another user's; MachineError where the machine refuses
         or its disk is full.
         """
         mask = os.umask(0o077)
         try:
-            with _in_words(root), contextlib.ExitStack() as stack:
+            with _translated_errors(root), contextlib.ExitStack() as stack:
                 _create(root)
                 folder = stack.enter_context(Directory.open(root))
                 own = stack.enter_context(folder.own_child(OWN_FOLDER, FOLDER_MODE))
                 for name in ("staging", "backup"):
                     if own.status(name) is not None:
                         stack.enter_context(own.own_child(name))
-                stack.enter_context(locked(own, doing, waits_for))
+                stack.enter_context(locked(own, doing, on_wait))
                 stagings = stack.enter_context(own.own_child("staging", FOLDER_MODE))
                 workspace = cls(root, folder, own, stagings)
                 workspace._recover()
@@ -119,7 +119,7 @@ class Workspace:
                 try:
                     yield workspace
                 finally:
-                    workspace._clear_away()
+                    workspace._delete_staged()
                     with contextlib.suppress(OSError):  # what is written down to be moved is still in it
                         os.rmdir("staging", dir_fd=own.descriptor)
         finally:
@@ -137,7 +137,7 @@ class Workspace:
             staging = Staging(self.own / "staging" / name)
             _check_same(folder, staging.folder)
             for path in (subfolder for subfolder in folders if not subfolder.is_absolute()):
-                with folder.descended(path, FOLDER_MODE):
+                with folder.opened_parent(path, FOLDER_MODE):
                     pass
         for link in links:
             staging.link(link, self.root / link)
@@ -161,7 +161,7 @@ class Workspace:
                     f"{self.root / name} has to be replaced by a file that an earlier kcert created, before anything "
                     f"else can replace it. Remove what blocks it."
                 )
-            with self._folder.descended(name) as (folder, _):
+            with self._folder.opened_parent(name) as (folder, _):
                 folder.check_replaceable(name.relative_to(folder.path.relative_to(self.root)).parts[0], mount)
 
     def publish(
@@ -169,23 +169,23 @@ class Workspace:
         staging: Staging,
         names: Iterable[PurePosixPath],
         closed: Iterable[PurePosixPath],
-        retires: Iterable[PurePosixPath] = (),
+        removes: Iterable[PurePosixPath] = (),
     ) -> None:
         """Move the files *names* of *staging* into place, in this order; what they replace goes to the backup.
 
-        *closed* are those among them that only their owner may read; *retires* are files of the PKI folder
+        *closed* are those among them that only their owner may read; *removes* are files of the PKI folder
         that are not needed after it, which go to the backup as well.
         """
-        private, retired = set(closed), list(retires)
+        private, removed = set(closed), list(removes)
         with self._opened(staging) as folder:
             files = [name for name in names if _is_staged(folder, name)]
-            self.check_writable((*files, *retired))
+            self.check_writable((*files, *removed))
             for name in files:
                 mode = SECRET_MODE if name in private else PUBLIC_MODE
-                with folder.descended(name) as (inner, _), self._folder.descended(name) as (target, is_there):
+                with folder.opened_parent(name) as (inner, _), self._folder.opened_parent(name) as (target, is_there):
                     owner = target.kept_owner(name.name) if is_there else None
-                    inner.settle(name.name, mode, owner, flush=name.suffix not in _RECREATED)
-            journal = _Journal(tuple(files), tuple(retired), self._new_backup())
+                    inner.finalize(name.name, mode, owner, flush=name.suffix not in _RECREATED)
+            journal = _Journal(tuple(files), tuple(removed), self._new_backup())
             draft = f"{_JOURNAL}.draft"
             folder.write(draft, journal.text().encode("ascii"), SECRET_MODE)
             with defer_signals():
@@ -201,11 +201,11 @@ class Workspace:
         self._own.write(draft, f"{json.dumps(asdict(memory), indent=2)}\n".encode(), SECRET_MODE)
         self._own.move(draft, self._own, MEMORY)
 
-    def keep_own(self, staging: Staging, names: Iterable[PurePosixPath]) -> None:
+    def move_to_own(self, staging: Staging, names: Iterable[PurePosixPath]) -> None:
         """Move the files *names* of *staging* among kcert's own, closed to others."""
         with self._opened(staging) as folder:
             for name in names:
-                folder.settle(name.name, SECRET_MODE, None)
+                folder.finalize(name.name, SECRET_MODE, None)
                 folder.move(name.name, self._own, name.name)
 
     def discard(self, staging: Staging) -> None:
@@ -230,13 +230,13 @@ class Workspace:
                     with defer_signals():
                         self._move_into_place(folder, journal)
                 except (MachineError, OSError) as error:
-                    self._waiting |= {*journal.files, *journal.retires}
+                    self._waiting |= {*journal.files, *journal.removes}
                     reason = error if isinstance(error, MachineError) else f"{error.filename}: {error.strerror}."
                     warn(
                         f"{', '.join(map(str, journal.files))} could not be put into place, and the next kcert tries "
                         f"again: {reason}"
                     )
-        self._clear_away()
+        self._delete_staged()
 
     def _has_journal(self, name: str) -> bool:
         status = self._stagings.status(name)
@@ -245,7 +245,7 @@ class Workspace:
         with self._stagings.child(name) as folder:
             return folder.is_regular(_JOURNAL)
 
-    def _clear_away(self) -> None:
+    def _delete_staged(self) -> None:
         """Delete what was staged, but not what is written down to be moved: the next run completes that."""
         with contextlib.suppress(OSError):
             for name in self._stagings.names():
@@ -256,20 +256,23 @@ class Workspace:
         # Some may have been moved already, before a kill.
         staged = [name for name in journal.files if _is_staged(staging, name)]
         # Nothing moves before all that it replaces can be replaced, and is safe.
-        self.check_writable((*staged, *journal.retires))
-        for name in (*staged, *journal.retires):
+        self.check_writable((*staged, *journal.removes))
+        for name in (*staged, *journal.removes):
             self.back_up(name, journal.backup)
         for name in staged:
-            with staging.descended(name) as (source, _), self._folder.descended(name, INNER_FOLDER_MODE) as (target, _):
+            with (
+                staging.opened_parent(name) as (source, _),
+                self._folder.opened_parent(name, INNER_FOLDER_MODE) as (target, _),
+            ):
                 source.move(name.name, target, name.name)
-        for name in journal.retires:
-            with self._folder.descended(name) as (folder, is_there):
+        for name in journal.removes:
+            with self._folder.opened_parent(name) as (folder, is_there):
                 if is_there:
                     folder.unlink(name.name)
         self._stagings.delete_tree(staging.path.name)
 
     def _new_backup(self) -> str:
-        """A name that no backup has yet: a clock can be set back, or stopped."""
+        """Return a name that no backup has yet: a clock can be set back, or stopped."""
         name = backup_name()
         if self._own.status("backup") is None:
             return name
@@ -280,20 +283,20 @@ class Workspace:
 
     def back_up(self, name: PurePosixPath, backup: str) -> None:
         """Keep what the PKI folder has as *name* in the folder *backup* of its backups, with its mode and dates."""
-        with self._folder.descended(name) as (source, is_there):
+        with self._folder.opened_parent(name) as (source, is_there):
             if not is_there or source.status(name.name) is None:
                 return
             with (
                 self._own.own_child("backup", FOLDER_MODE) as backups,
                 backups.own_child(backup, FOLDER_MODE) as kept,
-                kept.descended(name, FOLDER_MODE) as (target, _),
+                kept.opened_parent(name, FOLDER_MODE) as (target, _),
             ):
                 if target.status(name.name) is None:
-                    source.keep(name.name, target, name.name)
+                    source.copy_to(name.name, target, name.name)
 
 
 @contextlib.contextmanager
-def _in_words(root: Path) -> Iterator[None]:
+def _translated_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -317,7 +320,7 @@ def _create(root: Path) -> None:
 
 def _is_staged(staging: Directory, name: PurePosixPath) -> bool:
     """True for a file that was made here; a link leads to one of the PKI folder, which stays if it is."""
-    with staging.descended(name) as (folder, is_there):
+    with staging.opened_parent(name) as (folder, is_there):
         return is_there and folder.is_regular(name.name)
 
 
@@ -333,7 +336,7 @@ class _Journal:
     """The record that is written before the first file moves: the files, those that go away, and the backup's name."""
 
     files: tuple[PurePosixPath, ...]
-    retires: tuple[PurePosixPath, ...]
+    removes: tuple[PurePosixPath, ...]
     backup: str
 
     @classmethod
@@ -341,17 +344,17 @@ class _Journal:
         """The journal of a staging folder; None if it is not one that kcert could have written."""
         try:
             journal = json.loads(folder.read(_JOURNAL))
-            files, retires = journal["files"], journal.get("retires", [])
-            parsed = cls(tuple(map(PurePosixPath, files)), tuple(map(PurePosixPath, retires)), str(journal["backup"]))
+            files, removes = journal["files"], journal.get("retires", [])
+            parsed = cls(tuple(map(PurePosixPath, files)), tuple(map(PurePosixPath, removes)), str(journal["backup"]))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
-        names = (*parsed.files, *parsed.retires)
-        plain = all(isinstance(name, str) for name in (*files, *retires)) and _BACKUP.fullmatch(parsed.backup)
+        names = (*parsed.files, *parsed.removes)
+        plain = all(isinstance(name, str) for name in (*files, *removes)) and _BACKUP.fullmatch(parsed.backup)
         return parsed if plain and all(map(_is_publishable, names)) else None
 
     def text(self) -> str:
-        files, retires = (list(map(str, names)) for names in (self.files, self.retires))
-        return json.dumps({"backup": self.backup, "files": files, "retires": retires})
+        files, removes = (list(map(str, names)) for names in (self.files, self.removes))
+        return json.dumps({"backup": self.backup, "files": files, "retires": removes})
 
 
 def _is_publishable(name: PurePosixPath) -> bool:

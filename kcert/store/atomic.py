@@ -122,9 +122,9 @@ def atomic_replace(target: Path, content: bytes, mode: int, *, backup: Path | No
         try:
             folder.write(draft, content, mode)
             if (owner := folder.kept_owner(target.name)) is not None:
-                folder.settle(draft, mode, owner)
+                folder.finalize(draft, mode, owner)
             if backup is not None:
-                folder.keep(target.name, folder, backup.name)
+                folder.copy_to(target.name, folder, backup.name)
             folder.move(draft, folder, target.name)
         except BaseException:
             with contextlib.suppress(OSError):

@@ -84,7 +84,7 @@ class Directory:
         return folder
 
     @contextlib.contextmanager
-    def descended(self, name: PurePosixPath, create: int | None = None) -> Iterator[tuple[Directory, bool]]:
+    def opened_parent(self, name: PurePosixPath, create: int | None = None) -> Iterator[tuple[Directory, bool]]:
         """Hold the lowest folder on the way to the file *name*, and say whether that is the file's own.
 
         With the mode *create* it is always: folders that are missing are created with it.
@@ -119,7 +119,7 @@ class Directory:
             file.flush()
             os.fsync(file.fileno())
 
-    def settle(self, name: str, mode: int, owner: tuple[int, int] | None, *, flush: bool = False) -> None:
+    def finalize(self, name: str, mode: int, owner: tuple[int, int] | None, *, flush: bool = False) -> None:
         """Give a file that this run created its final *mode*, and an *owner* (user and group) if not kcert's own.
 
         With *flush* it is on the disk then: renamed before that, it could be empty after a loss of power.
@@ -142,7 +142,7 @@ class Directory:
         """Rename an entry into the folder *to*, over what has the name *new* there."""
         os.replace(name, new, src_dir_fd=self.descriptor, dst_dir_fd=to.descriptor)
 
-    def keep(self, name: str, to: Directory, new: str) -> None:
+    def copy_to(self, name: str, to: Directory, new: str) -> None:
         """Have an entry as *new* in the folder *to* as well, with its mode and dates; a link is kept as a link."""
         # A file system may have no hard links, and a machine may forbid them for what is another's.
         with contextlib.suppress(OSError, NotImplementedError):
@@ -282,7 +282,7 @@ _LONGEST = 4096
 
 
 @contextlib.contextmanager
-def locked(own: Directory, doing: str, waits_for: Callable[[str], None]) -> Iterator[None]:
+def locked(own: Directory, doing: str, on_wait: Callable[[str], None]) -> Iterator[None]:
     """Hold the file ``lock`` of the folder *own* until the block ends.
 
     The kernel releases it when the process ends, however it ends; the file stays, because a lock file
@@ -292,7 +292,7 @@ def locked(own: Directory, doing: str, waits_for: Callable[[str], None]) -> Iter
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            waits_for(_holder(file.read(_LONGEST)))
+            on_wait(_holder(file.read(_LONGEST)))
             fcntl.flock(file, fcntl.LOCK_EX)
         holder = {"pid": os.getpid(), "doing": doing, "since": datetime.now(timezone.utc).isoformat("T", "seconds")}
         file.seek(0)

@@ -104,7 +104,7 @@ def refusal(use: Callable[[], object]) -> str:
 
 def hand_in(root: Path) -> None:
     if found := exam.load(root):
-        exam.look(root, found, hand_in=True)
+        exam.evaluate(root, found, hand_in=True)
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_reset_begins_again(tmp_path: Path) -> None:
 
 def test_what_was_solved_is_remembered_when_another_lab_takes_its_place(tmp_path: Path) -> None:
     begun = started(tmp_path / "lab")
-    begun.state = replace(begun.state, solved=(state.Solved(QUICK, 3, state.moment(), 0),))
+    begun.state = replace(begun.state, solved=(state.Solved(QUICK, 3, state.timestamp(), 0),))
     state.save(begun.root, begun.state)
 
     session.begin("two-requests", tmp_path / "lab", replaces=True)
@@ -425,7 +425,7 @@ def test_a_task_that_was_begun_by_itself_brings_nothing(tmp_path: Path) -> None:
     session.begin(task.lab, root / task.folder, seed=task.seed, replaces=True)
     _solve(root / task.folder)
 
-    assert exam.look(root, begun.exam, hand_in=True).points == 0
+    assert exam.evaluate(root, begun.exam, hand_in=True).points == 0
 
 
 def test_the_same_seed_is_the_same_exam_and_mixes_chapters() -> None:

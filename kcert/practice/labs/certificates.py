@@ -34,9 +34,9 @@ def admin_without_rights(rng: ScenarioRng) -> Scenario:
     given = (("CN", who), *(("OU", group) for group in groups))
     resource = rng.pick(("nodes", "namespaces", "persistentvolumes")) if name == "admin" else "pods"
     scope = "at the cluster scope" if name == "admin" else f'in the namespace "{groups[0]}"'
-    scenario = scenario.saying(name=name, who=who, groups=groups[0], resource=resource, scope=scope)
-    scenario = scenario.connecting(f"{who} reaches the API server", name)
-    return scenario.broken(name, subject=Subject(who, (), given))
+    scenario = scenario.with_values(name=name, who=who, groups=groups[0], resource=resource, scope=scope)
+    scenario = scenario.with_connection(f"{who} reaches the API server", name)
+    return scenario.with_fault(name, subject=Subject(who, (), given))
 
 
 _NEARLY = ("kube-scheduler", "system:scheduler", "system-kube-scheduler", "system:kube-schedular", "scheduler")
@@ -49,9 +49,11 @@ def pods_stay_pending(rng: ScenarioRng) -> Scenario:
     taken_for = rng.pick(_NEARLY)
     resource, kind = rng.pick((("pods", "Pod"), ("nodes", "Node"), ("services", "Service")))
     pods, hour = str(rng.number(3, 40)), str(rng.number(7, 11))
-    scenario = scenario.saying(taken_for=taken_for, resource=resource, kind=kind, pods=pods, hour=hour)
-    scenario = scenario.connecting("the scheduler reaches the API server", "kube-scheduler")
-    return scenario.broken("kube-scheduler", subject=replace(scenario.subject("kube-scheduler"), common_name=taken_for))
+    scenario = scenario.with_values(taken_for=taken_for, resource=resource, kind=kind, pods=pods, hour=hour)
+    scenario = scenario.with_connection("the scheduler reaches the API server", "kube-scheduler")
+    return scenario.with_fault(
+        "kube-scheduler", subject=replace(scenario.subject("kube-scheduler"), common_name=taken_for)
+    )
 
 
 def node_not_ready(rng: ScenarioRng) -> Scenario:
@@ -62,9 +64,9 @@ def node_not_ready(rng: ScenarioRng) -> Scenario:
     kubelets = (f"kubelet-client-{host.name}" for host in cluster.nodes)
     scenario = rng.scenario(cluster, "ca", "kube-apiserver", *kubelets)
     written = rng.pick((node.name.upper(), node.name.capitalize()))
-    scenario = scenario.saying(node=node.name, node_ip=node.addresses[0], written=written, name=name)
-    scenario = scenario.connecting(f"the kubelet of {node.name} reaches the API server", name)
-    return scenario.broken(name, subject=replace(scenario.subject(name), common_name=f"system:node:{written}"))
+    scenario = scenario.with_values(node=node.name, node_ip=node.addresses[0], written=written, name=name)
+    scenario = scenario.with_connection(f"the kubelet of {node.name} reaches the API server", name)
+    return scenario.with_fault(name, subject=replace(scenario.subject(name), common_name=f"system:node:{written}"))
 
 
 def address_rejected(rng: ScenarioRng) -> Scenario:
@@ -97,9 +99,9 @@ def address_rejected(rng: ScenarioRng) -> Scenario:
             f'Error from server: Get "https://{address}:10250/containerLogs/default/{pod}/{pod}": '
             f"tls: failed to verify certificate: {why}"
         )
-    scenario = scenario.saying(server=server, address=address, said=said, noticed=noticed)
-    scenario = scenario.connecting(f"the API server reaches {server} at {address}", client, server, address)
-    return scenario.broken(server, alt_names=under_dns)
+    scenario = scenario.with_values(server=server, address=address, said=said, noticed=noticed)
+    scenario = scenario.with_connection(f"the API server reaches {server} at {address}", client, server, address)
+    return scenario.with_fault(server, alt_names=under_dns)
 
 
 _DEFAULT = AltName("IP", "10.96.0.1")
@@ -115,15 +117,15 @@ def pods_cannot_call_home(rng: ScenarioRng) -> Scenario:
     names = rng.pick((others, (*others, _DEFAULT)))
     if service == _DEFAULT.value:
         names = others
-    scenario = scenario.saying(
+    scenario = scenario.with_values(
         addresses=", ".join(name.value for name in names if name.type == "IP"),
         next=str(len(names) + 1),
         pod=rng.pick(("coredns-5d78c9869d", "metrics-server-6f6cdbf67d", "kube-state-metrics-7c8b8dd9c6")),
     )
     pod = "a pod reaches the API server at the service address"
-    scenario = scenario.connecting(pod, "", "kube-apiserver", service)
-    scenario = scenario.connecting("kubectl reaches it from outside", "admin")
-    return scenario.broken("kube-apiserver", alt_names=names)
+    scenario = scenario.with_connection(pod, "", "kube-apiserver", service)
+    scenario = scenario.with_connection("kubectl reaches it from outside", "admin")
+    return scenario.with_fault("kube-apiserver", alt_names=names)
 
 
 def member_left_out(rng: ScenarioRng) -> Scenario:
@@ -133,13 +135,13 @@ def member_left_out(rng: ScenarioRng) -> Scenario:
     name = rng.pick(tuple(members))
     witness = members[rng.pick([member for member in members if member != name])]
     port, member = str(rng.number(33000, 60000)), members[name]
-    scenario = rng.scenario(cluster, "ca", *members).saying(
+    scenario = rng.scenario(cluster, "ca", *members).with_values(
         name=name, member=member.name, member_ip=member.addresses[0], witness=witness.name, client_port=port
     )
     for client, server in itertools.permutations(members, 2):
         what = f"{members[client].name} connects to {members[server].name}"
-        scenario = scenario.connecting(what, client, server, members[server].addresses[0])
-    return scenario.broken(name, kind=Kind.SERVER)
+        scenario = scenario.with_connection(what, client, server, members[server].addresses[0])
+    return scenario.with_fault(name, kind=Kind.SERVER)
 
 
 def since_this_morning(rng: ScenarioRng) -> Scenario:
@@ -149,11 +151,11 @@ def since_this_morning(rng: ScenarioRng) -> Scenario:
     scenario = rng.scenario(cluster, "ca", "admin", user, "kube-apiserver", "apiserver-kubelet-client")
     minutes = rng.number(45, 300)
     ended = rng.now.replace(microsecond=0) - timedelta(minutes=minutes)
-    scenario = scenario.saying(
+    scenario = scenario.with_values(
         minutes_ago=str(minutes), ended=f"{ended:%Y-%m-%dT%H:%M:%SZ}", asked=f"{rng.now:%Y-%m-%dT%H:%M:%SZ}"
     )
     for name in ("admin", user):
-        scenario = scenario.connecting(f"{name} reaches the API server", name)
+        scenario = scenario.with_connection(f"{name} reaches the API server", name)
     return replace(scenario, between={"kube-apiserver": (ended - timedelta(days=cluster.days.leaf), ended)})
 
 
@@ -167,13 +169,13 @@ def copied_in_a_hurry(rng: ScenarioRng) -> Scenario:
     lost, copied = rng.several(_NAMES, 2)
     scenario = rng.scenario(cluster, "ca", "kube-apiserver", lost, copied)
     for name in (lost, copied):
-        scenario = scenario.connecting(f"a client with {name}.crt connects", name)
+        scenario = scenario.with_connection(f"a client with {name}.crt connects", name)
     subject = str(scenario.subject(lost))
-    return scenario.saying(lost=lost, copied=copied, subject=subject, minutes=str(rng.number(5, 50)))
+    return scenario.with_values(lost=lost, copied=copied, subject=subject, minutes=str(rng.number(5, 50)))
 
 
 def _setup_copied_in_a_hurry(builder: LabBuilder) -> None:
-    builder.lay_out()
+    builder.build()
     lost, copied = (builder.scenario.values[name] for name in ("lost", "copied"))
     builder.write(f"pki/{lost}.key", (builder.root / f"pki/{copied}.key").read_bytes(), SECRET_MODE)
 
@@ -182,7 +184,7 @@ def _grade_copied_in_a_hurry(grader: Grader) -> Iterator[Check]:
     lost, copied = (grader.scenario.values[name] for name in ("lost", "copied"))
 
     def shared() -> str | None:
-        key = grader.shown(grader.scenario.spec(copied)).key
+        key = grader.presented(grader.scenario.spec(copied)).key
         return "they have the same key" if same_key(grader.openssl, key, grader.certificate(lost).public_key) else None
 
     yield from map(grader.connects, grader.scenario.connections)
@@ -202,7 +204,7 @@ def kubectl_trusts_nobody(rng: ScenarioRng) -> Scenario:
 def _setup_kubectl_trusts_nobody(builder: LabBuilder) -> None:
     scenario = builder.scenario
     name, old = scenario.values["name"], scenario.values["old"]
-    builder.lay_out()
+    builder.build()
     builder.make([scenario.spec("ca")], old)
     for path in (builder.root / old).iterdir():
         if path.name != "ca.crt":
@@ -220,7 +222,7 @@ def _grade_kubectl_trusts_nobody(grader: Grader) -> Iterator[Check]:
 
     def refused() -> str | None:
         use = _kubeconfig(grader, path)
-        there = Side(grader.shown(scenario.spec("kube-apiserver")), grader.trusted())
+        there = Side(grader.presented(scenario.spec("kube-apiserver")), grader.trusted())
         return refusal(there, _kubectl(grader, use), use.server_name or scenario.values["api_ip"])
 
     def unverified() -> str | None:

@@ -47,9 +47,9 @@ def _pki_files(specs: Sequence[Certificate]) -> Iterator[PurePosixPath]:
         yield from filter(None, (spec.files.key, spec.files.crt, spec.files.public_key))
 
 
-def _lay_out(builder: LabBuilder, swaps: Sequence[tuple[str, str]]) -> None:
+def _build_host(builder: LabBuilder, swaps: Sequence[tuple[str, str]]) -> None:
     """Write /etc/kubernetes; *swaps* are texts to replace in the manifests, with their replacements."""
-    builder.lay_out()
+    builder.build()
     shutil.rmtree(builder.root / FOLDER / "requests")  # kubeadm keeps none
     for component in _STATIC_PODS:
         text = manifest(instances(builder.scenario.cluster, component)[0])
@@ -89,14 +89,14 @@ def etcd_does_not_start(rng: ScenarioRng) -> Scenario:
             right.with_name(f"etcd-{right.name}"),
         )
     )
-    return host.saying(option=option, right=str(right), wrong=str(wrong))
+    return host.with_values(option=option, right=str(right), wrong=str(wrong))
 
 
 def apiserver_without_etcd(rng: ScenarioRng) -> Scenario:
     """kube-apiserver verifies etcd with another CA, or no CA (not etcd's own certificate: Go accepts it as a root)."""
     host, option = _host(rng), _CLIENT[-1]
     wrong = rng.pick(("ca.crt", "ca.crt", "front-proxy-ca.crt", "apiserver.crt"))
-    return host.saying(
+    return host.with_values(
         option=option,
         right=str(_options(host, "kube-apiserver")[option]),
         wrong=f"/etc/kubernetes/pki/{wrong}",
@@ -106,7 +106,7 @@ def apiserver_without_etcd(rng: ScenarioRng) -> Scenario:
 
 def _setup_option(builder: LabBuilder) -> None:
     option, right, wrong = (builder.scenario.values[name] for name in ("option", "right", "wrong"))
-    _lay_out(builder, [(f"- {option}={right}", f"- {option}={wrong}")])
+    _build_host(builder, [(f"- {option}={right}", f"- {option}={wrong}")])
 
 
 def _grade_etcd_does_not_start(grader: Grader) -> Iterator[Check]:
@@ -238,7 +238,7 @@ def unknown_cluster(rng: ScenarioRng) -> Scenario:
     file = {spec.name: f"etc/kubernetes/{spec.files.crt}" for spec in specs}
     kept = (*_pki_files(specs), *(f"manifests/{name}.yaml" for name in _STATIC_PODS))
     scenario = replace(scenario, between=between, kept=tuple(f"{FOLDER}/{path}" for path in kept))
-    return scenario.saying(
+    return scenario.with_values(
         signer=named["ca"],
         etcd_signer=named["etcd-ca"],
         proxy_signer=named["front-proxy-ca"],
@@ -272,7 +272,9 @@ def _setup_unknown_cluster(builder: LabBuilder) -> None:
         for spec in builder.scenario.specs
         for pair in ((usual[spec.name].crt, spec.files.crt), (usual[spec.name].key, spec.files.key))
     ]
-    _lay_out(builder, [(f"=/etc/kubernetes/{old}\n", f"=/etc/kubernetes/{new}\n") for old, new in moved if old != new])
+    _build_host(
+        builder, [(f"=/etc/kubernetes/{old}\n", f"=/etc/kubernetes/{new}\n") for old, new in moved if old != new]
+    )
 
 
 def _grade_unknown_cluster(grader: Grader) -> Iterator[Check]:

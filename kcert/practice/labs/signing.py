@@ -30,7 +30,7 @@ def make_the_ca(rng: ScenarioRng) -> Scenario:
     cluster = rng.cluster(rng.pick(("course", "hardway")), users=1)
     scenario = rng.scenario(cluster, "ca", cluster.users[0].name)
     subject = scenario.subject("ca")
-    return scenario.saying(
+    return scenario.with_values(
         subject=str(subject),
         said=", ".join(f"{kind} {value}" for kind, value in subject.parts),
         years=f"{cluster.days.ca} days",
@@ -39,18 +39,18 @@ def make_the_ca(rng: ScenarioRng) -> Scenario:
 
 
 def _setup_make_the_ca(builder: LabBuilder) -> None:
-    builder.describe()
-    builder.ask(builder.scenario.spec(builder.scenario.values["user"]))
+    builder.write_config()
+    builder.make_request(builder.scenario.spec(builder.scenario.values["user"]))
     builder.write("pki/openssl-ca.cnf", render(builder.scenario.spec("ca")))
 
 
 def _grade_make_the_ca(grader: Grader) -> Iterator[Check]:
     yield _key_of_the_ca(grader, "pki/ca.key is the key of pki/ca.crt")
     yield grader.check("pki/ca.crt has the agreed name", _misnamed, grader)
-    yield grader.check("pki/ca.crt is self-signed", _not_alone, grader)
+    yield grader.check("pki/ca.crt is self-signed", _not_self_signed, grader)
     yield grader.check("pki/ca.crt is valid for the agreed time", _short_lived, grader)
     yield grader.check("pki/ca.crt is an X.509 version 3 certificate with CA:TRUE", _not_a_ca, grader)
-    yield grader.check("a certificate that it signs is accepted", _signs_in_vain, grader)
+    yield grader.check("a certificate that it signs is accepted", _rejected_signature, grader)
     if (grader.pki / "ca.key").exists():
         yield grader.private_keys_protected()
     if (grader.pki / "ca.crt").exists():
@@ -58,7 +58,7 @@ def _grade_make_the_ca(grader: Grader) -> Iterator[Check]:
 
 
 def _key_of_the_ca(grader: Grader, what: str) -> Check:
-    return grader.check(what, lambda: grader.unfit(grader.content(grader.pki / "ca.key"), "ca"))
+    return grader.check(what, lambda: grader.key_mismatch(grader.content(grader.pki / "ca.key"), "ca"))
 
 
 def _not_a_ca(grader: Grader) -> str | None:
@@ -75,7 +75,7 @@ def _misnamed(grader: Grader) -> str | None:
     return None if right else f"its name is {subject or 'empty'}"
 
 
-def _not_alone(grader: Grader) -> str | None:
+def _not_self_signed(grader: Grader) -> str | None:
     count = grader.count_of_cas()
     if count != 1:
         return f"the file contains {count} certificates"
@@ -90,7 +90,7 @@ def _short_lived(grader: Grader) -> str | None:
     return short_lived(ca, grader.now, timedelta(days=days - 30))
 
 
-def _signs_in_vain(grader: Grader) -> str | None:
+def _rejected_signature(grader: Grader) -> str | None:
     """Return why a certificate that this CA signs for the waiting request is not accepted; None if it is.
 
     It is signed outside the lab, with an openssl.cnf of kcert's own: the one in the folder may say anything.
@@ -119,12 +119,12 @@ def admins_certificate(rng: ScenarioRng) -> Scenario:
     cluster = rng.cluster(rng.pick(("course", "hardway")), users=1)
     scenario = rng.scenario(cluster, "ca", "admin", "kube-apiserver", colleague=cluster.users[0].name)
     subject = scenario.subject("admin")
-    scenario = scenario.connecting("kubectl reaches the API server", "admin")
-    return scenario.saying(who=subject.common_name, groups=subject.organizations[0], subject=str(subject))
+    scenario = scenario.with_connection("kubectl reaches the API server", "admin")
+    return scenario.with_values(who=subject.common_name, groups=subject.organizations[0], subject=str(subject))
 
 
 def _setup_admins_certificate(builder: LabBuilder) -> None:
-    builder.describe()
+    builder.write_config()
     builder.make(spec for spec in builder.scenario.specs if spec.name != "admin")
     builder.write("pki/openssl-client.cnf", render(builder.scenario.spec("admin")))
 
@@ -153,7 +153,7 @@ def two_requests(rng: ScenarioRng) -> Scenario:
     stranger = rng.pick(_STRANGERS)
     name, group = rng.pick(_WANTS_TO_BE)
     own = rng.pick(GROUPS)
-    scenario = rng.scenario(cluster, "ca", good).saying(
+    scenario = rng.scenario(cluster, "ca", good).with_values(
         stranger=stranger,
         strangers_group=own,
         wants_name=(name or stranger).format(plane=cluster.control_plane[0].name),
@@ -169,13 +169,13 @@ def _setup_two_requests(builder: LabBuilder) -> None:
     """Make the CA and the two objects as kubectl prints them, without the keys, which the users keep."""
     values = builder.scenario.values
     good, stranger = builder.scenario.spec(values["user"]), values["stranger"]
-    builder.describe()
+    builder.write_config()
     builder.make([builder.scenario.spec("ca")])
     builder.write("pki/openssl-client.cnf", render(good))
     subject = Subject(values["wants_name"], (values["wants_group"],))
     for name, asked in ((good.name, good), (stranger, replace(good, subject=subject))):
         key, csr, cnf = (PurePosixPath(file) for file in (f"{name}.key", f"{name}.csr", f"openssl-{name}.cnf"))
-        builder.ask(replace(asked, name=name, files=Files(key, cnf, csr)), FOLDER)
+        builder.make_request(replace(asked, name=name, files=Files(key, cnf, csr)), FOLDER)
         for path in (key, cnf):
             (builder.root / FOLDER / path).unlink()
         pem = (builder.root / FOLDER / csr).read_bytes()
@@ -186,9 +186,9 @@ def _setup_two_requests(builder: LabBuilder) -> None:
 def _grade_two_requests(grader: Grader) -> Iterator[Check]:
     good, stranger = (grader.scenario.values[name] for name in ("user", "stranger"))
     for name, right in ((good, APPROVED), (stranger, DENIED)):
-        yield grader.check(f"{name}'s request has the right decision", _undecided, grader, name, right)
-    yield grader.check(f"{good} can get the certificate that was asked for", _not_given, grader, good)
-    yield grader.check(f"{stranger} gets no certificate", _given, grader, stranger)
+        yield grader.check(f"{name}'s request has the right decision", _wrong_decision, grader, name, right)
+    yield grader.check(f"{good} can get the certificate that was asked for", _unsuitable_certificate, grader, good)
+    yield grader.check(f"{stranger} gets no certificate", _certificate_issued, grader, stranger)
     yield grader.kept("both requests are unchanged")
     yield grader.same_ca()
     yield grader.private_keys_protected()
@@ -213,14 +213,14 @@ def _decisions(request: SigningRequest) -> list[str]:
     return decisions
 
 
-def _undecided(grader: Grader, name: str, right: str) -> str | None:
+def _wrong_decision(grader: Grader, name: str, right: str) -> str | None:
     decisions = _decisions(_object(grader, name))
     if len(decisions) > 1:
         return "it is approved and denied, which the API server does not allow"
     return None if decisions == [right] else "the decision is not the right one"
 
 
-def _given(grader: Grader, name: str) -> str | None:
+def _certificate_issued(grader: Grader, name: str) -> str | None:
     request = _object(grader, name)
     if request.certificate:
         return "the object contains one"
@@ -228,7 +228,7 @@ def _given(grader: Grader, name: str) -> str | None:
     return None
 
 
-def _not_given(grader: Grader, name: str) -> str | None:
+def _unsuitable_certificate(grader: Grader, name: str) -> str | None:
     csr = _object(grader, name)
     if csr.certificate is None:
         raise NotYetError("the object contains no certificate")
@@ -270,15 +270,15 @@ def rotate_the_ca(rng: ScenarioRng) -> Scenario:
     caller = rng.pick(("admin", "kube-scheduler", cluster.users[0].name))
     scenario = rng.scenario(cluster, "ca", caller, "etcd-server", "kube-apiserver", "apiserver-etcd-client")
     leaves = " ".join(spec.name for spec in scenario.specs if spec.kind is not Kind.CA)
-    scenario = scenario.connecting("", caller)
-    scenario = scenario.connecting("", "apiserver-etcd-client", "etcd-server", cluster.etcd[0].addresses[0])
-    scenario = scenario.connecting("", "etcd-server", "etcd-server", "127.0.0.1")  # etcd's gateway
-    return scenario.saying(caller=caller, reason=rng.pick(_REASONS), leaves=leaves)
+    scenario = scenario.with_connection("", caller)
+    scenario = scenario.with_connection("", "apiserver-etcd-client", "etcd-server", cluster.etcd[0].addresses[0])
+    scenario = scenario.with_connection("", "etcd-server", "etcd-server", "127.0.0.1")  # etcd's gateway
+    return scenario.with_values(caller=caller, reason=rng.pick(_REASONS), leaves=leaves)
 
 
 def _setup_rotate_the_ca(builder: LabBuilder) -> None:
     """Make the PKI folder, and a copy of it: the files that the machines have now."""
-    builder.lay_out()
+    builder.build()
     for path in sorted((builder.root / "pki").iterdir()):
         builder.write(f"rollouts/0/{path.name}", path.read_bytes(), path.stat().st_mode & 0o777)
 
@@ -292,7 +292,7 @@ def _grade_rotate_the_ca(grader: Grader) -> Iterator[Check]:
     for before, after in itertools.pairwise(sets):
         change = f"from {before.scenario.folder} to {after.scenario.folder}"
         what = f"{change} every client stays connected, whichever machine comes first"
-        yield grader.check(what, _cut_off, (after, after), (before, after), (after, before))
+        yield grader.check(what, _disconnected, (after, after), (before, after), (after, before))
     if len(sets) == 1:  # the last set does not exist yet
         for what in ("the last set of files trusts only a new CA", rejected):
             yield Check(what, works=False, why="there is no set of files after rollouts/0", pending=True)
@@ -322,10 +322,10 @@ def _not_the_first(first: Grader) -> str | None:
         return "rollouts/0 does not exist"
     if first.mark() != first.marks.get("ca") or first.count_of_cas() != 1:
         return "it was changed"
-    return _cut_off((first, first))
+    return _disconnected((first, first))
 
 
-def _cut_off(*pairs: tuple[Grader, Grader]) -> str | None:
+def _disconnected(*pairs: tuple[Grader, Grader]) -> str | None:
     """Return which client with one set of files does not connect to a server with another, and why; None if all do."""
     for connection, (connecting, serving) in itertools.product(pairs[0][0].scenario.connections, pairs):
         if refused := serving.refused(connection, connecting, connecting):
