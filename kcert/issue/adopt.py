@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -182,7 +183,7 @@ def unmanaged(
         if PurePosixPath(file).suffix == ".crt" and "/" not in file
     }
     wanted = [name for name in dict.fromkeys((*names, *sorted(made))) if not profiles.named(known, name)]
-    return tuple(spec for name in wanted if (spec := _unmanaged(root, cluster, name)))
+    return tuple(_users_in(root, cluster, wanted).values())
 
 
 def unmanaged_users(
@@ -198,39 +199,39 @@ def unmanaged_users(
     given the name and the groups that it has, and says whether they are to be replaced; raises InputError if not.
     """
     named = {user.name for user in cluster.users}
-    users: dict[str, Certificate] = {}
-    requests = remembered(root)
-    for certificate in wanted:
-        if certificate.role != "user" or certificate.name in named:
-            continue
-        spec = _unmanaged(root, cluster, certificate.name)
-        asked_for = (certificate.name, requests.get(certificate.name, {}).get("cn"))
-        if spec is None or spec.subject is None or spec.subject.common_name not in asked_for:
+    unnamed = [spec.name for spec in wanted if spec.role == "user" and spec.name not in named]
+    users, requests = {}, remembered(root)
+    for name, spec in _users_in(root, cluster, unnamed).items():
+        if spec.subject is None or spec.subject.common_name not in (name, requests.get(name, {}).get("cn")):
             continue
         if groups and set(groups) != set(spec.subject.organizations):
-            if replace_groups(certificate.name, spec.subject.organizations):
+            if replace_groups(name, spec.subject.organizations):
                 continue
             listed = ", ".join(spec.subject.organizations) or "no group"
             raise InputError(
-                f"--group: {certificate.name} already has a certificate, in {listed}, which stays as it is. "
+                f"--group: {name} already has a certificate, in {listed}, which stays as it is. "
                 "Use --replace to create one with other groups."
             )
-        users[certificate.name] = spec
+        users[name] = spec
     return users
 
 
-def _unmanaged(root: Path, cluster: Cluster, name: str) -> Certificate | None:
-    if check_user_name(name):
-        return None
+def _users_in(root: Path, cluster: Cluster, names: Iterable[str]) -> dict[str, Certificate]:
+    """Return those users of *names* who have a certificate in *root*, with its content, by name."""
     from kcert.issue.discovery import spec_from_x509
 
-    try:
-        (certificate,) = detect_files(root, (profiles.user(cluster, name, ()),))
-    except InputError:
-        return None  # a name that something else has here
-    is_there = (root / certificate.files.primary).is_file()
-    x509 = first_certificate(_certificate_in(root, certificate)) if is_there else None
-    return None if x509 is None or x509.ca else spec_from_x509(certificate, x509)
+    specs = []
+    for name in names:
+        if not check_user_name(name):
+            with contextlib.suppress(InputError):  # a name that something else has here
+                specs.append(profiles.user(cluster, name, ()))
+    users = {}
+    for spec in detect_files(root, specs):
+        is_there = (root / spec.files.primary).is_file()
+        x509 = first_certificate(_certificate_in(root, spec)) if is_there else None
+        if x509 and not x509.ca:
+            users[spec.name] = spec_from_x509(spec, x509)
+    return users
 
 
 def describes(cluster: Cluster, root: Path) -> bool:

@@ -94,8 +94,9 @@ class Grader:
         """Return *path* as a learner in the lab's folder would write it."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
-    def presented(self, spec: Certificate) -> Credentials:
-        """Return the certificate and key of *spec*, from their files or its kubeconfig; raises AbsentError."""
+    def presented(self, name: str) -> Credentials:
+        """Return the certificate and key called *name*, from their files or its kubeconfig; raises AbsentError."""
+        spec = self.scenario.spec(name)
         files = spec.files
         if files.kubeconfig:
             inside = kubeconfig.opened(self.content(self.pki / files.kubeconfig))
@@ -117,7 +118,7 @@ class Grader:
     def certificate(self, name: str) -> X509:
         """Return the certificate called *name*; raises AbsentError."""
         spec = self.scenario.spec(name)
-        content = self.trusted(name) if spec.kind is Kind.CA else self.presented(spec).crt
+        content = self.trusted(name) if spec.kind is Kind.CA else self.presented(name).crt
         blocks = [block for block in pem_blocks(content) if block.is_certificate and not block.fault]
         if not blocks:
             raise AbsentError(f"{spec.files.primary} contains no certificate")
@@ -162,8 +163,8 @@ class Grader:
         The client may present the certificate, or trust the CA, of another folder than the server's.
         """
         name, ca = connection.client, (trusts or self).trusted()
-        server = Side(self.presented(self.scenario.spec(connection.server)), self.trusted() if name else None)
-        client = Side((presents or self).presented(self.scenario.spec(name)) if name else None, ca)
+        server = Side(self.presented(connection.server), self.trusted() if name else None)
+        client = Side((presents or self).presented(name) if name else None, ca)
         return refusal(server, client, connection.server_name)
 
     @cached_property
@@ -234,7 +235,7 @@ class Grader:
         spec = self.scenario.spec(name)
         label = self.name(self.pki / spec.files.primary)
         yield self.check(
-            f"{label} and its key belong together", lambda: self.key_mismatch(self.presented(spec).key, name)
+            f"{label} and its key belong together", lambda: self.key_mismatch(self.presented(name).key, name)
         )
         if spec.kind.is_server:
             yield self.check(f"{label} is accepted for every name that clients connect to", self._unknown_name, spec)
@@ -274,14 +275,14 @@ class Grader:
         return None if fits else "the key belongs to another certificate"
 
     def _unknown_name(self, spec: Certificate) -> str | None:
-        server, client = Side(self.presented(spec)), Side(None, self.trusted(spec.issuer or "ca"))
+        server, client = Side(self.presented(spec.name)), Side(None, self.trusted(spec.issuer or "ca"))
         for name in (name for name in spec.alt_names if name not in spec.optional_sans):
             if refused := refusal(server, client, name.value):
                 return f"connecting to {name.value}, {refused}"
         return None
 
     def _refused_client(self, spec: Certificate) -> str | None:
-        return client_refusal(self.presented(spec), self.trusted(spec.issuer or "ca"))
+        return client_refusal(self.presented(spec.name), self.trusted(spec.issuer or "ca"))
 
     def _wrong_user(self, spec: Certificate) -> str | None:
         subject = self.certificate(spec.name).subject

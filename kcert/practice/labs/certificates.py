@@ -184,7 +184,7 @@ def _grade_copied_in_a_hurry(grader: Grader) -> Iterator[Check]:
     lost, copied = (grader.scenario.values[name] for name in ("lost", "copied"))
 
     def shared() -> str | None:
-        key = grader.presented(grader.scenario.spec(copied)).key
+        key = grader.presented(copied).key
         return "they have the same key" if same_key(grader.openssl, key, grader.certificate(lost).public_key) else None
 
     yield from map(grader.connects, grader.scenario.connections)
@@ -222,7 +222,7 @@ def _grade_kubectl_trusts_nobody(grader: Grader) -> Iterator[Check]:
 
     def refused() -> str | None:
         use = _kubeconfig(grader, path)
-        there = Side(grader.presented(scenario.spec("kube-apiserver")), grader.trusted())
+        there = Side(grader.presented("kube-apiserver"), grader.trusted())
         return refusal(there, _kubectl(grader, use), use.server_name or scenario.values["api_ip"])
 
     def unverified() -> str | None:
