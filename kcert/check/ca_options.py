@@ -164,8 +164,11 @@ def _is_wrong(ctx: RuleContext, use: CertificateRef) -> bool:
     right, belongs = _right(ctx, use), _owner(ctx, use)
     if right is None or use.source is None or right.public_key == use.certificate.public_key:
         return False
-    if not use.certificate.ca and corrections.role_by_place(ctx, use.path, use.certificate) in CA_ROLES:
-        return False  # the option names the CA's place: another certificate has been written there
+    if corrections.role_by_place(ctx, use.path, use.certificate) in CA_ROLES:
+        # The option names the CA's place: another certificate has been written there.
+        uses = [other for cert in ctx.certs_by_file.get((use.path, None), ()) for other in cert.uses]
+        if not use.certificate.ca or any(other.key_fits is False for other in uses):
+            return False
     return belongs is not use.role if belongs else _rejects_all(ctx, use, right)
 
 

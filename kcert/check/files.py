@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from kcert.certificates import Key, Role
-from kcert.check import bash, corrections, forms, placing, repairs
+from kcert.check import bash, corrections, forms, placing
 from kcert.check.options import meant
 from kcert.check.placing import (
-    MOST_BESIDE,
-    NOT_FOR_KUBECTL,
     as_written,
     converted,
-    field_replaced,
     options_changed,
     reencoded,
     set_aside,
-    written_into_kubeconfig,
 )
-from kcert.check.rule import CertificateInstance, RuleContext, Violation, error
+from kcert.check.recreate import key_option, recreated
+from kcert.check.rule import RuleContext, Violation, error
 from kcert.files import mistyped
-from kcert.openssl import commands
-from kcert.openssl.program import key_belongs
+from kcert.openssl.pem import pem_blocks
+from kcert.openssl.program import key_belongs, public_part
 from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509
-from kcert.quoting import Raw, format_command
+from kcert.quoting import format_command
 from kcert.roles import CA_ROLES, ROLES
-from kcert.scan import KeyFile, Problem
+from kcert.scan import Problem
 from kcert.scan.files import look_into
-from kcert.scan.fs import lexists
-from kcert.scan.layouts import COMPONENT_NAMES, FILE_OPTIONS, KUBEADM, KUBEADM_ETCD, possible_keys
+from kcert.scan.fs import lexists, read_bytes
+from kcert.scan.layouts import COMPONENT_NAMES, KUBEADM, KUBEADM_ETCD, possible_keys
 from kcert.store import OWN_FOLDER
-
-_SIGNING = "--cluster-signing-cert-file"
-"""The option for a CA's certificate that takes a single one."""
 
 _READERS_FAIL = "any component that reads it fails to start"
 
@@ -56,7 +48,7 @@ def missing_file(ctx: RuleContext) -> Iterator[Violation]:
             continue
         fails = f"{problem.component} does not start" if problem.component else _READERS_FAIL
         message = f"{problem.path}{named} does not exist: {fails}."
-        fix = _linked_again(problem) or _made(ctx, problem) or set_aside(ctx, problem)
+        fix = _linked_again(problem) or recreated(ctx, problem) or set_aside(ctx, problem)
         yield Violation(problem.path, message, f"{problem.path}: {problem.reason}", fix, _is_authority(ctx, problem))
     yield from key_without_certificate(ctx)
 
@@ -80,7 +72,7 @@ def key_without_certificate(ctx: RuleContext) -> Iterator[Violation]:
         spec = ROLES[role]
         message = f"{key.path} has no certificate beside it: {spec.component} cannot start without {crt.name}."
         # The SANs of a server's certificate are unknown.
-        fix = "" if spec.kind.is_server else _made(ctx, problem)
+        fix = "" if spec.kind.is_server else recreated(ctx, problem)
         yield Violation(key.path, message, f"{crt}: does not exist", fix)
 
 
@@ -96,11 +88,19 @@ def unreadable(ctx: RuleContext) -> Iterator[Violation]:
     for problem in _once(ctx, "unreadable", "special"):
         if problem.path in (*swapped, *swapped.values()):
             continue
+        if public := _public_key_in_place_of(ctx, problem):
+            message = (
+                f"{problem.path} contains the public key, and {public} the private key that belongs to it: the two "
+                "files are swapped."
+            )
+            fix = placing.exchanged(public, problem.path, secret=True)
+            yield Violation(problem.path, message, f"{public} contains a private key", fix)
+            continue
         what = problem.expects if problem.expects in ("key", "kubeconfig", "configuration") else "certificate"
         reason = problem.reason
         where = f"{problem.path}: {reason}" if reason.startswith("the block") else f"{problem.path} {reason}"
         message = f"{where}. No component can read the {what} in it."
-        fix = converted(ctx, problem) or reencoded(ctx, problem) or _made(ctx, problem) or set_aside(ctx, problem)
+        fix = converted(ctx, problem) or reencoded(ctx, problem) or recreated(ctx, problem) or set_aside(ctx, problem)
         if not fix and (known := placing.format_of(ctx, problem)):
             opens = " && ".join(format_command(argv) for argv in known.commands if "-nocerts" not in argv)
             message = f"{problem.path} is not PEM: its format is {known.name}. `{opens}` opens it."
@@ -115,11 +115,21 @@ def _key_in_place_of_certificate(ctx: RuleContext) -> Iterator[tuple[Path, Path]
     loose = [problem for problem in damaged if problem.path != problem.source]
     keys = [problem for problem in loose if problem.expects == "key"]
     for crt in (problem for problem in loose if problem.expects == "certificate"):
-        option = _key_option(crt.option)
+        option = key_option(crt.option)
         for key in keys:
             named = (key.source, key.option) == (crt.source, option) if option else key.path in possible_keys(crt.path)
             if named and _are_swapped(crt.path, key.path):
                 yield crt.path, key.path
+
+
+def _public_key_in_place_of(ctx: RuleContext, problem: Problem) -> Path | None:
+    """Return the file for a public key that contains the private key that *problem* misses; None if there is none."""
+    parts = [public_part(block) for block in pem_blocks(read_bytes(problem.path)) if block.is_public_key]
+    if problem.expects != "key" or problem.path.suffix == ".pub" or len(parts) != 1 or parts[0] is None:
+        return None
+    public = [key.path for key in ctx.scan.public_keys.values()]
+    beside = [path for path in (*public, problem.path.with_suffix(".pub")) if path in ctx.scan.keys]
+    return next((path for path in beside if key_belongs(ctx.scan.keys[path].pem, parts[0])), None)
 
 
 def _are_swapped(crt: Path, key: Path) -> bool:
@@ -196,33 +206,6 @@ def _option_set(ctx: RuleContext, problem: Problem, likely: Path) -> str:
     return options_changed(problem.source, (problem.option, written, new))
 
 
-def _made(ctx: RuleContext, problem: Problem) -> str:
-    if problem.expects == "key":
-        return _key_made(ctx, problem)
-    if problem.expects != "certificate":
-        return ""
-    role = corrections.role_of(ctx, problem)
-    blocks = [] if problem.path == problem.source else placing.certificate_blocks(problem.path)
-    damaged = [block.fault is not None for block in blocks]
-    if any(damaged) and not damaged[0]:
-        return ""  # the first is whole, and nothing shows which CA followed it
-    if role in CA_ROLES:
-        return _authority_made(ctx, problem, role, [block.pem for block in blocks[1:]] if any(damaged) else [])
-    key = _key_for(ctx, problem)
-    cert = corrections.expected_certificate(ctx, problem, role, key)
-    if cert is None:
-        return ""
-    if key is None:
-        named = _named_keys(ctx, problem)
-        return repairs.reissue_commands(ctx, cert, new_key=True, key=named[0]) if named else ""
-    made = repairs.reissue_commands(ctx, cert)
-    if made and problem.path == problem.source and problem.reason.endswith(NOT_FOR_KUBECTL):
-        # kubectl loads the file again once the field is empty.
-        emptied = field_replaced(problem, '""')
-        return bash.then(emptied, made) if emptied else ""
-    return made
-
-
 def _linked_again(problem: Problem) -> str:
     """Link the newest certificate that a kubelet keeps, where only the link to it is missing; empty if there is none.
 
@@ -233,147 +216,6 @@ def _linked_again(problem: Problem) -> str:
     dated = problem.path.parent.glob(problem.path.name.replace("-current.", "-[0-9]*."))
     whole = [path for path in dated if (inside := look_into(path)).certificates and inside.key]
     return bash.command("ln", "-sf", max(whole).name, problem.path) if whole else ""
-
-
-def _key_for(ctx: RuleContext, problem: Problem) -> KeyFile | None:
-    """The key that belongs to a certificate: the one its component names, or the one beside it."""
-    keys = ctx.scan.keys
-    if problem.path == problem.source:
-        return keys.get(problem.path)
-    for path in _named_keys(ctx, problem):
-        if path in keys:
-            return keys[path]
-    for kubeconfig in ctx.scan.kubeconfigs:
-        if kubeconfig.path == problem.source and kubeconfig.key_path in keys:
-            return keys[kubeconfig.key_path]
-    return next((keys[path] for path in possible_keys(problem.path) if path in keys and path != problem.path), None)
-
-
-def _key_option(option: str | None) -> str:
-    """Return the option for the key that belongs to the certificate in *option*; empty if there is none."""
-    return next((known[option].key or "" for known in FILE_OPTIONS.values() if option in known), "")
-
-
-def _named_keys(ctx: RuleContext, problem: Problem) -> list[Path]:
-    """Return the keys that configurations name beside the missing certificate."""
-    own = (configuration for configuration in ctx.scan.configurations if configuration.source == problem.source)
-    keys = (configuration.resolved.get(_key_option(problem.option)) for configuration in own)
-    return [key for key in keys if key is not None]
-
-
-def _key_made(ctx: RuleContext, problem: Problem) -> str:
-    path = problem.path
-    if path == problem.source:
-        owner = next((cert for cert in ctx.leaves if cert.path == path and cert.embedded), None)
-        return repairs.reissue_commands(ctx, owner, new_key=True) if owner else ""
-    private = path.with_suffix(".key")
-    if path.suffix == ".pub":
-        argv = commands.public_key("openssl", bash.unquoted(private), bash.unquoted(path))
-        return bash.command(*argv) if private.is_file() else ""
-    owners = [cert for cert in ctx.found if any(use.key_path == path for use in cert.uses)]
-    owners += [
-        cert for cert in ctx.found if not cert.embedded and cert not in owners and path in possible_keys(cert.path)
-    ]
-    if not owners:
-        return _made_with_its_certificate(ctx, problem) or _signing_key_made(path)
-    if owners[0].is_authority:
-        return ""
-    return repairs.reissue_commands(ctx, owners[0], new_key=True, key=path)
-
-
-def _made_with_its_certificate(ctx: RuleContext, problem: Problem) -> str:
-    """Point to the repair of the certificate, if it is missing as well: that repair makes the key first."""
-    for other in ctx.scan.problems:
-        names_both = other.source is not None and (other.source, other.component) == (problem.source, problem.component)
-        if names_both and other.expects == "certificate" and _key_option(other.option) == problem.option:
-            return f"# The repair of {bash.word(other.path)} makes this key as well." if _made(ctx, other) else ""
-    return ""
-
-
-def _signing_key_made(path: Path) -> str:
-    """Return the commands for a new service account key; tokens that the old key signed become invalid."""
-    if path.stem not in ("sa", "service-account", "service-accounts"):
-        return ""
-    new, public = f"{bash.unquoted(placing.target_of(path))}.new", path.with_suffix(".pub")
-    made = [bash.command(*commands.private_key("openssl", Key(), new)), placing.key_into_place(path)]
-    if public.exists():
-        new_public = f"{bash.unquoted(public)}.new"
-        made.insert(1, bash.command(*commands.public_key("openssl", new, new_public)))
-        made.append(bash.command("mv", new_public, public))
-    return f"{repairs.TOKENS_END}\n{bash.then(*made)}"
-
-
-def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None, behind: list[str]) -> str:
-    """Copy the CA if another file has it; else re-create it with its key and the issuer name of its certificates.
-
-    *behind* are the certificates (PEM) that follow a damaged one in the file.
-    """
-    right = ctx.owners.near(problem.source or problem.path).get(role) if role else None
-    origin = _origin(ctx, problem, right) if right else None
-    if problem.path == problem.source:
-        return written_into_kubeconfig(ctx, problem, [origin.certificate.pem]) if origin is not None else ""
-    if origin is not None and behind:
-        whole = bash.joined(bash.literal(origin.certificate.pem, *behind))
-        return placing.rewritten(problem.path, whole) if len(behind) <= MOST_BESIDE else ""
-    if origin is not None:
-        source = _copied(ctx, problem, origin) if origin.has_file else bash.literal(origin.certificate.pem)
-        if isinstance(source, Raw):
-            return placing.rewritten(problem.path, bash.joined(source))
-        return bash.command("cp", source, problem.path)
-    key = next((key for key in ctx.scan.keys.values() if key.path in possible_keys(problem.path)), None)
-    names = Counter(
-        cert.certificate.issuer
-        for cert in ctx.leaves
-        if not cert.certificate.self_signed and cert.path.parent == problem.path.parent
-    )
-    if key is None or not names:
-        return ""
-    cert = corrections.expected_certificate(ctx, problem, role, key, names.most_common(1)[0][0])
-    return repairs.issued(ctx, cert, None) if cert else ""
-
-
-def _origin(ctx: RuleContext, problem: Problem, right: X509) -> CertificateInstance | None:
-    """Return where to copy the CA *right* from: preferably a file of the same name, with all certificates of the CA.
-
-    During a CA rotation, a CA's file contains the new and the old certificate, which have the same name, and the file
-    beside it contains only the new one.
-    """
-    places = ctx.copies.get(right.sha256, ())
-    company = [other for cert in places for other in ctx.certs_by_file[cert.holder] if _is_named_as(right, other)]
-    generations = dict.fromkeys(cert.certificate.sha256 for cert in company)
-    return min(
-        (
-            cert
-            for sha256 in generations
-            for cert in ctx.copies[sha256]
-            if cert.path != problem.path or problem.path == problem.source
-        ),
-        key=lambda cert: (
-            not cert.has_file,
-            cert.path.name != problem.path.name,
-            -sum(_is_named_as(right, other) for other in ctx.certs_by_file[cert.holder]),
-            cert.use.position,
-        ),
-        default=None,
-    )
-
-
-def _copied(ctx: RuleContext, problem: Problem, origin: CertificateInstance) -> str:
-    """Return what to copy: the whole file if it contains only the CA (or two during a rotation), else only the CA.
-
-    A file of the same name is copied whole, whatever CAs it contains. kube-controller-manager needs a file with one CA.
-    """
-    company = ctx.certs_by_file[origin.holder]
-    if not all(cert.is_authority for cert in company):
-        return placing.alone(ctx, origin)
-    one_name = all(_is_named_as(origin.certificate, cert) for cert in company)
-    if origin.path.name == problem.path.name or (one_name and problem.option != _SIGNING):
-        return bash.unquoted(origin.path)
-    return placing.alone(ctx, origin)
-
-
-def _is_named_as(authority: X509, cert: CertificateInstance) -> bool:
-    return cert.is_authority and cert.certificate.subject == authority.subject
 
 
 RULES = (

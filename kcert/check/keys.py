@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from kcert.check import bash, placing
 from kcert.check.options import key_option_of, own_key
 from kcert.check.placing import holds_a_key
+from kcert.check.recreate import recreated_in
 from kcert.check.repairs import reissue_commands, reissued, replace_ca
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error, warning
 from kcert.check.token_keys import token_keys
@@ -55,6 +56,10 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
             fix = placing.into_place(ctx, cert, bash.literal(owner.certificate.pem), program="cp")
             yield Violation(cert.path, message, evidence, fix, authority=True, alone=True)
             continue
+        if fix := _put_back(ctx, cert, use, owner):
+            message += " This file contains the certificate of another file instead."
+            yield Violation(cert.path, message, evidence, fix, authority=True, alone=True)
+            continue
         # Where the key belongs to another certificate, making this one for it would have them share it.
         borrowed = use.key is not None and any(
             key_belongs(use.key.pem, other.certificate.public_key) for other in ctx.found
@@ -63,6 +68,28 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
         fix = (replace_ca if cert.is_root else reissue_commands)(ctx, cert, new_key=borrowed)
         yield Violation(cert.path, message, evidence, fix, cert.is_authority)
     yield from token_keys(ctx)
+
+
+def _put_back(
+    ctx: RuleContext, cert: CertificateInstance, use: CertificateRef, owner: CertificateInstance | None
+) -> str:
+    """The commands that bring back what a certificate of another file was written over; empty if it was not."""
+    if not cert.has_file or not is_of_another_file(ctx, cert):
+        return ""
+    if owner is not None and owner.has_file:
+        same = owner.path.name == cert.path.name
+        return placing.into_place(ctx, cert, bash.literal(owner.certificate.pem), program="cp") if same else ""
+    return recreated_in(ctx, cert, use)
+
+
+def is_of_another_file(ctx: RuleContext, cert: CertificateInstance) -> bool:
+    """True for a certificate that does not match the key beside it, and matches the one beside another copy."""
+    copies = ctx.copies.get(cert.certificate.sha256, ())
+    return any(use.key_fits is False for use in cert.uses) and any(
+        copy.path.name != cert.path.name or ctx.has_signed(cert.certificate)
+        for copy in copies
+        if copy.path != cert.path and any(use.key_fits for use in copy.uses)
+    )
 
 
 def _option_of_another_key(ctx: RuleContext, cert: CertificateInstance, use: CertificateRef) -> Violation | None:

@@ -356,8 +356,8 @@ class Violation:
     """A fault that a rule found: the file that a person would open to fix it, and why.
 
     ``message`` is a sentence or two, ``evidence`` the fact that proves it, ``fix`` commands for bash that clear it
-    (empty if none can be known: the certificate of a live server, say). ``authority`` is True if the fault is
-    a CA's, or two swapped files', which has to be fixed before everything else. ``alone`` is True if the file does not
+    (empty if none can be known: the certificate of a live server, say). ``authority`` is True if the fault is a CA's,
+    or a file's that holds what belongs in another, and has to be fixed first. ``alone`` is True if the file does not
     hold what it should: other findings are about something that is there by mistake.
     """
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from kcert.certificates import Role
 from kcert.check import bash, ca_options, sans
+from kcert.check.keys import is_of_another_file
 from kcert.check.placing import holds_a_key, rewritten
 from kcert.check.repairs import reissue_commands, reissued
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error
@@ -25,6 +26,8 @@ def wrong_issuer(ctx: RuleContext) -> Iterator[Violation]:
                 continue
             if ca_options.is_blamed(ctx, use.issuer_path, use.certificate) or _is_of_the_key(ctx, use):
                 continue  # an option names the wrong CA, or the CA's file and its key do not match
+            if any(is_of_another_file(ctx, ca) for ca in ctx.authorities if ca.path == use.issuer_path):
+                continue  # the CA's file holds another CA
             message, certain = _why_refused(cert, use, verdict)
             fix = reissue_commands(ctx, cert) if certain else ""
             yield next(_incomplete(ctx, cert, use), Violation(cert.path, message, verdict, fix))

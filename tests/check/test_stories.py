@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import judge
 from tests.check.conftest import judged, mend
 from tests.check.sick import PKI
 from tests.zoo import hardway, kubeadm
@@ -180,6 +181,62 @@ def test_two_options_that_name_each_others_certificates_are_corrected_together(t
     manifest = f"{ETC}/manifests/kube-apiserver.yaml"
     assert told(tmp_path) == [("wrong-certificate-option", manifest)] * 2
     mended(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("apiserver", "etcd/server"),
+        ("etcd/peer", "etcd/server"),
+        ("etcd/healthcheck-client", "apiserver-etcd-client"),
+        ("front-proxy-ca", "ca"),
+        ("etcd/ca", "ca"),
+        ("ca", "etcd/ca"),
+        ("ca", "front-proxy-ca"),
+    ],
+)
+def test_what_was_copied_over_another_file_is_one_fault_and_is_made_again(
+    source: str, target: str, tmp_path: Path
+) -> None:
+    kubeadm.lay_out(tmp_path)
+    crt = tmp_path / PKI / f"{target}.crt"
+    before = judge.load(crt).subject
+    shutil.copy(tmp_path / PKI / f"{source}.crt", crt)
+    assert told(tmp_path) == [("key-mismatch", f"{PKI}/{target}.crt")]
+    mended(tmp_path)
+    assert not target.endswith("ca") or judge.load(crt).subject == before
+
+
+def test_a_copy_of_the_right_certificate_is_put_back(tmp_path: Path) -> None:
+    hardway.lay_out(tmp_path)
+    pki = tmp_path / "var/lib/kubernetes/pki"
+    before = (pki / "etcd-server.crt").read_bytes()
+    shutil.copy(pki / "kube-apiserver.crt", pki / "etcd-server.crt")
+    assert told(tmp_path) == [("key-mismatch", "var/lib/kubernetes/pki/etcd-server.crt")]
+    mended(tmp_path)
+    assert (pki / "etcd-server.crt").read_bytes().strip() == before.strip()
+
+
+def test_the_private_and_the_public_key_of_tokens_change_places(tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path)
+    private, public = tmp_path / PKI / "sa.key", tmp_path / PKI / "sa.pub"
+    before = private.read_bytes(), public.read_bytes()
+    private.write_bytes(before[1])
+    public.write_bytes(before[0])
+    assert told(tmp_path) == [("unreadable", f"{PKI}/sa.key")]
+    mended(tmp_path)
+    assert (private.read_bytes(), public.read_bytes()) == before
+    assert private.stat().st_mode & 0o077 == 0
+
+
+def test_a_missing_front_proxy_ca_gets_its_own_name_again(tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path)
+    crt = tmp_path / PKI / "front-proxy-ca.crt"
+    before = judge.load(crt).subject
+    crt.unlink()
+    assert told(tmp_path) == [("missing-file", f"{PKI}/front-proxy-ca.crt")]
+    mended(tmp_path)
+    assert judge.load(crt).subject == before
 
 
 def test_a_leaf_in_the_file_of_a_ca_is_replaced_by_the_ca_that_kubeconfigs_hold(tmp_path: Path) -> None:
