@@ -117,7 +117,10 @@ class _Linker:
         self.inside: dict[Path, dict[str, X509]] = defaultdict(dict)
         self.key_ids: dict[tuple[Path, Name], set[str | None]] = defaultdict(set)
         self.fields: dict[tuple[Path, str | None, str | None], list[CertificateRef]] = defaultdict(list)
-        self.by_name: dict[Name, list[CertificateRef]] = defaultdict(list)
+        self.cas: dict[tuple[Name, Path], list[CertificateRef]] = defaultdict(list)
+        # Hundreds of kubeconfigs with one CA inside: the first of a folder counts for all of them.
+        self.by_name: dict[Name, dict[tuple[str, int, Path], CertificateRef]] = defaultdict(dict)
+        self.signers: set[tuple[Name, int, Path]] = set()
         # A bundle of 150 CAs is one file: dictionaries, which keep the order, and each path once.
         self.by_role: dict[tuple[int, Role], dict[Path, None]] = defaultdict(dict)
         self.named: dict[tuple[str, str], dict[tuple[int, Path], None]] = defaultdict(dict)
@@ -132,7 +135,10 @@ class _Linker:
                 self.inside[use.path].setdefault(cert.sha256, cert)
                 self.key_ids[use.path, cert.subject].add(cert.subject_key_id)
             if use.kind is Kind.CA:
-                self.by_name[cert.subject].append(use)
+                self.cas[cert.subject, use.path].append(use)
+                self.by_name[cert.subject].setdefault((cert.sha256, use.group, use.path.parent), use)
+                if use.role in _CAS:
+                    self.signers.add((cert.subject, use.group, cluster_root_of(use.path)))
                 if use.role in _CAS and use.role and not use.embedded:
                     self.by_role[use.group, use.role][use.path] = None
             if use.option and use.component and not use.embedded:
@@ -237,7 +243,7 @@ class _Linker:
         return self._likeliest(use, candidates) if candidates else self._issuer_of_user(use, signer)
 
     def _is_embedded(self, use: CertificateRef, signer: Path) -> bool:
-        return all(ca.embedded for ca in self.by_name[use.certificate.issuer] if ca.path == signer)
+        return all(ca.embedded for ca in self.cas[use.certificate.issuer, signer])
 
     @staticmethod
     def _issuer_of_user(use: CertificateRef, signer: Path | None) -> Path | None:
@@ -284,12 +290,7 @@ class _Linker:
         A signer that has no role in the cluster may be a CA of its own: of that the layout says nothing.
         """
         ca, kind = ROLES[role].ca, cluster_kind_of(use.path)
-        signed_here = any(
-            signer.role in _CAS
-            and signer.group == use.group
-            and cluster_root_of(signer.path) == cluster_root_of(use.path)
-            for signer in self.by_name.get(use.certificate.issuer, [])
-        )
+        signed_here = (use.certificate.issuer, use.group, cluster_root_of(use.path)) in self.signers
         if ca is None or use.live or not signed_here:
             return []
         own = self._near(use, list(self.by_role[use.group, ca]))
@@ -321,8 +322,10 @@ class _Linker:
     def _signer_of_its_own(self, use: CertificateRef, role: Role) -> Path | None:
         """The CA that has the issuer's name, if that is not the CA of another role and no kubeconfig contradicts it."""
         path = self._by_name(use)
-        cas = [ca for ca in self.by_name.get(use.certificate.issuer, []) if ca.path == path]
-        if path is None or any(ca.role is not None for ca in cas):
+        if path is None:
+            return None
+        cas = self.cas[use.certificate.issuer, path]
+        if any(ca.role is not None for ca in cas):
             return None
         if role is not Role.APISERVER:
             return path
@@ -349,14 +352,15 @@ class _Linker:
     def _by_name(self, use: CertificateRef) -> Path | None:
         """The CA that has the issuer's name; where several have, the one with the right key, then the nearest."""
         home, wanted = cluster_root_of(use.path), use.certificate.authority_key_id
+        issuer, own = use.certificate.issuer, use.certificate.sha256
 
         def has_another_key(ca: CertificateRef) -> bool:
             return wanted is not None and ca.certificate.subject_key_id != wanted
 
         candidates = [
             ca
-            for ca in self.by_name.get(use.certificate.issuer, [])
-            if ca.certificate.sha256 != use.certificate.sha256
+            for ca in (*self.cas.get((issuer, use.path), ()), *self.by_name.get(issuer, {}).values())
+            if ca.certificate.sha256 != own
             # With the right name alone, and in another cluster's home, it is that cluster's.
             and not (home in self.complete and cluster_root_of(ca.path) != home and has_another_key(ca))
         ]

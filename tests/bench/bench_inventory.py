@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tests.bench.measure import KCERT, CommandResult, Row, in_turn, progress, ratios, run
 from tests.scan.made import CLIENT, SERVER, authority, certificate, name
+from tests.zoo.issuing import Pair, kubeconfig, put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 TITLE = "Looking: a folder of certificates, ECDSA P-256, all of one CA"
 RUNS = 3
 FEW, MANY = 1_000, 20_000
+USERS, CROWD = 250, 1_000
+"""Kubeconfigs, each with the CA inside."""
+
 TEXT = 'for file in few/*.crt; do openssl x509 -in "$file" -noout -text; done > /dev/null'
 VERIFY = 'for file in few/*.crt; do openssl verify -CAfile few/ca.crt "$file"; done > /dev/null'
 
@@ -46,6 +50,13 @@ def measure() -> Iterator[Row]:
             lambda: check("many"),
             warm_up=False,
         )
+        users, crowd = in_turn(
+            RUNS,
+            f"inventory of {CROWD:,} kubeconfigs",
+            lambda: inventory("users"),
+            lambda: inventory("crowd"),
+            warm_up=False,
+        )
     yield Row(f"kcert inventory, {FEW:,} files", few.wall)
     yield Row("a bash loop of openssl x509 -text over the same", text.wall)
     yield Row("  kcert / bash", ratios(few.wall, text.wall), bound=0.02)
@@ -54,15 +65,19 @@ def measure() -> Iterator[Row]:
     yield Row("a bash loop of openssl verify over the same", verify.wall)
     yield Row("  kcert check / bash", ratios(judged.wall, verify.wall))
     yield Row(f"kcert inventory, {MANY:,} files", many.wall)
-    yield Row(f"  {MANY:,} files / {MANY // FEW} times {FEW:,} files", _proportion(many.wall, few.wall), bound=1.10)
+    proportion = _proportion(many.wall, few.wall, MANY // FEW)
+    yield Row(f"  {MANY:,} files / {MANY // FEW} times {FEW:,} files", proportion, bound=1.10)
     yield Row("  peak memory, MiB", many.peak, bound=300, digits=1)
     yield Row(f"kcert check, {MANY:,} files", all_judged.wall)
     yield Row("  check / inventory", ratios(all_judged.wall, many.wall), bound=2)
     yield Row("  peak memory, MiB", all_judged.peak, digits=1)
+    yield Row(f"kcert inventory, {CROWD:,} kubeconfigs with the CA inside", crowd.wall)
+    proportion = _proportion(crowd.wall, users.wall, CROWD // USERS)
+    yield Row(f"  {CROWD:,} kubeconfigs / {CROWD // USERS} times {USERS:,}", proportion, bound=1.10)
 
 
-def _proportion(many: list[float], few: list[float]) -> list[float]:
-    return [one / (another * MANY / FEW) for one, another in zip(many, few, strict=True)]
+def _proportion(many: list[float], few: list[float], times: int) -> list[float]:
+    return [one / (another * times) for one, another in zip(many, few, strict=True)]
 
 
 def _make(folder: Path) -> None:
@@ -78,3 +93,7 @@ def _make(folder: Path) -> None:
         path.write_bytes(made.pem)
         if number < FEW:
             (folder / f"few/{number}.crt").hardlink_to(path)
+        for place in ("users", "crowd")[number >= USERS :] if number < CROWD else ():
+            user = Pair(made.certificate, key)
+            text = kubeconfig(server="https://10.0.0.1:6443", authority=ca.pem, user=user)
+            put(folder / place / f"{number}.kubeconfig", text, 0o600)
