@@ -7,6 +7,7 @@ they are the fields that its place requires; the fix uses them.
 from __future__ import annotations
 
 import re
+from itertools import combinations
 from pathlib import Path
 
 from kcert.certificates import AltName, Key, Kind, Role, Subject, Usages
@@ -19,8 +20,9 @@ from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import public_part
 from kcert.openssl.x509 import LONGEST_RSA, SECURE_RSA, X509, Name, PublicKey
 from kcert.quoting import Raw
-from kcert.roles import KUBELET_ROLES, MASTERS, NODE_PREFIX, NODES, ROLES, kubeconfig_role
+from kcert.roles import ADMINISTRATORS, KUBELET_ROLES, MASTERS, NODE_PREFIX, NODES, ROLES, kubeconfig_role
 from kcert.scan import CertificateRef, KeyFile, KubeconfigUse, Problem, layouts
+from kcert.scan.fs import cluster_root_of
 from kcert.scan.layouts import FILE_OPTIONS
 
 MANY = 600
@@ -42,6 +44,9 @@ def subject(ctx: RuleContext, cert: CertificateInstance) -> tuple[tuple[str, str
     parts = _with_group(cert, parts)
     name = right_common_name(ctx, cert)
     if name is not None:
+        if _user_role(cert.certificate) is Role.ADMIN and any(demand.fixed_name for demand in cert.demands):
+            # An administrator's certificate in the place of a component's: the component needs no such rights.
+            parts = [part for part in parts if part[1] not in ADMINISTRATORS]
         parts = [("CN", name), *(part for part in parts if part[0] != "CN")]
     return tuple(parts)
 
@@ -114,7 +119,44 @@ def right_common_name(ctx: RuleContext, cert: CertificateInstance) -> str | None
     return None
 
 
+def swapped_kubeconfigs(ctx: RuleContext) -> list[tuple[Path, Path]]:
+    """Return pairs of kubeconfigs of one folder of which each contains the user that belongs in the other."""
+    users = {use.kubeconfig.path: use for use in ctx.scan.uses if use.kubeconfig and use.kind is Kind.CLIENT}
+    places = {path: layouts.kubeconfig_role(path, None) for path in users}
+    owners = {path: role for path, use in users.items() if places[path] and (role := _user_role(use.certificate))}
+    return [
+        (first, second)
+        for first, second in combinations(sorted(owners), 2)
+        if first.parent == second.parent and owners[first] is not owners[second]
+        if (owners[first], owners[second]) == (places[second], places[first])
+    ]
+
+
+def _user_role(certificate: X509) -> Role | None:
+    """Return the role that user name and groups prove; None for people, and for names that prove nothing."""
+    name = certificate.subject.common_name or ""
+    if name.startswith(NODE_PREFIX):
+        return Role.KUBELET_CLIENT
+    if set(certificate.subject.organizations) & set(ADMINISTRATORS):
+        return Role.ADMIN
+    return next((role for role, spec in ROLES.items() if spec.fixed_name and spec.common_name == name), None)
+
+
+def _node_beside(ctx: RuleContext, cert: CertificateInstance) -> str | None:
+    """Return the node whose kubelet has another certificate on the host of *cert*; None for none or several."""
+    home, names = cluster_root_of(cert.path), set()
+    for other in ctx.leaves:
+        name = other.certificate.subject.common_name or ""
+        if other.roles & KUBELET_ROLES and cluster_root_of(other.path) == home and not other.embedded:
+            # The kubelet calls the certificate that it creates itself NODE@TIME.
+            names.add(name.removeprefix(NODE_PREFIX).partition("@")[0].lower())
+    return names.pop() if len(names) == 1 else None
+
+
 def _right_node_name(ctx: RuleContext, cert: CertificateInstance, name: str) -> str | None:
+    if _user_role(cert.certificate) not in (None, Role.KUBELET_CLIENT) and not cert.nodes:
+        node = _node_beside(ctx, cert)  # of another user's name no part is a node's
+        return f"{NODE_PREFIX}{node}" if node else None
     copies = {node for copy in ctx.copies.get(cert.certificate.sha256, ()) for node in copy.nodes}
     if nodes := cert.nodes or (tuple(copies) if len(copies) == 1 else ()):
         right = f"{NODE_PREFIX}{nodes[0].lower()}"

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kcert.certificates import Kind
+from kcert.scan.discovery import survey
 from tests import judge
 from tests.check.conftest import judged, mend
 from tests.check.sick import PKI
@@ -227,6 +229,40 @@ def test_the_private_and_the_public_key_of_tokens_change_places(tmp_path: Path) 
     mended(tmp_path)
     assert (private.read_bytes(), public.read_bytes()) == before
     assert private.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("controller-manager.conf", "scheduler.conf"), ("admin.conf", "kubelet.conf")]
+)
+def test_kubeconfigs_that_changed_places_change_back(one: str, other: str, tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path)
+    first, second = tmp_path / ETC / one, tmp_path / ETC / other
+    before = first.read_bytes(), second.read_bytes()
+    first.write_bytes(before[1])
+    second.write_bytes(before[0])
+    assert told(tmp_path) == [("wrong-cn", f"{ETC}/{one}")]
+    mended(tmp_path)
+    assert (first.read_bytes(), second.read_bytes()) == before
+
+
+def test_a_copy_of_the_administrators_kubeconfig_becomes_the_kubelets(tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path)
+    conf = tmp_path / ETC / "kubelet.conf"
+    shutil.copy(tmp_path / ETC / "admin.conf", conf)
+    assert told(tmp_path) == [("wrong-cn", f"{ETC}/kubelet.conf"), ("wrong-organization", f"{ETC}/kubelet.conf")]
+    mended(tmp_path)
+    shown = judged(conf)
+    assert shown == ()
+
+
+def test_a_component_with_the_administrators_certificate_gets_none_of_the_rights(tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path)
+    conf = tmp_path / ETC / "scheduler.conf"
+    shutil.copy(tmp_path / ETC / "admin.conf", conf)
+    assert told(tmp_path) == [("wrong-cn", f"{ETC}/scheduler.conf")]
+    mended(tmp_path)
+    (user,) = (use.certificate for use in survey([str(conf)]).uses if use.kind is Kind.CLIENT)
+    assert str(user.subject) == "CN=system:kube-scheduler"
 
 
 def test_a_missing_front_proxy_ca_gets_its_own_name_again(tmp_path: Path) -> None:
