@@ -6,8 +6,9 @@ kcert.yaml (``--stale``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
+from functools import cached_property
 
 from kcert.certificates import ROOT, Certificate, Kind, Role
 from kcert.errors import InputError
@@ -46,6 +47,7 @@ def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal) 
     planner = RenewalPlanner(ctx, renewal, now, statuses, steps.Kubeconfigs(ctx.root))
     requested = [statuses[spec.name] for spec in specs]
     chosen, left = (planner.named(requested), []) if renewal.named else planner.meant(requested)
+    planner.expect_signatures(chosen)
     for status in chosen:
         ca = status.certificate.kind is Kind.CA
         planned = planner.plan_ca(status) if ca else planner.plan_leaf(status)
@@ -213,11 +215,19 @@ class RenewalPlanner(CaRenewalPlanner):
             f"CA must not sign in its place, so nothing was renewed. Put the CA's certificate and key there.{instead}"
         )
 
+    @cached_property
+    def _signatures(self) -> Signatures:
+        return Signatures(self.ctx.openssl, ())
+
+    def expect_signatures(self, chosen: Iterable[CertificateStatus]) -> None:
+        """Have the signatures of *chosen* checked together: openssl takes many certificates of one CA at once."""
+        leaves = ((self.statuses.get(status.certificate.issuer or ""), status.x509) for status in chosen)
+        signed = ((x509, ca) for usual, x509 in leaves if usual and x509 for ca in _named_signers(usual, x509))
+        self._signatures.expect((x509, (ca,), ()) for x509, ca in signed)
+
     def _has_signed(self, ca: CertificateStatus, x509: X509) -> bool:
         """Return True if one of the certificates in the file of *ca* signed *x509*."""
-        signatures = Signatures(self.ctx.openssl, ())
-        cas = (ca.x509, *ca.previous_cas) if ca.x509 else ()
-        return any(names_issuer(x509, other) and signatures.verdict(x509, (other,)) is None for other in cas)
+        return any(self._signatures.verdict(x509, (other,)) is None for other in _named_signers(ca, x509))
 
     def _check_trusted(self, spec: Certificate, x509: X509, signer: CertificateStatus) -> None:
         """Raise InputError where kubeadm's layout, in a folder without kcert.yaml, has another CA for *spec*.
@@ -296,3 +306,9 @@ class RenewalPlanner(CaRenewalPlanner):
         kept = f"The key is kept: {spec.files.public_key} is re-created from {spec.files.key}."
         made = steps.key_pair(spec, self.ctx.openssl, keeps_key=keeps)
         return IssuancePlan(spec, None, made, spec.days, keeps, notes=(kept if keeps else _TOKENS,))
+
+
+def _named_signers(ca: CertificateStatus, x509: X509) -> list[X509]:
+    """Return those certificates in the file of *ca* that *x509* names as its issuer."""
+    cas = (ca.x509, *ca.previous_cas) if ca.x509 else ()
+    return [other for other in cas if names_issuer(x509, other)]
