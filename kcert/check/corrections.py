@@ -7,6 +7,7 @@ they are the fields that its place requires; the fix uses them.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from itertools import combinations
 from pathlib import Path
 
@@ -124,14 +125,18 @@ def right_common_name(ctx: RuleContext, cert: CertificateInstance) -> str | None
 
 def swapped_kubeconfigs(ctx: RuleContext) -> list[tuple[Path, Path]]:
     """Return pairs of kubeconfigs of one folder of which each contains the user that belongs in the other."""
-    users = {use.kubeconfig.path: use for use in ctx.scan.uses if use.kubeconfig and use.kind is Kind.CLIENT}
-    places = {path: layouts.kubeconfig_role(path, None) for path in users}
-    owners = {path: role for path, use in users.items() if places[path] and (role := _user_role(use.certificate))}
+    folders: dict[Path, dict[Path, tuple[Role, Role]]] = defaultdict(dict)
+    for use in ctx.scan.uses:
+        if use.kubeconfig and use.kind is Kind.CLIENT:
+            path = use.kubeconfig.path
+            place, user = layouts.kubeconfig_role(path, None), _user_role(use.certificate)
+            if place and user and place is not user:
+                folders[path.parent][path] = place, user
     return [
         (first, second)
-        for first, second in combinations(sorted(owners), 2)
-        if first.parent == second.parent and owners[first] is not owners[second]
-        if (owners[first], owners[second]) == (places[second], places[first])
+        for roles in folders.values()
+        for first, second in combinations(sorted(roles), 2)
+        if roles[first] == roles[second][::-1]
     ]
 
 
@@ -232,9 +237,7 @@ def role_of(ctx: RuleContext, problem: Problem) -> Role | None:
 
 def role_by_place(ctx: RuleContext, path: Path, certificate: X509) -> Role | None:
     """Return the role of *certificate* by its place among other files, whatever option names it."""
-    beside = {use.path.stem for use in ctx.scan.uses if use.path.parent == path.parent}
-    beside |= {key.stem for key in ctx.scan.keys if key.parent == path.parent}
-    return layouts.role_of(path, certificate, frozenset(beside | {path.stem}))
+    return layouts.role_of(path, certificate, ctx.scan.names_in.get(path.parent, frozenset()) | {path.stem})
 
 
 def expected_certificate(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from kcert.certificates import AltName, Role
 from kcert.check import corrections, sans
@@ -180,13 +181,14 @@ def malformed_san(ctx: RuleContext) -> Iterator[Violation]:
 
 def wrong_cn(ctx: RuleContext) -> Iterator[Violation]:
     """Yield certificates with the wrong user name."""
-    for first, second in corrections.swapped_kubeconfigs(ctx):
+    swapped = corrections.swapped_kubeconfigs(ctx)
+    for first, second in swapped:
         message = f"{first} and {second} are swapped: each contains the user that belongs in the other."
         fix = exchanged(first, second, secret=True)
         yield Violation(first, message, f"the users of {first} and {second} are swapped", fix, authority=True)
     for cert in ctx.leaves:
         right = corrections.right_common_name(ctx, cert)
-        if right is None or _is_swapped(ctx, cert):
+        if right is None or _is_in(cert, swapped):
             continue
         name = cert.certificate.subject.common_name
         is_now = f"has the CN {name}" if name else "has no CN"
@@ -204,17 +206,18 @@ def wrong_cn(ctx: RuleContext) -> Iterator[Violation]:
         yield reissued(ctx, cert, message, f"subject: {cert.certificate.subject}", new_key=len(holders) > 1)
 
 
-def _is_swapped(ctx: RuleContext, cert: CertificateInstance) -> bool:
-    paths = {path for pair in corrections.swapped_kubeconfigs(ctx) for path in pair}
+def _is_in(cert: CertificateInstance, kubeconfigs: list[tuple[Path, Path]]) -> bool:
+    paths = {path for pair in kubeconfigs for path in pair}
     return any(use.kubeconfig is not None and use.kubeconfig.path in paths for use in cert.uses)
 
 
 def wrong_organization(ctx: RuleContext) -> Iterator[Violation]:
     """Yield certificates without the group that has the permissions they need."""
+    swapped = corrections.swapped_kubeconfigs(ctx)
     for cert in ctx.leaves:
         groups = _needed(cert)
         subject = cert.certificate.subject
-        if not groups or set(groups) & set(subject.organizations) or _is_swapped(ctx, cert):
+        if not groups or set(groups) & set(subject.organizations) or _is_in(cert, swapped):
             continue
         has = ", ".join(subject.organizations)
         message = (

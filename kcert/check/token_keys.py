@@ -47,9 +47,8 @@ def _fits(key: KeyFile, public: PublicKey | None) -> bool | None:
 
 def token_keys(ctx: RuleContext) -> Iterator[Violation]:
     """Yield tokens' keys that sign what no API server of the cluster accepts."""
-    signing = _signing(ctx)
-    for token_key in signing:
-        public = _verifying(ctx, token_key)
+    verifying = _verifying(ctx, _signing(ctx))
+    for token_key, public in verifying:
         if not token_key.is_unknown_to(public):
             continue
         path, key = next(iter(public)), token_key.key
@@ -71,7 +70,7 @@ def token_keys(ctx: RuleContext) -> Iterator[Violation]:
         # Other components read such a file as well.
         fix = "" if _has_another_use(ctx, path) else placing.rewritten(path, added)
         yield Violation(path, message, evidence, fix)
-    yield from _other_hosts(ctx, signing)
+    yield from _other_hosts(ctx, verifying)
 
 
 def _wrong_option(
@@ -108,10 +107,10 @@ def _has_another_use(ctx: RuleContext, path: Path) -> bool:
     )
 
 
-def _other_hosts(ctx: RuleContext, signing: list[TokenKey]) -> Iterator[Violation]:
+def _other_hosts(ctx: RuleContext, verifying: list[tuple[TokenKey, PublicParts]]) -> Iterator[Violation]:
     hosts: dict[Path, tuple[TokenKey, PublicParts]] = {}
-    for token_key in signing:
-        if public := _verifying(ctx, token_key):
+    for token_key, public in verifying:
+        if public:
             hosts.setdefault(token_key.root, (token_key, public))
     for home, (token_key, _) in hosts.items():
         cluster = ctx.owners.near(token_key.key.path).get(Role.CLUSTER_CA)
@@ -143,14 +142,18 @@ def _signing(ctx: RuleContext) -> list[TokenKey]:
     return list(reversed(first.values()))
 
 
-def _verifying(ctx: RuleContext, token_key: TokenKey) -> PublicParts:
-    """Return the public keys that verify its tokens: those that an option of its host names, or those beside it."""
-    named = _public_files(ctx, token_key.root, named=True)
+def _verifying(ctx: RuleContext, signing: list[TokenKey]) -> list[tuple[TokenKey, PublicParts]]:
+    """Return the keys with the public keys that verify their tokens: what an option of the host names, or sa.pub."""
+    named = {token_key.root: _public_files(ctx, token_key.root, named=True) for token_key in signing}
     for use in ctx.scan.uses:
-        if use.option == _VERIFY and cluster_root_of(use.source or use.path) == token_key.root:
-            named.setdefault(use.path, []).append(use.certificate.public_key)
-    beside = _public_files(ctx, token_key.root, named=False)
-    return named or {path: parts for path, parts in beside.items() if path.stem == token_key.key.path.stem}
+        if use.option == _VERIFY and (root := cluster_root_of(use.source or use.path)) in named:
+            named[root].setdefault(use.path, []).append(use.certificate.public_key)
+    return [(token_key, named[token_key.root] or _beside(ctx, token_key)) for token_key in signing]
+
+
+def _beside(ctx: RuleContext, token_key: TokenKey) -> PublicParts:
+    files = _public_files(ctx, token_key.root, named=False)
+    return {path: parts for path, parts in files.items() if path.stem == token_key.key.path.stem}
 
 
 def _public_files(ctx: RuleContext, root: Path, *, named: bool) -> dict[Path, list[PublicKey | None]]:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -169,6 +170,14 @@ class ScanResult:
     as_meant: Sequence[ScanResult] = ()
     swapped: Sequence[tuple[Path, Path]] = ()
     misnamed: Sequence[tuple[CertificateRef, CertificateRef]] = ()
+
+    @cached_property
+    def names_in(self) -> Mapping[Path, frozenset[str]]:
+        """The names, without ending, of the certificates and keys in each folder."""
+        names: dict[Path, set[str]] = defaultdict(set)
+        for path in (*(use.path for use in self.uses), *self.keys):
+            names[path.parent].add(path.stem)
+        return {folder: frozenset(stems) for folder, stems in names.items()}
 
 
 SOON = 30
