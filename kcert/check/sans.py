@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 from kcert.certificates import AltName, Role, is_address
@@ -282,6 +283,7 @@ def advertised(cert: CertificateInstance) -> list[AltName]:
     return [_of_host(host) for host in usable if not answers_to(cert.certificate, host)]
 
 
+@cache
 def host_of(url: str) -> str:
     """The host of a URL, an IPv6 address without its brackets; empty if there is none."""
     from urllib.parse import urlsplit

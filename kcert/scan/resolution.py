@@ -101,6 +101,10 @@ def _with_certificates(kubeconfig: KubeconfigUse, certs: dict[Path, X509]) -> Ku
     )
 
 
+Homes = dict[Path, dict[Path, None]]
+"""Files by what they belong to (``cluster_root_of``)."""
+
+
 class _Linker:
     def __init__(self, findings: Findings, openssl: str) -> None:
         self.findings = findings
@@ -121,9 +125,9 @@ class _Linker:
         # Hundreds of kubeconfigs with one CA inside: the first of a folder counts for all of them.
         self.by_name: dict[Name, dict[tuple[str, int, Path], CertificateRef]] = defaultdict(dict)
         self.signers: set[tuple[Name, int, Path]] = set()
-        # A bundle of 150 CAs is one file: dictionaries, which keep the order, and each path once.
-        self.by_role: dict[tuple[int, Role], dict[Path, None]] = defaultdict(dict)
-        self.named: dict[tuple[str, str], dict[tuple[int, Path], None]] = defaultdict(dict)
+        # CA files by their home. A bundle of 150 CAs is one file: dictionaries keep the order, and each path once.
+        self.by_role: dict[tuple[int, Role], Homes] = defaultdict(lambda: defaultdict(dict))
+        self.named: dict[tuple[int, str, str], Homes] = defaultdict(lambda: defaultdict(dict))
         # Homes that have a CA of their own, be it one that cannot be read: a CA elsewhere is another cluster's.
         named = [configuration.source for configuration in findings.configurations]
         named += [problem.path for problem in findings.problems if problem.expects == "certificate"]
@@ -140,9 +144,9 @@ class _Linker:
                 if use.role in _CAS:
                     self.signers.add((cert.subject, use.group, cluster_root_of(use.path)))
                 if use.role in _CAS and use.role and not use.embedded:
-                    self.by_role[use.group, use.role][use.path] = None
+                    self.by_role[use.group, use.role][cluster_root_of(use.path)][use.path] = None
             if use.option and use.component and not use.embedded:
-                self.named[use.component, use.option][use.group, use.path] = None
+                self.named[use.group, use.component, use.option][cluster_root_of(use.path)][use.path] = None
 
     def uses(self) -> Iterator[CertificateRef]:
         damaged = {problem.path for problem in self.findings.problems if problem.what == "unreadable"}
@@ -256,24 +260,27 @@ class _Linker:
         named = any(ca.subject == use.certificate.issuer for ca in kubeconfig.authorities)
         return kubeconfig.ca_path if named else signer
 
-    def _named(self, use: CertificateRef, role: Role) -> list[Path]:
+    def _named(self, use: CertificateRef, role: Role) -> list[Homes]:
         """The CA files that the options of those who verify a certificate of this role name."""
         return self._named_by(use, [*ROLES[role].verified_by, *ROLES[role].verified_by_default])
 
-    def _near(self, use: CertificateRef, paths: list[Path]) -> list[Path]:
-        """Of *paths* those of the same cluster; a tree may hold several, all with a CA of the same name."""
-        near = [path for path in paths if cluster_root_of(path) == cluster_root_of(use.path)]
-        return near if cluster_root_of(use.path) in self.complete else near or paths
+    def _near(self, use: CertificateRef, files: list[Homes]) -> list[Path]:
+        """Of *files* those of the same cluster; a tree may hold several, all with a CA of the same name."""
+        home = cluster_root_of(use.path)
+        near = [path for homes in files for path in homes.get(home, ())]
+        if near or home in self.complete:
+            return near
+        return [path for homes in files for paths in homes.values() for path in paths]
 
     def _verifiers(self, use: CertificateRef, role: Role) -> list[Path]:
-        paths = self._named(use, role)
+        files = self._named(use, role)
         kind = cluster_kind_of(use.path)
         if (ca := ROLES[role].ca) and (kind is None or kind.cas is None):
-            own = list(self.by_role.get((use.group, ca), ()))
-            # Where there is only one CA, it signs everything.
-            alone = not paths and not self._is_unread(use, role)
-            paths += own or (list(self.by_role.get((use.group, Role.CLUSTER_CA), ())) if alone else [])
-        return self._near(use, paths)
+            own = self.by_role.get((use.group, ca))
+            if own is None and not files and not self._is_unread(use, role):
+                own = self.by_role.get((use.group, Role.CLUSTER_CA))  # where there is only one CA, it signs everything
+            files += [own] if own else []
+        return self._near(use, files)
 
     def _is_unread(self, use: CertificateRef, role: Role) -> bool:
         """True if the CA that verifies it has a file of its own, which is missing or cannot be read."""
@@ -293,7 +300,7 @@ class _Linker:
         signed_here = (use.certificate.issuer, use.group, cluster_root_of(use.path)) in self.signers
         if ca is None or use.live or not signed_here:
             return []
-        own = self._near(use, list(self.by_role[use.group, ca]))
+        own = self._near(use, [self.by_role[use.group, ca]])
         if kind and kind.cas and all(kind.cas):
             # K3s and RKE2 have one CA for clients, and another for servers.
             clients, servers = kind.cas
@@ -304,9 +311,9 @@ class _Linker:
         usual = layouts.kubeadm_ca(use.path, role) if not self._named(use, role) else None
         return [path for path in own if path == usual]
 
-    def _named_by(self, use: CertificateRef, options: Iterable[tuple[str, str]]) -> list[Path]:
-        named = (self.named.get(option, ()) for option in options)
-        return [path for some in named for group, path in some if group == use.group]
+    def _named_by(self, use: CertificateRef, options: Iterable[tuple[str, str]]) -> list[Homes]:
+        named = (self.named.get((use.group, component, option)) for component, option in options)
+        return [homes for homes in named if homes]
 
     def _is_open(self, use: CertificateRef, role: Role) -> bool:
         """True if nothing that was found verifies it: which CA it has to come from would be a guess.

@@ -200,7 +200,7 @@ class Finder(Collector):
 
     def _walked(self, folder: Path) -> Iterable[Path]:
         paths = []
-        start = self.places.followed(folder)
+        start = self.followed(folder)
         for entry in walk(start):
             if not isinstance(entry, Path):
                 path, trouble = entry
@@ -265,7 +265,7 @@ class Finder(Collector):
             if path is None:
                 return None
             paths = sorted(path.parent.glob(path.name)) if _PATTERN.search(path.name) else [path]
-            read = [read_file(self.places.followed(file)) for file in paths]
+            read = [read_file(self.followed(file)) for file in paths]
             return "\n".join(
                 content.data.decode("utf-8", "replace") for content in read if isinstance(content, Content)
             )

@@ -66,13 +66,20 @@ class Collector:
         self.findings = Findings()
         self.group = 0
         self._files: dict[Path, Inside] = {}
+        self._followed: dict[Path, Path] = {}
         self._certificates: dict[str, X509 | Unreadable] = {}
         self.taken: set[tuple[int, int]] = set()
         self._sources: set[Path | tuple[int, int]] = set()
 
+    def followed(self, path: Path) -> Path:
+        """The path to open, links followed as the survey's root asks for."""
+        if path not in self._followed:
+            self._followed[path] = self.places.followed(path)
+        return self._followed[path]
+
     def opened(self, path: Path) -> Inside:
         """Return what the file at *path* holds, links followed as the survey's root asks for."""
-        target = self.places.followed(path)
+        target = self.followed(path)
         if target not in self._files:
             self._files[target] = look_into(target)
         opened = self._files[target]
@@ -82,7 +89,7 @@ class Collector:
 
     def shown(self, path: Path) -> Path:
         """The path that a person would open: where a link leads, or the link itself where it leads nowhere."""
-        return path if self.opened(path).trouble else self.places.followed(path)
+        return path if self.opened(path).trouble else self.followed(path)
 
     def seen(self, path: Path) -> bool:
         """True from the second time on: a file that an option names may be met in a folder as well."""
@@ -279,7 +286,7 @@ class _Follower:
         if part is None or part.path is None:
             return self.path if part else None
         named = self._named(part)
-        return self.collector.places.followed(named) if named else None
+        return self.collector.followed(named) if named else None
 
     def _opened(self, part: Part, named: Named, expects: Expected) -> tuple[Path | None, Inside]:
         """Open the file of a part; None in place of its path if the file is not here."""
