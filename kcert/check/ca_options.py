@@ -107,12 +107,12 @@ def _other_hosts(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _kubelets_of_another_ca(ctx: RuleContext) -> Iterator[Violation]:
-    """Yield kubelets whose client CA has the name of their kubeconfig's CA, but is a different CA."""
+    """Yield kubelets whose client CA is another one than the CA that signed their certificate and the API server's."""
     for use in _authority_options(ctx):
         home, trusted = cluster_root_of(use.source or use.path), ctx.certs_by_file.get((use.path, None), ())
         cas = tuple(cert.certificate for cert in trusted)
         known = {ca.public_key for ca in cas}
-        if use.component != "kubelet" or use.source is None or _is_wrong(ctx, use):
+        if use.component != "kubelet" or use.source is None or not use.certificate.ca or _is_wrong(ctx, use):
             continue
         if any(cluster_root_of(cert.path) == home for cert in ctx.api_servers):
             continue  # what that presents shows which file is wrong
@@ -120,16 +120,19 @@ def _kubelets_of_another_ca(ctx: RuleContext) -> Iterator[Violation]:
             user, authorities = kubeconfig.user, kubeconfig.authorities
             if kubeconfig.component != "kubelet" or cluster_root_of(kubeconfig.path) != home or user is None:
                 continue
-            if user.issuer != cas[0].subject or not authorities or known & {ca.public_key for ca in authorities}:
+            if not authorities or known & {ca.public_key for ca in authorities}:
                 continue
             if ctx.signatures.verdict(user, authorities):
                 continue
+            same_name = user.issuer == cas[0].subject
+            other = "another CA with the same name as" if same_name else f"another CA ({cas[0].subject}) than"
             message = (
-                f"{use.option} of kubelet is set to {_value(use)}, which is another CA with the same name as the CA "
+                f"{use.option} of kubelet is set to {_value(use)}, which is {other} the CA "
                 f"that {kubeconfig.path} trusts, and that signed the kubelet's own certificate: if the API server's "
-                "client certificate is from the latter, kubectl logs and kubectl exec fail. One of the two files "
-                "belongs to another cluster, or to this one before it was re-created."
+                "client certificate is from the latter, kubectl logs and kubectl exec fail."
             )
+            if same_name:
+                message += " One of the two files belongs to another cluster, or to this one before it was re-created."
             evidence = f"two CAs: SHA-256 {cas[0].sha256[:16]}… and {authorities[0].sha256[:16]}…"
             yield Violation(use.source, message, evidence, "")
 

@@ -47,6 +47,9 @@ def subject(ctx: RuleContext, cert: CertificateInstance) -> tuple[tuple[str, str
         if _user_role(cert.certificate) is Role.ADMIN and any(demand.fixed_name for demand in cert.demands):
             # An administrator's certificate in the place of a component's: the component needs no such rights.
             parts = [part for part in parts if part[1] not in ADMINISTRATORS]
+        # The course gives each component a group with its own name.
+        old = cert.certificate.subject.common_name
+        parts = [("O", name) if part == ("O", old) else part for part in parts]
         parts = [("CN", name), *(part for part in parts if part[0] != "CN")]
     return tuple(parts)
 

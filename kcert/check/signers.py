@@ -8,10 +8,11 @@ from kcert.certificates import Role
 from kcert.check import bash, ca_options, sans
 from kcert.check.keys import is_of_another_file
 from kcert.check.placing import holds_a_key, rewritten
+from kcert.check.recreate import recreated
 from kcert.check.repairs import reissue_commands, reissued
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error
 from kcert.openssl.program import key_belongs
-from kcert.scan import CertificateRef
+from kcert.scan import CertificateRef, Problem
 from kcert.scan.fs import cluster_root_of
 
 
@@ -211,8 +212,15 @@ def not_a_ca(ctx: RuleContext) -> Iterator[Violation]:
             f"are rejected."
         )
         right = "" if certificate.self_signed else ca_options.right_authority(ctx, cert)
-        fix = right or reissue_commands(ctx, cert)
+        # Only a leaf has an extended key usage: it has been written over the CA.
+        is_leaf = not certificate.self_signed and certificate.extended_key_usage is not None
+        fix = right or (recreated(ctx, _in_place_of(cert)) if is_leaf else reissue_commands(ctx, cert))
         yield Violation(cert.path, message, evidence, fix, authority=True)
+
+
+def _in_place_of(cert: CertificateInstance) -> Problem:
+    use = cert.use
+    return Problem(cert.path, "missing", "", use.source, use.option, use.component)
 
 
 def _is_trusted_itself(ctx: RuleContext, cert: CertificateInstance) -> bool:
@@ -226,9 +234,11 @@ def _is_trusted_itself(ctx: RuleContext, cert: CertificateInstance) -> bool:
 
 
 def _is_of_the_key(ctx: RuleContext, use: CertificateRef) -> bool:
-    """True if the key beside the CA signed it, and only the CA's certificate is another one."""
+    """True if the key beside the CA signed it, or may have: only the CA's certificate is another one."""
     cas = ctx.certs_by_file.get((use.issuer_path, None), ()) if use.issuer_path else ()
     keys = [other.key for ca in cas for other in ca.uses if other.key and other.key_fits is False]
+    if keys and len(cas) == 1 and cas[0].certificate.subject == use.certificate.issuer:
+        return True  # until the file and the key belong together, nothing shows which of them is right
     return any(
         key_belongs(key.pem, ca.certificate.public_key)
         and ctx.signatures.verdict(use.certificate, (ca.certificate,)) is None

@@ -16,7 +16,7 @@ from kcert.scan.discovery import survey
 from tests import judge
 from tests.check.conftest import judged, mend
 from tests.check.sick import PKI
-from tests.zoo import hardway, kubeadm
+from tests.zoo import course, hardway, kubeadm
 from tests.zoo.issuing import Recipe, Workshop, changed, kubeconfig, put
 
 if TYPE_CHECKING:
@@ -263,6 +263,43 @@ def test_a_component_with_the_administrators_certificate_gets_none_of_the_rights
     mended(tmp_path)
     (user,) = (use.certificate for use in survey([str(conf)]).uses if use.kind is Kind.CLIENT)
     assert str(user.subject) == "CN=system:kube-scheduler"
+
+
+def worker(root: Path, ca: str) -> Path:
+    """A node that joined with kubeadm, and the certificate *ca* in the file for the CA."""
+    workshop = Workshop(kubeadm.RECIPES)
+    kubeadm.lay_out_kubelet(root, workshop)
+    crt = root / PKI / "ca.crt"
+    put(crt, workshop[ca].crt)
+    return crt
+
+
+def test_a_leaf_in_the_file_of_a_nodes_ca_is_replaced_by_the_ca_of_the_kubeconfig(tmp_path: Path) -> None:
+    crt = worker(tmp_path, "kubelet")
+    assert told(tmp_path) == [("not-a-ca", f"{PKI}/ca.crt")]
+    mended(tmp_path)
+    assert judge.load(crt).subject.rfc4514_string() == "CN=kubernetes"
+
+
+def test_a_node_with_another_ca_for_its_clients_is_told(tmp_path: Path) -> None:
+    worker(tmp_path, "ca")
+    assert told(tmp_path) == []
+    worker(tmp_path / "other", "etcd-ca")
+    (finding,) = judged(root=tmp_path / "other")
+    assert (finding.rule, finding.path.name) == ("wrong-ca-option", "config.yaml")
+    assert "another CA (CN=etcd-ca) than the CA that" in finding.message
+
+
+def test_only_the_ca_is_blamed_while_its_file_and_its_key_do_not_match(tmp_path: Path) -> None:
+    course.lay_out(tmp_path)
+    crt = tmp_path / "ca.crt"
+    before = judge.load(crt)
+    crt.write_bytes(Workshop({"ca": course.RECIPES["ca"]})["ca"].crt)
+    (finding,) = judged(tmp_path)
+    assert (finding.rule, finding.path) == ("key-mismatch", crt)
+    mend([finding])
+    assert judged(tmp_path) == ()
+    assert judge.load(crt).public_key() == before.public_key()
 
 
 def test_a_missing_front_proxy_ca_gets_its_own_name_again(tmp_path: Path) -> None:
