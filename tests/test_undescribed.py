@@ -81,6 +81,32 @@ def test_a_certificate_is_named_as_kubeadm_names_it(etc: Path, kcert: Kcert, nam
     assert {one for one in changed(before, files_of(etc / "pki")) if one.endswith(".crt")} == {"etcd/server.crt"}
 
 
+@pytest.mark.parametrize(
+    ("copy", "named"),
+    [("pki/issued/apiserver.crt", "issued/apiserver"), ("pki/apiserver.pem", "apiserver.pem")],
+)
+def test_two_certificates_of_one_name_are_told_apart(etc: Path, kcert: Kcert, copy: str, named: str) -> None:
+    """The second is another certificate, of which --all must not lose one."""
+    old, second = read(etc / "pki/apiserver.crt"), etc / copy
+    second.parent.mkdir(exist_ok=True)
+    (second.with_suffix(".key")).write_bytes((etc / "pki/apiserver.key").read_bytes())
+    pki = etc / "pki"
+    requests = ("openssl", "x509", "-x509toreq", "-in", pki / "apiserver.crt", "-signkey", pki / "apiserver.key")
+    request = subprocess.run(requests, check=True, capture_output=True).stdout
+    signs = ("openssl", "x509", "-req", "-CA", pki / "ca.crt", "-CAkey", pki / "ca.key", "-set_serial", "7")
+    subprocess.run((*signs, "-days", "9", "-out", second), input=request, check=True, capture_output=True)
+    before = second.read_bytes()
+
+    every = kcert("renew", "--all", "-q", "--dir", etc / "pki")
+
+    assert every.status == 0, every.stderr
+    assert read(etc / "pki/apiserver.crt").serial_number != old.serial_number
+    assert second.read_bytes() != before
+    before = second.read_bytes()
+    kcert.done("renew", named, "-q", "--dir", etc / "pki")
+    assert second.read_bytes() != before
+
+
 def test_a_kubeconfig_keeps_its_key_and_its_group(etc: Path, kcert: Kcert) -> None:
     before = (etc / "admin.conf").read_text()
 

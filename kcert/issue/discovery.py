@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -58,7 +59,7 @@ class FolderContent:
         files = read_folder(root)
         cas = _first_of_each(file for file in files if file.x509.ca and not file.server)
         leaves = _first_of_each(file for file in files if not file.x509.ca)
-        names = {file.name: self._name(file) for file in (*cas, *leaves)}
+        names = _names([*cas, *leaves])
         self._cas = [(self._spec(file, names[file.name], None), file.x509) for file in cas]
         pairs = ((leaf.x509, ca.x509) for leaf in leaves for ca in cas if names_issuer(leaf.x509, ca.x509))
         self._signatures = Signatures(openssl, [(leaf, (ca,), ()) for leaf, ca in pairs])
@@ -98,12 +99,6 @@ class FolderContent:
         # A CA without its key cannot sign again: one with it comes first.
         return min(signed, key=lambda spec: not (self.root / spec.files.key).is_file(), default=None)
 
-    def _name(self, file: CertificateFile) -> str:
-        """Return what the user types for it: its path without the ending; a folder that only sorts is left out."""
-        parts = [part for part in file.name.parts[:-1] if part not in ("issued", "pki")]
-        stem = file.name.name if file.server else file.name.stem
-        return "/".join((*parts, stem))
-
     def _spec(self, file: CertificateFile, name: str, issuer: str | None) -> Certificate:
         x509, stem, keys = file.x509, file.name.with_suffix(""), key_names(file.name)
         role = self._role(file)
@@ -132,6 +127,23 @@ class FolderContent:
         if file.x509.ca:
             return Role.CLUSTER_CA
         return Role.APISERVER if kind_of(file.x509) is Kind.SERVER else Role.USER
+
+
+def _names(files: list[CertificateFile]) -> dict[PurePosixPath, str]:
+    """Return what the user types for each file: its path without the ending; a folder that only sorts is left out.
+
+    Where that is the name of several files, they keep the folder, and where that is not enough, the ending.
+    """
+    spellings: dict[PurePosixPath, list[str]] = {}
+    for file in files:
+        whole = file.name if file.server else file.name.with_suffix("")
+        parts = [part for part in whole.parts[:-1] if part not in ("issued", "pki")]
+        spellings[file.name] = ["/".join((*parts, whole.name)), str(whole), str(file.name)]
+    counts = [Counter(column) for column in zip(*spellings.values(), strict=True)]
+    return {
+        path: next((name for name, used in zip(names, counts, strict=True) if used[name] == 1), str(path))
+        for path, names in spellings.items()
+    }
 
 
 def _first_of_each(files: Iterable[CertificateFile]) -> list[CertificateFile]:
