@@ -129,9 +129,9 @@ def swapped_kubeconfigs(ctx: RuleContext) -> list[tuple[Path, Path]]:
     for use in ctx.scan.uses:
         if use.kubeconfig and use.kind is Kind.CLIENT:
             path = use.kubeconfig.path
-            place, user = layouts.kubeconfig_role(path, None), _user_role(use.certificate)
-            if place and user and place is not user:
-                folders[path.parent][path] = place, user
+            by_path, user = layouts.kubeconfig_role(path, None), _user_role(use.certificate)
+            if by_path and user and by_path is not user:
+                folders[path.parent][path] = by_path, user
     return [
         (first, second)
         for roles in folders.values()
