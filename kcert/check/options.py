@@ -50,38 +50,30 @@ def _wrong_kubeconfigs(ctx: RuleContext) -> Iterator[Violation]:
         use.kubeconfig.path: use for use in ctx.scan.uses if use.kubeconfig and use.role and use.kind is Kind.CLIENT
     }
     for configuration in ctx.scan.configurations:
-        component, source, role = (
-            configuration.component,
-            configuration.source,
-            kubeconfig_role(configuration.component),
-        )
-        named = {
+        component, values = configuration.component, configuration.options
+        known, role = FILE_OPTIONS.get(component, {}), kubeconfig_role(component)
+        wrong = {
             option: path
             for option, path in configuration.resolved.items()
-            if FILE_OPTIONS.get(component, {})[option].holds == "kubeconfig" and path in users
+            if option in known and known[option].holds == "kubeconfig" and path in users
+            if users[path].role not in {role, *KUBELET_ROLES}
         }
-        wrong = {option: path for option, path in named.items() if users[path].role not in {role, *KUBELET_ROLES}}
         if role is None or not wrong:
             continue
-        first = next(iter(wrong.values()))
-        own = (
-            path for path, use in users.items() if use.role is role and cluster_root_of(path) == cluster_root_of(first)
-        )
-        right = next(own, None)
-        user = users[first].certificate.subject.common_name or ""
+        option, first = next(iter(wrong.items()))
+        own = (path for path, use in users.items() if use.role is role)
+        right = next((path for path in own if cluster_root_of(path) == cluster_root_of(first)), None)
+        user = in_sentence(users[first].certificate.subject.common_name or "")
         message = (
             f"{' and '.join(wrong)} of {component} {'name' if len(wrong) > 1 else 'names'} {first}, the kubeconfig of "
-            f"{in_sentence(user)}: {component} works as that user, with its rights. "
+            f"{user}: {component} works as that user, with its rights. "
             + (f"{right} is the kubeconfig of {component}." if right else f"Make a kubeconfig for {component}.")
         )
-        values = configuration.options
         changes = [
-            (option, values[option], placing.as_written(values[option], path, right))
-            for option, path in wrong.items()
-            if right
+            (name, values[name], placing.as_written(values[name], path, right)) for name, path in wrong.items() if right
         ]
-        fix = placing.options_changed(source, *changes) if changes else ""
-        yield Violation(source, message, f"{next(iter(wrong))}={values[next(iter(wrong))]}: {in_sentence(user)}", fix)
+        fix = placing.options_changed(configuration.source, *changes) if changes else ""
+        yield Violation(configuration.source, message, f"{option}={values[option]}: {user}", fix)
 
 
 def as_named(ctx: RuleContext, faults: Callable[[RuleContext], int]) -> RuleContext:
@@ -112,18 +104,7 @@ def _made_for(ctx: RuleContext, use: CertificateRef) -> CertificateInstance | No
     if corrections.role_by_place(ctx, use.path, use.certificate) in (None, use.role):
         return None
     home = cluster_root_of(use.path)
-    return next(
-        (
-            cert
-            for cert in ctx.found
-            if cert.has_file
-            and not cert.use.position
-            and not cert.certificate.ca
-            and cluster_root_of(cert.path) == home
-            if corrections.role_by_place(ctx, cert.path, cert.certificate) is use.role and own_key(ctx, cert)
-        ),
-        None,
-    )
+    return next((cert for cert in leaves_for(ctx, use.role) if cluster_root_of(cert.path) == home), None)
 
 
 def meant(ctx: RuleContext, problem: Problem) -> Path | None:
