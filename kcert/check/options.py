@@ -235,6 +235,8 @@ NEEDS = (
 def missing_option(ctx: RuleContext) -> Iterator[Violation]:
     """Yield components that lack an option which another of their options needs."""
     for configuration in ctx.scan.configurations:
+        if configuration.incomplete:
+            continue
         yield from _half_pairs(ctx, configuration)
         for need in NEEDS:
             if need.component == configuration.component and _is_unmet(ctx, need, configuration):
@@ -260,7 +262,7 @@ def _half_pairs(ctx: RuleContext, configuration: Configuration) -> Iterator[Viol
 
 
 def _is_unmet(ctx: RuleContext, need: Need, configuration: Configuration) -> bool:
-    options = configuration.options
+    options, verifier = configuration.options, (need.component, need.option)
     if options.get(need.given, "false") in ("", "false") or options.get(need.option):
         return False
     if need.component == "kube-apiserver" and not options.get("--etcd-servers"):
@@ -268,6 +270,8 @@ def _is_unmet(ctx: RuleContext, need: Need, configuration: Configuration) -> boo
     of_etcd = ROLES[need.role].ca is Role.ETCD_CA or need.role is Role.ETCD_CA
     if of_etcd and need.component == "kube-apiserver" and "https://" not in options.get("--etcd-servers", "https://"):
         return False
+    if need.option == "--client-ca-file":
+        return any(verifier in ROLES[role].verified_by for cert in ctx.leaves for role in cert.roles)
     if need.role is Role.APISERVER_ETCD_CLIENT:
         return ctx.option("etcd", "--trusted-ca-file", configuration.source) is not None
     return True

@@ -49,7 +49,8 @@ class Configuration:
 
     ``options`` maps names as they are written (``--service-cluster-ip-range``, ``clientCAFile``) to values; an
     option with an empty value is there with ``""``, a flag without one with ``"true"``. ``resolved`` gives, for each
-    option that names a file, the path to open. ``node`` is the kubelet's node name if it is known.
+    option that names a file, the path to open. ``node`` is the kubelet's node name if it is known. ``incomplete`` is
+    True if there may be options that are not here.
     """
 
     component: str
@@ -57,6 +58,7 @@ class Configuration:
     options: Mapping[str, str]
     resolved: Mapping[str, Path] = field(default_factory=dict)
     node: str | None = None
+    incomplete: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

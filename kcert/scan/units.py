@@ -25,12 +25,14 @@ _ETCD_VARIABLE = re.compile(r"ETCD_([A-Z0-9_]+)")
 class Started:
     """One command line: which component, and its options in order, as name and value.
 
-    ``mounts`` is how the folders of its container map to the host's: (inside, on the host).
+    ``mounts`` is how the folders of its container map to the host's: (inside, on the host). ``incomplete`` is True if
+    a variable of the command, which may hold more options, has no value here.
     """
 
     component: str
     options: tuple[tuple[str, str], ...]
     mounts: tuple[tuple[str, str], ...] = ()
+    incomplete: bool = False
 
     def on_host(self, path: str) -> str:
         """The host's path for a path inside the container; the deepest mount counts."""
@@ -60,8 +62,17 @@ def started_by(texts: Iterable[str], read_environment: Callable[[str], str | Non
     environment = {name: value for line in given["Environment"] for name, value in _pairs(_words(line))}
     for file in given["EnvironmentFile"]:  # whatever the order, files count more (systemd.exec(5))
         environment |= _environment_file(read_environment(file.removeprefix("-")) or "")
-    components = [started(_expanded(command, environment), environment) for command in commands]
-    return [component for component in components if component]
+    components = ((command, started(_expanded(command, environment), environment)) for command in commands)
+    return [
+        replace(component, incomplete=_has_unknown(command, environment))
+        for command, component in components
+        if component
+    ]
+
+
+def _has_unknown(command: str, environment: Mapping[str, str]) -> bool:
+    alone = (_BARE.fullmatch(word) for word in _words(command))
+    return any(variable[1] not in environment for variable in alone if variable)
 
 
 def started(argv: list[str], environment: Mapping[str, str] | None = None) -> Started | None:

@@ -164,6 +164,18 @@ def test_the_certificate_that_verifies_tokens_is_named_in_place_of_another(tmp_p
     mended(tmp_path)
 
 
+def test_an_option_may_be_in_a_variable_whose_value_is_not_here(tmp_path: Path) -> None:
+    hardway.lay_out(tmp_path)
+    unit = tmp_path / "etc/systemd/system/kube-apiserver.service"
+    text = unit.read_text()
+    without = re.sub(r"--client-ca-file=\S+", "$CLIENT_CA", text)
+    assert without != text
+    unit.write_text(without)
+    assert told(tmp_path) == []
+    unit.write_text(without.replace("[Service]\n", "[Service]\nEnvironment=CLIENT_CA=--v=2\n"))
+    assert told(tmp_path) == [("missing-option", "etc/systemd/system/kube-apiserver.service")]
+
+
 def test_another_pair_that_serves_as_well_is_no_mistake(tmp_path: Path) -> None:
     pair = {"--cert-file": f"/{PKI}/etcd/peer.crt", "--key-file": f"/{PKI}/etcd/peer.key"}
     client = {"--etcd-certfile": f"/{PKI}/etcd/healthcheck-client.crt"}

@@ -41,7 +41,7 @@ def follow_options(collector: Collector, started: Started, source: Path) -> None
     node = options.get("--hostname-override") if started.component in ("kubelet", "kube-proxy") else None
     if node and not re.fullmatch(r"[A-Za-z0-9.-]+", node):
         node = None  # a variable of a shell, of systemd or of a pod
-    configuration = Configuration(started.component, source, options, resolved, node)
+    configuration = Configuration(started.component, source, options, resolved, node, started.incomplete)
     collector.findings.configurations.append(configuration)
     bootstrap = resolved.get("--bootstrap-kubeconfig")
     waiting_for_join = bootstrap is not None and lexists(bootstrap)
