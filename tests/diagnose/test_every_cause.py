@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from kcert.diagnose import causes, diagnose
 from tests.clusters import PROFILES
@@ -191,6 +191,9 @@ TABLE = {
         lambda on: sign_with_sha1(on.files.crt, on.files.ca.with_suffix(".key")),
         _server("x509: cannot verify signature: insecure algorithm ECDSA-SHA1"),
         "ecdsa-with-SHA1",
+    ),
+    "unsupported-key": Fault(
+        lambda on: on.sign(key=ec.generate_private_key(ec.SECP256K1())), "x509: unsupported elliptic curve", "secp256k1"
     ),
     "weak-key": Fault(_weak_key, "error 66 at 0 depth lookup: EE certificate key too weak", "1024 bit"),
     "key-mismatch": Fault(
