@@ -218,8 +218,6 @@ def unmanaged_users(
 
 def _users_in(root: Path, cluster: Cluster, names: Iterable[str]) -> dict[str, Certificate]:
     """Return those users of *names* who have a certificate in *root*, with its content, by name."""
-    from kcert.issue.discovery import spec_from_x509
-
     specs = []
     for name in names:
         if not check_user_name(name):
@@ -230,6 +228,8 @@ def _users_in(root: Path, cluster: Cluster, names: Iterable[str]) -> dict[str, C
         is_there = (root / spec.files.primary).is_file()
         x509 = first_certificate(_certificate_in(root, spec)) if is_there else None
         if x509 and not x509.ca:
+            from kcert.issue.discovery import spec_from_x509
+
             users[spec.name] = spec_from_x509(spec, x509)
     return users
 

@@ -85,7 +85,9 @@ class Executor:
                 continue
             job = jobs.get(plan.certificate.name) or self.stage(plan)
             try:
-                self.run_all(job.staging, plan.steps[job.done :], plan.certificate.name, plan)
+                for step in plan.steps[job.done :]:
+                    if outcome := self.run_step(job.staging, step, plan):
+                        self.check_outcome(job.staging, step, outcome, plan.certificate.name)
             except SkippedError:
                 skipped.add(plan.certificate.name)
             else:
@@ -98,10 +100,10 @@ class Executor:
         self._done(staging, step, outcome)
         return outcome
 
-    def run_all(self, staging: Staging, steps: Iterable[Step], name: str, plan: IssuancePlan | None = None) -> None:
+    def run_all(self, staging: Staging, steps: Iterable[Step], name: str) -> None:
         """Do *steps*, which make *name*, in *staging*; raises ProgramError if a command fails."""
         for step in steps:
-            if outcome := self.run_step(staging, step, plan):
+            if outcome := self.run_step(staging, step):
                 self.check_outcome(staging, step, outcome, name)
 
     def _done(self, staging: Staging, step: Step, outcome: Outcome | None) -> None:
