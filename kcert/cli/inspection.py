@@ -160,7 +160,12 @@ def inventory(
 def show(
     *,
     what: Annotated[
-        str, argument("WHAT", "Show this certificate, key, request, kubeconfig or Secret, or the server at HOST:PORT.")
+        str,
+        argument(
+            "WHAT",
+            "Show this certificate, key, request, kubeconfig or Secret, or the server at HOST:PORT; "
+            "- reads certificates from standard input.",
+        ),
     ],
     text: Annotated[bool, option("--text", "Print the output of openssl as well, with a note on each line.")] = False,
     explain: Explain = True,

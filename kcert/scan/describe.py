@@ -6,6 +6,7 @@ The fields of a certificate are in ``kcert.scan.fields``, other formats in ``kce
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import TypeVar
 
 from kcert.clusters import KUBEADM, cluster_kind_of
 from kcert.errors import InputError, VerdictError
+from kcert.files import LARGEST
 from kcert.kubeconfig import read_command
-from kcert.openssl.pem import Block, armoured, pem_blocks
+from kcert.openssl.pem import Block, armoured, is_der, pem_blocks
 from kcert.openssl.program import public_part
 from kcert.openssl.reader import certificate_pems, read_certificate, read_request
 from kcert.openssl.verify import Signatures
@@ -25,7 +27,7 @@ from kcert.scan import CertificateRef, KubeconfigUse
 from kcert.scan.discovery import find_beside, survey
 from kcert.scan.documents import NotADocumentError, documents, is_kubeconfig
 from kcert.scan.fields import CommandResult, Description, Field, Part, certificate_fields, key_fields, request_fields
-from kcert.scan.files import Embedded, Inside, embedded, inside, look_into, recognize
+from kcert.scan.files import Embedded, Inside, embedded, inside, look_into, recognize, unwrapped
 from kcert.scan.fs import Content, ReadError, Server, certificates_of, read_file, s_client, server_in
 from kcert.scan.units import is_unit
 from kcert.shell import Command, read
@@ -35,14 +37,21 @@ SHOWN = 100
 
 
 def describe(what: str, openssl: str) -> Description:
-    """Describe a file or a ``host:port``; InputError if there is nothing to describe."""
+    """Describe a file, a ``host:port``, or ``-``, the certificates of standard input.
+
+    Raises InputError if there is nothing to describe.
+    """
+    if what == "-":
+        return _standard_input(openssl)
     path = Path(what)
     server = None if path.exists() or path.is_symlink() else server_in(what)
     if server is not None:
         return _server(server, openssl)
     content = read_file(path)
     if isinstance(content, ReadError):
-        raise InputError(f"{what} {content.reason}. WHAT is a file, or HOST:PORT of a running server.")
+        raise InputError(
+            f"{what} {content.reason}. WHAT is a file, HOST:PORT of a running server, or - (standard input)."
+        )
     opened = inside(content)
     if opened.text is not None:
         return _document(path, opened.text, openssl)
@@ -277,19 +286,38 @@ def _server(server: Server, openssl: str) -> Description:
     shown, reason = certificates_of(openssl, server)
     if reason:
         raise VerdictError(f"{server} {reason}.")
-    parts = []
-    for number, certificate in enumerate(map(read_certificate, shown)):
+    certificates = []
+    for certificate in map(read_certificate, shown):
         if isinstance(certificate, Unreadable):
             raise VerdictError(f"{server} presents something that is not a certificate: it {certificate.reason}.")
-        commands: tuple[CommandResult, ...] = ()
-        extra: tuple[Field, ...] = ()
-        if number == 0:
-            text = _run((openssl, "x509", "-text", "-noout"), certificate.pem)
-            commands = (replace(text, argv=s_client(openssl, server).argv),)
-            extra = (Field("server", str(server), "Live"),)
-        title = str(server) if len(shown) == 1 else f"{server}, certificate {number + 1} of {len(shown)}"
-        parts.append(Part(title, (*extra, *certificate_fields(certificate)), commands))
-    return Description(str(server), tuple(parts))
+        certificates.append(certificate)
+    text = _run((openssl, "x509", "-text", "-noout"), certificates[0].pem)
+    live = Field("server", str(server), "Live")
+    return _listed(str(server), certificates, replace(text, argv=s_client(openssl, server).argv), live)
+
+
+def _standard_input(openssl: str) -> Description:
+    data, path = sys.stdin.buffer.read(LARGEST + 1), Path("standard input")
+    data = unwrapped(data) or data
+    pems = (armoured(data),) if is_der(data) else inside(Content(data, 0o600, (0, 0))).certificates
+    if not pems:
+        raise InputError(f"{path} contains no certificate. `kcert show FILE` shows keys, requests and kubeconfigs.")
+    certificates = [_readable(path, read_certificate(pem)) for pem in pems[:SHOWN]]
+    text = _run((openssl, "x509", "-text", "-noout"), certificates[0].pem)
+    return replace(_listed(str(path), certificates, text), left_out=max(0, len(pems) - SHOWN))
+
+
+def _listed(title: str, certificates: list[X509], text: CommandResult, *fields: Field) -> Description:
+    """Describe certificates that are in no file; *text* and *fields* belong to the first."""
+    parts = [
+        Part(
+            title if len(certificates) == 1 else f"{title}, certificate {number} of {len(certificates)}",
+            (*(fields if number == 1 else ()), *certificate_fields(certificate)),
+            (text,) if number == 1 else (),
+        )
+        for number, certificate in enumerate(certificates, 1)
+    ]
+    return Description(title, tuple(parts))
 
 
 def _run(argv: tuple[str, ...], stdin: str = "", by_hand: str | None = None) -> CommandResult:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from kcert import lessons
 from kcert.scan import describe, fields, files
-from tests.running import output, program
+from tests.running import Kcert, output, program
 from tests.scan.conftest import Kubeadm, kcert, put
 from tests.scan.made import CLIENT, NOW, SERVER, Pair, authority, certificate, name, new_key
 from tests.zoo import kinds
@@ -55,6 +55,24 @@ def test_a_client_certificate(pki: Path) -> None:
     assert "(openssl verify with ca.crt: OK)" in text
     assert "key file: jane.key matches this certificate" in text
     assert "permissions: everything" not in text
+
+
+@pytest.mark.parametrize("form", ["PEM", "DER", "base64"])
+def test_certificates_of_standard_input(form: str, pki: Path) -> None:
+    pem = (pki / "web.crt").read_bytes()
+    der = x509.load_pem_x509_certificate(pem).public_bytes(serialization.Encoding.DER)
+    data = {"PEM": pem + (pki / "ca.crt").read_bytes(), "DER": der, "base64": base64.b64encode(pem)}[form]
+    text = " ".join(Kcert(pki)("show", "-", stdin=data).stdout.split())
+    assert "openssl x509 -text -noout" in text
+    assert "SANs: DNS:web.example, IP:10.0.0.1" in text
+    assert ("standard input, certificate 2 of 2" in text) == (form == "PEM")
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
+def test_standard_input_without_a_certificate_ends_with_an_error(data: bytes, tmp_path: Path) -> None:
+    ended = Kcert(tmp_path)("show", "-", stdin=data)
+    assert ended.status == 2
+    assert "standard input contains no certificate" in ended.stderr
 
 
 @pytest.fixture
