@@ -297,7 +297,7 @@ def _server(server: Server, openssl: str) -> Description:
 
 
 def _standard_input(openssl: str) -> Description:
-    data, path = sys.stdin.buffer.read(LARGEST + 1), Path("standard input")
+    data, path = sys.stdin.buffer.read(LARGEST), Path("standard input")
     data = unwrapped(data) or data
     pems = (armoured(data),) if is_der(data) else inside(Content(data, 0o600, (0, 0))).certificates
     if not pems:
