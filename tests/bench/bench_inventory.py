@@ -88,7 +88,9 @@ def _make(folder: Path) -> None:
         (folder / place / "ca.crt").write_bytes(ca.pem)
     for number in range(MANY):
         names = [f"host{number}", "localhost", "127.0.0.1", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"]
-        made = certificate(name(f"host{number}", "system:nodes"), ca, key=key, uses=[SERVER, CLIENT], names=names)
+        made = certificate(
+            name(f"system:node:host{number}", "system:nodes"), ca, key=key, uses=[SERVER, CLIENT], names=names
+        )
         path = folder / f"many/{number}.crt"
         path.write_bytes(made.pem)
         if number < FEW:
