@@ -1251,6 +1251,19 @@ def test_what_stands_around_a_certificate_is_not_printed_with_it(own_pki: Callab
     assert printed.encode() == certificate
 
 
+@pytest.mark.parametrize("command", [("manifest", "jane"), ("fetch", "jane", "--file", "jane.pem")])
+def test_a_report_and_the_file_itself_do_not_both_go_to_standard_output(
+    command: tuple[str, ...], own_pki: Callable[..., Pki], kcert: Kcert
+) -> None:
+    own = own_pki("course", "large")
+    (own.home / "jane.pem").write_bytes((own.folder / "jane.crt").read_bytes())
+
+    refused = kcert("csr", *command, "--output", "-", "--format", "json")
+
+    assert_refused(refused, 2, "--format json cannot be combined with --output -")
+    assert refused.stdout == ""
+
+
 def test_a_key_beside_a_request_does_not_go_to_the_api_server(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own = own_pki("course", "large")
     with (own.folder / "jane.csr").open("ab") as csr:
