@@ -231,7 +231,6 @@ def ansible(
 ) -> None:
     """Write an inventory of the hosts, a playbook that installs the bundle of each host, and the bundles."""
     from kcert.kubernetes import bundles
-    from kcert.kubernetes.export import FOLDER
     from kcert.kubernetes.export import ansible as target
     from kcert.ui import deploy, print_lines
 
@@ -241,7 +240,7 @@ def ansible(
     ctx = context.read_context(options, "export ansible")
     packed = target.packed(ctx)
     if options.dry_run:
-        export_folder = output or FOLDER / target.NAME
+        export_folder = target.folder_for(output)
         texts = bundles.files_script(ctx, target.texts(ctx, packed), None, export_folder)
         archives = bundles.archives_script(ctx, packed, None, export_folder / "bundles")
         print_lines((*bundles.PACKING_HEAD, *texts, *archives))

@@ -386,6 +386,7 @@ def assert_tells_no_key(key: Path, ended: Ended) -> None:
     [
         (("--output", "-"), 2, "several files. Specify a folder"),
         (("--output", "kcert.yaml"), 2, "kcert.yaml is not a folder"),
+        (("--output", "kcert.yaml", "--dry-run"), 2, "kcert.yaml is not a folder"),
         (("--output", "kcert.yaml/x"), 3, "kcert.yaml/x cannot be created"),
         (("--output", "a\nb"), 2, "not a path that kcert writes to"),
         (("--namespace", "x"), 2, "No such option"),

@@ -65,8 +65,8 @@ def export(ctx: Context, made: tuple[Bundle, ...]) -> Export:
     )
 
 
-def put(made: Export, output: Path | None) -> tuple[Path, tuple[Written, ...]]:
-    """Write the export below ./export or into the folder *output*, made if it is not there; return that folder as well.
+def folder_for(output: Path | None) -> Path:
+    """Return the folder for the export: *output*, or one below ./export.
 
     Raises InputError where a file is in the way.
     """
@@ -74,7 +74,16 @@ def put(made: Export, output: Path | None) -> tuple[Path, tuple[Written, ...]]:
     if not str(folder).isprintable():
         raise InputError(f"{str(folder)!a} is not a path that kcert writes to: it contains control characters.")
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is not a folder, and the export has {len(made.files)} files. Specify a folder.")
+        raise InputError(f"{folder} is not a folder, and the export consists of several files. Specify a folder.")
+    return folder
+
+
+def put(made: Export, output: Path | None) -> tuple[Path, tuple[Written, ...]]:
+    """Write the export into its folder, made if it is not there; return that folder as well.
+
+    Raises InputError where a file is in the way.
+    """
+    folder = folder_for(output)
     if output:
         make_folder(output)
     return folder, write_files(made.files, output, folder)
