@@ -1251,17 +1251,30 @@ def test_what_stands_around_a_certificate_is_not_printed_with_it(own_pki: Callab
     assert printed.encode() == certificate
 
 
-@pytest.mark.parametrize("command", [("manifest", "jane"), ("fetch", "jane", "--file", "jane.pem")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "csr manifest jane",
+        "csr fetch jane --file jane.pem",
+        "kubeconfig admin",
+        "bundle cp1",
+        "export cert-manager",
+    ],
+)
 def test_a_report_and_the_file_itself_do_not_both_go_to_standard_output(
-    command: tuple[str, ...], own_pki: Callable[..., Pki], kcert: Kcert
+    command: str, own_pki: Callable[..., Pki], kcert: Kcert
 ) -> None:
     own = own_pki("course", "large")
     (own.home / "jane.pem").write_bytes((own.folder / "jane.crt").read_bytes())
+    words = (*command.split(), "--output", "-")
 
-    refused = kcert("csr", *command, "--output", "-", "--format", "json")
+    refused = kcert(*words, "--format", "json")
+    by_default = kcert(*words, variables={"KCERT_FORMAT": "json"})
 
     assert_refused(refused, 2, "--format json cannot be combined with --output -")
     assert refused.stdout == ""
+    assert by_default.status == 0, by_default.stderr
+    assert by_default.stdout[:1] not in ("", "{")
 
 
 def test_a_key_beside_a_request_does_not_go_to_the_api_server(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

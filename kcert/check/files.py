@@ -14,7 +14,7 @@ from kcert.check.placing import (
     reencoded,
     set_aside,
 )
-from kcert.check.recreate import key_option, recreated
+from kcert.check.recreate import recreated
 from kcert.check.rule import RuleContext, Violation, error
 from kcert.files import mistyped
 from kcert.openssl.pem import pem_blocks
@@ -26,7 +26,7 @@ from kcert.roles import CA_ROLES, ROLES
 from kcert.scan import Problem
 from kcert.scan.files import look_into
 from kcert.scan.fs import lexists, read_bytes
-from kcert.scan.layouts import COMPONENT_NAMES, KUBEADM, KUBEADM_ETCD, possible_keys
+from kcert.scan.layouts import COMPONENT_NAMES, KUBEADM, KUBEADM_ETCD, key_option, possible_keys
 from kcert.store import OWN_FOLDER
 
 _READERS_FAIL = "any component that reads it fails to start"

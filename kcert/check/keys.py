@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from kcert.check import bash, placing
-from kcert.check.options import key_option_of, own_key
+from kcert.check.options import own_key
 from kcert.check.placing import holds_a_key
 from kcert.check.recreate import recreated_in
 from kcert.check.repairs import reissue_commands, reissued, replace_ca
@@ -16,6 +16,7 @@ from kcert.clusters import cluster_kind_of
 from kcert.openssl.program import key_belongs
 from kcert.openssl.x509 import weakness
 from kcert.scan import CertificateRef, KeyFile
+from kcert.scan.layouts import key_option
 
 _OTHERS = 0o066
 """Read and write for the group and for others (CIS Kubernetes Benchmark: keys and kubeconfigs are 600)."""
@@ -79,7 +80,7 @@ def _put_back(
     if owner is not None and owner.has_file:
         same = owner.path.name == cert.path.name
         return placing.into_place(ctx, cert, bash.literal(owner.certificate.pem), program="cp") if same else ""
-    return recreated_in(ctx, cert, use)
+    return recreated_in(ctx, use)
 
 
 def is_of_another_file(ctx: RuleContext, cert: CertificateInstance) -> bool:
@@ -94,17 +95,17 @@ def is_of_another_file(ctx: RuleContext, cert: CertificateInstance) -> bool:
 
 def _option_of_another_key(ctx: RuleContext, cert: CertificateInstance, use: CertificateRef) -> Violation | None:
     """Return the fault that an option names the key of another pair; None if the files themselves are at fault."""
-    own, key_option = own_key(ctx, cert), key_option_of(use)
+    own, own_option = own_key(ctx, cert), key_option(use.option)
     if own is None or use.configuration is None or use.key_path in (None, own.path):
         return None
-    value, source = use.configuration.options.get(key_option), use.configuration.source
+    value, source = use.configuration.options.get(own_option), use.configuration.source
     if not value:
         return None
     message = (
-        f"{use.option} and {key_option} of {use.component} name files that do not belong together: {use.component} "
+        f"{use.option} and {own_option} of {use.component} name files that do not belong together: {use.component} "
         f'stops with "private key does not match public key". The key of {cert.path} is {own.path}.'
     )
-    fix = placing.options_changed(source, (key_option, value, placing.as_written(value, use.key_path, own.path)))
+    fix = placing.options_changed(source, (own_option, value, placing.as_written(value, use.key_path, own.path)))
     return Violation(source, message, f"the public key in {cert.path} is not the one of {use.key_path}", fix)
 
 

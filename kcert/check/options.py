@@ -20,7 +20,7 @@ from kcert.quoting import in_sentence
 from kcert.roles import CA_ROLES, KUBELET_ROLES, ROLES, kubeconfig_role
 from kcert.scan import CertificateRef, Configuration, KeyFile, Problem
 from kcert.scan.fs import cluster_root_of, lexists
-from kcert.scan.layouts import FILE_OPTIONS, possible_keys
+from kcert.scan.layouts import FILE_OPTIONS, key_option, possible_keys
 
 
 def wrong_certificate_option(ctx: RuleContext) -> Iterator[Violation]:
@@ -28,10 +28,10 @@ def wrong_certificate_option(ctx: RuleContext) -> Iterator[Violation]:
     for use, right in ctx.scan.misnamed:
         if use.configuration is None or use.source is None or right.key_path is None:
             continue
-        values, key_option = use.configuration.options, key_option_of(use)
+        values, own_option = use.configuration.options, key_option(use.option)
         changes = [(use.option or "", values.get(use.option or "", ""), use.path, right.path)]
-        if use.key_path not in (None, right.key_path) and values.get(key_option):
-            changes.append((key_option, values[key_option], use.key_path, right.key_path))
+        if use.key_path not in (None, right.key_path) and values.get(own_option):
+            changes.append((own_option, values[own_option], use.key_path, right.key_path))
         options = " and ".join(f"{option} should name {path}" for option, *_, path in changes)
         message = (
             f"{use.option} of {use.component} is set to {changes[0][1]}, which was made for another use "
@@ -83,23 +83,23 @@ def as_named(ctx: RuleContext, faults: Callable[[RuleContext], int]) -> RuleCont
     where *faults*, the number of faults, gets no larger although the mistake counts as one.
     """
     candidates = [(use, cert) for use in ctx.scan.uses if (cert := _made_for(ctx, use))]
-    while candidates:
-        open_before, candidates = candidates, []
-        for use, cert in open_before:
+    fewest = faults(ctx) if candidates else 0
+    # Of two options that name each other's certificates one may be seen only once the other is corrected.
+    is_corrected = True
+    while is_corrected:
+        is_corrected = False
+        for use, cert in tuple(candidates):
             corrected = _corrected(ctx, use, cert)
-            if use.certificate.ca or faults(corrected) <= faults(ctx):
-                ctx = corrected
-            else:
-                candidates.append((use, cert))
-        # Of two options that name each other's certificates one may be seen only once the other is corrected.
-        if len(candidates) == len(open_before):
-            break
+            count = faults(corrected)
+            if use.certificate.ca or count <= fewest:
+                ctx, fewest, is_corrected = corrected, count, True
+                candidates.remove((use, cert))
     return ctx
 
 
 def _made_for(ctx: RuleContext, use: CertificateRef) -> CertificateInstance | None:
     """Return the certificate that the option of *use* should name; None if its own has no other place, or is alone."""
-    if not key_option_of(use) or use.configuration is None or use.position or use.role in {None, *CA_ROLES}:
+    if not key_option(use.option) or use.configuration is None or use.position or use.role in {None, *CA_ROLES}:
         return None
     if corrections.role_by_place(ctx, use.path, use.certificate) in (None, use.role):
         return None
@@ -127,7 +127,9 @@ def meant(ctx: RuleContext, problem: Problem) -> Path | None:
         paths = (ca.path for ca in copies if ca.has_file and _place(ctx, ca) is option.role)
     elif option.holds == "key":
         pairs = (cert for cert in ctx.found for use in cert.uses if use.source == problem.source)
-        keys = (own_key(ctx, cert) for cert in pairs if any(key_option_of(use) == problem.option for use in cert.uses))
+        keys = (
+            own_key(ctx, cert) for cert in pairs if any(key_option(use.option) == problem.option for use in cert.uses)
+        )
         paths = (key.path for key in keys if key)
     folder = problem.path.parent
     near = folder if lexists(folder) else mistyped(folder)
@@ -163,12 +165,6 @@ def _corrected(ctx: RuleContext, use: CertificateRef, cert: CertificateInstance)
     rest = (other for other in ctx.scan.uses if (other.path, other.option, other.source) != named)
     scan = replace(ctx.scan, uses=[right, *rest], misnamed=(*ctx.scan.misnamed, (use, right)))
     return replace(ctx, scan=scan)
-
-
-def key_option_of(use: CertificateRef) -> str:
-    """Return the option for the key beside the option that names *use*; empty if there is none."""
-    option = FILE_OPTIONS.get(use.component or "", {}).get(use.option or "")
-    return option.key or "" if option else ""
 
 
 def own_key(ctx: RuleContext, cert: CertificateInstance) -> KeyFile | None:
@@ -286,11 +282,11 @@ def _added(ctx: RuleContext, need: Need, configuration: Configuration) -> dict[s
         paths = [ca.path for ca in copies if ca.has_file and cluster_root_of(ca.path) == home]
         own = {path.parent for path in configuration.resolved.values()}
         return {need.option: min(paths, key=lambda path: path.parent not in own)} if paths else {}
-    key_option = FILE_OPTIONS[need.component][need.option].key or ""
+    own_option = key_option(need.option)
     for cert in leaves_for(ctx, need.role):
         key = own_key(ctx, cert)
-        if key and cluster_root_of(cert.path) == home and not configuration.options.get(key_option):
-            return {need.option: cert.path, key_option: key.path}
+        if key and cluster_root_of(cert.path) == home and not configuration.options.get(own_option):
+            return {need.option: cert.path, own_option: key.path}
     return {}
 
 

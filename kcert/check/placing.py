@@ -353,8 +353,8 @@ def options_added(source: Path, beside: str, *added: str) -> str:
     places = [number for number, line in enumerate(lines) if f"{beside}=" in line]
     if len(places) != 1 or lines[places[0]].count("--") != 1:
         return ""
-    given = re.compile(rf"{re.escape(beside)}=[^\s\"']+")
-    before, _, after = given.sub("\0", lines[places[0]]).partition("\0")
-    new = [f"{before}{option}{after}" for option in added]
+    line = lines[places[0]]
+    given = re.search(rf"{re.escape(beside)}=[^\s\"']+", line)
+    new = [f"{line[: given.start()]}{option}{line[given.end() :]}" for option in added] if given else []
     changed = [*lines[: places[0]], *new, *lines[places[0] :]]
     return bash.patched(source, text, "\n".join(changed))

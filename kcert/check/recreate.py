@@ -20,7 +20,7 @@ from kcert.quoting import Raw
 from kcert.roles import CA_ROLES, ROLES
 from kcert.scan import CertificateRef, KeyFile, Problem
 from kcert.scan.fs import cluster_root_of
-from kcert.scan.layouts import FILE_OPTIONS, possible_keys
+from kcert.scan.layouts import key_option, possible_keys
 
 _SIGNING = "--cluster-signing-cert-file"
 """The option for a CA's certificate that takes a single one."""
@@ -66,11 +66,6 @@ def _key_for(ctx: RuleContext, problem: Problem) -> KeyFile | None:
         if kubeconfig.path == problem.source and kubeconfig.key_path in keys:
             return keys[kubeconfig.key_path]
     return next((keys[path] for path in possible_keys(problem.path) if path in keys and path != problem.path), None)
-
-
-def key_option(option: str | None) -> str:
-    """Return the option for the key that belongs to the certificate in *option*; empty if there is none."""
-    return next((known[option].key or "" for known in FILE_OPTIONS.values() if option in known), "")
 
 
 def _named_keys(ctx: RuleContext, problem: Problem) -> list[Path]:
@@ -156,9 +151,14 @@ def _authority_of_key(ctx: RuleContext, problem: Problem, role: Role | None) -> 
     return repairs.issued(ctx, cert, None) if cert else ""
 
 
-def recreated_in(ctx: RuleContext, cert: CertificateInstance, use: CertificateRef) -> str:
-    """The commands that make what belongs in the file of *cert*, which holds the certificate of another file."""
-    problem = Problem(cert.path, "missing", "", use.source, use.option, use.component)
+def in_place_of(use: CertificateRef) -> Problem:
+    """Return the problem that the file of *use* lacks what belongs in it: it holds the certificate of another."""
+    return Problem(use.path, "missing", "", use.source, use.option, use.component)
+
+
+def recreated_in(ctx: RuleContext, use: CertificateRef) -> str:
+    """Return the commands that make what belongs in the file of *use*, with the key that is beside it."""
+    problem = in_place_of(use)
     role = corrections.role_of(ctx, problem)
     return _authority_of_key(ctx, problem, role) if role in CA_ROLES else recreated(ctx, problem)
 

@@ -8,11 +8,11 @@ from kcert.certificates import Role
 from kcert.check import bash, ca_options, sans
 from kcert.check.keys import is_of_another_file
 from kcert.check.placing import holds_a_key, rewritten
-from kcert.check.recreate import recreated
+from kcert.check.recreate import in_place_of, recreated
 from kcert.check.repairs import reissue_commands, reissued
 from kcert.check.rule import CertificateInstance, RuleContext, Violation, error
 from kcert.openssl.program import key_belongs
-from kcert.scan import CertificateRef, Problem
+from kcert.scan import CertificateRef
 from kcert.scan.fs import cluster_root_of
 
 
@@ -26,9 +26,7 @@ def wrong_issuer(ctx: RuleContext) -> Iterator[Violation]:
             if verdict is None or ctx.signatures.signed_itself(cert.certificate):
                 continue
             if ca_options.is_blamed(ctx, use.issuer_path, use.certificate) or _is_of_the_key(ctx, use):
-                continue  # an option names the wrong CA, or the CA's file and its key do not match
-            if any(is_of_another_file(ctx, ca) for ca in ctx.authorities if ca.path == use.issuer_path):
-                continue  # the CA's file holds another CA
+                continue  # an option names the wrong CA, or the CA's file holds another one than its key's
             message, certain = _why_refused(cert, use, verdict)
             fix = reissue_commands(ctx, cert) if certain else ""
             yield next(_incomplete(ctx, cert, use), Violation(cert.path, message, verdict, fix))
@@ -214,13 +212,8 @@ def not_a_ca(ctx: RuleContext) -> Iterator[Violation]:
         right = "" if certificate.self_signed else ca_options.right_authority(ctx, cert)
         # Only a leaf has an extended key usage: it has been written over the CA.
         is_leaf = not certificate.self_signed and certificate.extended_key_usage is not None
-        fix = right or (recreated(ctx, _in_place_of(cert)) if is_leaf else reissue_commands(ctx, cert))
+        fix = right or (recreated(ctx, in_place_of(cert.use)) if is_leaf else reissue_commands(ctx, cert))
         yield Violation(cert.path, message, evidence, fix, authority=True)
-
-
-def _in_place_of(cert: CertificateInstance) -> Problem:
-    use = cert.use
-    return Problem(cert.path, "missing", "", use.source, use.option, use.component)
 
 
 def _is_trusted_itself(ctx: RuleContext, cert: CertificateInstance) -> bool:
@@ -236,6 +229,8 @@ def _is_trusted_itself(ctx: RuleContext, cert: CertificateInstance) -> bool:
 def _is_of_the_key(ctx: RuleContext, use: CertificateRef) -> bool:
     """True if the key beside the CA signed it, or may have: only the CA's certificate is another one."""
     cas = ctx.certs_by_file.get((use.issuer_path, None), ()) if use.issuer_path else ()
+    if any(is_of_another_file(ctx, ca) for ca in cas):
+        return True
     keys = [other.key for ca in cas for other in ca.uses if other.key and other.key_fits is False]
     if keys and len(cas) == 1 and cas[0].certificate.subject == use.certificate.issuer:
         return True  # until the file and the key belong together, nothing shows which of them is right

@@ -17,6 +17,7 @@ from kcert.cli.options import (
     ResultFormat,
     WriteOptions,
     argument,
+    check_format,
     complete_clients,
     option,
 )
@@ -67,6 +68,7 @@ def kubeconfig(
     from kcert.kubernetes import kubeconfigs
     from kcert.ui import access, print_text
 
+    check_format(format, output)
     elsewhere = output is not None or merge is not None
     if output is not None and merge is not None:
         raise InputError("--output cannot be combined with --merge: --output writes a new file, --merge changes one.")

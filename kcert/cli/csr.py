@@ -45,6 +45,7 @@ from kcert.cli.options import (
     Signing,
     Subcommands,
     argument,
+    check_format,
     load_cluster,
 )
 from kcert.durations import duration
@@ -107,7 +108,7 @@ def manifest(
     from kcert.kubernetes.signing_request import text
     from kcert.ui import csr, print_path, print_text
 
-    _check_format(format, output)
+    check_format(format, output)
     cluster = load_cluster(options.config)
     certificate = signers.of_name(cluster, name, signer)
     seconds = None if expires is None else int(duration(expires, "--expires").total_seconds())
@@ -132,12 +133,6 @@ def manifest(
         csr.stays(existing, path)
     else:
         csr.wrote(options.dir, certificate, written, path, explain=explain)
-
-
-def _check_format(format: ResultFormat, output: Output) -> None:
-    """Raise InputError where both the file and a report of it would go to standard output."""
-    if format == "json" and str(output) == "-":
-        raise InputError("--format json cannot be combined with --output -: that prints the file, and nothing else.")
 
 
 @app.command("submit")
@@ -330,7 +325,7 @@ def fetch(
     from kcert.ui import csr, print_json, print_path, print_text
 
     quiet = quiet or format == "json"
-    _check_format(format, output)
+    check_format(format, output)
     if file is not None and wait is not None:
         raise InputError("--wait cannot be combined with --file: a file is read once.")
     cluster = load_cluster(options.config)

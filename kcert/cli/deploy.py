@@ -19,6 +19,7 @@ from kcert.cli.options import (
     Subcommands,
     WriteOptions,
     argument,
+    check_format,
     complete_components,
     complete_hosts,
     load_cluster,
@@ -68,6 +69,7 @@ def bundle(
     if options.dry_run and scp:
         raise InputError("--dry-run cannot be combined with --scp, which changes nothing either.")
     options.check_dry_run(output)
+    check_format(options.format, output)
     ctx = context.read_context(options, "bundle")
     release = version(kubernetes_version) if kubernetes_version else ctx.cluster.version
     made = bundles.bundles(ctx, hosts or (), release)
@@ -206,6 +208,7 @@ def cert_manager(
     wanted = target.Options(namespace, name, on_disk=everything, secret=secret)
     ctx = context.read_context(options, "export cert-manager")
     options.check_dry_run(output)
+    check_format(options.format, output)
     made = target.export(ctx, wanted)
     if options.dry_run:
         print_lines((*bundles.PACKING_HEAD, *bundles.files_script(ctx, made.files, output, FOLDER)))

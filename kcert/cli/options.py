@@ -85,6 +85,12 @@ def wide_and_file(wide: bool, output: str | None) -> tuple[bool, Path | None]:
     return wide or output == "wide", Path(output) if output not in {None, "wide", "-"} else None
 
 
+def check_format(format: str, output: Path | None) -> None:
+    """Raise InputError for --format json where standard output is for the file itself; KCERT_FORMAT is a default."""
+    if format == "json" and str(output) == "-" and os.environ.get("KCERT_FORMAT") != "json":
+        raise InputError("--format json cannot be combined with --output -: that prints the file, and nothing else.")
+
+
 @dataclasses.dataclass(frozen=True)
 class ReadOptions:
     """Options of commands that read a PKI folder."""

@@ -366,3 +366,8 @@ FILE_OPTIONS: dict[str, dict[str, FileOption]] = {
         "--peer-trusted-ca-file": _authority(Role.ETCD_CA),
     },
 }
+
+
+def key_option(option: str | None) -> str:
+    """Return the option for the key that belongs to the certificate in *option*; empty if there is none."""
+    return next((known[option].key or "" for known in FILE_OPTIONS.values() if option in known), "")

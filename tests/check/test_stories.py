@@ -231,12 +231,18 @@ def test_a_copy_of_the_right_certificate_is_put_back(tmp_path: Path) -> None:
     assert (pki / "etcd-server.crt").read_bytes().strip() == before.strip()
 
 
+def exchanged(first: Path, second: Path) -> tuple[bytes, bytes]:
+    """Let two files change places; return what they held before."""
+    before = first.read_bytes(), second.read_bytes()
+    first.write_bytes(before[1])
+    second.write_bytes(before[0])
+    return before
+
+
 def test_the_private_and_the_public_key_of_tokens_change_places(tmp_path: Path) -> None:
     kubeadm.lay_out(tmp_path)
     private, public = tmp_path / PKI / "sa.key", tmp_path / PKI / "sa.pub"
-    before = private.read_bytes(), public.read_bytes()
-    private.write_bytes(before[1])
-    public.write_bytes(before[0])
+    before = exchanged(private, public)
     assert told(tmp_path) == [("unreadable", f"{PKI}/sa.key")]
     mended(tmp_path)
     assert (private.read_bytes(), public.read_bytes()) == before
@@ -249,9 +255,7 @@ def test_the_private_and_the_public_key_of_tokens_change_places(tmp_path: Path) 
 def test_kubeconfigs_that_changed_places_change_back(one: str, other: str, tmp_path: Path) -> None:
     kubeadm.lay_out(tmp_path)
     first, second = tmp_path / ETC / one, tmp_path / ETC / other
-    before = first.read_bytes(), second.read_bytes()
-    first.write_bytes(before[1])
-    second.write_bytes(before[0])
+    before = exchanged(first, second)
     assert told(tmp_path) == [("wrong-cn", f"{ETC}/{one}")]
     mended(tmp_path)
     assert (first.read_bytes(), second.read_bytes()) == before

@@ -252,18 +252,18 @@ CASES = {
             BadRepair(
                 CERTIFIED.format(csr="requests/{{ user }}.csr")
                 + answered("{{ user }}", "Approved", "given.crt")
-                + CERTIFIED.format(csr="requests/{{ stranger }}.csr")
-                + answered("{{ stranger }}", "Approved", "given.crt"),
+                + CERTIFIED.format(csr="requests/{{ contractor }}.csr")
+                + answered("{{ contractor }}", "Approved", "given.crt"),
                 "the decision is not the right one",
             ),
             BadRepair(
                 CERTIFIED.format(csr="requests/{{ user }}.csr")
                 + answered("{{ user }}", "Approved", "given.crt")
-                + "rm requests/{{ stranger }}-csr.yaml\n",
+                + "rm requests/{{ contractor }}-csr.yaml\n",
                 "does not exist",
             ),
             BadRepair(
-                answered("{{ user }}", "Approved") + answered("{{ stranger }}", "Denied"),
+                answered("{{ user }}", "Approved") + answered("{{ contractor }}", "Denied"),
                 "the object contains no certificate",
             ),
             BadRepair(
@@ -272,13 +272,13 @@ CASES = {
                 + 'openssl req -new -key new.key -subj "/CN={{ user }}/O={{ group }}" -out new.csr\n'
                 + CERTIFIED.format(csr="new.csr")
                 + answered("{{ user }}", "Approved", "given.crt")
-                + answered("{{ stranger }}", "Denied"),
+                + answered("{{ contractor }}", "Denied"),
                 "another key than the request",
             ),
             BadRepair(
                 CERTIFIED.format(csr="requests/{{ user }}.csr").replace("-days 365", "")
                 + answered("{{ user }}", "Approved", "given.crt")
-                + answered("{{ stranger }}", "Denied"),
+                + answered("{{ contractor }}", "Denied"),
                 "within 90 days",
             ),
         ),
@@ -287,7 +287,7 @@ CASES = {
         + "{ printf 'status:\\n  certificate: |\\n'; openssl base64 -in given.crt | sed 's/^/    /'\n"
         "printf '  conditions:\\n  - {status: \"True\", type: Approved}\\n'\n"
         "cat requests/{{ user }}-csr.yaml; } > new\n"
-        "mv new requests/{{ user }}-csr.yaml\n" + answered("{{ stranger }}", "Denied"),
+        "mv new requests/{{ user }}-csr.yaml\n" + answered("{{ contractor }}", "Denied"),
     ),
     "unknown-cluster": LabCase(
         fails=("no answer yet",),

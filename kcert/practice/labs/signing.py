@@ -134,7 +134,7 @@ def _setup_admins_certificate(builder: LabBuilder) -> None:
 
 FOLDER = "requests"
 
-_STRANGERS = ("agent-smith", "agent-jones", "agent-brown", "mr-smith", "neo", "trinity")
+_CONTRACTORS = ("agent-smith", "agent-jones", "agent-brown", "mr-smith", "neo", "trinity")
 
 _WANTS_TO_BE = (
     (None, "kubeadm:cluster-admins"),
@@ -150,30 +150,30 @@ def two_requests(rng: ScenarioRng) -> Scenario:
     """Choose the two users, and the identity that the second one requests."""
     cluster = rng.cluster(users=1)
     good = cluster.users[0].name
-    stranger = rng.pick(_STRANGERS)
+    contractor = rng.pick(_CONTRACTORS)
     name, group = rng.pick(_WANTS_TO_BE)
     own = rng.pick(GROUPS)
     scenario = rng.scenario(cluster, "ca", good).with_values(
-        stranger=stranger,
-        strangers_group=own,
-        wants_name=(name or stranger).format(plane=cluster.control_plane[0].name),
+        contractor=contractor,
+        contractors_group=own,
+        wants_name=(name or contractor).format(plane=cluster.control_plane[0].name),
         wants_group=group or own,
         minutes=str(rng.number(12, 55)),
         good_cell=good.ljust(13),
-        stranger_cell=stranger.ljust(13),
+        contractor_cell=contractor.ljust(13),
     )
-    return replace(scenario, kept=tuple(f"{FOLDER}/{name}.csr" for name in (good, stranger)))
+    return replace(scenario, kept=tuple(f"{FOLDER}/{name}.csr" for name in (good, contractor)))
 
 
 def _setup_two_requests(builder: LabBuilder) -> None:
     """Make the CA and the two objects as kubectl prints them, without the keys, which the users keep."""
     values = builder.scenario.values
-    good, stranger = builder.scenario.spec(values["user"]), values["stranger"]
+    good, contractor = builder.scenario.spec(values["user"]), values["contractor"]
     builder.write_config()
     builder.make([builder.scenario.spec("ca")])
     builder.write("pki/openssl-client.cnf", render(good))
     subject = Subject(values["wants_name"], (values["wants_group"],))
-    for name, asked in ((good.name, good), (stranger, replace(good, subject=subject))):
+    for name, asked in ((good.name, good), (contractor, replace(good, subject=subject))):
         key, csr, cnf = (PurePosixPath(file) for file in (f"{name}.key", f"{name}.csr", f"openssl-{name}.cnf"))
         builder.make_request(replace(asked, name=name, files=Files(key, cnf, csr)), FOLDER)
         for path in (key, cnf):
@@ -184,11 +184,11 @@ def _setup_two_requests(builder: LabBuilder) -> None:
 
 
 def _grade_two_requests(grader: Grader) -> Iterator[Check]:
-    good, stranger = (grader.scenario.values[name] for name in ("user", "stranger"))
-    for name, right in ((good, APPROVED), (stranger, DENIED)):
+    good, contractor = (grader.scenario.values[name] for name in ("user", "contractor"))
+    for name, right in ((good, APPROVED), (contractor, DENIED)):
         yield grader.check(f"{name}'s request has the right decision", _wrong_decision, grader, name, right)
     yield grader.check(f"{good} can get the certificate that was asked for", _unsuitable_certificate, grader, good)
-    yield grader.check(f"{stranger} gets no certificate", _certificate_issued, grader, stranger)
+    yield grader.check(f"{contractor} gets no certificate", _certificate_issued, grader, contractor)
     yield grader.kept("both requests are unchanged")
     yield grader.same_ca()
     yield grader.private_keys_protected()
