@@ -312,7 +312,7 @@ IN_OTHER_FILES = {
         service-account-key-unreadable issuer-is-no-ca not-a-ca ca-key-mismatch ca-private-key-unusable
         two-signing-cas no-start-line openssl-cannot-load openssl-cannot-use-file no-client-certificate
         handshake-failure client-key-unusable ca-file-of-curl unreadable-file revoked peer-address-not-in-certificate
-        etcd-without-files files-switched
+        etcd-without-files files-switched kubeconfig-without-key kubeconfig-context
     """,
     "test_fixes_of_clients": "csr-pem-type",
     "test_fixes_of_servers": "common-name-not-allowed authority-of-webhook no-ca-bundle ca-bundle-unreadable",

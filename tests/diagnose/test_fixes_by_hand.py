@@ -209,7 +209,29 @@ def _insecure(kubeconfig: Path) -> None:
     )
 
 
+def _without_key(kubeconfig: Path) -> None:
+    text = kubeconfig.read_text()
+    for ending, field in (("crt", "client-certificate-data"), ("key", "client-key-data")):
+        [data] = re.findall(rf"{field}: (\S+)", text)
+        kubeconfig.with_name(f"of-admin.{ending}").write_bytes(base64.b64decode(data))
+    kubeconfig.write_text(re.sub(r" *client-key-data: \S+\n", "", text))
+
+
+def _other_context(kubeconfig: Path) -> None:
+    kubeconfig.write_text(re.sub(r"(current-context: )\S+", r"\1gone", kubeconfig.read_text()))
+
+
 KUBECONFIGS = {
+    "kubeconfig-without-key": (
+        _without_key,
+        "error: client-key-data or client-key must be specified for admin to use the clientCert authentication method.",
+        "client-certificate-data: ",
+    ),
+    "kubeconfig-context": (
+        _other_context,
+        "Error in configuration: context was not found for specified context: gone",
+        "^CURRENT +NAME",
+    ),
     "kubeconfig-base64": (
         _in_quotes,
         'error: Error loading config file "{}": illegal base64 data at input byte 0',
@@ -250,7 +272,13 @@ def test_a_kubeconfig_is_put_right(folder: Folder, cause: str) -> None:
     assert re.search(shows, bash(finding["proof"].replace("KUBECONFIG", str(kubeconfig)), folder.pki), re.MULTILINE)
 
     [cluster] = re.findall(r"cluster: (\S+)", right)[:1]
-    folder.run(finding["repair"], {"NAME": "admin", "KUBECONFIG": str(kubeconfig), "CLUSTER": cluster, "USER": "root"})
+    [context] = re.findall(r"current-context: (\S+)", right)
+    own = {
+        f"CLIENT_{word}": str(kubeconfig.with_name(f"of-admin.{end}"))
+        for word, end in (("CERT", "crt"), ("KEY", "key"))
+    }
+    names = {"NAME": "admin", "KUBECONFIG": str(kubeconfig), "CLUSTER": cluster, "USER": "root", "CONTEXT": context}
+    folder.run(finding["repair"], names | own)
     if cause == "folder-in-place-of-file":
         kubeconfig.with_name(f"{kubeconfig.name}.kept").rename(kubeconfig)  # "put the file there"
     assert kubeconfig.stat().st_mode & 0o777 == 0o600
@@ -260,6 +288,8 @@ def test_a_kubeconfig_is_put_right(folder: Folder, cause: str) -> None:
     assert base64.b64decode(of_cluster["certificate-authority-data"]).startswith(b"-----BEGIN CERTIFICATE-----")
     data = base64.b64decode(shown["users"][0]["user"]["client-certificate-data"])
     assert x509.load_pem_x509_certificate(data).not_valid_after_utc > NOW
+    assert b"PRIVATE KEY" in base64.b64decode(shown["users"][0]["user"]["client-key-data"])
+    assert shown["current-context"] == context
 
 
 # --- keys that sign tokens
