@@ -1018,6 +1018,12 @@ SICK: list[Sick] = [
         ),
         (
             MANIFESTS,
+            "etc/kubernetes/manifests/kube-apiserver.yaml",
+            {},
+            named_pair("kube-apiserver", "--kubelet-client-certificate", "--kubelet-client-key", "apiserver"),
+        ),
+        (
+            MANIFESTS,
             "etc/kubernetes/manifests/etcd.yaml",
             {},
             named_pair("etcd", "--peer-cert-file", "--peer-key-file", "etcd/healthcheck-client"),
